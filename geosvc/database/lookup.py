@@ -1,0 +1,117 @@
+"""Coalesced look-ups: all ids asked for while a query is in flight go into the next one (docs/decisions/0004).
+
+Sixteen clients that each want one feature cost two statements of eight ids, not sixteen round trips and plans.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from geosvc.database.pool import Database
+from geosvc.errors import RequestError, UnreadableGeometry
+from geosvc.model.collection import Collection
+from geosvc.query.features import Lookup, plan_lookup
+from geosvc.requests.items import ItemsRequest
+
+MAX_BATCH = 256
+IN_FLIGHT = 2
+MAX_PLANS = 512
+
+Waiting = dict[str, "asyncio.Future[str | None]"]
+
+
+@dataclass(slots=True)
+class _Queue:
+    """The ids that wait for look-ups of one collection in one style; it keeps its plan while it is in use."""
+
+    collection: Collection
+    lookup: Lookup
+    waiting: Waiting = field(default_factory=dict)
+    running: int = 0
+
+
+class Lookups:
+    """Look-ups of single features, gathered by collection and style. Plans are kept: making one costs more than using it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queues: dict[tuple[int, ItemsRequest], _Queue] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def get(self, collection: Collection, request: ItemsRequest, feature_id: str) -> str | None:
+        """The feature with this id as text; None when there is none.
+
+        Args:
+            collection: with a key of one column.
+            request: what of the feature.
+        Raises: RequestError.
+        """
+        queue = self._queue(collection, request)
+        future = queue.waiting.get(feature_id)
+        if future is None or future.cancelled():
+            future = queue.waiting[feature_id] = asyncio.get_running_loop().create_future()
+        if queue.running < IN_FLIGHT:
+            self._start(queue)
+        # shielded: another request may wait for the same future
+        return await asyncio.shield(future)
+
+    def _queue(self, collection: Collection, request: ItemsRequest) -> _Queue:
+        # the queue holds the collection, so no other can get its id() while the queue is here
+        kind = (id(collection), request)
+        queue = self._queues.get(kind)
+        if queue is None:
+            if len(self._queues) >= MAX_PLANS:
+                self._queues = {key: each for key, each in self._queues.items() if each.running}
+            queue = self._queues[kind] = _Queue(collection, plan_lookup(collection, request))
+        return queue
+
+    async def close(self) -> None:
+        """Ends all look-ups."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _start(self, queue: _Queue) -> None:
+        queue.running += 1
+        task = asyncio.get_running_loop().create_task(self._run(queue))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, queue: _Queue) -> None:
+        try:
+            while queue.waiting:
+                ids = list(queue.waiting)[:MAX_BATCH]
+                await self._look_up({each: queue.waiting.pop(each) for each in ids}, queue.lookup)
+        finally:
+            queue.running -= 1
+
+    async def _look_up(self, batch: Waiting, lookup: Lookup) -> None:
+        try:
+            rows = await self._database.fetch(lookup.of(list(batch)))
+        except UnreadableGeometry as error:
+            await self._look_up_singly(batch, lookup, error)
+        except RequestError as error:
+            _fail(batch, error)
+        except asyncio.CancelledError:
+            for future in batch.values():
+                future.cancel()
+            raise
+        else:
+            found = {row[0]: row[1] for row in rows}
+            for feature_id, future in batch.items():
+                if not future.done():
+                    future.set_result(found.get(feature_id))
+
+    async def _look_up_singly(self, batch: Waiting, lookup: Lookup, error: RequestError) -> None:
+        """One bad geometry must not fail the others that happened to be asked for with it."""
+        if len(batch) == 1:
+            _fail(batch, error)
+            return
+        for feature_id, future in batch.items():
+            await self._look_up({feature_id: future}, lookup)
+
+
+def _fail(batch: Waiting, error: RequestError) -> None:
+    for future in batch.values():
+        if not future.done():
+            future.set_exception(error)
+            future.exception()  # nobody may be waiting any more

@@ -1,0 +1,242 @@
+"""The pool of read connections, and how a statement runs on one.
+
+Every connection is read only, in UTC, with custom plans and a fixed search path. Settings are made once a connection; behind
+PgBouncer, where a session belongs to nobody, at the head of every transaction.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+import asyncpg
+
+from geosvc.database.codecs import register_codecs
+from geosvc.database.sqlstate import DATABASE_ERRORS, DEAD_CONNECTION, translate
+from geosvc.database.tls import tls_to_database
+from geosvc.errors import PoolExhausted
+from geosvc.events import ReadRetried, emit
+from geosvc.settings import Settings
+from geosvc.sql.compose import SQL, Identifier, Params, Statement
+from geosvc.sql.files import load_statement
+
+APPLICATION_NAME = "geosvc"
+CLOSE_SECONDS = 5.0
+CANCEL_GRACE_SECONDS = 5.0  # asyncpg's own timeout comes after the server's, and bounds cancels as well
+Row = asyncpg.Record
+_T = TypeVar("_T")
+
+
+class GeosvcConnection(asyncpg.Connection):
+    """A connection that is not reset at release, which would cost a round trip: nothing but SET LOCAL changes it."""
+
+    def get_reset_query(self) -> str:
+        """Nothing."""
+        return ""
+
+
+def connect_arguments(settings: Settings, url: str) -> dict[str, Any]:
+    """What asyncpg.connect is told, for every connection that geosvc opens."""
+    tls = tls_to_database(settings, url)
+    return {
+        "dsn": url,
+        "ssl": tls.context or False,
+        "direct_tls": tls.direct,
+        "timeout": settings.connect_seconds,
+        "command_timeout": settings.statement_timeout_seconds + CANCEL_GRACE_SECONDS,
+        "server_settings": {"application_name": APPLICATION_NAME},
+    }
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{max(round(seconds * 1000), 1)}ms"
+
+
+def _session_settings(settings: Settings) -> dict[str, str]:
+    return {
+        "timezone": "UTC",
+        "datestyle": "ISO, YMD",
+        "intervalstyle": "iso_8601",
+        "bytea_output": "hex",
+        "extra_float_digits": "1",
+        "jit": "off",
+        "plan_cache_mode": "force_custom_plan",
+        "synchronize_seqscans": "off",
+        "statement_timeout": _milliseconds(settings.statement_timeout_seconds),
+        "idle_in_transaction_session_timeout": _milliseconds(settings.write_stall_seconds + CANCEL_GRACE_SECONDS),
+    }
+
+
+def _set_commands(scope: str, settings: Settings, postgis_schema: str | None) -> str:
+    """SET [LOCAL] for every session setting; the values are the service's own, the schemas are quoted."""
+    schemas = dict.fromkeys(filter(None, (postgis_schema, *settings.schemas)))
+    path = SQL(", ").join(Identifier(schema) for schema in schemas).render(Params())
+    commands = [f"SET {scope} {name} = '{value}'" for name, value in _session_settings(settings).items()]
+    return "; ".join([*commands, f"SET {scope} search_path = {path}"])
+
+
+class Database:
+    """A database to read from.
+
+    It can be opened while there is no server: connections are made when they are needed, and again when they were lost.
+    """
+
+    def __init__(self, settings: Settings, url: str) -> None:
+        self._settings = settings
+        self._url = url
+        self._opened: asyncpg.Pool | None = None
+        self._begin = ""
+
+    @property
+    def pool(self) -> asyncpg.Pool:
+        """The pool; open."""
+        assert self._opened is not None
+        return self._opened
+
+    async def open(self) -> None:
+        """Opens the pool. Raises: SettingsError when the settings of TLS do not hold."""
+        settings = self._settings
+        self._opened = await asyncpg.create_pool(
+            **connect_arguments(settings, self._url),
+            min_size=0,  # asyncpg would insist on connecting at once; keep_warm() does it when there is a server
+            max_size=settings.pool_max_size,
+            connection_class=GeosvcConnection,
+            statement_cache_size=0 if settings.pgbouncer else 256,
+            max_cacheable_statement_size=0,
+            init=self._init,
+        )
+
+    async def close(self) -> None:
+        """Closes the pool; what has not ended within CLOSE_SECONDS is cut off."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.pool.close()
+        except TimeoutError:
+            self.pool.terminate()
+
+    async def keep_warm(self) -> None:
+        """Opens connections up to POOL_MIN_SIZE where there are fewer."""
+        if self.pool.get_size() >= self._settings.pool_min_size:
+            return
+        async with AsyncExitStack() as stack:
+            with suppress(*DATABASE_ERRORS):
+                timeout = self._settings.pool_acquire_seconds
+                while self.pool.get_size() < self._settings.pool_min_size:
+                    await stack.enter_async_context(self.pool.acquire(timeout=timeout))
+
+    async def expire(self) -> None:
+        """Replaces every connection when it is next used: PostGIS was installed anew, or the server restarted."""
+        await self.pool.expire_connections()
+
+    async def _init(self, connection: asyncpg.Connection) -> None:
+        async with connection.transaction():
+            schema: str | None = await connection.fetchval(load_statement("postgis_schema").text)
+            await register_codecs(connection, schema)
+        self._begin = f"BEGIN READ ONLY; {_set_commands('LOCAL', self._settings, schema)}"
+        if not self._settings.pgbouncer:
+            await connection.execute(
+                f"{_set_commands('SESSION', self._settings, schema)}; SET SESSION default_transaction_read_only = on"
+            )
+            await self._watch_clients(connection)
+
+    async def _watch_clients(self, connection: asyncpg.Connection) -> None:
+        """Lets the server notice by itself that geosvc is gone, where its platform can."""
+        try:
+            await connection.execute("SET SESSION client_connection_check_interval = '2s'")
+        except asyncpg.PostgresError:
+            return
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection that is ready to read; behind PgBouncer, within a transaction.
+
+        Raises: PoolExhausted; what asyncpg raises when it cannot connect.
+        """
+        try:
+            connection = await self.pool.acquire(timeout=self._settings.pool_acquire_seconds)
+        except TimeoutError:
+            if self.pool.get_size() < self._settings.pool_max_size:
+                raise ConnectionError("connecting took too long") from None
+            raise PoolExhausted("every database connection is busy; try again") from None
+        try:
+            if not self._settings.pgbouncer:
+                yield connection
+                return
+            await connection.execute(self._begin)
+            yield connection
+            await connection.execute("COMMIT")
+        finally:
+            await self.pool.release(connection, timeout=CANCEL_GRACE_SECONDS)
+
+    async def fetch(self, statement: Statement, timeout_seconds: float | None = None) -> list[Row]:
+        """All rows of a statement.
+
+        Args:
+            timeout_seconds: a time box shorter than the statement timeout.
+        Raises: RequestError.
+        """
+
+        async def run() -> list[Row]:
+            async with self.connection() as connection:
+                return await connection.fetch(statement.text, *statement.args, timeout=timeout_seconds)
+
+        return await self._read(statement, run)
+
+    async def stream(
+        self, statement: Statement, next_rows: Callable[[list[Row]], int]
+    ) -> AsyncGenerator[list[Row], None]:
+        """The rows of a statement in batches, from one snapshot. The batch after the one that is yielded is already
+        being fetched, so at most two are in memory.
+
+        Args:
+            next_rows: how many rows the next batch takes, given the last (empty at first).
+        Yields: batches in the statement's order, none empty.
+        Raises: RequestError.
+        """
+        first = next_rows([])
+
+        async def begin() -> tuple[AsyncExitStack, Any, list[Row]]:
+            async with AsyncExitStack() as stack:
+                connection = await stack.enter_async_context(self.connection())
+                if not self._settings.pgbouncer:
+                    await stack.enter_async_context(connection.transaction(readonly=True))
+                prepared = await connection.prepare(statement.text, name="" if self._settings.pgbouncer else None)
+                cursor = await prepared.cursor(*statement.args)
+                rows = await cursor.fetch(first)
+                return stack.pop_all(), cursor, rows
+
+        stack, cursor, rows = await self._read(statement, begin)
+        try:
+            async with stack:
+                while rows:
+                    following = asyncio.ensure_future(cursor.fetch(next_rows(rows)))
+                    try:
+                        yield rows
+                        rows = await following
+                    finally:
+                        await _settle(following)
+        except DATABASE_ERRORS as error:
+            raise translate(error, statement.name) from error
+
+    async def _read(self, statement: Statement, run: Callable[[], Awaitable[_T]]) -> _T:
+        """Runs a read, and once more when it met a dead connection: the pool does not try its connections beforehand."""
+        try:
+            try:
+                return await run()
+            except DEAD_CONNECTION as error:
+                if isinstance(error, TimeoutError | ConnectionRefusedError):
+                    raise
+                emit(ReadRetried(statement=statement.name, reason=type(error).__name__))
+                await self.expire()
+                return await run()
+        except DATABASE_ERRORS as error:
+            raise translate(error, statement.name) from error
+
+
+async def _settle(task: "asyncio.Future[list[Row]]") -> None:
+    """Ends a fetch that nobody waits for any more, and waits until the server has let go of it."""
+    if not task.done():
+        task.cancel()
+    await asyncio.wait((task,))
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,76 @@
+"""From what asyncpg raises to what geosvc says: the only map of SQLSTATEs."""
+
+import asyncpg
+
+from geosvc.errors import (
+    DatabaseUnavailable,
+    InternalError,
+    InvalidValue,
+    QueryTimeout,
+    RequestError,
+    StaleCatalog,
+    UnreadableGeometry,
+)
+from geosvc.events import ReadFailed, emit
+
+# The connection is dead: a read that has sent nothing yet may try another.
+DEAD_CONNECTION = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InternalClientError,
+)
+# The catalog is behind the database: a table or column of the statement is gone or has another type.
+STALE_CATALOG = (
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.UndefinedObjectError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.DatatypeMismatchError,
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.OutdatedSchemaCacheError,
+    asyncpg.InsufficientPrivilegeError,
+)
+DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+
+_BY_CLASS: dict[str, tuple[type[RequestError], str]] = {
+    "08": (DatabaseUnavailable, "the database cannot be reached"),
+    "53": (DatabaseUnavailable, "the database has no resources left"),
+    "57": (DatabaseUnavailable, "the database is shutting down or starting up"),
+    "28": (DatabaseUnavailable, "the database does not let the service in"),
+    "3D": (DatabaseUnavailable, "the database does not exist"),
+    "P0": (InvalidValue, "the function refused its arguments"),
+    "22": (InvalidValue, "a value in the request cannot be taken as the type of its property"),
+}
+
+
+def translate(error: BaseException, statement: str) -> RequestError:
+    """The RequestError that a client sees for a failure of asyncpg's; the details go to the log, as a ReadFailed.
+
+    Args:
+        error: one of DATABASE_ERRORS.
+        statement: the name of the statement that failed.
+    """
+    if isinstance(error, asyncpg.QueryCanceledError):
+        return QueryTimeout("the query took longer than the service allows; ask for less, or filter more")
+    if isinstance(error, TimeoutError):
+        return QueryTimeout("the database did not answer in time")
+    if not isinstance(error, asyncpg.PostgresError):
+        return DatabaseUnavailable("the database cannot be reached")
+    sqlstate = error.sqlstate or "XX000"
+    emit(ReadFailed(statement=statement, sqlstate=sqlstate, message=_message(error)))
+    if isinstance(error, STALE_CATALOG):
+        return StaleCatalog("the query failed")
+    if sqlstate == "XX000":
+        return UnreadableGeometry("PostGIS cannot write a geometry of this collection; the log has its words")
+    kind, detail = _BY_CLASS.get(sqlstate[:2], (InternalError, "the query failed"))
+    return kind(detail)
+
+
+def _message(error: asyncpg.PostgresError) -> str:
+    # errors of class 22 quote the value that a client sent
+    return "a value was refused" if (error.sqlstate or "").startswith("22") else str(error.args[0] if error.args else "")
+

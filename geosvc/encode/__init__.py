@@ -1,0 +1,1 @@
+"""Encoders without I/O: `begin() -> bytes`, `batch(rows) -> bytes`, `end(...) -> bytes`."""

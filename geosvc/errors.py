@@ -1,0 +1,162 @@
+"""Everything that geosvc refuses or fails at, drawn as one tree.
+
+    GeosvcError
+    ├── StartError                    stops a command; never reaches HTTP
+    │   ├── SettingsError
+    │   ├── ClusterError
+    │   └── MigrationError
+    └── RequestError                  carries an HTTP status, a slug and a title (its docstring)
+        ├── InvalidParameter   400
+        ├── UnknownParameter   400
+        ├── InvalidValue       400
+        ├── NotFound           404
+        ├── MethodNotAllowed   405
+        ├── NotAcceptable      406
+        ├── UnreadableGeometry 500
+        ├── InternalError      500
+        │   └── StaleCatalog          the catalog is behind the database: reload it and plan again
+        ├── Unavailable        503
+        │   ├── DatabaseUnavailable
+        │   └── PoolExhausted
+        └── QueryTimeout       504
+
+A detail is written for the person who sent the request: it names the parameter at fault, and never holds SQL, a DSN or a
+stack.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class GeosvcError(Exception):
+    """Something that geosvc says in its own words."""
+
+
+class StartError(GeosvcError):
+    """A command cannot go on; the text is what a person reads."""
+
+
+class SettingsError(StartError):
+    """One or more settings are wrong; `mistakes` has one line for each."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+class ClusterError(StartError):
+    """The private PostgreSQL cluster cannot be made, started or stopped."""
+
+
+class MigrationError(StartError):
+    """The schema `geosvc` cannot be migrated."""
+
+
+class RequestError(GeosvcError):
+    """The request failed."""
+
+    status: ClassVar[int] = 500
+    slug: ClassVar[str] = "internal-error"
+    retry_after_seconds: ClassVar[int | None] = None
+
+    def __init__(self, detail: str, *, parameter: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.parameter = parameter
+
+    @classmethod
+    def title(cls) -> str:
+        """The first line of the class's docstring, without its full stop."""
+        return (cls.__doc__ or "").strip().splitlines()[0].rstrip(".")
+
+
+class InvalidParameter(RequestError):
+    """A parameter has a value that it cannot have."""
+
+    status = 400
+    slug = "invalid-parameter"
+
+
+class UnknownParameter(RequestError):
+    """The request has a parameter that this resource does not know."""
+
+    status = 400
+    slug = "unknown-parameter"
+
+
+class InvalidValue(RequestError):
+    """A value in the request is not one that the database can take."""
+
+    status = 400
+    slug = "invalid-value"
+
+
+class NotFound(RequestError):
+    """There is no such resource."""
+
+    status = 404
+    slug = "not-found"
+
+
+class MethodNotAllowed(RequestError):
+    """The resource does not take this method."""
+
+    status = 405
+    slug = "method-not-allowed"
+
+    def __init__(self, detail: str, *, allowed: Sequence[str]) -> None:
+        super().__init__(detail)
+        self.allowed = tuple(sorted(allowed))
+
+
+class NotAcceptable(RequestError):
+    """The resource has no representation of the wanted media type."""
+
+    status = 406
+    slug = "not-acceptable"
+
+
+class UnreadableGeometry(RequestError):
+    """A stored geometry cannot be written in the wanted coordinate reference system."""
+
+    status = 500
+    slug = "unreadable-geometry"
+
+
+class InternalError(RequestError):
+    """The service failed."""
+
+    status = 500
+    slug = "internal-error"
+
+
+class StaleCatalog(InternalError):
+    """The service failed."""
+
+
+class Unavailable(RequestError):
+    """The service cannot answer now."""
+
+    status = 503
+    slug = "unavailable"
+    retry_after_seconds = 2
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached."""
+
+    slug = "database-unavailable"
+
+
+class PoolExhausted(Unavailable):
+    """Every database connection is busy."""
+
+    slug = "pool-exhausted"
+    retry_after_seconds = 1
+
+
+class QueryTimeout(RequestError):
+    """The query took longer than the service allows."""
+
+    status = 504
+    slug = "query-timeout"

@@ -1,0 +1,104 @@
+"""Features: a page of them, one of them, all of them. Each handler reads straight down: parse, plan, run, encode, send.
+
+Source: OGC 17-069r4 7.15 and 7.16.
+"""
+
+from collections.abc import Sequence
+
+import orjson
+from aiohttp import hdrs, web
+
+from geosvc.encode.features import make_encoder
+from geosvc.errors import NotFound
+from geosvc.handlers.documents import query_of
+from geosvc.handlers.pages import (
+    Reading,
+    batch_size,
+    content_disposition,
+    count_matching,
+    describe_page,
+    encode_batches,
+    is_large,
+    whole_count,
+)
+from geosvc.handlers.streaming import send_stream
+from geosvc.keys import CATALOG, DATABASE, LOOKUPS, SETTINGS
+from geosvc.links import base_url, item_links
+from geosvc.model.crs import CRS84_URI
+from geosvc.model.media_type import GEOJSON, ITEM_TYPES, ITEMS_TYPES, MediaType
+from geosvc.query.features import select_item, select_items
+from geosvc.query.paging import PageEnd, check_cursor
+from geosvc.requests.feature_id import parse_feature_id
+from geosvc.requests.items import Limits, parse_item_request, parse_items_request
+from geosvc.requests.negotiation import negotiate_media_type
+
+CONTENT_CRS = {"Content-Crs": f"<{CRS84_URI}>"}
+
+
+async def parse_reading(request: web.Request, offered: Sequence[MediaType], limits: Limits | None) -> Reading:
+    """Raises: RequestError."""
+    collection = await request.app[CATALOG].collection(request.match_info["collectionId"])
+    values = query_of(request)
+    wanted = parse_items_request(values, collection, limits)
+    media_type = negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), offered)
+    check_cursor(collection, wanted)
+    return Reading(collection, values, wanted, media_type, base_url(request))
+
+
+async def get_items(request: web.Request) -> web.StreamResponse:
+    """A page of features: small ones in one piece, large ones as a stream."""
+    settings = request.app[SETTINGS]
+    reading = await parse_reading(request, ITEMS_TYPES, Limits(settings.limit_default, settings.limit_max))
+    page = select_items(reading.collection, reading.wanted, reading.media_type)
+    encoder = make_encoder(reading.media_type, page.header)
+    end = PageEnd(reading.wanted.limit)
+    headers = {hdrs.CONTENT_TYPE: reading.media_type.content_type, **CONTENT_CRS}
+    if is_large(reading, settings.stream_above_rows):
+        # counted first: a request that holds one connection must not wait for another
+        count = await count_matching(request, reading)
+        batches = request.app[DATABASE].stream(page.statement, batch_size(request, reading.collection).next_rows)
+        pieces = encode_batches(batches, encoder, end, lambda: describe_page(reading, end, whole_count(reading, end) or count))
+        return await send_stream(request, pieces, headers)
+    rows = end.take(await request.app[DATABASE].fetch(page.statement))
+    count = await count_matching(request, reading, end)
+    features = encoder.batch(rows) if rows else b""
+    body = encoder.begin() + features + encoder.end(describe_page(reading, end, count))
+    return web.Response(body=body, headers=headers)
+
+
+async def get_export(request: web.Request) -> web.StreamResponse:
+    """All features that match, as a download."""
+    reading = await parse_reading(request, ITEMS_TYPES, limits=None)
+    page = select_items(reading.collection, reading.wanted, reading.media_type)
+    encoder = make_encoder(reading.media_type, page.header)
+    batches = request.app[DATABASE].stream(page.statement, batch_size(request, reading.collection).next_rows)
+    pieces = encode_batches(batches, encoder, PageEnd(None), dict)
+    return await send_stream(
+        request,
+        pieces,
+        {
+            hdrs.CONTENT_TYPE: reading.media_type.content_type,
+            hdrs.CONTENT_DISPOSITION: content_disposition(reading.collection.id, reading.media_type),
+            **CONTENT_CRS,
+        },
+    )
+
+
+async def get_item(request: web.Request) -> web.Response:
+    """One feature."""
+    collection = await request.app[CATALOG].collection(request.match_info["collectionId"])
+    values = query_of(request)
+    wanted = parse_item_request(values, collection)
+    negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), ITEM_TYPES)
+    feature_id = request.match_info["featureId"]
+    key = parse_feature_id(feature_id, collection)
+    if len(key) == 1:
+        feature = await request.app[LOOKUPS].get(collection, wanted, key[0])
+    else:
+        rows = await request.app[DATABASE].fetch(select_item(collection, wanted, key))
+        feature = rows[0][0] if rows else None
+    if feature is None:
+        raise NotFound(f"{collection.id} has no feature {feature_id!r}")
+    links = orjson.dumps(item_links(base_url(request), collection, feature_id))
+    body = feature[:-1].encode() + b',"links":' + links + b"}"
+    return web.Response(body=body, headers={hdrs.CONTENT_TYPE: GEOJSON.content_type, **CONTENT_CRS})

@@ -1,0 +1,119 @@
+"""What surrounds the features of a page: counts, links, the pieces of a stream."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from aiohttp import web
+
+from geosvc.database.counts import Count
+from geosvc.database.pool import Row
+from geosvc.encode.batches import BatchSize
+from geosvc.encode.features import Encoder
+from geosvc.keys import COUNTS, SETTINGS
+from geosvc.links import items_links
+from geosvc.model.collection import Collection
+from geosvc.model.media_type import MediaType
+from geosvc.query.paging import PageEnd, next_cursor
+from geosvc.requests.cursor import encode_cursor
+from geosvc.requests.items import ItemsRequest
+
+_MAX_FETCH_BYTES = 8 << 20  # a page that the catalog expects to be larger is streamed
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a request for features asks for."""
+
+    collection: Collection
+    values: Mapping[str, str]
+    wanted: ItemsRequest
+    media_type: MediaType
+    base: str
+
+
+def is_large(reading: Reading, stream_above_rows: int) -> bool:
+    """Whether a page is streamed rather than held in memory."""
+    limit = reading.wanted.limit or 0
+    return limit > stream_above_rows or limit * reading.collection.row_bytes > _MAX_FETCH_BYTES
+
+
+def batch_size(request: web.Request, collection: Collection) -> BatchSize:
+    """The batches of a stream."""
+    settings = request.app[SETTINGS]
+    return BatchSize(settings.batch_rows, settings.batch_bytes, collection.row_bytes)
+
+
+async def count_matching(request: web.Request, reading: Reading, end: PageEnd | None = None) -> Count | None:
+    """How many features match in all. Free on the pages after the first, and on a first page that is the last.
+
+    Args:
+        end: of the page, if it has been read already.
+    Raises: RequestError.
+    """
+    wanted = reading.wanted
+    if wanted.count == "none":
+        return None
+    if wanted.cursor is not None and wanted.cursor.matched is not None:
+        return Count(wanted.cursor.matched, exact=True)
+    if end is not None and (whole := whole_count(reading, end)):
+        return whole
+    return await request.app[COUNTS].matching(reading.collection, wanted)
+
+
+def whole_count(reading: Reading, end: PageEnd) -> Count | None:
+    """The exact count when the page is all there is."""
+    wanted = reading.wanted
+    if wanted.count == "none" or end.more or wanted.cursor is not None or (end.returned == 0 and wanted.offset > 0):
+        return None
+    return Count(wanted.offset + end.returned, exact=True)
+
+
+def describe_page(reading: Reading, end: PageEnd, count: Count | None) -> Mapping[str, object]:
+    """The members of the FeatureCollection beside its features. numberMatched is exact or absent, as OGC 17-069r4 7.15.8
+    asks; an estimate has a name of its own.
+    """
+    matched = count.number if count is not None and count.exact else None
+    cursor = next_cursor(reading.collection, reading.wanted, end, matched)
+    described: dict[str, object] = {
+        "links": items_links(
+            reading.base,
+            reading.collection,
+            reading.values,
+            reading.media_type,
+            encode_cursor(cursor) if cursor is not None else None,
+        ),
+        "timeStamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "numberReturned": end.returned,
+    }
+    if count is not None:
+        described["numberMatched" if count.exact else "numberMatchedEstimate"] = count.number
+    return described
+
+
+async def encode_batches(
+    batches: AsyncGenerator[list[Row], None],
+    encoder: Encoder,
+    end: PageEnd,
+    members: Callable[[], Mapping[str, object]],
+) -> AsyncGenerator[bytes, None]:
+    """The pieces of a body, one a batch; the first when the first batch is there, so that its errors come before it.
+
+    Args:
+        members: of the collection, asked for when all features are written.
+    """
+    async with aclosing(batches):
+        head = encoder.begin()
+        async for batch in batches:
+            rows = end.take(batch)
+            yield head + (encoder.batch(rows) if rows else b"")
+            head = b""
+        yield head + encoder.end(members())
+
+
+def content_disposition(collection_id: str, media_type: MediaType) -> str:
+    """The name of a download. Source: RFC 6266."""
+    name = f"{collection_id}.{media_type.extension}"
+    return f"attachment; filename*=UTF-8''{quote(name, safe='')}"

@@ -1,0 +1,102 @@
+"""Every href and rel. Source: OGC 17-069r4 7 and RFC 8288."""
+
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote, urlencode
+
+from aiohttp import web
+
+from geosvc.keys import SETTINGS
+from geosvc.model.collection import Collection
+from geosvc.model.media_type import GEOJSON, ITEM_TYPES, ITEMS_TYPES, JSON, OPENAPI, MediaType
+
+Link = dict[str, str]
+
+
+def base_url(request: web.Request) -> str:
+    """The root that clients see: PUBLIC_URL, else what this request asked for."""
+    return request.app[SETTINGS].public_url or f"{request.scheme}://{request.host}"
+
+
+def link(href: str, rel: str, media_type: MediaType, title: str) -> Link:
+    """One link object."""
+    return {"href": href, "rel": rel, "type": media_type.content_type.partition("; ")[0], "title": title}
+
+
+def landing_links(base: str) -> list[Link]:
+    """The links of the landing page."""
+    return [
+        link(f"{base}/", "self", JSON, "This document"),
+        link(f"{base}/api", "service-desc", OPENAPI, "The API's description"),
+        link(f"{base}/conformance", "conformance", JSON, "Conformance classes"),
+        link(f"{base}/collections", "data", JSON, "Collections"),
+    ]
+
+
+def conformance_links(base: str) -> list[Link]:
+    """The links of the conformance declaration."""
+    return [link(f"{base}/conformance", "self", JSON, "This document")]
+
+
+def collections_links(base: str) -> list[Link]:
+    """The links of the list of collections."""
+    return [link(f"{base}/collections", "self", JSON, "This document")]
+
+
+def collection_url(base: str, collection: Collection) -> str:
+    """The URL of a collection."""
+    return f"{base}/collections/{quote(collection.id, safe='')}"
+
+
+def collection_links(base: str, collection: Collection) -> list[Link]:
+    """The links of a collection: itself and its features in every media type."""
+    url = collection_url(base, collection)
+    items = f"{url}/items"
+    return [
+        link(url, "self", JSON, "This document"),
+        link(items, "items", GEOJSON, "Features as GeoJSON"),
+        *(
+            link(f"{items}?f={media_type.short}", "items", media_type, f"Features as {media_type.title}")
+            for media_type in ITEMS_TYPES
+            if media_type is not GEOJSON
+        ),
+        link(f"{url}/export", "enclosure", GEOJSON, "All features as one download"),
+    ]
+
+
+def _with_query(url: str, values: Iterable[tuple[str, str]]) -> str:
+    query = urlencode(list(values), quote_via=quote, safe=",:/")
+    return f"{url}?{query}" if query else url
+
+
+def items_links(
+    base: str, collection: Collection, values: Mapping[str, str], media_type: MediaType, cursor: str | None
+) -> list[Link]:
+    """The links of a page: itself, its other media types, the collection, and the next page if there is one.
+
+    Args:
+        values: the parameters of the request.
+        cursor: of the next page.
+    """
+    url = f"{collection_url(base, collection)}/items"
+    links = [link(_with_query(url, values.items()), "self", media_type, "This page")]
+    for other in ITEMS_TYPES:
+        if other is not media_type:
+            links.append(link(_with_query(url, {**values, "f": other.short}.items()), "alternate", other, other.title))
+    links.append(link(collection_url(base, collection), "collection", JSON, "The collection"))
+    if cursor is not None:
+        following = {name: value for name, value in values.items() if name not in ("cursor", "offset")}
+        links.append(link(_with_query(url, {**following, "cursor": cursor}.items()), "next", media_type, "Next page"))
+    return links
+
+
+def item_url(base: str, collection: Collection, feature_id: str) -> str:
+    """The URL of a feature."""
+    return f"{collection_url(base, collection)}/items/{quote(feature_id, safe='')}"
+
+
+def item_links(base: str, collection: Collection, feature_id: str) -> list[Link]:
+    """The links of a feature."""
+    return [
+        link(item_url(base, collection, feature_id), "self", ITEM_TYPES[0], "This feature"),
+        link(collection_url(base, collection), "collection", JSON, "The collection"),
+    ]

@@ -1,0 +1,126 @@
+"""What happens around every handler: a request id, an error boundary, CORS, compression."""
+
+import asyncio
+import re
+import traceback
+from collections.abc import Awaitable, Callable
+from secrets import token_hex
+
+from aiohttp import hdrs, web
+
+from geosvc.encode.compression import CODINGS, compress
+from geosvc.errors import InternalError, InvalidParameter, MethodNotAllowed, NotFound, RequestError, StaleCatalog
+from geosvc.events import ClientGone, RequestFailed, current_request_id, emit
+from geosvc.keys import CATALOG, REQUEST_ID, SETTINGS
+from geosvc.problem import problem_response
+from geosvc.requests.negotiation import negotiate_coding
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+REQUEST_ID_HEADER = "X-Request-ID"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
+_EXPOSED = "Content-Crs, ETag, Link, Location, Allow, Accept-Patch, X-Request-ID, Server-Timing"
+_PREFLIGHT_SECONDS = "86400"
+_COMPRESS_FROM_BYTES = 1_024
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Gives the request an id, the client's own if it sent a good one, and turns what fails into a problem."""
+    request_id = request.headers.get(REQUEST_ID_HEADER)
+    if request_id is None or not _REQUEST_ID.fullmatch(request_id):
+        request_id = token_hex(8)
+    request[REQUEST_ID] = request_id
+    current_request_id.set(request_id)
+    try:
+        return await _replanned(request, handler)
+    except RequestError as error:
+        return _failed(request, error)
+    except web.HTTPMethodNotAllowed as error:
+        allowed = sorted(error.allowed_methods | {hdrs.METH_OPTIONS})
+        if request.method == hdrs.METH_OPTIONS:
+            return web.Response(headers={hdrs.ALLOW: ", ".join(allowed)})
+        return _failed(request, MethodNotAllowed(f"{request.method} is not for this resource", allowed=allowed))
+    except web.HTTPNotFound:
+        return _failed(request, NotFound("there is nothing at this path"))
+    except web.HTTPException as error:
+        return _failed(request, InvalidParameter(error.reason))
+    except asyncio.CancelledError:
+        emit(ClientGone(method=request.method, path=request.path))
+        raise
+    except Exception as error:  # the boundary: whatever it is, the client learns only the request id
+        return _failed(request, InternalError(str(error)), "".join(traceback.format_exception(error)))
+
+
+async def _replanned(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Runs a handler, and once more with a fresh catalog when a table was altered under it."""
+    try:
+        return await handler(request)
+    except StaleCatalog:
+        await request.app[CATALOG].look()
+        return await handler(request)
+
+
+def _failed(request: web.Request, error: RequestError, trace: str | None = None) -> web.Response:
+    if error.status >= 500:
+        emit(
+            RequestFailed(
+                method=request.method,
+                path=request.path,
+                status=error.status,
+                slug=error.slug,
+                detail=error.detail,
+                traceback=trace,
+            )
+        )
+    return problem_response(error, request[REQUEST_ID])
+
+
+@web.middleware
+async def answer_preflights(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A CORS preflight is an OPTIONS with Access-Control-Request-Method; every other OPTIONS is the resource's own."""
+    if request.method != hdrs.METH_OPTIONS or hdrs.ACCESS_CONTROL_REQUEST_METHOD not in request.headers:
+        return await handler(request)
+    wanted = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "*")
+    return web.Response(
+        status=204,
+        headers={
+            hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, HEAD, OPTIONS",
+            hdrs.ACCESS_CONTROL_ALLOW_HEADERS: wanted,
+            hdrs.ACCESS_CONTROL_MAX_AGE: _PREFLIGHT_SECONDS,
+        },
+    )
+
+
+@web.middleware
+async def compress_whole_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Compresses what is sent in one piece; streams compress themselves, and events are never compressed."""
+    response = await handler(request)
+    if isinstance(response, web.Response) and not response.prepared:
+        response.headers.add(hdrs.VARY, "Accept, Accept-Encoding")
+        body = response.body
+        if isinstance(body, bytes) and len(body) >= _COMPRESS_FROM_BYTES:
+            coding = negotiate_coding(request.headers.get(hdrs.ACCEPT_ENCODING), CODINGS)
+            if coding is not None:
+                response.body = compress(body, coding)
+                response.headers[hdrs.CONTENT_ENCODING] = coding
+    return response
+
+
+async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """What every response carries, streams too: the request id, and CORS for the origins that may read."""
+    headers = response.headers
+    headers[REQUEST_ID_HEADER] = request.get(REQUEST_ID, "")
+    origin = request.headers.get(hdrs.ORIGIN)
+    if origin is None:
+        return
+    allowed = request.app[SETTINGS].cors_origins
+    if "*" in allowed:
+        headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*"
+    elif origin in allowed:
+        headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+        headers.add(hdrs.VARY, "Origin")
+    headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _EXPOSED
+
+
+MIDDLEWARES = (guard, answer_preflights, compress_whole_bodies)

@@ -1,0 +1,180 @@
+"""The catalog: from what `sql/catalog.sql` found to the collections that are served."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from geosvc.errors import NotFound
+from geosvc.model.collection import Collection, CollectionId, Column, GeometryColumn, Kind, Parameter
+from geosvc.model.crs import UNKNOWN, WGS84, Srid
+
+FUNCTION_SCHEMA = "geosvc_functions"
+PAGE_BYTES = 8192
+_GEOMETRY_TYPES = (
+    "GEOMETRY POINT LINESTRING POLYGON MULTIPOINT MULTILINESTRING MULTIPOLYGON GEOMETRYCOLLECTION CIRCULARSTRING "
+    "COMPOUNDCURVE CURVEPOLYGON MULTICURVE MULTISURFACE POLYHEDRALSURFACE TRIANGLE TIN"
+).split()
+_INTERVALS = (("start", "end"), ("begin", "end"), ("valid_from", "valid_to"), ("valid_from", "valid_until"))
+_INSTANTS = ("datetime", "timestamp", "time", "date", "observed_at", "phenomenon_time")
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What the settings say of one collection."""
+
+    key: tuple[str, ...] = ()
+    datetime: tuple[str, ...] = ()
+    srid: int | None = None
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which collections are published, and what is said of them.
+
+    Attributes:
+        schemas: searched, in this order; ids in the first are bare names.
+        tables, exclude: shell patterns of ids.
+    """
+
+    schemas: tuple[str, ...] = ("public",)
+    tables: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    overrides: Mapping[str, Override] = field(default_factory=dict)
+
+    def admits(self, collection_id: str) -> bool:
+        """Whether a collection of this id is published."""
+        wanted = not self.tables or any(fnmatchcase(collection_id, pattern) for pattern in self.tables)
+        return wanted and not any(fnmatchcase(collection_id, pattern) for pattern in self.exclude)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The collections by id, in the order of their ids.
+
+    Attributes:
+        fingerprint: changes with the database's own catalog.
+        extension: changes when PostGIS is installed anew, moved or updated.
+    """
+
+    collections: Mapping[str, Collection]
+    fingerprint: str
+    extension: str = ""
+
+    def __getitem__(self, collection_id: str) -> Collection:
+        """Raises: NotFound."""
+        try:
+            return self.collections[collection_id]
+        except KeyError:
+            raise NotFound(f"there is no collection {collection_id!r}") from None
+
+
+def decode_typmod(name: str, spatial: str, typmod: int, not_null: bool) -> GeometryColumn:
+    """A geometry column from PostGIS's type modifier. Source: liblwgeom.h, TYPMOD_GET_SRID and its neighbours."""
+    geography = spatial == "geography"
+    if typmod < 0:
+        return GeometryColumn(name, "GEOMETRY", WGS84 if geography else UNKNOWN, False, False, geography, not_null)
+    srid = ((typmod & 0x0FFFFF00) - (typmod & 0x10000000)) >> 8
+    kind = (typmod & 0xFC) >> 2
+    return GeometryColumn(
+        name=name,
+        type=_GEOMETRY_TYPES[kind] if kind < len(_GEOMETRY_TYPES) else "GEOMETRY",
+        srid=Srid(max(srid, 0)) or (WGS84 if geography else UNKNOWN),
+        has_z=bool(typmod & 2),
+        has_m=bool(typmod & 1),
+        geography=geography,
+        not_null=not_null,
+    )
+
+
+def choose_temporal(columns: Mapping[str, Column]) -> tuple[str, ...]:
+    """The column of the instant, or the two of the interval, that `datetime` filters by: a well-known pair of names,
+    else a well-known name, else the first date or timestamp.
+    """
+    temporal = [name for name, column in columns.items() if column.temporal]
+    by_folded = {name.casefold(): name for name in temporal}
+    for pair in _INTERVALS:
+        for first, last in (pair, (f"{pair[0]}_date", f"{pair[1]}_date"), (f"{pair[0]}_time", f"{pair[1]}_time")):
+            if first in by_folded and last in by_folded:
+                return by_folded[first], by_folded[last]
+    for name in _INSTANTS:
+        if name in by_folded:
+            return (by_folded[name],)
+    return tuple(temporal[:1])
+
+
+def _columns(found: Mapping[str, Any]) -> Iterator[Column]:
+    for each in found["columns"]:
+        if each["spatial"] is None:
+            yield Column(
+                name=each["name"],
+                type=each["type"],
+                type_schema=each["type_schema"],
+                type_name=each["type_name"],
+                category=each["category"],
+                enum=tuple(each["enum"]) if each["enum"] else None,
+                not_null=each["not_null"],
+                description=each["description"],
+            )
+
+
+def _parameters(found: Mapping[str, Any]) -> tuple[Parameter, ...] | None:
+    if found["parameters"] is None:
+        return None
+    return tuple(
+        Parameter(**{**each, "enum": tuple(each["enum"]) if each["enum"] else None}) for each in found["parameters"]
+    )
+
+
+def _collections(found: Mapping[str, Any], selection: Selection) -> Iterator[Collection]:
+    columns = {column.name: column for column in _columns(found)}
+    geometries = [
+        decode_typmod(each["name"], each["spatial"], each["typmod"], each["not_null"])
+        for each in found["columns"]
+        if each["spatial"] is not None
+    ]
+    bare = found["schema"] in (selection.schemas[0], FUNCTION_SCHEMA)
+    name = found["name"] if bare else f"{found['schema']}.{found['name']}"
+    pages, rows = found["pages"], found["rows"]
+    for index, geometry in enumerate(geometries):
+        collection_id = name if index == 0 else f"{name}.{geometry.name}"
+        if not selection.admits(collection_id):
+            continue
+        override = selection.overrides.get(collection_id, Override())
+        key = override.key or tuple(found["key"] or ())
+        temporal = override.datetime or choose_temporal(columns)
+        yield Collection(
+            id=CollectionId(collection_id),
+            title=override.title or collection_id,
+            description=found["description"],
+            schema=found["schema"],
+            name=found["name"],
+            kind=Kind(found["kind"]),
+            geometry=_with_srid(geometry, override.srid),
+            columns=tuple(columns.values()),
+            key=key if all(each in columns for each in key) else (),
+            temporal=temporal if all(each in columns and columns[each].temporal for each in temporal) else (),
+            rows=rows,
+            row_bytes=max(pages * PAGE_BYTES // rows, 64) if rows and pages else 256,
+            parameters=_parameters(found),
+            by_name=columns,
+        )
+
+
+def _with_srid(geometry: GeometryColumn, srid: int | None) -> GeometryColumn:
+    if srid is None or geometry.srid != UNKNOWN:
+        return geometry
+    return GeometryColumn(
+        geometry.name, geometry.type, Srid(srid), geometry.has_z, geometry.has_m, geometry.geography, geometry.not_null
+    )
+
+
+def build_catalog(found: Iterable[Mapping[str, Any]], selection: Selection, fingerprint: str, extension: str = "") -> Catalog:
+    """The collections in what `sql/catalog.sql` found. Of two with one id the first is kept."""
+    order = {schema: place for place, schema in enumerate(selection.schemas)}
+    collections: dict[str, Collection] = {}
+    for each in sorted(found, key=lambda row: (order.get(row["schema"], len(order)), row["name"])):
+        for collection in _collections(each, selection):
+            collections.setdefault(collection.id, collection)
+    return Catalog(dict(sorted(collections.items())), fingerprint, extension)

@@ -1,0 +1,128 @@
+"""A collection: a table, view or function with a geometry column, as the catalog describes it."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+from geosvc.model.crs import Srid
+
+CollectionId = NewType("CollectionId", str)
+
+_SCALAR_CATEGORIES = frozenset("NSBDTEI")
+_SCALAR_TYPES = frozenset({"uuid", "macaddr", "macaddr8", "pg_lsn"})
+_TEMPORAL_TYPES = ("timestamptz", "timestamp", "date")
+
+
+class Kind(StrEnum):
+    """What a collection is in PostgreSQL: `pg_class.relkind`, or a function."""
+
+    TABLE = "r"
+    VIEW = "v"
+    MATERIALISED_VIEW = "m"
+    PARTITIONED_TABLE = "p"
+    FOREIGN_TABLE = "f"
+    FUNCTION = "function"
+
+
+@dataclass(frozen=True, slots=True)
+class TypedName:
+    """A name with a PostgreSQL type.
+
+    Attributes:
+        type: as `format_type` writes it, for people.
+        type_schema, type_name: the type, or the type below a domain.
+        category: `pg_type.typcategory`.
+        enum: the labels of an enum, in order.
+    """
+
+    name: str
+    type: str
+    type_schema: str
+    type_name: str
+    category: str
+    enum: tuple[str, ...] | None = None
+
+    @property
+    def scalar(self) -> bool:
+        """Whether values can be written as text in a URL, compared and ordered."""
+        if self.type_name.startswith("reg") and self.type_schema == "pg_catalog":
+            return False
+        return self.category in _SCALAR_CATEGORIES or self.type_name in _SCALAR_TYPES
+
+    @property
+    def temporal(self) -> bool:
+        """Whether values are dates or timestamps."""
+        return self.type_schema == "pg_catalog" and self.type_name in _TEMPORAL_TYPES
+
+
+@dataclass(frozen=True, slots=True)
+class Column(TypedName):
+    """A property of the features."""
+
+    not_null: bool = False
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter(TypedName):
+    """An argument of a function; one without a default is required."""
+
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GeometryColumn:
+    """The geometry of the features.
+
+    Attributes:
+        type: in capitals, such as MULTIPOLYGON; GEOMETRY when any is allowed.
+        srid: 0 when the column does not say; its rows may then differ.
+    """
+
+    name: str
+    type: str
+    srid: Srid
+    has_z: bool = False
+    has_m: bool = False
+    geography: bool = False
+    not_null: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """Everything that is needed to plan a query.
+
+    Attributes:
+        id: the bare name in the first schema, else schema.name; `.column` follows for a second geometry.
+        columns: the properties, in the order of the table; no geometries.
+        key: the names of the columns that make the feature id; empty when there is none.
+        temporal: the column of the instant, the two of the interval, or none.
+        rows: the planner's estimate; None when it was never analysed.
+        row_bytes: stored bytes of a row, estimated.
+        parameters: of a function; None for everything else.
+    """
+
+    id: CollectionId
+    title: str
+    description: str | None
+    schema: str
+    name: str
+    kind: Kind
+    geometry: GeometryColumn
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    temporal: tuple[str, ...] = ()
+    rows: int | None = None
+    row_bytes: int = 256
+    parameters: tuple[Parameter, ...] | None = None
+    by_name: dict[str, Column] = field(default_factory=dict, compare=False)
+
+    @property
+    def key_columns(self) -> tuple[Column, ...]:
+        """The columns of the key."""
+        return tuple(self.by_name[name] for name in self.key)
+
+    @property
+    def has_row_address(self) -> bool:
+        """Whether rows have a ctid to page by when there is no key."""
+        return self.kind in (Kind.TABLE, Kind.MATERIALISED_VIEW, Kind.PARTITIONED_TABLE)

@@ -1,0 +1,43 @@
+"""The media types that geosvc speaks, and the short names that `f` knows them by."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class MediaType:
+    """A representation of a resource.
+
+    Attributes:
+        essence: type/subtype, as Accept names it.
+        short: its name in the parameter `f`.
+        content_type: what Content-Type says.
+        title: what a link to it says.
+        extension: of a downloaded file.
+    """
+
+    essence: str
+    short: str
+    content_type: str
+    title: str
+    extension: str
+
+
+JSON = MediaType("application/json", "json", "application/json", "JSON", "json")
+GEOJSON = MediaType("application/geo+json", "geojson", "application/geo+json", "GeoJSON", "geojson")
+GEOJSONSEQ = MediaType(
+    "application/geo+json-seq", "geojsonseq", "application/geo+json-seq", "GeoJSON text sequence", "geojsons"
+)
+CSV = MediaType("text/csv", "csv", "text/csv; charset=utf-8; header=present", "CSV with WKT geometry", "csv")
+PROBLEM = MediaType("application/problem+json", "problem", "application/problem+json", "Problem", "json")
+OPENAPI = MediaType(
+    "application/vnd.oai.openapi+json;version=3.0",
+    "json",
+    "application/vnd.oai.openapi+json;version=3.0",
+    "OpenAPI 3.0",
+    "json",
+)
+
+DOCUMENT_TYPES = (JSON,)
+ITEMS_TYPES = (GEOJSON, GEOJSONSEQ, CSV)
+ITEM_TYPES = (GEOJSON,)
+ALIASES = {GEOJSON: ("json", "application/json")}

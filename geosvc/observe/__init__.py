@@ -1,0 +1,1 @@
+"""Subscribers to the events: what is logged."""

@@ -1,0 +1,30 @@
+"""The only map from errors to HTTP: RFC 9457 problem details."""
+
+import orjson
+from aiohttp import web
+
+from geosvc.errors import MethodNotAllowed, RequestError
+from geosvc.model.media_type import PROBLEM
+
+PROBLEM_TYPE = "urn:geosvc:problem:"
+
+
+def problem_response(error: RequestError, request_id: str) -> web.Response:
+    """The response that tells a client what went wrong; a 500 says only the request id."""
+    body: dict[str, object] = {
+        "type": f"{PROBLEM_TYPE}{error.slug}",
+        "title": error.title(),
+        "status": error.status,
+        "detail": error.detail if error.status != 500 or error.slug != "internal-error" else "see the log",
+        "request_id": request_id,
+    }
+    if error.parameter is not None:
+        body["parameter"] = error.parameter
+    headers = {"Cache-Control": "no-store"}
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.allowed)
+    return web.Response(
+        status=error.status, body=orjson.dumps(body), content_type=PROBLEM.content_type, headers=headers
+    )

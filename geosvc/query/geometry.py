@@ -1,0 +1,136 @@
+"""How a geometry column is filtered and written.
+
+Nothing here calls a function that GEOS answers unless the geometry is known to be one that GEOS accepts: real data hold
+rings of two points, and a read must not fail for them. ST_DWithin(a, b, 0) is liblwgeom's own "intersects".
+"""
+
+from geosvc.model.bbox import Bbox
+from geosvc.model.collection import GeometryColumn
+from geosvc.model.crs import UNKNOWN, WGS84, area_of_use, is_geographic
+from geosvc.requests.items import GeometryStyle
+from geosvc.sql.compose import SQL, Composable, Composed, Identifier, Param
+
+PLAIN_TYPES = frozenset({"POINT", "LINESTRING", "POLYGON", "MULTIPOINT", "MULTILINESTRING", "MULTIPOLYGON"})
+AREAL_TYPES = frozenset({"POLYGON", "MULTIPOLYGON"})
+EQUATOR_METRES = 40_075_016.68557849
+TILE_PIXELS = 256
+_WIDEST_GEOGRAPHY_PREFILTER = 170.0  # degrees; beyond, a ring on the sphere is ambiguous
+_EDGE_PARTS = 32  # pieces an edge of the box is cut into before it is transformed
+
+
+def _column(geometry: GeometryColumn) -> Composed:
+    template = SQL("t.{}::geometry") if geometry.geography else SQL("t.{}")
+    return template.format(Identifier(geometry.name))
+
+
+def _in_degrees(geometry: GeometryColumn, value: Composable) -> Composable:
+    """`value` of this column in longitude and latitude, SRID 4326."""
+    if geometry.srid == WGS84:
+        return value
+    if geometry.srid == UNKNOWN:
+        return SQL(
+            "CASE ST_SRID({g}) WHEN 4326 THEN {g} WHEN 0 THEN ST_SetSRID({g}, 4326) ELSE ST_Transform({g}, 4326) END"
+        ).format(g=value)
+    return SQL("ST_Transform({}, 4326)").format(value)
+
+
+def _linear(geometry: GeometryColumn, value: Composable) -> Composable:
+    """`value` of types that GeoJSON and WKT readers know: arcs as segments, surfaces of patches as multipolygons."""
+    if geometry.type in PLAIN_TYPES:
+        return value
+    return SQL(
+        "CASE WHEN GeometryType({g}) IN ('POINT', 'LINESTRING', 'POLYGON', 'MULTIPOINT', 'MULTILINESTRING', 'MULTIPOLYGON')"
+        " THEN {g} WHEN ST_HasArc({g}) THEN ST_CurveToLine({g})"
+        " WHEN GeometryType({g}) IN ('TIN', 'POLYHEDRALSURFACE', 'TRIANGLE', 'TRIANGLEZ')"
+        " THEN (SELECT ST_Multi(ST_Collect(CASE GeometryType(d.geom) WHEN 'TRIANGLE'"
+        " THEN ST_SetSRID(ST_MakePolygon(ST_ExteriorRing(d.geom)), ST_SRID({g})) ELSE d.geom END)) FROM ST_Dump({g}) d)"
+        " ELSE {g} END"
+    ).format(g=value)
+
+
+def _within_180(value: Composable) -> Composable:
+    """Cuts what crosses the antimeridian, as RFC 7946 3.1.9 asks. ST_WrapX is GEOS: only what is valid is cut."""
+    return SQL(
+        "CASE WHEN {g} @ ST_MakeEnvelope(-180, -90, 180, 90, 4326) OR ST_IsEmpty({g}) OR NOT ST_IsValid({g}) THEN {g}"
+        " ELSE ST_WrapX(ST_WrapX({g}, 180, -360), -180, 360) END"
+    ).format(g=value)
+
+
+def _simplified(geometry: GeometryColumn, style: GeometryStyle, value: Composable) -> Composable:
+    degrees = geometry.geography or is_geographic(geometry.srid)
+    tolerance = style.tolerance
+    if style.zoom_level is not None:
+        tolerance = (360.0 if degrees else EQUATOR_METRES) / (TILE_PIXELS * 2.0**style.zoom_level)
+    elif tolerance is not None and geometry.geography:
+        tolerance = tolerance * 360.0 / EQUATOR_METRES
+    if tolerance is None:
+        return value
+    return SQL("ST_Simplify({}, {}, true)").format(value, Param(tolerance, "float8"))
+
+
+def written_geometry(geometry: GeometryColumn, style: GeometryStyle) -> Composable:
+    """The geometry as RFC 7946 wants it: longitude and latitude, shells counter-clockwise, cut at the antimeridian."""
+    value = _simplified(geometry, style, _linear(geometry, _column(geometry)))
+    value = _within_180(_in_degrees(geometry, value))
+    return value if geometry.type in PLAIN_TYPES - AREAL_TYPES else SQL("ST_ForcePolygonCCW({})").format(value)
+
+
+def _envelope(box: Bbox, shift: float = 0.0) -> Composed:
+    corners = (box.xmin + shift, box.ymin, box.xmax + shift, box.ymax)
+    return SQL("ST_MakeEnvelope({}, 4326)").format(SQL(", ").join(Param(corner, "float8") for corner in corners))
+
+
+def _curved_envelope(box: Bbox) -> Composed:
+    """The box with points along its edges, which are no straight lines in another CRS or on the sphere."""
+    longest = max(box.xmax - box.xmin, box.ymax - box.ymin)
+    return SQL("ST_Segmentize({}, {})").format(_envelope(box), Param(max(longest / _EDGE_PARTS, 1e-6), "float8"))
+
+
+def _meets(value: Composable, box: Composable) -> Composable:
+    return SQL("({g} && {b} AND ({g} @ {b} OR ST_DWithin({g}, {b}, 0)))").format(g=value, b=box)
+
+
+def _meets_degrees(geometry: GeometryColumn, value: Composable, box: Bbox) -> list[Composable]:
+    """A box against longitudes that may be stored beyond 180 degrees either way, as is usual around the Pacific."""
+    shifts = [0.0] + [360.0] * (box.xmin < 0) + [-360.0] * (box.xmax > 90)
+    if geometry.type == "POINT":
+        # && and @ compare boxes of 32-bit floats: exact for a point only with a distance
+        return [SQL("({g} && {b} AND ST_DWithin({g}, {b}, 0))").format(g=value, b=_envelope(box, s)) for s in shifts]
+    return [_meets(value, _envelope(box, shift)) for shift in shifts]
+
+
+def _meets_part(geometry: GeometryColumn, box: Bbox) -> list[Composable]:
+    column = _column(geometry)
+    if geometry.geography:
+        tests = SQL(" OR ").join(_meets_degrees(geometry, column, box))
+        if box.xmax - box.xmin > _WIDEST_GEOGRAPHY_PREFILTER:
+            return [tests]
+        indexed = SQL("t.{} && {}::geography").format(Identifier(geometry.name), _curved_envelope(box))
+        return [SQL("({} AND ({}))").format(indexed, tests)]
+    if geometry.srid == WGS84:
+        return _meets_degrees(geometry, column, box)
+    area = area_of_use(geometry.srid) if geometry.srid != UNKNOWN else None
+    if area is None or not box.lies_within(area):
+        return _meets_degrees(geometry, _in_degrees(geometry, column), box)
+    transformed = SQL("ST_Transform({}, {})").format(_curved_envelope(box), Param(int(geometry.srid), "int4"))
+    return [_meets(column, transformed)]
+
+
+def _at_height(geometry: GeometryColumn, box: Bbox) -> Composable:
+    """Features without heights are at every height."""
+    return SQL("(ST_Zmflag({g}) NOT IN (2, 3) OR (ST_ZMax({g}) >= {low} AND ST_ZMin({g}) <= {high}))").format(
+        g=_column(geometry), low=Param(box.zmin, "float8"), high=Param(box.zmax, "float8")
+    )
+
+
+def select_by_bbox(geometry: GeometryColumn, box: Bbox) -> Composable:
+    """A condition: the geometry intersects the box, or there is none (OGC 17-069r4 7.15.3, requirement C)."""
+    tests = [test for part in box.parts() for test in _meets_part(geometry, part)]
+    condition: Composable = SQL(" OR ").join(tests)
+    if box.covers_the_world:
+        condition = SQL("NOT ST_IsEmpty({})").format(_column(geometry))
+    if box.zmin is not None:
+        condition = SQL("({}) AND {}").format(condition, _at_height(geometry, box))
+    if geometry.not_null:
+        return SQL("({})").format(condition)
+    return SQL("({} OR t.{} IS NULL)").format(condition, Identifier(geometry.name))

@@ -1,0 +1,38 @@
+"""The id of a feature in a URL: one value for each column of the key."""
+
+from geosvc.errors import InvalidParameter, NotFound
+from geosvc.model.collection import Collection
+from geosvc.requests.values import check_value
+
+
+def _split(text: str) -> list[str]:
+    """The values between commas; a backslash takes the next character as it is."""
+    values, current, escaped = [], "", False
+    for character in text:
+        if escaped or character not in ",\\":
+            current, escaped = current + character, False
+        elif character == "\\":
+            escaped = True
+        else:
+            values.append(current)
+            current = ""
+    return [*values, current]
+
+
+def parse_feature_id(text: str, collection: Collection) -> tuple[str, ...]:
+    """The key values of an id. What cannot be an id of this collection is not found, rather than a bad request.
+
+    Raises: NotFound.
+    """
+    missing = NotFound(f"{collection.id} has no feature {text!r}")
+    if not collection.key:
+        raise NotFound(f"{collection.id} has no key, so its features have no id")
+    values = _split(text) if len(collection.key) > 1 else [text]
+    if len(values) != len(collection.key) or "\0" in text:
+        raise missing
+    for column, value in zip(collection.key_columns, values, strict=True):
+        try:
+            check_value(column, value, column.name)
+        except InvalidParameter:
+            raise missing from None
+    return tuple(values)

@@ -1,0 +1,308 @@
+"""The parameters of items and export, parsed into one frozen dataclass. `DECLARED` is the list that the OpenAPI
+description is made from, so that it cannot differ from what is parsed.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn
+
+from geosvc.errors import InvalidParameter, UnknownParameter
+from geosvc.model.bbox import Bbox, parse_bbox
+from geosvc.model.collection import Collection
+from geosvc.requests.cursor import Cursor, parse_cursor
+from geosvc.requests.temporal import Interval, parse_datetime
+from geosvc.requests.values import check_value
+
+CountMode = Literal["exact", "estimated", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A parameter as OpenAPI describes it."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Features of a page: when not asked for, and at the most."""
+
+    default: int
+    maximum: int
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """A column to sort by."""
+
+    name: str
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GeometryStyle:
+    """How geometries are written.
+
+    Attributes:
+        skip: leave them out.
+        precision: digits behind the point of a degree.
+        tolerance: of a simplification in units of the storage CRS (metres for geography); None is none.
+        zoom_level: the Web Mercator zoom whose pixel is the tolerance; None is none.
+    """
+
+    skip: bool = False
+    precision: int = 7
+    tolerance: float | None = None
+    zoom_level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsRequest:
+    """Which features, in which order, and what of them.
+
+    Attributes:
+        limit: None is all (export).
+        equals: (column, text) of each property that must have a value.
+        arguments: (parameter, text) of a function.
+        properties: the names wanted, in the order of the table; None is all.
+    """
+
+    limit: int | None
+    offset: int = 0
+    cursor: Cursor | None = None
+    bbox: Bbox | None = None
+    interval: Interval | None = None
+    equals: tuple[tuple[str, str], ...] = ()
+    arguments: tuple[tuple[str, str], ...] = ()
+    sortby: tuple[SortKey, ...] = ()
+    properties: tuple[str, ...] | None = None
+    geometry: GeometryStyle = GeometryStyle()
+    count: CountMode = "estimated"
+    bigint_as_text: bool = False
+
+
+FORMAT = Declared("f", "The media type by its short name; it beats the header Accept.", {"type": "string"})
+DECLARED: Sequence[Declared] = (
+    Declared(
+        "bbox",
+        "Only features that intersect this box: west, south, east, north (or with bottom and top as third and sixth), "
+        "CRS84, degrees. West above east crosses the antimeridian. Features without a geometry match every box.",
+        {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6},
+    ),
+    Declared(
+        "datetime",
+        "Only features whose time intersects this instant, date or interval (start/end, .. for open). Features without a "
+        "time match every interval.",
+        {"type": "string"},
+    ),
+    Declared("limit", "Features of a page; more than the maximum gives the maximum.", {"type": "integer", "minimum": 1}),
+    Declared("offset", "Features to skip. Following the links `next` is faster and misses none.", {"type": "integer", "minimum": 0}),
+    Declared("cursor", "Where the page before ended; copied from a link `next`.", {"type": "string"}),
+    Declared(
+        "sortby",
+        "Names of columns, each with + (the default) or - before it.",
+        {"type": "array", "items": {"type": "string"}},
+    ),
+    Declared("properties", "Only these properties.", {"type": "array", "items": {"type": "string"}}),
+    Declared("skipGeometry", "Leaves the geometry out.", {"type": "boolean", "default": False}),
+    Declared(
+        "precision",
+        "Digits behind the point of coordinates.",
+        {"type": "integer", "minimum": 0, "maximum": 15, "default": 7},
+    ),
+    Declared(
+        "simplify",
+        "Simplifies geometries by this tolerance in units of the storage CRS; metres for geography.",
+        {"type": "number", "minimum": 0},
+    ),
+    Declared(
+        "zoom-level",
+        "Simplifies geometries to a pixel of this Web Mercator zoom level.",
+        {"type": "integer", "minimum": 0, "maximum": 30},
+    ),
+    Declared(
+        "count",
+        "exact: numberMatched, however long it takes up to the time box. estimated: numberMatched where it is cheap, else "
+        "numberMatchedEstimate. none: neither.",
+        {"type": "string", "enum": ["exact", "estimated", "none"], "default": "estimated"},
+    ),
+    Declared(
+        "bigint",
+        "string: 64-bit whole numbers as text, for JavaScript, which cannot hold them.",
+        {"type": "string", "enum": ["number", "string"], "default": "number"},
+    ),
+    FORMAT,
+)
+_PAGING = frozenset({"limit", "offset", "cursor", "count"})
+_RESERVED = frozenset(each.name for each in DECLARED)
+_INT8_MAX = (1 << 63) - 1
+
+
+def _wrong(name: str, expected: str) -> NoReturn:
+    raise InvalidParameter(f"{name} takes {expected}", parameter=name)
+
+
+def parse_integer(name: str, text: str, minimum: int, maximum: int = _INT8_MAX) -> int:
+    """A whole number of ASCII digits. Raises: InvalidParameter."""
+    expected = f"a whole number from {minimum}" + ("" if maximum == _INT8_MAX else f" to {maximum}")
+    if not (text.isascii() and text.isdigit()) or len(text) > 30:
+        _wrong(name, expected)
+    number = int(text)
+    if not minimum <= number <= maximum:
+        _wrong(name, expected)
+    return number
+
+
+def _choice(values: Mapping[str, str], name: str, choices: Sequence[str], default: str) -> str:
+    chosen = values.get(name, default)
+    if chosen not in choices:
+        _wrong(name, f"one of: {', '.join(choices)}")
+    return chosen
+
+
+def _parse_geometry_style(values: Mapping[str, str]) -> GeometryStyle:
+    tolerance = None
+    if "simplify" in values:
+        try:
+            tolerance = float(values["simplify"])
+        except ValueError:
+            _wrong("simplify", "a number")
+        if not math.isfinite(tolerance) or tolerance < 0:
+            _wrong("simplify", "a finite number from 0")
+        if "zoom-level" in values:
+            raise InvalidParameter("zoom-level and simplify exclude each other", parameter="zoom-level")
+    return GeometryStyle(
+        skip=_choice(values, "skipGeometry", ("true", "false"), "false") == "true",
+        precision=parse_integer("precision", values["precision"], 0, 15) if "precision" in values else 7,
+        tolerance=tolerance or None,
+        zoom_level=parse_integer("zoom-level", values["zoom-level"], 0, 30) if "zoom-level" in values else None,
+    )
+
+
+def _split_names(name: str, text: str) -> list[str]:
+    """Names with commas between them; a name that holds a comma itself is in double quotes, with `""` for a quote."""
+    names: list[str] = []
+    rest = text
+    while rest:
+        if rest.startswith('"'):
+            end = 1
+            while (end := rest.find('"', end)) >= 0 and rest[end : end + 2] == '""':
+                end += 2
+            if end < 0:
+                _wrong(name, "names with closed quotes")
+            names.append(rest[1:end].replace('""', '"'))
+            rest = rest[end + 1 :].removeprefix(",")
+        else:
+            each, _, rest = rest.partition(",")
+            names.append(each)
+    return names
+
+
+def _parse_sortby(text: str, collection: Collection) -> tuple[SortKey, ...]:
+    keys: list[SortKey] = []
+    for part in text.split(","):
+        # an unencoded + arrives as a blank
+        sign, name = (part[0], part[1:]) if part[:1] in ("+", "-", " ") else ("+", part)
+        column = collection.by_name.get(name)
+        if column is None:
+            raise InvalidParameter(f"sortby: {collection.id} has no property {name!r}", parameter="sortby")
+        if not column.scalar:
+            raise InvalidParameter(f"sortby: {name!r} is {column.type}, which has no order", parameter="sortby")
+        if any(key.name == name for key in keys):
+            raise InvalidParameter(f"sortby: {name!r} is there twice", parameter="sortby")
+        keys.append(SortKey(name, sign == "-"))
+    return tuple(keys)
+
+
+def _parse_arguments(values: Mapping[str, str], collection: Collection) -> tuple[tuple[str, str], ...]:
+    arguments = []
+    for parameter in collection.parameters or ():
+        if parameter.name in values:
+            check_value(parameter, values[parameter.name], parameter.name)
+            arguments.append((parameter.name, values[parameter.name]))
+        elif parameter.required:
+            raise InvalidParameter(f"{collection.id} needs the parameter {parameter.name}", parameter=parameter.name)
+    return tuple(arguments)
+
+
+def _parse_equals(values: Mapping[str, str], collection: Collection, taken: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    equals = []
+    for name, text in values.items():
+        if name in taken:
+            continue
+        column = collection.by_name.get(name)
+        if column is None:
+            raise UnknownParameter(f"{collection.id} knows no parameter {name!r}", parameter=name)
+        if not column.scalar:
+            raise UnknownParameter(f"{name!r} is {column.type}, which no parameter can be compared with", parameter=name)
+        check_value(column, text, name)
+        equals.append((name, text))
+    return tuple(equals)
+
+
+def parse_items_request(values: Mapping[str, str], collection: Collection, limits: Limits | None) -> ItemsRequest:
+    """The parameters of items; with `limits` None those of export, which has no pages.
+
+    Raises: InvalidParameter, UnknownParameter.
+    """
+    if limits is None and (paging := _PAGING & values.keys()):
+        raise UnknownParameter("an export has no pages", parameter=min(paging))
+    arguments = frozenset(parameter.name for parameter in collection.parameters or ())
+    cursor = parse_cursor(values["cursor"]) if "cursor" in values else None
+    if cursor is not None and "offset" in values:
+        raise InvalidParameter("offset and cursor exclude each other", parameter="offset")
+    return ItemsRequest(
+        limit=None if limits is None else _parse_limit(values.get("limit"), limits),
+        offset=parse_integer("offset", values["offset"], 0) if "offset" in values else 0,
+        cursor=cursor,
+        bbox=parse_bbox(values["bbox"]) if "bbox" in values else None,
+        interval=parse_datetime(values["datetime"]) if "datetime" in values else None,
+        equals=_parse_equals(values, collection, _RESERVED | arguments),
+        arguments=_parse_arguments(values, collection),
+        sortby=_parse_sortby(values["sortby"], collection) if values.get("sortby") else (),
+        properties=_parse_properties(values.get("properties"), collection),
+        geometry=_parse_geometry_style(values),
+        count=_choice(values, "count", ("exact", "estimated", "none"), "estimated"),  # type: ignore[arg-type]
+        bigint_as_text=_choice(values, "bigint", ("number", "string"), "number") == "string",
+    )
+
+
+def _parse_limit(text: str | None, limits: Limits) -> int:
+    return limits.default if text is None else min(parse_integer("limit", text, 1), limits.maximum)
+
+
+def _parse_properties(text: str | None, collection: Collection) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    wanted = set(_split_names("properties", text))
+    for name in sorted(wanted - collection.by_name.keys()):
+        raise InvalidParameter(f"properties: {collection.id} has no property {name!r}", parameter="properties")
+    return tuple(column.name for column in collection.columns if column.name in wanted)
+
+
+_ITEM_PARAMETERS = frozenset({"properties", "skipGeometry", "precision", "simplify", "zoom-level", "bigint", "f"})
+ITEM_DECLARED = tuple(each for each in DECLARED if each.name in _ITEM_PARAMETERS)
+
+
+def parse_item_request(values: Mapping[str, str], collection: Collection) -> ItemsRequest:
+    """The parameters of one item: what of it, and how it is written.
+
+    Raises: InvalidParameter, UnknownParameter.
+    """
+    refuse_unknown(values, _ITEM_PARAMETERS)
+    return ItemsRequest(
+        limit=1,
+        properties=_parse_properties(values.get("properties"), collection),
+        geometry=_parse_geometry_style(values),
+        bigint_as_text=_choice(values, "bigint", ("number", "string"), "number") == "string",
+    )
+
+
+def refuse_unknown(values: Mapping[str, str], known: frozenset[str] = frozenset({"f"})) -> None:
+    """Raises: UnknownParameter for the first name that is not known."""
+    for name in values:
+        if name not in known:
+            raise UnknownParameter(f"there is no parameter {name!r} here", parameter=name)

@@ -1,0 +1,105 @@
+"""Text to the values of PostgreSQL types: checked here, so that a wrong one is named before the database sees it."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from datetime import time
+from decimal import Decimal, InvalidOperation
+from uuid import UUID
+
+from geosvc.errors import InvalidParameter
+from geosvc.model.collection import TypedName
+from geosvc.requests.temporal import parse_temporal
+
+_INTEGER_BITS = {"int2": 16, "int4": 32, "int8": 64}
+_TRUTH = frozenset("true false t f yes no on off 1 0".split())
+_INTEGER = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
+
+
+def _integer(text: str, bits: int) -> None:
+    if not _INTEGER.fullmatch(text):
+        raise ValueError("a whole number")
+    if not -(1 << (bits - 1)) <= int(text) < 1 << (bits - 1):
+        raise ValueError(f"a whole number of {bits} bits")
+
+
+def _oid(text: str) -> None:
+    if not _INTEGER.fullmatch(text) or not 0 <= int(text) < 1 << 32:
+        raise ValueError("a whole number of 32 bits without a sign")
+
+
+def _number(text: str) -> None:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ValueError("a number") from None
+    if number.is_finite() and abs(number.adjusted()) > 300:
+        raise ValueError("a number of at most 300 digits")
+
+
+def _truth(text: str) -> None:
+    if text.strip().lower() not in _TRUTH:
+        raise ValueError("true or false")
+
+
+def _uuid(text: str) -> None:
+    try:
+        UUID(text)
+    except ValueError:
+        raise ValueError("a UUID") from None
+
+
+def _date_or_time(text: str) -> None:
+    if text not in ("infinity", "-infinity"):
+        parse_temporal(text)
+
+
+def _time(text: str) -> None:
+    try:
+        time.fromisoformat(text)
+    except ValueError:
+        raise ValueError("a time, hh:mm:ss") from None
+
+
+def _network(text: str) -> None:
+    try:
+        ipaddress.ip_interface(text)
+    except ValueError:
+        raise ValueError("an address or a network") from None
+
+
+_CHECKS: dict[str, Callable[[str], None]] = {
+    **{name: (lambda text, bits=bits: _integer(text, bits)) for name, bits in _INTEGER_BITS.items()},  # type: ignore[misc]
+    "oid": _oid,
+    "float4": _number,
+    "float8": _number,
+    "numeric": _number,
+    "bool": _truth,
+    "uuid": _uuid,
+    "date": _date_or_time,
+    "timestamp": _date_or_time,
+    "timestamptz": _date_or_time,
+    "time": _time,
+    "timetz": _time,
+    "inet": _network,
+    "cidr": _network,
+}
+
+
+def check_value(typed: TypedName, text: str, parameter: str) -> None:
+    """Whether `text` can be cast to the type of `typed`. Types without a check here are left to PostgreSQL, whose
+    refusal becomes an InvalidValue.
+
+    Raises: InvalidParameter, naming `parameter` and what was expected.
+    """
+    if typed.enum is not None:
+        if text not in typed.enum:
+            raise InvalidParameter(f"{parameter} takes one of: {', '.join(typed.enum)}", parameter=parameter)
+        return
+    check = _CHECKS.get(typed.type_name) if typed.type_schema == "pg_catalog" else None
+    if check is None:
+        return
+    try:
+        check(text)
+    except ValueError as error:
+        raise InvalidParameter(f"{parameter} takes {error}", parameter=parameter) from None

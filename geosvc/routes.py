@@ -1,0 +1,43 @@
+"""The url table: every method and path, its handler and its operation id."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from geosvc.handlers import admin, collections, features, landing
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation."""
+
+    method: str
+    path: str
+    handler: Handler
+    operation_id: str
+
+
+ROUTES = (
+    Route("GET", "/", landing.get_landing_page, "getLandingPage"),
+    Route("GET", "/conformance", landing.get_conformance, "getConformanceDeclaration"),
+    Route("GET", "/collections", collections.get_collections, "getCollections"),
+    Route("GET", "/collections/{collectionId}", collections.get_collection, "describeCollection"),
+    Route("GET", "/collections/{collectionId}/items", features.get_items, "getFeatures"),
+    Route("GET", "/collections/{collectionId}/items/{featureId}", features.get_item, "getFeature"),
+    Route("GET", "/collections/{collectionId}/export", features.get_export, "exportFeatures"),
+)
+ADMIN_ROUTES = (
+    Route("GET", "/livez", admin.get_livez, "getLiveness"),
+    Route("GET", "/readyz", admin.get_readyz, "getReadiness"),
+)
+
+
+def add_routes(app: web.Application, routes: tuple[Route, ...]) -> None:
+    """Adds the routes; GET answers HEAD as well."""
+    for route in routes:
+        app.router.add_route(route.method, route.path, route.handler, name=route.operation_id)
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, route.handler)

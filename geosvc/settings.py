@@ -1,0 +1,229 @@
+"""`Settings`: everything that can be configured, and the only reader of the environment.
+
+Each setting is an environment variable `GEOSVC_<NAME>`, a key of a TOML file and, where `geosvc serve --help` lists it, an
+option. An option beats the environment, the environment beats the file.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from geosvc.errors import SettingsError
+
+PREFIX = "GEOSVC_"
+SSL_MODES = ("disable", "require", "verify-ca", "verify-full")
+OUTSIDE_SETTINGS = frozenset({"GEOSVC_CONFIG", "GEOSVC_TEST_DATABASE_URL", "GEOSVC_SHARED_DATA"})
+
+
+def _split_commas(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+SslMode = Literal["disable", "require", "verify-ca", "verify-full"]
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class CollectionSettings(BaseModel):
+    """What the catalog cannot know of a collection, one table `[collections.NAME]` of the TOML file each."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: Names = ()
+    datetime: Annotated[Names, Field(max_length=2)] = ()
+    srid: Annotated[int, Field(gt=0)] | None = None
+    title: str | None = None
+
+
+class Settings(BaseSettings):
+    """The validated settings of one service.
+
+    Raises: pydantic.ValidationError; `load_settings` turns it into a `SettingsError` with one line for each mistake.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
+
+    database_url: Annotated[SecretStr | None, Field(description="The database to serve; none: a private cluster.")] = None
+    direct_database_url: Annotated[
+        SecretStr | None, Field(description="The same database without the pooler, for migrations, LISTEN and COPY.")
+    ] = None
+    host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[Port, Field(description="Port to listen on; 0 takes a free one.")] = 8080
+    admin_host: Annotated[str, Field(description="Address of the admin listener.")] = "127.0.0.1"
+    admin_port: Annotated[Port, Field(description="Port of the admin listener; 0 takes a free one.")] = 8081
+    workers: Annotated[int, Field(ge=1, le=256, description="Processes that share the port.")] = 1
+    loop: Annotated[Literal["uvloop", "asyncio"], Field(description="Event loop; asyncio is there for comparison.")] = (
+        "uvloop"
+    )
+    public_url: Annotated[
+        str | None, Field(description="What clients see as the root; none: taken from each request's Host.")
+    ] = None
+    cors_origins: Annotated[Names, Field(description="Origins that browsers may read from; `*` is any.")] = ("*",)
+    shutdown_grace_seconds: Annotated[Seconds, Field(description="How long running requests may take to end.")] = 30
+    log_format: Annotated[Literal["json", "console"], Field(description="Log lines for machines or for people.")] = "json"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="The least level to log.")] = "info"
+    data_dir: Annotated[
+        Path | None, Field(description="Where the private cluster lives; none: the user's data folder.")
+    ] = None
+
+    schemas: Annotated[Names, Field(min_length=1, description="Schemas to publish; ids in the first are bare names.")] = (
+        "public",
+    )
+    tables: Annotated[Names, Field(description="Patterns of the collections to publish; none: all.")] = ()
+    exclude_tables: Annotated[Names, Field(description="Patterns of the collections to leave out.")] = ()
+    collections: Annotated[
+        dict[str, CollectionSettings], Field(description="Key, datetime column, SRID and title by collection id.")
+    ] = {}
+    catalog_poll_seconds: Annotated[Seconds, Field(description="How often each worker looks for DDL.")] = 2
+
+    pool_min_size: Annotated[int, Field(ge=0, description="Connections kept open, per worker.")] = 2
+    pool_max_size: Annotated[int, Field(ge=1, le=1000, description="Connections at the most, per worker.")] = 10
+    pool_acquire_seconds: Annotated[Seconds, Field(description="How long a request waits for a connection.")] = 5
+    connect_seconds: Annotated[Seconds, Field(description="How long opening a connection may take.")] = 10
+    statement_timeout_seconds: Annotated[Seconds, Field(description="How long one statement may run.")] = 30
+    pgbouncer: Annotated[bool, Field(description="The database URL is a PgBouncer in transaction mode.")] = False
+    db_ssl_mode: Annotated[
+        SslMode | None, Field(description="disable, require, verify-ca or verify-full; none: see the docs.")
+    ] = None
+    db_ssl_root_cert: Annotated[Path | None, Field(description="The CA to trust, PEM; none: the system's.")] = None
+    db_ssl_cert: Annotated[Path | None, Field(description="The client's certificate, PEM.")] = None
+    db_ssl_key: Annotated[Path | None, Field(description="The client's key, PEM.")] = None
+    db_direct_tls: Annotated[bool, Field(description="Start with TLS at once (PostgreSQL 17, or a proxy).")] = False
+
+    limit_default: Annotated[Positive, Field(description="Features of a page when the request has no limit.")] = 10
+    limit_max: Annotated[Positive, Field(description="Features of a page at the most.")] = 10_000
+    max_url_bytes: Annotated[Positive, Field(description="Longest request line and header, bytes.")] = 16_384
+    count_exact_rows: Annotated[
+        int, Field(ge=0, description="Up to so many rows a count is exact when the planner expects no more.")
+    ] = 1_000
+    count_seconds: Annotated[Seconds, Field(description="The time box of every count and exact extent.")] = 0.25
+    stream_above_rows: Annotated[int, Field(ge=0, description="Pages above this are streamed.")] = 1_000
+    batch_rows: Annotated[Positive, Field(description="Rows of a batch at the most.")] = 1_000
+    batch_bytes: Annotated[Positive, Field(description="Bytes of a batch to aim at.")] = 1 << 20
+    write_stall_seconds: Annotated[
+        Seconds, Field(description="How long a client may take no byte of a stream before it is cut off.")
+    ] = 30
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Options, then the environment; `load_settings` puts the file's values below both."""
+        return init_settings, env_settings
+
+    @field_validator("database_url", "direct_database_url")
+    @classmethod
+    def _check_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        url = value.get_secret_value()
+        if not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("starts with postgresql://")
+        try:
+            parts = urlsplit(url)
+            parts.port  # noqa: B018 - raises ValueError when it is no number
+        except ValueError:
+            raise ValueError("is no URL: is a special character in the password not percent-encoded?") from None
+        mode = dict(parse_qsl(parts.query)).get("sslmode")
+        if mode is not None and mode not in SSL_MODES:
+            raise ValueError(f"sslmode={mode} may fall back to plain text; use one of {', '.join(SSL_MODES)}")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+            raise ValueError("is an absolute http(s) URL without query or fragment")
+        return value.rstrip("/")
+
+    @field_validator("db_ssl_root_cert", "db_ssl_cert", "db_ssl_key")
+    @classmethod
+    def _check_file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"there is no file {value}")
+        return value
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.pool_min_size > self.pool_max_size:
+            raise ValueError(f"POOL_MIN_SIZE {self.pool_min_size} is above POOL_MAX_SIZE {self.pool_max_size}")
+        if self.limit_default > self.limit_max:
+            raise ValueError(f"LIMIT_DEFAULT {self.limit_default} is above LIMIT_MAX {self.limit_max}")
+        if (self.db_ssl_cert is None) != (self.db_ssl_key is None):
+            raise ValueError("DB_SSL_CERT and DB_SSL_KEY go together")
+        if self.db_direct_tls and self.db_ssl_mode == "disable":
+            raise ValueError("DB_DIRECT_TLS needs a DB_SSL_MODE that encrypts")
+        return self
+
+
+def _mistakes(error: ValidationError) -> Iterator[str]:
+    for each in error.errors(include_input=False, include_url=False):
+        name = "_".join(str(part) for part in each["loc"][:1]).upper()
+        inner = ".".join(str(part) for part in each["loc"][1:] if not str(part).startswith("function-"))
+        reason = each["msg"].removeprefix("Value error, ")
+        if each["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(name.lower(), Settings.model_fields, n=1)
+            reason = "is not a setting" + (f"; did you mean {close[0].upper()}?" if close else "")
+        subject = f"{PREFIX}{name}" if name else "settings"
+        yield f"{subject}{'.' + inner if inner else ''}: {reason}"
+
+
+def load_settings(config: Path | None = None, **options: object) -> Settings:
+    """Reads options, environment and file, in this order of precedence. An option that is None was not given.
+
+    Raises: SettingsError with one line for each mistake, without the wrong values, which may be secrets.
+    """
+    path = config or (Path(os.environ[f"{PREFIX}CONFIG"]) if os.environ.get(f"{PREFIX}CONFIG") else None)
+    file_values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            file_values = {key.lower(): value for key, value in tomllib.loads(path.read_text("utf-8")).items()}
+        except OSError as error:
+            raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError([f"{path}: is no TOML: {error}"]) from None
+    given = {key: value for key, value in options.items() if value is not None}
+    beaten = {key for key in file_values if key in given or os.environ.get(f"{PREFIX}{key.upper()}")}
+    try:
+        return Settings(**{key: value for key, value in file_values.items() if key not in beaten}, **given)
+    except ValidationError as error:
+        raise SettingsError(list(_mistakes(error))) from None
+
+
+def unknown_variables() -> list[tuple[str, str | None]]:
+    """The GEOSVC_ variables of the environment that are no settings, each with the setting that was likely meant.
+
+    They do not stop the start: Kubernetes sets GEOSVC_SERVICE_HOST and the like when a service is called geosvc.
+    """
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | OUTSIDE_SETTINGS
+    found = []
+    for variable in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known):
+        close = difflib.get_close_matches(variable, known, n=1, cutoff=0.8)
+        found.append((variable, close[0] if close else None))
+    return found

@@ -1,0 +1,1 @@
+"""SQL text: composed from safe parts, or read from named files."""

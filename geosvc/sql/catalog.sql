@@ -1,0 +1,117 @@
+-- name: catalog.load
+-- description: every spatial relation and function that the role may read, one JSON object a row
+-- $1: text[]  the schemas to look in
+WITH postgis AS MATERIALIZED (
+  SELECT t.oid, t.typname
+  FROM pg_extension e JOIN pg_type t ON t.typnamespace = e.extnamespace
+  WHERE e.extname = 'postgis' AND t.typname IN ('geometry', 'geography')
+),
+relation AS MATERIALIZED (
+  SELECT c.*, n.nspname
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = ANY ($1::text[])
+    AND c.relkind IN ('r', 'v', 'm', 'p', 'f')
+    AND NOT c.relispartition
+    AND has_schema_privilege(n.oid, 'USAGE')
+    AND EXISTS (SELECT FROM pg_attribute a LEFT JOIN pg_type d ON d.oid = a.atttypid AND d.typtype = 'd'
+                WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                  AND coalesce(d.typbasetype, a.atttypid) IN (SELECT oid FROM postgis))
+    AND NOT EXISTS (SELECT FROM pg_depend d
+                    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+),
+field AS (
+  SELECT a.attrelid AS owner, a.attnum AS position, a.attname AS name, a.attnotnull AS not_null,
+         a.atttypid AS type_oid, a.atttypmod AS typmod, col_description(a.attrelid, a.attnum) AS description
+  FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid
+  WHERE a.attnum > 0 AND NOT a.attisdropped AND has_column_privilege(r.oid, a.attnum, 'SELECT')
+  UNION ALL
+  SELECT p.oid, out.position::int2, out.name, false, out.type_oid, -1, NULL
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace,
+       LATERAL unnest(p.proallargtypes, p.proargmodes::text[], p.proargnames)
+         WITH ORDINALITY AS out(type_oid, mode, name, position)
+  WHERE n.nspname = 'geosvc_functions' AND out.mode IN ('t', 'o', 'b')
+  UNION ALL
+  SELECT p.oid, a.attnum, a.attname, a.attnotnull, a.atttypid, a.atttypmod, col_description(a.attrelid, a.attnum)
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+       JOIN pg_type t ON t.oid = p.prorettype AND t.typtype = 'c'
+       JOIN pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+  WHERE n.nspname = 'geosvc_functions'
+),
+described AS (
+  SELECT f.owner, json_agg(json_build_object(
+           'name', f.name,
+           'not_null', f.not_null,
+           'type', format_type(f.type_oid, f.typmod),
+           'type_schema', tn.nspname,
+           'type_name', b.typname,
+           'category', b.typcategory,
+           'type_oid', b.oid::int8,
+           'enum', (SELECT json_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = b.oid),
+           'description', f.description,
+           'spatial', (SELECT p.typname FROM postgis p WHERE p.oid = b.oid),
+           'typmod', CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE f.typmod END
+         ) ORDER BY f.position) AS columns
+  FROM field f
+       JOIN pg_type t ON t.oid = f.type_oid
+       JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
+       JOIN pg_namespace tn ON tn.oid = b.typnamespace
+  GROUP BY f.owner
+)
+SELECT json_build_object(
+  'schema', r.nspname,
+  'name', r.relname,
+  'kind', r.relkind,
+  'description', obj_description(r.oid, 'pg_class'),
+  'columns', d.columns,
+  'key', (SELECT json_agg(a.attname ORDER BY k.place)
+          FROM (SELECT i.indexrelid, i.indkey::int2[] AS keys
+                FROM pg_index i
+                WHERE i.indrelid = r.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
+                  AND i.indpred IS NULL AND i.indexprs IS NULL
+                  AND (r.relkind = 'm' OR NOT EXISTS (
+                        SELECT FROM pg_attribute x
+                        WHERE x.attrelid = r.oid AND x.attnum = ANY (i.indkey::int2[]) AND NOT x.attnotnull))
+                ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid
+                LIMIT 1) i,
+               unnest(i.keys) WITH ORDINALITY AS k(attnum, place)
+               JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = k.attnum
+          WHERE k.place <= (SELECT x.indnkeyatts FROM pg_index x WHERE x.indexrelid = i.indexrelid)),
+  'rows', CASE WHEN r.relkind <> 'p' THEN nullif(r.reltuples, -1)
+               ELSE (SELECT sum(greatest(leaf.reltuples, 0))
+                     FROM pg_partition_tree(r.oid) t JOIN pg_class leaf ON leaf.oid = t.relid
+                     WHERE t.isleaf) END::int8,
+  'pages', (r.relpages + coalesce((SELECT t.relpages FROM pg_class t WHERE t.oid = r.reltoastrelid), 0))::int8,
+  'parameters', NULL
+) AS collection
+FROM relation r JOIN described d ON d.owner = r.oid
+UNION ALL
+SELECT json_build_object(
+  'schema', n.nspname,
+  'name', p.proname,
+  'kind', 'function',
+  'description', obj_description(p.oid, 'pg_proc'),
+  'columns', d.columns,
+  'key', NULL,
+  'rows', p.prorows::int8,
+  'pages', 0,
+  'parameters', (SELECT coalesce(json_agg(json_build_object(
+                     'name', arg.name,
+                     'type', format_type(arg.type_oid, NULL),
+                     'type_schema', tn.nspname,
+                     'type_name', t.typname,
+                     'category', t.typcategory,
+                     'enum', (SELECT json_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = t.oid),
+                     'required', arg.place <= p.pronargs - p.pronargdefaults) ORDER BY arg.place), '[]'::json)
+                 FROM unnest(p.proargtypes::oid[], (p.proargnames)[1:p.pronargs])
+                        WITH ORDINALITY AS arg(type_oid, name, place)
+                      JOIN pg_type t ON t.oid = arg.type_oid
+                      JOIN pg_namespace tn ON tn.oid = t.typnamespace)
+) AS collection
+FROM pg_proc p
+     JOIN pg_namespace n ON n.oid = p.pronamespace
+     JOIN described d ON d.owner = p.oid
+WHERE n.nspname = 'geosvc_functions'
+  AND p.proretset AND p.prokind = 'f'
+  AND has_schema_privilege(n.oid, 'USAGE')
+  AND has_function_privilege(p.oid, 'EXECUTE')
+  AND p.pronargs <= coalesce(array_length(p.proargnames, 1), 0) + (p.pronargs = 0)::int

@@ -1,0 +1,137 @@
+"""SQL composed of parts that cannot inject: templates from the source, identifiers from the catalog, parameters.
+
+    SQL("SELECT {} FROM {} WHERE {} = {}").format(Identifier("name"), Identifier("public", "t"), Identifier("id"), Param(7, "int8"))
+
+A value never becomes SQL text: a `Param` is rendered as `$n::type`, and the same `Param` object is sent once however
+often it appears.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from string import Formatter
+from typing import LiteralString
+
+
+class Composable:
+    """A part of an SQL text."""
+
+    __slots__ = ()
+
+    def render(self, params: "Params") -> str:
+        """The part as SQL text; parameters are added to `params`."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class Params:
+    """The parameters met so far, in the order of their numbers."""
+
+    values: list[object] = field(default_factory=list)
+    numbers: dict[int, int] = field(default_factory=dict)
+
+    def number(self, param: "Param") -> int:
+        """The `$n` of this parameter object."""
+        if id(param) not in self.numbers:
+            self.values.append(param.value)
+            self.numbers[id(param)] = len(self.values)
+        return self.numbers[id(param)]
+
+
+@dataclass(frozen=True, slots=True)
+class SQL(Composable):
+    """A piece of SQL from the source code; `{}` and `{name}` are places for parts, a brace is written twice."""
+
+    template: LiteralString
+
+    def format(self, *parts: Composable, **named: Composable) -> "Composed":
+        """Fills the places. Raises: IndexError or KeyError when a part is missing."""
+        pieces: list[Composable | str] = []
+        positional = iter(parts)
+        for text, name, _, _ in Formatter().parse(self.template):
+            if text:
+                pieces.append(text)
+            if name is not None:
+                pieces.append(named[name] if name else next(positional))
+        return Composed(tuple(pieces))
+
+    def join(self, parts: Iterable[Composable]) -> "Composed":
+        """The parts with this text between them."""
+        pieces: list[Composable | str] = []
+        for part in parts:
+            if pieces:
+                pieces.append(self.template)
+            pieces.append(part)
+        return Composed(tuple(pieces))
+
+    def render(self, params: Params) -> str:
+        """The template itself."""
+        return self.template.replace("{{", "{").replace("}}", "}")
+
+
+@dataclass(frozen=True, slots=True)
+class Composed(Composable):
+    """Parts in a row."""
+
+    pieces: tuple[Composable | str, ...]
+
+    def render(self, params: Params) -> str:
+        """All parts, one after the other."""
+        return "".join(piece if isinstance(piece, str) else piece.render(params) for piece in self.pieces)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Identifier(Composable):
+    """A name from the catalog, quoted; several names are joined by dots."""
+
+    names: tuple[str, ...]
+
+    def __init__(self, *names: str) -> None:
+        if not names or any(not name or "\0" in name for name in names):
+            raise ValueError(f"not an identifier: {names!r}")
+        object.__setattr__(self, "names", names)
+
+    def render(self, params: Params) -> str:
+        """The names in double quotes."""
+        return ".".join('"' + name.replace('"', '""') + '"' for name in self.names)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Param(Composable):
+    """A value, sent apart from the text.
+
+    Args:
+        value: what asyncpg can encode for `type`.
+        type: the PostgreSQL type it is sent as, from the source code.
+        cast: a type from the catalog that it is cast to.
+    """
+
+    value: object
+    type: LiteralString
+    cast: Identifier | None = None
+
+    def render(self, params: Params) -> str:
+        """`$n::type`, or `$n::type::"schema"."name"`."""
+        text = f"${params.number(self)}::{self.type}"
+        return text if self.cast is None else f"{text}::{self.cast.render(params)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """An SQL text that is ready to run.
+
+    Attributes:
+        name: what logs and metrics call it, such as `items.page`.
+        text: SQL with `$1` to `$n`.
+        args: the values of `$1` to `$n`.
+    """
+
+    name: str
+    text: str
+    args: Sequence[object] = ()
+
+
+def compose(name: str, part: Composable) -> Statement:
+    """Renders `part` into a Statement called `name`."""
+    params = Params()
+    text = part.render(params)
+    return Statement(name, text, tuple(params.values))

@@ -1,0 +1,3 @@
+-- name: admin.ping
+-- description: whether the database answers
+SELECT 1

@@ -109,6 +109,16 @@ class ReadFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class GeometriesRefused(Event):
+    """PostGIS refused to write some geometries; they were written as well as geosvc can, or as null."""
+
+    level = "warning"
+    collection: str
+    features: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestFailed(Event):
     """A request ended in a 5xx."""
 

@@ -69,7 +69,7 @@ def _failed(request: web.Request, error: RequestError, trace: str | None = None)
                 path=request.path,
                 status=error.status,
                 slug=error.slug,
-                detail=error.detail,
+                detail=f"{error.detail}: {error.__cause__}" if error.__cause__ else error.detail,
                 traceback=trace,
             )
         )

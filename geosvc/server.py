@@ -11,9 +11,9 @@ from aiohttp import web
 
 from geosvc.app import build_admin_app, build_app
 from geosvc.errors import StartError
-from geosvc.events import ServerStarted, ServerStopping, emit
+from geosvc.events import ServerStarted, ServerStopping, UnknownSetting, emit
 from geosvc.observe.log import start_log
-from geosvc.settings import Settings
+from geosvc.settings import Settings, unknown_variables
 
 BACKLOG = 1024
 KEEPALIVE_SECONDS = 75.0
@@ -73,12 +73,20 @@ async def serve(settings: Settings, shared: bool = False) -> None:
 def run(settings: Settings, shared: bool = False) -> None:
     """Serves in this process, on the event loop of the settings."""
     stop_log = start_log(settings)
+    if not shared:
+        report_unknown_variables()
     factory: Any = uvloop.new_event_loop if settings.loop == "uvloop" else asyncio.new_event_loop
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(serve(settings, shared))
     finally:
         stop_log()
+
+
+def report_unknown_variables() -> None:
+    """Says which GEOSVC_ variables do nothing."""
+    for variable, meant in unknown_variables():
+        emit(UnknownSetting(variable=variable, did_you_mean=meant))
 
 
 def reserve_port(host: str, port: int) -> socket.socket:

@@ -10,7 +10,7 @@ from multiprocessing.context import SpawnProcess
 
 from geosvc.events import WorkerExited, emit
 from geosvc.observe.log import start_log
-from geosvc.server import reserve_port, run
+from geosvc.server import report_unknown_variables, reserve_port, run
 from geosvc.settings import Settings
 
 SHORT_LIFE_SECONDS = 5.0
@@ -51,6 +51,7 @@ def supervise(settings: Settings) -> None:
         number: signal.signal(number, lambda *_: os.write(writer, b"s")) for number in (signal.SIGTERM, signal.SIGINT)
     }
     stop_log = start_log(settings)
+    report_unknown_variables()
     workers = [_start(settings) for _ in range(settings.workers)]
     try:
         while True:

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from geosvc.database.pool import Database
-from geosvc.errors import QueryTimeout
+from geosvc.database.pool import Database, Row
+from geosvc.errors import QueryTimeout, UnreadableGeometry
 from geosvc.model.collection import Collection
 from geosvc.query.features import explain_matching, select_matching
 from geosvc.requests.items import ItemsRequest
 from geosvc.settings import Settings
+from geosvc.sql.compose import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,17 @@ class Counts:
     async def _counted(self, collection: Collection, request: ItemsRequest, at_most: int | None) -> Count | None:
         """The exact count; inexact when it is `at_most` or more; None when the time box is over."""
         try:
-            rows = await self._database.fetch(select_matching(collection, request, at_most), self._time_box_seconds)
+            try:
+                rows = await self._fetch(select_matching(collection, request, at_most))
+            except UnreadableGeometry:
+                rows = await self._fetch(select_matching(collection, request, at_most, cautious=True))
         except QueryTimeout:
             return None
         number: int = rows[0][0]
         return Count(number, exact=at_most is None or number < at_most)
+
+    async def _fetch(self, statement: Statement) -> list[Row]:
+        return await self._database.fetch(statement, self._time_box_seconds)
 
     async def _estimate(self, collection: Collection, request: ItemsRequest) -> int:
         unfiltered = request.bbox is None and request.interval is None and not request.equals

@@ -77,4 +77,7 @@ class Extents:
 
 
 def _has_estimate(collection: Collection) -> bool:
-    return not collection.geometry.geography and collection.kind in (Kind.TABLE, Kind.MATERIALISED_VIEW)
+    # ST_EstimatedExtent fails for a name with a quote in it, whatever its quoting
+    names = collection.schema + collection.name + collection.geometry.name
+    tables = (Kind.TABLE, Kind.MATERIALISED_VIEW)
+    return collection.kind in tables and not collection.geometry.geography and '"' not in names

@@ -6,10 +6,11 @@ Sixteen clients that each want one feature cost two statements of eight ids, not
 import asyncio
 from dataclasses import dataclass, field
 
+from geosvc.database.features import fetch_features
 from geosvc.database.pool import Database
 from geosvc.errors import RequestError, UnreadableGeometry
 from geosvc.model.collection import Collection
-from geosvc.query.features import Lookup, plan_lookup
+from geosvc.query.features import Lookup, plan_lookup, select_item
 from geosvc.requests.items import ItemsRequest
 
 MAX_BATCH = 256
@@ -24,6 +25,7 @@ class _Queue:
     """The ids that wait for look-ups of one collection in one style; it keeps its plan while it is in use."""
 
     collection: Collection
+    request: ItemsRequest
     lookup: Lookup
     waiting: Waiting = field(default_factory=dict)
     running: int = 0
@@ -61,7 +63,7 @@ class Lookups:
         if queue is None:
             if len(self._queues) >= MAX_PLANS:
                 self._queues = {key: each for key, each in self._queues.items() if each.running}
-            queue = self._queues[kind] = _Queue(collection, plan_lookup(collection, request))
+            queue = self._queues[kind] = _Queue(collection, request, plan_lookup(collection, request))
         return queue
 
     async def close(self) -> None:
@@ -80,15 +82,15 @@ class Lookups:
         try:
             while queue.waiting:
                 ids = list(queue.waiting)[:MAX_BATCH]
-                await self._look_up({each: queue.waiting.pop(each) for each in ids}, queue.lookup)
+                await self._look_up({each: queue.waiting.pop(each) for each in ids}, queue)
         finally:
             queue.running -= 1
 
-    async def _look_up(self, batch: Waiting, lookup: Lookup) -> None:
+    async def _look_up(self, batch: Waiting, queue: _Queue) -> None:
         try:
-            rows = await self._database.fetch(lookup.of(list(batch)))
-        except UnreadableGeometry as error:
-            await self._look_up_singly(batch, lookup, error)
+            rows = await self._database.fetch(queue.lookup.of(list(batch)))
+        except UnreadableGeometry:
+            await self._look_up_singly(batch, queue)
         except RequestError as error:
             _fail(batch, error)
         except asyncio.CancelledError:
@@ -101,13 +103,16 @@ class Lookups:
                 if not future.done():
                     future.set_result(found.get(feature_id))
 
-    async def _look_up_singly(self, batch: Waiting, lookup: Lookup, error: RequestError) -> None:
+    async def _look_up_singly(self, batch: Waiting, queue: _Queue) -> None:
         """One bad geometry must not fail the others that happened to be asked for with it."""
-        if len(batch) == 1:
-            _fail(batch, error)
-            return
         for feature_id, future in batch.items():
-            await self._look_up({feature_id: future}, lookup)
+            try:
+                rows = await fetch_features(self._database, select_item(queue.collection, queue.request, (feature_id,)))
+            except RequestError as error:
+                _fail({feature_id: future}, error)
+            else:
+                if not future.done():
+                    future.set_result(rows[0][0] if rows else None)
 
 
 def _fail(batch: Waiting, error: RequestError) -> None:

@@ -60,6 +60,7 @@ def _session_settings(settings: Settings) -> dict[str, str]:
         "bytea_output": "hex",
         "extra_float_digits": "1",
         "jit": "off",
+        "client_min_messages": "warning",
         "plan_cache_mode": "force_custom_plan",
         "synchronize_seqscans": "off",
         "statement_timeout": _milliseconds(settings.statement_timeout_seconds),

@@ -36,6 +36,8 @@ STALE_CATALOG = (
 )
 DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
+_POSTGIS_REFUSED = ("XX000", "22023", "38000")  # what PostGIS raises for a geometry or an SRID
+
 _BY_CLASS: dict[str, tuple[type[RequestError], str]] = {
     "08": (DatabaseUnavailable, "the database cannot be reached"),
     "53": (DatabaseUnavailable, "the database has no resources left"),
@@ -61,11 +63,11 @@ def translate(error: BaseException, statement: str) -> RequestError:
     if not isinstance(error, asyncpg.PostgresError):
         return DatabaseUnavailable("the database cannot be reached")
     sqlstate = error.sqlstate or "XX000"
+    if sqlstate in _POSTGIS_REFUSED:
+        return UnreadableGeometry("PostGIS cannot write a geometry of this collection; the log has its words")
     emit(ReadFailed(statement=statement, sqlstate=sqlstate, message=_message(error)))
     if isinstance(error, STALE_CATALOG):
         return StaleCatalog("the query failed")
-    if sqlstate == "XX000":
-        return UnreadableGeometry("PostGIS cannot write a geometry of this collection; the log has its words")
     kind, detail = _BY_CLASS.get(sqlstate[:2], (InternalError, "the query failed"))
     return kind(detail)
 

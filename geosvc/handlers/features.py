@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import orjson
 from aiohttp import hdrs, web
 
+from geosvc.database.features import fetch_features, stream_features
 from geosvc.encode.features import make_encoder
 from geosvc.errors import NotFound
 from geosvc.handlers.documents import query_of
@@ -56,10 +57,10 @@ async def get_items(request: web.Request) -> web.StreamResponse:
     if is_large(reading, settings.stream_above_rows):
         # counted first: a request that holds one connection must not wait for another
         count = await count_matching(request, reading)
-        batches = request.app[DATABASE].stream(page.statement, batch_size(request, reading.collection).next_rows)
+        batches = stream_features(request.app[DATABASE], page, batch_size(request, reading.collection))
         pieces = encode_batches(batches, encoder, end, lambda: describe_page(reading, end, whole_count(reading, end) or count))
         return await send_stream(request, pieces, headers)
-    rows = end.take(await request.app[DATABASE].fetch(page.statement))
+    rows = end.take(await fetch_features(request.app[DATABASE], page))
     count = await count_matching(request, reading, end)
     features = encoder.batch(rows) if rows else b""
     body = encoder.begin() + features + encoder.end(describe_page(reading, end, count))
@@ -71,7 +72,7 @@ async def get_export(request: web.Request) -> web.StreamResponse:
     reading = await parse_reading(request, ITEMS_TYPES, limits=None)
     page = select_items(reading.collection, reading.wanted, reading.media_type)
     encoder = make_encoder(reading.media_type, page.header)
-    batches = request.app[DATABASE].stream(page.statement, batch_size(request, reading.collection).next_rows)
+    batches = stream_features(request.app[DATABASE], page, batch_size(request, reading.collection))
     pieces = encode_batches(batches, encoder, PageEnd(None), dict)
     return await send_stream(
         request,
@@ -95,7 +96,7 @@ async def get_item(request: web.Request) -> web.Response:
     if len(key) == 1:
         feature = await request.app[LOOKUPS].get(collection, wanted, key[0])
     else:
-        rows = await request.app[DATABASE].fetch(select_item(collection, wanted, key))
+        rows = await fetch_features(request.app[DATABASE], select_item(collection, wanted, key))
         feature = rows[0][0] if rows else None
     if feature is None:
         raise NotFound(f"{collection.id} has no feature {feature_id!r}")

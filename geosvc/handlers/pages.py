@@ -1,6 +1,6 @@
 """What surrounds the features of a page: counts, links, the pieces of a stream."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from geosvc.database.counts import Count
-from geosvc.database.pool import Row
+from geosvc.database.features import FeatureRow
 from geosvc.encode.batches import BatchSize
 from geosvc.encode.features import Encoder
 from geosvc.keys import COUNTS, SETTINGS
@@ -94,7 +94,7 @@ def describe_page(reading: Reading, end: PageEnd, count: Count | None) -> Mappin
 
 
 async def encode_batches(
-    batches: AsyncGenerator[list[Row], None],
+    batches: AsyncGenerator[Sequence[FeatureRow], None],
     encoder: Encoder,
     end: PageEnd,
     members: Callable[[], Mapping[str, object]],

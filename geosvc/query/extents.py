@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from geosvc.model.collection import Collection
-from geosvc.query.geometry import written_geometry
+from geosvc.query.geometry import column_value, written_geometry
 from geosvc.requests.items import GeometryStyle
 from geosvc.sql.compose import SQL, Composable, Identifier, Statement, compose
 from geosvc.sql.files import load_statement
@@ -23,7 +23,7 @@ def select_estimated_extents(collections: Sequence[Collection]) -> Statement:
 
 def select_exact_extent(collection: Collection) -> Statement:
     """One row: xmin, ymin, xmax, ymax (CRS84, degrees), the first and the last time as text. Every row is read."""
-    written = written_geometry(collection.geometry, GeometryStyle())
+    written = written_geometry(collection.geometry, GeometryStyle(), column_value(collection.geometry))
     times: tuple[Composable, Composable] = (SQL("NULL::text"), SQL("NULL::text"))
     if collection.temporal:
         ends = (("min", collection.temporal[0]), ("max", collection.temporal[-1]))

@@ -41,10 +41,14 @@ def select_by_time(collection: Collection, interval: Interval) -> Composable | N
     return SQL(" AND ").join(tests) if tests else None
 
 
-def conditions(collection: Collection, request: ItemsRequest) -> Iterator[Composable]:
-    """What a feature has to fulfil; all of it."""
+def conditions(collection: Collection, request: ItemsRequest, cautious: bool = False) -> Iterator[Composable]:
+    """What a feature has to fulfil; all of it.
+
+    Args:
+        cautious: calls nothing that fails on a bad geometry.
+    """
     if request.bbox is not None:
-        yield select_by_bbox(collection.geometry, request.bbox)
+        yield select_by_bbox(collection.geometry, request.bbox, cautious)
     if request.interval is not None:
         by_time = select_by_time(collection, request.interval)
         if by_time is not None:

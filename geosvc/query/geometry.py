@@ -1,7 +1,9 @@
 """How a geometry column is filtered and written.
 
-Nothing here calls a function that GEOS answers unless the geometry is known to be one that GEOS accepts: real data hold
-rings of two points, and a read must not fail for them. ST_DWithin(a, b, 0) is liblwgeom's own "intersects".
+Real data hold rings of two points, and a read must not fail for them. So nothing here calls a function that GEOS answers
+unless the geometry is known to be one that GEOS accepts, and none of those that crash or hang the server on bad rows
+(docs/decisions/0005). ST_DWithin(a, b, 0) is liblwgeom's own "intersects"; it still raises on some unclosed rings, and then
+the page is read again, cautiously.
 """
 
 from geosvc.model.bbox import Bbox
@@ -11,6 +13,7 @@ from geosvc.requests.items import GeometryStyle
 from geosvc.sql.compose import SQL, Composable, Composed, Identifier, Param
 
 PLAIN_TYPES = frozenset({"POINT", "LINESTRING", "POLYGON", "MULTIPOINT", "MULTILINESTRING", "MULTIPOLYGON"})
+NULL_FREE_TYPES = PLAIN_TYPES - {"MULTIPOINT"}  # whose members are never written as nothing by ST_AsGeoJSON
 AREAL_TYPES = frozenset({"POLYGON", "MULTIPOLYGON"})
 EQUATOR_METRES = 40_075_016.68557849
 TILE_PIXELS = 256
@@ -18,7 +21,8 @@ _WIDEST_GEOGRAPHY_PREFILTER = 170.0  # degrees; beyond, a ring on the sphere is 
 _EDGE_PARTS = 32  # pieces an edge of the box is cut into before it is transformed
 
 
-def _column(geometry: GeometryColumn) -> Composed:
+def column_value(geometry: GeometryColumn) -> Composed:
+    """The column as a geometry."""
     template = SQL("t.{}::geometry") if geometry.geography else SQL("t.{}")
     return template.format(Identifier(geometry.name))
 
@@ -49,9 +53,17 @@ def _linear(geometry: GeometryColumn, value: Composable) -> Composable:
 
 
 def _within_180(value: Composable) -> Composable:
-    """Cuts what crosses the antimeridian, as RFC 7946 3.1.9 asks. ST_WrapX is GEOS: only what is valid is cut."""
+    """Cuts what crosses the antimeridian, as RFC 7946 3.1.9 asks. ST_WrapX is GEOS: only what is valid is cut.
+
+    What is not finite has no place on Earth; it raises, so that the page is read again and each geometry looked at.
+    `&&` is false for NaN, `@` for infinity.
+    """
     return SQL(
-        "CASE WHEN {g} @ ST_MakeEnvelope(-180, -90, 180, 90, 4326) OR ST_IsEmpty({g}) OR NOT ST_IsValid({g}) THEN {g}"
+        "CASE WHEN {g} @ ST_MakeEnvelope(-180, -90, 180, 90, 4326) AND {g} && ST_MakeEnvelope(-180, -90, 180, 90, 4326)"
+        " OR ST_IsEmpty({g}) THEN {g}"
+        " WHEN NOT ({g} && ST_MakeEnvelope(-1e30, -1e30, 1e30, 1e30, 4326)"
+        " AND {g} @ ST_MakeEnvelope(-1e30, -1e30, 1e30, 1e30, 4326)) THEN ST_GeomFromText(ST_AsText({g}) || ' not finite')"
+        " WHEN NOT ST_IsValid({g}) THEN {g}"
         " ELSE ST_WrapX(ST_WrapX({g}, 180, -360), -180, 360) END"
     ).format(g=value)
 
@@ -68,9 +80,9 @@ def _simplified(geometry: GeometryColumn, style: GeometryStyle, value: Composabl
     return SQL("ST_Simplify({}, {}, true)").format(value, Param(tolerance, "float8"))
 
 
-def written_geometry(geometry: GeometryColumn, style: GeometryStyle) -> Composable:
-    """The geometry as RFC 7946 wants it: longitude and latitude, shells counter-clockwise, cut at the antimeridian."""
-    value = _simplified(geometry, style, _linear(geometry, _column(geometry)))
+def written_geometry(geometry: GeometryColumn, style: GeometryStyle, value: Composable) -> Composable:
+    """`value` of a column as RFC 7946 wants it: longitude and latitude, shells counter-clockwise, cut at the antimeridian."""
+    value = _simplified(geometry, style, _linear(geometry, value))
     value = _within_180(_in_degrees(geometry, value))
     return value if geometry.type in PLAIN_TYPES - AREAL_TYPES else SQL("ST_ForcePolygonCCW({})").format(value)
 
@@ -86,49 +98,65 @@ def _curved_envelope(box: Bbox) -> Composed:
     return SQL("ST_Segmentize({}, {})").format(_envelope(box), Param(max(longest / _EDGE_PARTS, 1e-6), "float8"))
 
 
-def _meets(value: Composable, box: Composable) -> Composable:
+def _meets(value: Composable, box: Composable, cautious: bool) -> Composable:
+    """Whether a geometry meets a box; cautiously, invalid geometries are judged by their own boxes."""
+    if cautious:
+        return SQL(
+            "({g} && {b} AND ({g} @ {b} OR CASE WHEN GeometryType({g}) IN ('LINESTRING', 'POLYGON', 'MULTIPOINT',"
+            " 'MULTILINESTRING', 'MULTIPOLYGON') AND ST_IsValid({g}) THEN ST_DWithin({g}, {b}, 0) ELSE true END))"
+        ).format(g=value, b=box)
     return SQL("({g} && {b} AND ({g} @ {b} OR ST_DWithin({g}, {b}, 0)))").format(g=value, b=box)
 
 
-def _meets_degrees(geometry: GeometryColumn, value: Composable, box: Bbox) -> list[Composable]:
+def _meets_degrees(geometry: GeometryColumn, value: Composable, box: Bbox, cautious: bool) -> list[Composable]:
     """A box against longitudes that may be stored beyond 180 degrees either way, as is usual around the Pacific."""
     shifts = [0.0] + [360.0] * (box.xmin < 0) + [-360.0] * (box.xmax > 90)
     if geometry.type == "POINT":
         # && and @ compare boxes of 32-bit floats: exact for a point only with a distance
-        return [SQL("({g} && {b} AND ST_DWithin({g}, {b}, 0))").format(g=value, b=_envelope(box, s)) for s in shifts]
-    return [_meets(value, _envelope(box, shift)) for shift in shifts]
+        exact = SQL("({g} && {b} AND ST_DWithin({g}, {b}, 0))")
+        return [exact.format(g=value, b=_envelope(box, shift)) for shift in shifts]
+    return [_meets(value, _envelope(box, shift), cautious) for shift in shifts]
 
 
-def _meets_part(geometry: GeometryColumn, box: Bbox) -> list[Composable]:
-    column = _column(geometry)
+def _meets_part(geometry: GeometryColumn, box: Bbox, cautious: bool) -> list[Composable]:
+    column = column_value(geometry)
     if geometry.geography:
-        tests = SQL(" OR ").join(_meets_degrees(geometry, column, box))
+        tests = SQL(" OR ").join(_meets_degrees(geometry, column, box, cautious))
         if box.xmax - box.xmin > _WIDEST_GEOGRAPHY_PREFILTER:
             return [tests]
         indexed = SQL("t.{} && {}::geography").format(Identifier(geometry.name), _curved_envelope(box))
         return [SQL("({} AND ({}))").format(indexed, tests)]
     if geometry.srid == WGS84:
-        return _meets_degrees(geometry, column, box)
+        return _meets_degrees(geometry, column, box, cautious)
     area = area_of_use(geometry.srid) if geometry.srid != UNKNOWN else None
     if area is None or not box.lies_within(area):
-        return _meets_degrees(geometry, _in_degrees(geometry, column), box)
+        if cautious:
+            # what cannot be compared without a transformation, which may fail, is left in
+            foreign = SQL("ST_SRID({}) NOT IN (0, 4326)").format(column)
+            local = SQL("ST_SetSRID({}, 4326)").format(column)
+            return [foreign, *_meets_degrees(geometry, local, box, cautious)]
+        return _meets_degrees(geometry, _in_degrees(geometry, column), box, cautious)
     transformed = SQL("ST_Transform({}, {})").format(_curved_envelope(box), Param(int(geometry.srid), "int4"))
-    return [_meets(column, transformed)]
+    return [_meets(column, transformed, cautious)]
 
 
 def _at_height(geometry: GeometryColumn, box: Bbox) -> Composable:
     """Features without heights are at every height."""
     return SQL("(ST_Zmflag({g}) NOT IN (2, 3) OR (ST_ZMax({g}) >= {low} AND ST_ZMin({g}) <= {high}))").format(
-        g=_column(geometry), low=Param(box.zmin, "float8"), high=Param(box.zmax, "float8")
+        g=column_value(geometry), low=Param(box.zmin, "float8"), high=Param(box.zmax, "float8")
     )
 
 
-def select_by_bbox(geometry: GeometryColumn, box: Bbox) -> Composable:
-    """A condition: the geometry intersects the box, or there is none (OGC 17-069r4 7.15.3, requirement C)."""
-    tests = [test for part in box.parts() for test in _meets_part(geometry, part)]
+def select_by_bbox(geometry: GeometryColumn, box: Bbox, cautious: bool = False) -> Composable:
+    """A condition: the geometry intersects the box, or there is none (OGC 17-069r4 7.15.3, requirement C).
+
+    Args:
+        cautious: calls nothing that fails on a bad geometry; a little more may be selected.
+    """
+    tests = [test for part in box.parts() for test in _meets_part(geometry, part, cautious)]
     condition: Composable = SQL(" OR ").join(tests)
     if box.covers_the_world:
-        condition = SQL("NOT ST_IsEmpty({})").format(_column(geometry))
+        condition = SQL("NOT ST_IsEmpty({})").format(column_value(geometry))
     if box.zmin is not None:
         condition = SQL("({}) AND {}").format(condition, _at_height(geometry, box))
     if geometry.not_null:

@@ -1,0 +1,48 @@
+.DEFAULT_GOAL := help
+.PHONY: help run setup setup-test test unit check fix dev bench migration docs lock build
+PYTHON := .venv/bin/python
+
+help: ## lists the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: setup ## everything a bare machine needs, then the demo on http://127.0.0.1:8080
+	@exec $(PYTHON) -m fixtures.demo
+
+setup: ## installs what serving needs: PostgreSQL + PostGIS and the locked packages
+	@scripts/setup run
+
+setup-test: ## installs what the tests need as well
+	@scripts/setup test
+
+test: setup-test ## everything the tests need, then all tests
+	@$(PYTHON) -m pytest
+
+unit: setup-test ## the tests that need no database: seconds
+	@$(PYTHON) -m pytest tests/unit -q
+
+check: setup-test ## ruff, mypy, import-linter, tidy
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@$(PYTHON) -m pytest tests/test_tidy.py -q
+
+fix: setup-test ## formats, and mends what ruff can mend
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+dev: setup-test ## serves, and starts again whenever the code changes
+	@$(PYTHON) scripts/dev.py
+
+bench: setup-test ## the benchmarks: ratios against limits and peers in one run
+	@$(PYTHON) -m benchmarks
+
+migration: setup-test ## a new migration: make migration NAME=add-something
+	@$(PYTHON) -c 'import sys; from geosvc.database.migrations import new_migration; print(new_migration(sys.argv[1]))' "$(NAME)"
+
+lock: ## pins the newest versions with their hashes (needs uv)
+	@uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock
+	@uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml -o requirements-dev.lock
+
+build: setup-test ## the wheel, in dist/
+	@$(PYTHON) -m hatchling build -t wheel

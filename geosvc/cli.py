@@ -1,0 +1,140 @@
+"""The command `geosvc`."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import SecretStr
+
+from geosvc import __version__
+from geosvc.database.cluster import Cluster, default_folder
+from geosvc.database.migrations import migrate_down, migrate_up, migration_status
+from geosvc.errors import StartError
+from geosvc.server import run
+from geosvc.settings import Settings, load_settings
+from geosvc.supervisor import supervise
+
+
+class Geosvc(click.Group):
+    """Says in one line each what is wrong, instead of a stack."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command; a StartError ends it with exit status 1."""
+        try:
+            return super().invoke(ctx)
+        except StartError as error:
+            for line in str(error).splitlines():
+                click.echo(f"geosvc: {line}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=Geosvc, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Puts a PostGIS database on the web: spatial tables as GeoJSON."""
+
+
+def cluster_of(settings: Settings) -> Cluster:
+    """The private cluster of the settings."""
+    return Cluster((settings.data_dir or default_folder()).absolute())
+
+
+@contextmanager
+def private_database(settings: Settings) -> Iterator[Settings]:
+    """The settings with the private database's URL. The cluster is started if it does not run, and then stopped at the
+    end; one that somebody else started is left running.
+
+    Raises: ClusterError.
+    """
+    cluster = cluster_of(settings)
+    started = cluster.start()
+    try:
+        cluster.ensure_database()
+        click.echo(f"geosvc: using the private PostGIS in {cluster.folder}", err=True)
+        yield settings.model_copy(update={"database_url": SecretStr(cluster.url())})
+    finally:
+        if started:
+            cluster.stop()
+
+
+def start(settings: Settings) -> None:
+    """Serves in this process, or in several under a supervisor."""
+    if settings.workers > 1:
+        supervise(settings)
+    else:
+        run(settings)
+
+
+@main.command()
+@click.option("--database-url", metavar="URL", help="The database to serve. None: a private PostGIS is started.")
+@click.option("--host", metavar="H", help="Address to listen on.")
+@click.option("--port", type=int, metavar="N", help="Port to listen on.")
+@click.option("--admin-port", type=int, metavar="N", help="Port of the admin listener.")
+@click.option("--workers", type=int, metavar="N", help="Processes that share the port.")
+@click.option("--loop", type=click.Choice(["uvloop", "asyncio"]), help="Event loop.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings.")
+def serve(config: Path | None, **options: object) -> None:
+    """Serves the spatial tables of a database."""
+    settings = load_settings(config, **options)
+    if settings.database_url is not None:
+        start(settings)
+        return
+    with private_database(settings) as served:
+        start(served)
+
+
+@main.command()
+@click.argument("direction", type=click.Choice(["up", "down", "status"]), default="up")
+@click.option("--database-url", metavar="URL", help="The database to migrate.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings.")
+@click.option("--expand-only", is_flag=True, help="up: stop before what must wait until no old version runs.")
+def migrate(direction: str, config: Path | None, expand_only: bool, **options: object) -> None:
+    """Migrates the schema `geosvc`: up to the newest, down by one, or its status."""
+    settings = load_settings(config, **options)
+    if settings.database_url is None:
+        with private_database(settings) as served:
+            _migrate(direction, served, expand_only)
+    else:
+        _migrate(direction, settings, expand_only)
+
+
+def _migrate(direction: str, settings: Settings, expand_only: bool) -> None:
+    # a pooler in transaction mode is no place for migrations
+    chosen = settings.direct_database_url or settings.database_url
+    assert chosen is not None
+    url = chosen.get_secret_value()
+    if direction == "up":
+        migrate_up(settings, url, expand_only=expand_only)
+    elif direction == "down":
+        migrate_down(settings, url)
+    for revision in migration_status(settings, url):
+        state = "applied" if revision.applied else "pending"
+        click.echo(f"{revision.revision}  {state:8}  {revision.phase:8}  {revision.title}")
+
+
+@main.command("dev-db")
+@click.argument("action", type=click.Choice(["start", "stop", "status", "url", "reset"]))
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings.")
+@click.option("--yes", is_flag=True, help="reset: without asking.")
+def dev_db(action: str, config: Path | None, yes: bool) -> None:
+    """The private PostgreSQL + PostGIS: start, stop, status, url, reset."""
+    cluster = cluster_of(load_settings(config))
+    if action == "start":
+        cluster.start()
+        cluster.ensure_database()
+        click.echo(cluster.url())
+    elif action == "stop":
+        cluster.stop()
+    elif action == "status":
+        running = cluster.is_running()
+        click.echo(f"{'running' if running else 'stopped'}: {cluster.folder}")
+        sys.exit(0 if running else 3)
+    elif action == "url":
+        click.echo(cluster.url())
+    else:
+        if not yes:
+            click.confirm(f"Remove {cluster.folder} with all its data?", abort=True)
+        cluster.remove()

@@ -1,0 +1,50 @@
+"""COPY into tables, all or nothing."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from geosvc.database.pool import connect_arguments
+from geosvc.database.sqlstate import DATABASE_ERRORS
+from geosvc.errors import StartError
+from geosvc.settings import Settings
+
+
+class Loading:
+    """A transaction that makes and fills tables."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def has_table(self, name: str) -> bool:
+        """Whether there is a table, in the search path or with its schema."""
+        return await self._connection.fetchval("SELECT to_regclass($1)", name) is not None
+
+    async def run_script(self, sql: str) -> None:
+        """Runs SQL of geosvc's own: any number of statements."""
+        await self._connection.execute(sql)
+
+    async def copy_csv(self, table: str, columns: Iterable[str], source: AsyncIterable[bytes]) -> None:
+        """Fills a table from CSV with a header line; an empty unquoted field is NULL, geometries are hex EWKB."""
+        await self._connection.copy_to_table(table, source=source, columns=list(columns), format="csv", header=True)
+
+
+@asynccontextmanager
+async def loading(settings: Settings, url: str) -> AsyncIterator[Loading]:
+    """A connection with a transaction that commits when the block ends, and leaves nothing behind when it fails.
+
+    Raises: StartError when the database cannot be reached or refuses what it is told.
+    """
+    try:
+        connection = await asyncpg.connect(**{**connect_arguments(settings, url), "command_timeout": None})
+    except DATABASE_ERRORS as error:
+        raise StartError(f"the database cannot be reached: {type(error).__name__}") from None
+    try:
+        async with connection.transaction():
+            yield Loading(connection)
+    except asyncpg.PostgresError as error:
+        raise StartError(f"the database refused to load: {type(error).__name__}: {error.args[0]}") from None
+    finally:
+        # a COPY that failed half-way can leave a connection waiting for ever
+        connection.terminate()

@@ -1,0 +1,206 @@
+"""A real PostGIS for the tests: GEOSVC_TEST_DATABASE_URL, else a container where Docker answers, else a private cluster.
+
+Every test that writes gets a database cloned from a template; tests that only read share one.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+import uvloop
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+
+from fixtures.load import load_samples
+from geosvc.app import build_app
+from geosvc.database.cluster import SUPERUSER, Cluster
+from geosvc.settings import Settings, load_settings
+from tests.processes import Running, serving, unexpected
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+
+Client = TestClient[web.Request, web.Application]
+Service = Callable[..., Awaitable[Client]]
+
+_numbers = count(1)
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that the service runs on."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+def with_database(url: str, database: str) -> str:
+    """The DSN of another database on the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+def execute(url: str, sql: str) -> None:
+    """Runs SQL of the tests' own, outside a loop."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(sql)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+@pytest.fixture(scope="session")
+def cluster_folder() -> Iterator[Path]:
+    """A folder that the server's user can enter."""
+    folder = Path(tempfile.mkdtemp(prefix="geosvc-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _docker_answers() -> bool:
+    import docker
+
+    with suppress(Exception):
+        docker.from_env(timeout=2).ping()
+        return True
+    return False
+
+
+@pytest.fixture(scope="session")
+def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The DSN of a superuser on a server for the tests."""
+    given = os.environ.get("GEOSVC_TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    if _docker_answers():
+        from testcontainers.postgres import PostgresContainer
+
+        with PostgresContainer("postgis/postgis:15-3.4", driver=None) as container:
+            yield container.get_connection_url()
+        return
+    cluster = Cluster(request.getfixturevalue("cluster_folder") / "cluster", settings=FAST)
+    cluster.start()
+    yield cluster.url("postgres", SUPERUSER)
+    cluster.stop()
+
+
+def _make_template(server_url: str, name: str, *scripts: str) -> str:
+    execute(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    execute(server_url, f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8'")
+    url = with_database(server_url, name)
+    execute(url, "SET client_min_messages = warning; CREATE EXTENSION postgis")
+    for script in scripts:
+        execute(url, "SET client_min_messages = warning; " + script)
+    return name
+
+
+@pytest.fixture(scope="session")
+def bare_template(server_url: str) -> str:
+    """A database with PostGIS and nothing else."""
+    return _make_template(server_url, "geosvc_bare")
+
+
+@pytest.fixture(scope="session")
+def nasty_template(server_url: str) -> str:
+    """A database with the nasty tables."""
+    return _make_template(server_url, "geosvc_nasty", (FIXTURES / "nasty.sql").read_text("utf-8"))
+
+
+@pytest.fixture
+def clone(server_url: str) -> Iterator[Callable[[str], str]]:
+    """Makes databases from templates, and drops them after the test."""
+    made: list[str] = []
+
+    def make(template: str) -> str:
+        name = f"geosvc_test_{os.getpid()}_{next(_numbers)}"
+        execute(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        made.append(name)
+        return with_database(server_url, name)
+
+    yield make
+    for name in made:
+        execute(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def bare_database_url(clone: Callable[[str], str], bare_template: str) -> str:
+    """A fresh database with PostGIS and nothing else."""
+    return clone(bare_template)
+
+
+@pytest.fixture
+def nasty_database_url(clone: Callable[[str], str], nasty_template: str) -> str:
+    """A fresh database with the nasty tables, to write to."""
+    return clone(nasty_template)
+
+
+@pytest.fixture(scope="session")
+def nasty_url(server_url: str, nasty_template: str) -> str:
+    """The nasty tables, shared by the tests that only read."""
+    name = "geosvc_nasty_shared"
+    execute(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    execute(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{nasty_template}"')
+    return with_database(server_url, name)
+
+
+@pytest.fixture(scope="session")
+def sample_url(server_url: str) -> str:
+    """The sample data, shared by the tests that only read."""
+    url = with_database(server_url, _make_template(server_url, "geosvc_sample"))
+    asyncio.run(load_samples(load_settings(database_url=url), url))
+    return url
+
+
+def settings_for(url: str, **options: object) -> Settings:
+    """Settings for tests: no waiting, and nothing of the environment's database."""
+    return load_settings(**{"database_url": url, "catalog_poll_seconds": 0.2, "log_level": "error", **options})
+
+
+@pytest.fixture
+async def service(aiohttp_client: Callable[..., Awaitable[Client]]) -> AsyncIterator[Service]:
+    """Starts the service in this process for a database."""
+
+    async def start(url: str, **options: object) -> Client:
+        return await aiohttp_client(build_app(settings_for(url, **options)))
+
+    yield start
+
+
+@pytest.fixture
+async def nasty(service: Service, nasty_url: str) -> Client:
+    """The service of the nasty tables."""
+    return await service(nasty_url)
+
+
+@pytest.fixture
+async def sample(service: Service, sample_url: str) -> Client:
+    """The service of the sample data."""
+    return await service(sample_url)
+
+
+@pytest.fixture(scope="session")
+def sample_process(sample_url: str) -> Iterator[Running]:
+    """The built program serving the sample data, shared; its log holds no error at the end."""
+    with serving(sample_url) as running:
+        assert running.url
+        yield running
+        assert running.stop() == 0
+        assert not unexpected(running)
+
+
+@pytest.fixture
+def sample_server(sample_process: Running) -> tuple[str, int]:
+    """Host and port of the built program."""
+    parts = urlsplit(sample_process.url)
+    assert parts.hostname and parts.port
+    return parts.hostname, parts.port

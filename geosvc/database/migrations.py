@@ -10,11 +10,11 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from os import strerror
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import asyncpg
 from alembic.config import Config
@@ -29,6 +29,7 @@ from geosvc.database.pool import CANCEL_GRACE_SECONDS, connect_arguments
 from geosvc.errors import MigrationError
 from geosvc.settings import Settings
 
+_T = TypeVar("_T")
 Phase = Literal["expand", "contract"]
 _PACKAGE = Path(__file__).parent.parent
 _VERSION_TABLE = {"version_table": "alembic_version", "version_table_schema": "geosvc"}
@@ -62,6 +63,7 @@ class Limits:
     statement_seconds: float = 300.0
 
 
+DEFAULT_LIMITS = Limits()
 _Choose = Callable[[int], Script | None]  # the revision to run next, given how many are applied
 
 
@@ -136,4 +138,173 @@ class _Command:
             )
         return max((position[head] for head in heads), default=0)
 
-    def _with_engine[T](self, work: Callable[[AsyncEngine], Any]) -> T: ...
+    def _with_engine(self, work: Callable[[AsyncEngine], Coroutine[Any, Any, _T]]) -> _T:
+        async def connect() -> asyncpg.Connection:
+            try:
+                return await asyncpg.connect(**self._arguments)
+            except ValueError:  # it may quote a piece of the URL, which may be of the password
+                raise MigrationError("the database URL cannot be used: asyncpg does not understand it") from None
+
+        async def run() -> _T:
+            engine = create_async_engine(
+                "postgresql+asyncpg://", async_creator=connect, poolclass=NullPool, isolation_level="READ COMMITTED"
+            )
+            try:
+                return await work(engine)
+            finally:
+                await engine.dispose()
+
+        try:
+            return asyncio.run(run())
+        except (
+            DBAPIError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+            OSError,
+        ) as error:
+            raise MigrationError(self._explain(error)) from None  # SQLAlchemy's error holds the SQL
+
+    def _explain(self, error: BaseException) -> str:
+        """One line that says what happened to which revision, without SQL and without the URL."""
+        cause = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
+        if isinstance(cause, asyncpg.PostgresError):
+            reason = self._reason(cause)
+        elif isinstance(cause, ssl.SSLCertVerificationError):
+            reason = f"the certificate of the database is not trusted: {cause.verify_message}"
+        elif isinstance(cause, TimeoutError):
+            reason = "the database did not answer in time"
+        else:
+            known = isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0
+            reason = "the database cannot be reached" + (f": {strerror(cause.errno)}" if known else "")  # type: ignore[attr-defined]
+        return f"migration {self._current.revision} failed and left no trace: {reason}" if self._current else reason
+
+    def _reason(self, error: asyncpg.PostgresError) -> str:
+        limits, state = self._limits, error.sqlstate or "XX000"
+        words = str(error.args[0] if error.args else "").partition("\n")[0]
+        reasons = {
+            "55P03": f"it waited {limits.lock_seconds:g} s for a lock that somebody else holds; try again",
+            "40P01": "it met a deadlock; try again",
+            "57014": f"a statement took longer than {limits.statement_seconds:g} s"
+            if self._current
+            else f"another migration has been running for {limits.statement_seconds:g} s; wait until it has ended",
+            "42501": f"the database role may not do it: {words}",
+            "25006": "the database is read only; migrate the primary",
+            "2BP01": "the schema geosvc holds objects that geosvc did not make; move them elsewhere",
+            "28P01": "the database does not let geosvc in: wrong user or password",
+            "28000": "the database does not let this user in",
+            "3D000": "the database does not exist",
+        }
+        if state.startswith("22"):  # it quotes a value of somebody's row
+            words = "a value was refused"
+        return reasons.get(state, f"{words} ({state})")
+
+
+def _folder() -> Path:
+    """The scripts: in the package when it was installed from a wheel, beside it in a checkout. Raises: MigrationError."""
+    for folder in (_PACKAGE / "migrations", _PACKAGE.parent / "migrations"):
+        if (folder / "env.py").is_file():
+            return folder
+    raise MigrationError("the installation is incomplete: it has no migrations")
+
+
+def _scripts(folder: Path) -> ScriptDirectory:
+    return ScriptDirectory(str(folder), file_template="%(rev)s_%(slug)s", messaging_opts={"quiet": True})
+
+
+def _in_order(scripts: ScriptDirectory) -> list[Script]:
+    heads = scripts.get_heads()
+    if len(heads) > 1:
+        raise MigrationError(f"the migrations {', '.join(sorted(heads))} all want to be the last: put them in a line")
+    return [*scripts.walk_revisions()][::-1]
+
+
+def _migration(script: Script, *, applied: bool) -> Migration:
+    phase = getattr(script.module, "phase", None)
+    if phase not in ("expand", "contract"):
+        raise MigrationError(f"migration {script.revision} does not say whether its phase is expand or contract")
+    return Migration(script.revision, phase, script.doc.partition("\n")[0].rstrip("."), applied)
+
+
+def migrate_up(
+    settings: Settings, url: str, *, expand_only: bool = False, limits: Limits = DEFAULT_LIMITS
+) -> tuple[Migration, ...]:
+    """Applies what is not applied yet, oldest first.
+
+    Args:
+        url: the database itself, not a pooler in transaction mode.
+        expand_only: stop before the first revision that contracts.
+    Returns: what this call applied; nothing when another command was faster.
+    Raises: MigrationError; SettingsError when the settings of TLS do not hold. What was applied before stays applied.
+    """
+    command = _Command(settings, url, limits)
+
+    def following(applied: int) -> Script | None:
+        script = command.order[applied] if applied < len(command.order) else None
+        stop = script is None or (_migration(script, applied=False).phase == "contract" and expand_only)
+        return None if stop else script
+
+    return command.run(following, upgrading=True)
+
+
+def migrate_down(
+    settings: Settings, url: str, revision: str = "-1", *, limits: Limits = DEFAULT_LIMITS
+) -> tuple[Migration, ...]:
+    """Undoes revisions, newest first.
+
+    Args:
+        revision: `-1`, `-2`, … undoes so many; a revision undoes what came after it; `base` undoes all.
+    Returns: what this call undid.
+    Raises: MigrationError, also when fewer are applied or the revision is not; SettingsError.
+    """
+    command = _Command(settings, url, limits)
+    target: int | None = None  # how many stay applied; known once the lock is held
+
+    def last(applied: int) -> Script | None:
+        nonlocal target
+        target = _remaining(command.order, revision, applied) if target is None else target
+        return command.order[applied - 1] if applied > target else None
+
+    return command.run(last, upgrading=False)
+
+
+def _remaining(order: list[Script], revision: str, applied: int) -> int:
+    if revision == "base":
+        return 0
+    if re.fullmatch(r"-[1-9]\d{0,5}", revision):
+        if (count := -int(revision)) <= applied:
+            return applied - count
+        raise MigrationError(f"{applied} migrations are applied: {count} cannot be undone")
+    for at, script in enumerate(order[:applied], 1):
+        if script.revision == revision:
+            return at
+    raise MigrationError(f"{revision[:40]!r} is no migration that is applied")
+
+
+def migration_status(settings: Settings, url: str) -> tuple[Migration, ...]:
+    """Every revision, oldest first, and whether it is applied. It changes nothing, and works before the first `up`.
+
+    Raises: MigrationError; SettingsError.
+    """
+    command = _Command(settings, url, DEFAULT_LIMITS)
+    applied = command.applied()
+    return tuple(_migration(script, applied=at < applied) for at, script in enumerate(command.order))
+
+
+def new_migration(name: str) -> Path:
+    """Writes the script of a new revision, the next in line, into the checkout.
+
+    Args:
+        name: what it does, in words or joined by hyphens: `add-change-log`.
+    Raises: MigrationError.
+    """
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_ -]*", name):
+        raise MigrationError("a migration wants a name of letters, digits and hyphens: NAME=add-change-log")
+    folder = _folder()
+    if folder.parent == _PACKAGE:
+        raise MigrationError("a new migration is written in a checkout, not in an installed geosvc")
+    scripts = _scripts(folder)
+    words = name.replace("-", " ").strip()
+    script = scripts.generate_revision(f"{len(_in_order(scripts)) + 1:04}", words[0].upper() + words[1:])
+    assert script is not None
+    return Path(script.path)

@@ -11,6 +11,7 @@ from geosvc.sql.compose import SQL, Composable, Composed, Identifier, Param
 
 _JAVASCRIPT_UNSAFE = frozenset({"int8", "numeric"})
 _WHOLE_NUMBERS = frozenset({"int2", "int4", "int8"})
+_NEVER_QUOTED = _WHOLE_NUMBERS | {"numeric", "float4", "float8", "bool"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,8 @@ def _id_member(collection: Collection, bigint_as_text: bool) -> Composable:
     """`"id":…,` as SQL text: whole numbers as numbers, everything else as strings; nothing without a key."""
     if not collection.key:
         return SQL("''")
-    whole = len(collection.key) == 1 and collection.key_columns[0].type_name in _WHOLE_NUMBERS
-    if whole and not bigint_as_text:
+    kind = collection.key_columns[0].type_name if len(collection.key) == 1 else ""
+    if kind in _WHOLE_NUMBERS and not (bigint_as_text and kind in _JAVASCRIPT_UNSAFE):
         return SQL("coalesce('\"id\":' || {} || ',', '')").format(feature_id(collection))
     return SQL("coalesce('\"id\":' || to_json({})::text || ',', '')").format(feature_id(collection))
 
@@ -126,7 +127,7 @@ def _csv(collection: Collection, request: ItemsRequest) -> Written:
     """WKT is the name by which GDAL knows a geometry."""
     columns = wanted_columns(collection, request)
     header = tuple(column.name for column in columns)
-    cells = SQL(" || ',' || ").join(_csv_cell(_csv_value(column), column.category not in "NB") for column in columns)
+    cells = SQL(" || ',' || ").join(_csv_cell(_csv_value(column), column.type_name not in _NEVER_QUOTED) for column in columns)
     if request.geometry.skip:
         return Written(SQL("''"), SQL("''"), cells if columns else SQL("''"), header)
     geometry = write_geometry(collection.geometry, request.geometry, CSV, column_value(collection.geometry))

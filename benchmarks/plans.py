@@ -1,0 +1,48 @@
+"""The statements that geosvc's own planner composes, for peers that run them without geosvc."""
+
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from geosvc.database.catalog import load_catalog, selection_of
+from geosvc.database.pool import Database
+from geosvc.model.catalog import Catalog
+from geosvc.model.media_type import GEOJSON
+from geosvc.query.features import select_item, select_items
+from geosvc.requests.items import Limits, parse_item_request, parse_items_request
+from geosvc.settings import Settings
+from geosvc.sql.compose import Statement
+
+
+async def read_catalog(url: str) -> Catalog:
+    """The catalog of a database as geosvc sees it."""
+    settings = Settings(database_url=SecretStr(url))
+    database = Database(settings, url)
+    await database.open()
+    try:
+        return await load_catalog(database, selection_of(settings), "", "")
+    finally:
+        await database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Statements for the requests of the benchmarks."""
+
+    catalog: Catalog
+
+    def page(self, collection_id: str, bbox: str, limit: int) -> Statement:
+        """Of `/items?bbox=…&limit=…`."""
+        collection = self.catalog[collection_id]
+        values = {"bbox": bbox, "limit": str(limit)}
+        return select_items(collection, parse_items_request(values, collection, Limits(limit, limit)), GEOJSON).statement
+
+    def export(self, collection_id: str) -> Statement:
+        """Of `/export`."""
+        collection = self.catalog[collection_id]
+        return select_items(collection, parse_items_request({}, collection, None), GEOJSON).statement
+
+    def item(self, collection_id: str, feature_id: str) -> Statement:
+        """Of `/items/{featureId}`, as a look-up of one feature."""
+        collection = self.catalog[collection_id]
+        return select_item(collection, parse_item_request({}, collection), (feature_id,)).statement

@@ -34,9 +34,13 @@ def measure_pgbench(url: str, scripts: Sequence[str], clients: int, seconds: flo
             path = Path(folder, f"{number}.sql")
             path.write_text(script, "utf-8")
             files += ["-f", str(path)]
-        command = [str(find_program("pgbench")), "-n", "-M", mode, "-c", str(clients), "-T", str(max(round(seconds), 1))]
+        options = ["-n", "-M", mode, "-c", str(clients), "-T", str(max(round(seconds), 1))]
         result = subprocess.run(
-            [*command, *files, url], env=client_environment(), capture_output=True, text=True, check=False
+            [str(find_program("pgbench")), *options, *files, url],
+            env=client_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
     rate = re.search(r"^tps = ([\d.]+)", result.stdout, re.MULTILINE)
     if result.returncode != 0 or rate is None:

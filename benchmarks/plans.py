@@ -35,7 +35,8 @@ class Planner:
         """Of `/items?bbox=…&limit=…`."""
         collection = self.catalog[collection_id]
         values = {"bbox": bbox, "limit": str(limit)}
-        return select_items(collection, parse_items_request(values, collection, Limits(limit, limit)), GEOJSON).statement
+        wanted = parse_items_request(values, collection, Limits(limit, limit))
+        return select_items(collection, wanted, GEOJSON).statement
 
     def export(self, collection_id: str) -> Statement:
         """Of `/export`."""

@@ -67,14 +67,14 @@ def _wait_for_url(process: "subprocess.Popen[bytes]", log: Path, member: str) ->
 
 
 def _environment(**variables: str) -> dict[str, str]:
-    """This process's environment, without settings of a geosvc that has nothing to do with the benchmarks."""
+    """The environment of this process, without settings of a geosvc that has nothing to do with the benchmarks."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GEOSVC_")}
     return {**inherited, **variables}
 
 
 @contextmanager
 def geosvc_server(database_url: str, **variables: str) -> Iterator[Server]:
-    """geosvc with one worker and its defaults.
+    """The service with one worker and its defaults.
 
     Args:
         variables: settings that differ, such as GEOSVC_SCHEMAS.

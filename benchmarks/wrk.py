@@ -16,7 +16,7 @@ class Load(msgspec.Struct, frozen=True):
 
     requests: int
     seconds: float
-    bytes: int
+    size_bytes: int
     failed: int
     p50_ms: float
     p99_ms: float

@@ -5,7 +5,7 @@ which properties they can filter by; a path with a placeholder tells them nothin
 component named `limit`. Source: OGC 17-069r4 7.3 and 9; OpenAPI 3.0.3.
 """
 
-from collections.abc import Callable, Collection as Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -15,19 +15,7 @@ from geosvc import __version__
 from geosvc.errors import MethodNotAllowed, RequestError
 from geosvc.model.collection import Collection, Column, TypedName
 from geosvc.model.crs import CRS84_URI
-from geosvc.model.media_type import (
-    ALIASES,
-    CSV,
-    DOCUMENT_TYPES,
-    GEOJSON,
-    GEOJSONSEQ,
-    ITEM_TYPES,
-    ITEMS_TYPES,
-    JSON,
-    OPENAPI,
-    PROBLEM,
-    MediaType,
-)
+from geosvc.model.media_type import ALIASES, DOCUMENT_TYPES, GEOJSON, ITEM_TYPES, ITEMS_TYPES, JSON, OPENAPI, PROBLEM
 from geosvc.requests.items import DECLARED, FORMAT, ITEM_DECLARED, Declared, Limits
 
 Json = dict[str, Any]
@@ -45,7 +33,9 @@ _EXTENT = Declared(
 )
 _ITEMS_PARAMETERS = tuple(each.name for each in DECLARED)
 _ITEM_PARAMETERS = tuple("f-item" if each is FORMAT else each.name for each in ITEM_DECLARED)
+_EXPORT_PARAMETERS = tuple(name for name in _ITEMS_PARAMETERS if name not in _PAGING)
 _DOCUMENT_PARAMETERS = ("f-document",)
+_COLLECTION = "/collections/{collectionId}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,43 +62,13 @@ class Operation:
 OPERATIONS = (
     Operation("/", "getLandingPage", "Where everything else is", _DOCUMENT_PARAMETERS, "LandingPage", _ALWAYS),
     Operation("/api", "getApi", "This description", _DOCUMENT_PARAMETERS, "Api", (*_ALWAYS, 503)),
-    Operation(
-        "/conformance",
-        "getConformanceDeclaration",
-        "The conformance classes that hold",
-        _DOCUMENT_PARAMETERS,
-        "Conformance",
-        _ALWAYS,
-    ),
+    Operation("/conformance", "getConformanceDeclaration", "What holds", _DOCUMENT_PARAMETERS, "Conformance", _ALWAYS),
     Operation("/collections", "getCollections", "All collections", _DOCUMENT_PARAMETERS, "Collections", _DATABASE),
+    Operation(_COLLECTION, "describeCollection", "What it is", ("extent", *_DOCUMENT_PARAMETERS), "Collection", _ALL),
+    Operation(f"{_COLLECTION}/items", "getFeatures", "A page of features", _ITEMS_PARAMETERS, "Features", _ALL, True),
+    Operation(f"{_COLLECTION}/items/{{featureId}}", "getFeature", "One feature", _ITEM_PARAMETERS, "Feature", _ALL),
     Operation(
-        "/collections/{collectionId}",
-        "describeCollection",
-        "What the collection is",
-        ("extent", *_DOCUMENT_PARAMETERS),
-        "Collection",
-        _ALL,
-    ),
-    Operation(
-        "/collections/{collectionId}/items",
-        "getFeatures",
-        "A page of features",
-        _ITEMS_PARAMETERS,
-        "Features",
-        _ALL,
-        filters=True,
-    ),
-    Operation(
-        "/collections/{collectionId}/items/{featureId}", "getFeature", "One feature", _ITEM_PARAMETERS, "Feature", _ALL
-    ),
-    Operation(
-        "/collections/{collectionId}/export",
-        "exportFeatures",
-        "All features that match, as one download",
-        tuple(name for name in _ITEMS_PARAMETERS if name not in _PAGING),
-        "Export",
-        _ALL,
-        filters=True,
+        f"{_COLLECTION}/export", "exportFeatures", "All features that match", _EXPORT_PARAMETERS, "Export", _ALL, True
     ),
 )
 
@@ -182,11 +142,8 @@ _SCHEMAS: Mapping[str, Json] = {
         links=_LINKS,
     ),
     "extent": _object(
-        spatial=_object(bbox={**_of({**_NUMBERS, "minItems": 4, "maxItems": 6}), "minItems": 1}, crs=_URI),
-        temporal=_object(
-            interval={**_of(_of({"type": "string", "nullable": True})), "minItems": 1},
-            trs=_URI,
-        ),
+        spatial=_object(bbox=_of({**_NUMBERS, "minItems": 4, "maxItems": 6}), crs=_URI),
+        temporal=_object(interval=_of(_of({"type": "string", "nullable": True})), trs=_URI),
     ),
     "geometry": {
         **_object(("type",), type=_TEXT, coordinates=_of({}), geometries=_of({"type": "object"})),
@@ -307,23 +264,13 @@ def _paths(collections: Iterable[Collection]) -> Json:
     return paths
 
 
-def _short_names(offered: Iterable[MediaType]) -> Json:
-    names = [
-        name for media_type in offered for name in (media_type.short, *ALIASES.get(media_type, ())) if "/" not in name
-    ]
-    return {**FORMAT.schema, "enum": names}
-
-
 def _parameters(limits: Limits) -> Json:
     declared = {each.name: _query_parameter(each.name, each.description, each.schema) for each in (*DECLARED, _EXTENT)}
-    declared["limit"]["schema"] = {
-        **declared["limit"]["schema"],
-        "minimum": 1,
-        "maximum": limits.maximum,
-        "default": limits.default,
-    }
+    page = {"minimum": 1, "maximum": limits.maximum, "default": limits.default}
+    declared["limit"]["schema"] = {**declared["limit"]["schema"], **page}
     for name, offered in (("f", ITEMS_TYPES), ("f-item", ITEM_TYPES), ("f-document", DOCUMENT_TYPES)):
-        declared[name] = _query_parameter(FORMAT.name, FORMAT.description, _short_names(offered))
+        names = [name for each in offered for name in (each.short, *ALIASES.get(each, ())) if "/" not in name]
+        declared[name] = _query_parameter(FORMAT.name, FORMAT.description, {**FORMAT.schema, "enum": names})
     return declared
 
 
@@ -361,9 +308,9 @@ def _problems() -> Json:
 
 
 def _responses() -> Json:
-    items_schemas = {GEOJSON: _ref("schemas", "featureCollection"), GEOJSONSEQ: _TEXT, CSV: _TEXT}
-    items = {media_type.essence: items_schemas[media_type] for media_type in ITEMS_TYPES}
-    item = {media_type.essence: _ref("schemas", "feature") for media_type in ITEM_TYPES}
+    features = _ref("schemas", "featureCollection")
+    items = {each.essence: features if each is GEOJSON else _TEXT for each in ITEMS_TYPES}
+    item = {each.essence: _ref("schemas", "feature") for each in ITEM_TYPES}
     api = {OPENAPI.content_type: {"type": "object"}, JSON.essence: {"type": "object"}}
 
     def document(description: str, schema: str) -> Json:
@@ -396,7 +343,7 @@ def describe_head(base: str) -> Json:
     }
 
 
-def describe_contents(collections: Container[Collection], limits: Limits) -> Json:
+def describe_contents(collections: Sequence[Collection], limits: Limits) -> Json:
     """The other members: tags, paths and components."""
     tags = {GENERAL_TAG: {"name": GENERAL_TAG, "description": "What is there."}}
     for collection in collections:
@@ -415,10 +362,6 @@ def describe_contents(collections: Container[Collection], limits: Limits) -> Jso
     }
 
 
-def describe_api(base: str, collections: Container[Collection], limits: Limits) -> Json:
-    """The whole description.
-
-    Args:
-        base: the root that clients see, without a slash at its end.
-    """
+def describe_api(base: str, collections: Sequence[Collection], limits: Limits) -> Json:
+    """The whole description; `base` is the root that clients see, without a slash at its end."""
     return {**describe_head(base), **describe_contents(collections, limits)}

@@ -1,9 +1,8 @@
 """Migrations of geosvc's own schema, by Alembic's async engine; the scripts are in the folder `migrations`.
 
-Every revision runs in a transaction of its own, which env.py bounds with lock_timeout and statement_timeout, and which one
-command at a time may have. The revision to run is chosen while that lock is held, so two commands share the work instead of
-doing it twice. The functions run an event loop of their own, and Alembic keeps its context in a global: call them one at a
-time in a process, and never from a coroutine.
+Every revision runs in a transaction of its own, which env.py bounds with lock_timeout and statement_timeout and gives to one
+command at a time. The revision to run is chosen while that lock is held, so two commands share the work. The functions run
+a loop of their own, and Alembic keeps its context in a global: call them one at a time in a process, never in a coroutine.
 """
 
 import asyncio
@@ -29,10 +28,21 @@ from geosvc.database.pool import CANCEL_GRACE_SECONDS, connect_arguments
 from geosvc.errors import MigrationError
 from geosvc.settings import Settings
 
-_T = TypeVar("_T")
-Phase = Literal["expand", "contract"]
 _PACKAGE = Path(__file__).parent.parent
 _VERSION_TABLE = {"version_table": "alembic_version", "version_table_schema": "geosvc"}
+_REASONS = {
+    "25006": "the database is read only; migrate the primary",
+    "28000": "the database does not let this user in",
+    "28P01": "the database does not let geosvc in: wrong user or password",
+    "2BP01": "an object that geosvc did not make is in the way: move it out of the schema geosvc ({words})",
+    "3D000": "the database does not exist",
+    "40P01": "it met a deadlock; try again",
+    "42501": "the database role may not do it: {words}",
+    "55P03": "it waited {lock:g} s for a lock that somebody else holds; try again",
+    "57014": "a statement took longer than {statement:g} s",
+}
+_T = TypeVar("_T")
+_Choose = Callable[[int], Script | None]  # the revision to run next, given how many are applied
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,7 @@ class Migration:
     """
 
     revision: str
-    phase: Phase
+    phase: Literal["expand", "contract"]
     title: str
     applied: bool
 
@@ -64,7 +74,6 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
-_Choose = Callable[[int], Script | None]  # the revision to run next, given how many are applied
 
 
 class _Command:
@@ -74,9 +83,8 @@ class _Command:
         self.scripts = _scripts(_folder())
         self.order = _in_order(self.scripts)
         self._limits = limits
-        self._arguments = connect_arguments(settings, url) | {
-            "command_timeout": limits.statement_seconds + CANCEL_GRACE_SECONDS
-        }
+        self._arguments = connect_arguments(settings, url)
+        self._arguments["command_timeout"] = limits.statement_seconds + CANCEL_GRACE_SECONDS
         if settings.pgbouncer:
             self._arguments["statement_cache_size"] = 0
         self._current: Script | None = None
@@ -86,15 +94,14 @@ class _Command:
         """Runs revisions, each in its own transaction, until `choose` has no more. Raises: MigrationError."""
 
         async def steps(engine: AsyncEngine) -> list[Script]:
-            done = []
+            done: list[Script] = []
             async with engine.connect() as connection:
                 while True:
-                    self._current = None
                     async with connection.begin():
-                        await connection.run_sync(self._step, choose, upgrading)
-                    if self._current is None:
+                        script = await connection.run_sync(self._step, choose, upgrading)
+                    if script is None:
                         return done
-                    done.append(self._current)
+                    done.append(script)
 
         return tuple(_migration(script, applied=upgrading) for script in self._with_engine(steps))
 
@@ -110,31 +117,25 @@ class _Command:
 
         return self._count(self._with_engine(read))
 
-    def _step(self, connection: Connection, choose: _Choose, upgrading: bool) -> None:
+    def _step(self, connection: Connection, choose: _Choose, upgrading: bool) -> Script | None:
         make = MigrationStep.upgrade_from_script if upgrading else MigrationStep.downgrade_from_script
+        self._current = None
 
-        def chosen(heads: Any, _: MigrationContext) -> Iterator[MigrationStep]:
+        def chosen(heads: Any, _: MigrationContext) -> Iterator[Any]:
             self._current = choose(self._count(heads))
-            return iter(() if self._current is None else (make(self.scripts.revision_map, self._current),))
+            return iter([make(self.scripts.revision_map, self._current)] if self._current else [])
 
-        config = Config(
-            attributes={
-                "connection": connection,
-                "upgrading": upgrading,
-                "lock_seconds": self._limits.lock_seconds,
-                "statement_seconds": self._limits.statement_seconds,
-            }
-        )
+        limits = {"lock_seconds": self._limits.lock_seconds, "statement_seconds": self._limits.statement_seconds}
+        config = Config(attributes={"connection": connection, "upgrading": upgrading, **limits})
         with EnvironmentContext(config, self.scripts, fn=chosen):
             self.scripts.run_env()
+        return self._current
 
     def _count(self, heads: tuple[str, ...]) -> int:
         position = {script.revision: at for at, script in enumerate(self.order, 1)}
-        unknown = [head for head in heads if head not in position]
-        if unknown:
+        if unknown := ", ".join(head for head in heads if head not in position):
             raise MigrationError(
-                f"the database is at revision {', '.join(unknown)}, which this geosvc does not have: "
-                "a newer one migrated it"
+                f"the database is at revision {unknown}, which this geosvc lacks: a newer one migrated it"
             )
         return max((position[head] for head in heads), default=0)
 
@@ -163,45 +164,31 @@ class _Command:
             asyncpg.InternalClientError,
             OSError,
         ) as error:
-            raise MigrationError(self._explain(error)) from None  # SQLAlchemy's error holds the SQL
+            at = f"migration {self._current.revision} failed and changed nothing: " if self._current else ""
+            raise MigrationError(at + self._reason(error)) from None  # SQLAlchemy's error holds the SQL
 
-    def _explain(self, error: BaseException) -> str:
-        """One line that says what happened to which revision, without SQL and without the URL."""
-        cause = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
+    def _reason(self, error: BaseException) -> str:
+        """One line without SQL and without the URL."""
+        cause = (error.orig and error.orig.__cause__) or error if isinstance(error, DBAPIError) else error
         if isinstance(cause, asyncpg.PostgresError):
-            reason = self._reason(cause)
-        elif isinstance(cause, ssl.SSLCertVerificationError):
-            reason = f"the certificate of the database is not trusted: {cause.verify_message}"
-        elif isinstance(cause, TimeoutError):
-            reason = "the database did not answer in time"
-        else:
-            known = isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0
-            reason = "the database cannot be reached" + (f": {strerror(cause.errno)}" if known else "")  # type: ignore[attr-defined]
-        return f"migration {self._current.revision} failed and left no trace: {reason}" if self._current else reason
-
-    def _reason(self, error: asyncpg.PostgresError) -> str:
-        limits, state = self._limits, error.sqlstate or "XX000"
-        words = str(error.args[0] if error.args else "").partition("\n")[0]
-        reasons = {
-            "55P03": f"it waited {limits.lock_seconds:g} s for a lock that somebody else holds; try again",
-            "40P01": "it met a deadlock; try again",
-            "57014": f"a statement took longer than {limits.statement_seconds:g} s"
-            if self._current
-            else f"another migration has been running for {limits.statement_seconds:g} s; wait until it has ended",
-            "42501": f"the database role may not do it: {words}",
-            "25006": "the database is read only; migrate the primary",
-            "2BP01": "the schema geosvc holds objects that geosvc did not make; move them elsewhere",
-            "28P01": "the database does not let geosvc in: wrong user or password",
-            "28000": "the database does not let this user in",
-            "3D000": "the database does not exist",
-        }
-        if state.startswith("22"):  # it quotes a value of somebody's row
-            words = "a value was refused"
-        return reasons.get(state, f"{words} ({state})")
+            state, limits = cause.sqlstate or "XX000", self._limits
+            if state == "57014" and self._current is None:
+                return f"another migration has run for {limits.statement_seconds:g} s; wait until it has ended"
+            words = str(cause.args[0] if cause.args else "").partition("\n")[0]
+            if state.startswith("22"):  # its words quote a value of somebody's row
+                words = "a value was refused"
+            reason = _REASONS.get(state, "{words} ({state})")
+            return reason.format(words=words, state=state, lock=limits.lock_seconds, statement=limits.statement_seconds)
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the certificate of the database is not trusted: {cause.verify_message}"
+        if isinstance(cause, TimeoutError):
+            return "the database did not answer in time"
+        number = cause.errno if isinstance(cause, OSError) else None
+        return "the database cannot be reached" + (f": {strerror(number)}" if number and number > 0 else "")
 
 
 def _folder() -> Path:
-    """The scripts: in the package when it was installed from a wheel, beside it in a checkout. Raises: MigrationError."""
+    """The scripts: in the package when it was installed from a wheel, beside it in a checkout."""
     for folder in (_PACKAGE / "migrations", _PACKAGE.parent / "migrations"):
         if (folder / "env.py").is_file():
             return folder
@@ -213,8 +200,7 @@ def _scripts(folder: Path) -> ScriptDirectory:
 
 
 def _in_order(scripts: ScriptDirectory) -> list[Script]:
-    heads = scripts.get_heads()
-    if len(heads) > 1:
+    if len(heads := scripts.get_heads()) > 1:
         raise MigrationError(f"the migrations {', '.join(sorted(heads))} all want to be the last: put them in a line")
     return [*scripts.walk_revisions()][::-1]
 
@@ -229,20 +215,18 @@ def _migration(script: Script, *, applied: bool) -> Migration:
 def migrate_up(
     settings: Settings, url: str, *, expand_only: bool = False, limits: Limits = DEFAULT_LIMITS
 ) -> tuple[Migration, ...]:
-    """Applies what is not applied yet, oldest first.
+    """Applies what is not applied yet, oldest first; with `expand_only`, as far as the first revision that contracts.
 
-    Args:
-        url: the database itself, not a pooler in transaction mode.
-        expand_only: stop before the first revision that contracts.
+    `url` is the database itself, not a pooler in transaction mode.
     Returns: what this call applied; nothing when another command was faster.
-    Raises: MigrationError; SettingsError when the settings of TLS do not hold. What was applied before stays applied.
+    Raises: MigrationError, and what was applied before stays applied; SettingsError when the settings of TLS do not hold.
     """
     command = _Command(settings, url, limits)
+    every = [_migration(script, applied=True) for script in command.order]
 
     def following(applied: int) -> Script | None:
-        script = command.order[applied] if applied < len(command.order) else None
-        stop = script is None or (_migration(script, applied=False).phase == "contract" and expand_only)
-        return None if stop else script
+        wanted = applied < len(every) and not (expand_only and every[applied].phase == "contract")
+        return command.order[applied] if wanted else None
 
     return command.run(following, upgrading=True)
 
@@ -250,35 +234,30 @@ def migrate_up(
 def migrate_down(
     settings: Settings, url: str, revision: str = "-1", *, limits: Limits = DEFAULT_LIMITS
 ) -> tuple[Migration, ...]:
-    """Undoes revisions, newest first.
+    """Undoes revisions, newest first: `-2` the last two, `0004` what came after 0004, `base` all.
 
-    Args:
-        revision: `-1`, `-2`, … undoes so many; a revision undoes what came after it; `base` undoes all.
     Returns: what this call undid.
     Raises: MigrationError, also when fewer are applied or the revision is not; SettingsError.
     """
     command = _Command(settings, url, limits)
-    target: int | None = None  # how many stay applied; known once the lock is held
+    kept: int | None = None  # how many stay applied; known once the lock is held
 
     def last(applied: int) -> Script | None:
-        nonlocal target
-        target = _remaining(command.order, revision, applied) if target is None else target
-        return command.order[applied - 1] if applied > target else None
+        nonlocal kept
+        kept = _kept([script.revision for script in command.order[:applied]], revision) if kept is None else kept
+        return command.order[applied - 1] if applied > kept else None
 
     return command.run(last, upgrading=False)
 
 
-def _remaining(order: list[Script], revision: str, applied: int) -> int:
+def _kept(applied: list[str], revision: str) -> int:
     if revision == "base":
         return 0
-    if re.fullmatch(r"-[1-9]\d{0,5}", revision):
-        if (count := -int(revision)) <= applied:
-            return applied - count
-        raise MigrationError(f"{applied} migrations are applied: {count} cannot be undone")
-    for at, script in enumerate(order[:applied], 1):
-        if script.revision == revision:
-            return at
-    raise MigrationError(f"{revision[:40]!r} is no migration that is applied")
+    if revision in applied:
+        return applied.index(revision) + 1
+    if re.fullmatch(r"-[1-9]\d{0,5}", revision) and -int(revision) <= len(applied):
+        return len(applied) + int(revision)
+    raise MigrationError(f"cannot go down to {revision[:40]!r}: {len(applied)} migrations are applied")
 
 
 def migration_status(settings: Settings, url: str) -> tuple[Migration, ...]:
@@ -292,10 +271,8 @@ def migration_status(settings: Settings, url: str) -> tuple[Migration, ...]:
 
 
 def new_migration(name: str) -> Path:
-    """Writes the script of a new revision, the next in line, into the checkout.
+    """Writes the next revision's script into the checkout; `name` says what it does: `add-change-log`.
 
-    Args:
-        name: what it does, in words or joined by hyphens: `add-change-log`.
     Raises: MigrationError.
     """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_ -]*", name):
@@ -304,7 +281,7 @@ def new_migration(name: str) -> Path:
     if folder.parent == _PACKAGE:
         raise MigrationError("a new migration is written in a checkout, not in an installed geosvc")
     scripts = _scripts(folder)
-    words = name.replace("-", " ").strip()
-    script = scripts.generate_revision(f"{len(_in_order(scripts)) + 1:04}", words[0].upper() + words[1:])
+    title = name.replace("-", " ").strip().capitalize()
+    script = scripts.generate_revision(f"{len(_in_order(scripts)) + 1:04}", title)
     assert script is not None
     return Path(script.path)

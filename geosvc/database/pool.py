@@ -23,6 +23,8 @@ from geosvc.sql.files import load_statement
 APPLICATION_NAME = "geosvc"
 CLOSE_SECONDS = 5.0
 CANCEL_GRACE_SECONDS = 5.0  # asyncpg's own timeout comes after the server's, and bounds cancels as well
+CANCEL_SECONDS = 0.3  # PostgreSQL forgets a cancel that arrives before its statement: then the connection is given up
+_WATCH_CLIENTS = "SET {} client_connection_check_interval = '500ms'"
 Row = asyncpg.Record
 _T = TypeVar("_T")
 
@@ -87,6 +89,7 @@ class Database:
         self._url = url
         self._opened: asyncpg.Pool | None = None
         self._begin = ""
+        self._server_watches_clients = True
 
     @property
     def pool(self) -> asyncpg.Pool:
@@ -133,19 +136,23 @@ class Database:
         async with connection.transaction():
             schema: str | None = await connection.fetchval(load_statement("postgis_schema").text)
             await register_codecs(connection, schema)
-        self._begin = f"BEGIN READ ONLY; {_set_commands('LOCAL', self._settings, schema)}"
+        await self._try_watching(connection)
+        commands = _set_commands("LOCAL", self._settings, schema)
+        watch = f"{_WATCH_CLIENTS.format('LOCAL')}; " if self._server_watches_clients else ""
+        self._begin = f"BEGIN READ ONLY; {watch}{commands}"
         if not self._settings.pgbouncer:
             await connection.execute(
                 f"{_set_commands('SESSION', self._settings, schema)}; SET SESSION default_transaction_read_only = on"
             )
-            await self._watch_clients(connection)
 
-    async def _watch_clients(self, connection: asyncpg.Connection) -> None:
+    async def _try_watching(self, connection: asyncpg.Connection) -> None:
         """Lets the server notice by itself that geosvc is gone, where its platform can."""
+        scope = "LOCAL" if self._settings.pgbouncer else "SESSION"
         try:
-            await connection.execute("SET SESSION client_connection_check_interval = '2s'")
+            async with connection.transaction():
+                await connection.execute(_WATCH_CLIENTS.format(scope))
         except asyncpg.PostgresError:
-            return
+            self._server_watches_clients = False
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
@@ -166,6 +173,10 @@ class Database:
             await connection.execute(self._begin)
             yield connection
             await connection.execute("COMMIT")
+        except (asyncio.CancelledError, GeneratorExit):
+            with suppress(*DATABASE_ERRORS):
+                await self.pool.release(connection, timeout=CANCEL_SECONDS)
+            raise
         finally:
             await self.pool.release(connection, timeout=CANCEL_GRACE_SECONDS)
 

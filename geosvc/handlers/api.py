@@ -26,7 +26,7 @@ class _Latest:
 
     def contents(self, catalog: Catalog, limits: Limits) -> bytes:
         if self.made_for is None or self.made_for[0] is not catalog or self.made_for[1] != limits:
-            self.text = orjson.dumps(describe_contents(catalog.collections.values(), limits))
+            self.text = orjson.dumps(describe_contents(tuple(catalog.collections.values()), limits))
             self.made_for = catalog, limits
         return self.text
 

@@ -13,16 +13,21 @@ _TIMEOUT_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """What came: all bytes of the response, and how long it took."""
+    """What came.
 
-    bytes: int
+    Attributes:
+        size_bytes: of the whole response, its head included.
+        end: its last bytes.
+    """
+
+    size_bytes: int
     seconds: float
     end: bytes
 
     @property
     def megabytes_per_second(self) -> float:
         """In 10^6 bytes."""
-        return self.bytes / self.seconds / 1e6
+        return self.size_bytes / self.seconds / 1e6
 
 
 def download(url: str) -> Download:

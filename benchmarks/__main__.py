@@ -1,0 +1,76 @@
+"""`python -m benchmarks`: measures, prints a table, and writes JSON if asked to. It judges nothing: whatever was
+measured, the exit status is 0.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from benchmarks import export, item, page, start
+from benchmarks.arena import Arena
+from benchmarks.contest import QUICK, THOROUGH, Effort
+from benchmarks.data import find_boxes, make_data
+from benchmarks.place import bench_cluster, bench_database
+from benchmarks.plans import Planner, read_catalog
+from benchmarks.programs import check_programs
+from benchmarks.results import Result, print_table, write_json
+from geosvc.errors import StartError
+
+BENCHMARKS: Mapping[str, Callable[[Arena], list[Result]]] = {
+    "page": page.run,
+    "export": export.run,
+    "item": item.run,
+    "start": start.run,
+}
+console = Console(stderr=True, highlight=False)
+
+
+async def prepare(url: str, effort: Effort) -> Arena:
+    """The tables, boxes and plans."""
+    with Progress(TextColumn("{task.description}"), BarColumn(), console=console, transient=True) as progress:
+        await make_data(url, progress)
+    planner = Planner(await read_catalog(url))
+    return Arena(url, planner, await find_boxes(url), effort, lambda text: console.print(f"[dim]{text}[/dim]"))
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)))
+@click.option("--quick", is_flag=True, help="Less than a minute, and less to be trusted.")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the numbers here, too."
+)
+@click.option("--remove", is_flag=True, help="Remove the private cluster with its data, and measure nothing.")
+def main(names: tuple[str, ...], quick: bool, json_file: Path | None, remove: bool) -> None:
+    """Measures geosvc against limits and peers: page, export, item, start; all of them unless some are NAMED."""
+    try:
+        if remove:
+            bench_cluster().remove()
+            return
+        results = measure(names or tuple(BENCHMARKS), QUICK if quick else THOROUGH)
+    except StartError as error:
+        console.print(f"[red]{error}[/red]")
+        sys.exit(1)
+    print_table(results, Console())
+    if json_file is not None:
+        write_json(results, json_file)
+
+
+def measure(names: tuple[str, ...], effort: Effort) -> list[Result]:
+    """The results of some benchmarks, in the order they were asked for. Raises: StartError."""
+    check_programs()
+    results: list[Result] = []
+    with bench_database() as url:
+        arena = asyncio.run(prepare(url, effort))
+        for name in names:
+            arena.say(f"{name} …")
+            results += BENCHMARKS[name](arena)
+    return results
+
+
+if __name__ == "__main__":
+    main()

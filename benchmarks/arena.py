@@ -1,0 +1,25 @@
+"""What every benchmark is given."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.contest import Effort
+from benchmarks.data import Box
+from benchmarks.plans import Planner
+
+CLIENTS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Arena:
+    """The database, what geosvc plans in it, and how much is measured.
+
+    Attributes:
+        say: tells the one who waits what is being measured.
+    """
+
+    url: str
+    planner: Planner
+    boxes: Sequence[Box]
+    effort: Effort
+    say: Callable[[str], None]

@@ -1,0 +1,36 @@
+"""Contenders measured in turns, so that what disturbs the machine disturbs all of them alike."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+Measure = Callable[[float], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long and how often is measured."""
+
+    seconds: float
+    rounds: int
+
+
+THOROUGH = Effort(seconds=5, rounds=3)
+QUICK = Effort(seconds=2, rounds=1)
+_WARM_UP_SECONDS = 1.0
+
+
+def compete(contenders: Mapping[str, Measure], effort: Effort) -> dict[str, float]:
+    """The best rate of each contender: A B C, A B C, … after a short run of each that does not count."""
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    for measure in contenders.values():
+        measure(_WARM_UP_SECONDS)
+    for _ in range(effort.rounds):
+        for name, measure in contenders.items():
+            rates[name].append(measure(effort.seconds))
+    return {name: max(measured) for name, measured in rates.items()}
+
+
+def least(measure: Callable[[], float], times: int) -> float:
+    """The least of some measurements."""
+    measured: Sequence[float] = [measure() for _ in range(times)]
+    return min(measured)

@@ -1,0 +1,365 @@
+"""The description says what is there, and what is parsed."""
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, unquote
+
+import orjson
+import pytest
+from aiohttp import web
+from openapi_spec_validator import OpenAPIV30SpecValidator
+
+from geosvc.app import build_app
+from geosvc.errors import RequestError, UnknownParameter
+from geosvc.handlers.api import API_TYPES
+from geosvc.keys import CATALOG
+from geosvc.model.catalog import Catalog
+from geosvc.model.collection import Collection, CollectionId, Column, GeometryColumn, Kind, Parameter
+from geosvc.model.crs import WGS84
+from geosvc.model.media_type import JSON, OPENAPI
+from geosvc.openapi import GENERAL_TAG, OPERATIONS, describe_api, describe_type, queryables
+from geosvc.requests.items import DECLARED, ITEM_DECLARED, Limits, parse_item_request, parse_items_request
+from geosvc.requests.negotiation import negotiate_media_type
+from geosvc.routes import ROUTES
+from geosvc.settings import load_settings
+from tests.conftest import Client
+
+BASE = "https://example.org/geo"
+LIMITS = Limits(default=10, maximum=10_000)
+CATEGORIES = {
+    "text": "S",
+    "bool": "B",
+    "int4": "N",
+    "int8": "N",
+    "timestamptz": "D",
+    "uuid": "U",
+    "jsonb": "U",
+    "mood": "E",
+}
+
+
+def column(name: str, type_name: str = "text", **options: Any) -> Column:
+    schema = "public" if type_name == "mood" else "pg_catalog"
+    return Column(name, type_name, schema, type_name, CATEGORIES[type_name], **options)
+
+
+def collection(name: str, *columns: Column, key: tuple[str, ...] = (), **options: Any) -> Collection:
+    options = {"kind": Kind.TABLE, "title": name, "description": None, **options}
+    geometry = GeometryColumn("geom", "POINT", WGS84)
+    by_name = {each.name: each for each in columns}
+    return Collection(
+        id=CollectionId(name),
+        schema="public",
+        name=name,
+        geometry=geometry,
+        columns=columns,
+        key=key,
+        by_name=by_name,
+        **options,
+    )
+
+
+COUNTRIES = collection(
+    "countries",
+    column("id", "int4"),
+    column("name", description="What it calls itself."),
+    column("population", "int8"),
+    column("seen", "timestamptz"),
+    column("member", "bool"),
+    column("code", "uuid"),
+    column("mood", "mood", enum=("happy", "so-so")),
+    column("extra", "jsonb"),
+    column("limit", "int4"),
+    column("zoom-level", "int4"),
+    key=("id",),
+    description="Every country.",
+)
+NASTY = collection(
+    'x/../"Ünï {code}?#%2F& 日本.b',
+    column("a b"),
+    column("a&b=c"),
+    column("Größe"),
+    column("featureId"),
+    column('"$ref"'),
+    column("#/components"),
+    column("'; DROP TABLE x; --", description="</script>\n\x01"),
+    column("BBOX"),
+    key=("a b", "Größe"),
+)
+KEYLESS = collection("keyless", column("f"))
+ARGUMENTS = (
+    Parameter("near", "text", "pg_catalog", "text", "S", required=True),
+    Parameter("shape", "jsonb", "pg_catalog", "jsonb", "U", required=False),
+    Parameter("offset", "integer", "pg_catalog", "int4", "N", required=True),
+)
+FUNCTION = collection("reachable", column("near"), column("far"), kind=Kind.FUNCTION, parameters=ARGUMENTS)
+TAGGED = collection(GENERAL_TAG, column("id", "int4"), key=("id",))
+CATALOG_BY_HAND = (COUNTRIES, NASTY, KEYLESS, FUNCTION, TAGGED)
+
+
+@pytest.fixture(scope="module")
+def api() -> dict[str, Any]:
+    """The description as a client reads it."""
+    described: dict[str, Any] = orjson.loads(orjson.dumps(describe_api(BASE, CATALOG_BY_HAND, LIMITS)))
+    return described
+
+
+def operations(api: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for path, methods in api["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+def parameters(api: Mapping[str, Any], path: str) -> dict[str, dict[str, Any]]:
+    """Those of a GET by name, references followed."""
+    described = {}
+    for each in api["paths"][path]["get"]["parameters"]:
+        found = api["components"]["parameters"][each["$ref"].rpartition("/")[2]] if "$ref" in each else each
+        assert found["name"] not in described
+        described[found["name"]] = found
+    return described
+
+
+def items_path(wanted: Collection) -> str:
+    return f"/collections/{quote(wanted.id, safe='')}/items"
+
+
+def test_it_is_valid_openapi(api: dict[str, Any]) -> None:
+    assert api["openapi"] == "3.0.3"
+    assert list(OpenAPIV30SpecValidator(api).iter_errors()) == []
+
+
+def test_it_is_valid_openapi_without_collections() -> None:
+    assert list(OpenAPIV30SpecValidator(describe_api(BASE, (), LIMITS)).iter_errors()) == []
+
+
+def test_every_route_is_described_and_everything_described_is_a_route(api: dict[str, Any]) -> None:
+    described = {
+        (
+            method,
+            re.sub("^/collections/[^/]+", "/collections/{collectionId}", path),
+            operation["operationId"].split(".")[0],
+        )
+        for method, path, operation in operations(api)
+    }
+    assert described == {(route.method, route.path, route.operation_id) for route in ROUTES}
+    assert {(each.path, each.operation_id) for each in OPERATIONS} == {
+        (route.path, route.operation_id) for route in ROUTES
+    }
+
+
+def test_every_collection_has_literal_paths_that_decode_to_its_id(api: dict[str, Any]) -> None:
+    found = {unquote(path.split("/")[2]) for path in api["paths"] if path.startswith("/collections/")}
+    assert found == {each.id for each in CATALOG_BY_HAND}
+    assert all(set(re.findall("{(.*?)}", path)) <= {"featureId"} for path in api["paths"])
+
+
+def test_operation_ids_and_tags_are_unique(api: dict[str, Any]) -> None:
+    ids = [operation["operationId"] for _, _, operation in operations(api)]
+    tags = [tag["name"] for tag in api["tags"]]
+    assert len(ids) == len(set(ids))
+    assert len(tags) == len(set(tags))
+    assert {tag for _, _, operation in operations(api) for tag in operation["tags"]} == set(tags)
+
+
+def test_features_without_an_id_have_no_path(api: dict[str, Any]) -> None:
+    assert f"{items_path(COUNTRIES)}/{{featureId}}" in api["paths"]
+    assert f"{items_path(KEYLESS)}/{{featureId}}" not in api["paths"]
+
+
+def test_items_declares_what_items_parses(api: dict[str, Any]) -> None:
+    for each in CATALOG_BY_HAND:
+        own = {column.name for column in queryables(each)} | {parameter.name for parameter in each.parameters or ()}
+        assert set(parameters(api, items_path(each))) == own | {declared.name for declared in DECLARED}
+
+
+def test_every_queryable_is_accepted_by_items(api: dict[str, Any]) -> None:
+    for each in (COUNTRIES, NASTY):
+        for name in set(parameters(api, items_path(each))) - {declared.name for declared in DECLARED}:
+            schema = parameters(api, items_path(each))[name]["schema"]
+            values = {"integer": "7", "boolean": "true", "string": "x"}
+            formats = {"date-time": "2026-11-21T00:00:00Z", "uuid": "0" * 32}
+            value = schema.get("enum", [formats.get(schema.get("format"), values[schema["type"]])])[0]
+            assert parse_items_request({name: value}, each, LIMITS).equals == ((name, value),)
+
+
+def test_an_export_declares_exactly_what_an_export_parses(api: dict[str, Any]) -> None:
+    described = parameters(api, items_path(COUNTRIES).replace("/items", "/export"))
+    refused = set()
+    for each in DECLARED:
+        try:
+            parse_items_request({each.name: "1"}, COUNTRIES, limits=None)
+        except UnknownParameter:
+            refused.add(each.name)
+        except RequestError:
+            pass
+    assert (
+        set(parameters(api, items_path(COUNTRIES))) - set(described)
+        == refused
+        == {"limit", "offset", "cursor", "count"}
+    )
+
+
+def test_an_item_declares_exactly_what_an_item_parses(api: dict[str, Any]) -> None:
+    described = parameters(api, f"{items_path(COUNTRIES)}/{{featureId}}")
+    assert set(described) == {"featureId", *(each.name for each in ITEM_DECLARED)}
+    for name in {each.name for each in DECLARED} - set(described):
+        with pytest.raises(UnknownParameter):
+            parse_item_request({name: "1"}, COUNTRIES)
+
+
+def test_columns_that_cannot_be_compared_or_collide_are_left_out(api: dict[str, Any]) -> None:
+    described = parameters(api, items_path(COUNTRIES))
+    assert "extra" not in described
+    assert described["limit"]["schema"]["maximum"] == LIMITS.maximum
+    assert described["zoom-level"]["schema"]["maximum"] == 30
+    assert parameters(api, items_path(KEYLESS))["f"]["schema"]["enum"] == ["geojson", "json", "geojsonseq", "csv"]
+
+
+def test_a_function_has_its_parameters_before_columns_of_the_same_name(api: dict[str, Any]) -> None:
+    described = parameters(api, items_path(FUNCTION))
+    assert described["near"]["required"]
+    assert "required" not in described["shape"]
+    assert "required" not in described["far"]
+    assert "required" not in described["offset"]
+
+
+def test_the_schemas_of_queryables_tell_their_types(api: dict[str, Any]) -> None:
+    described = {name: each["schema"] for name, each in parameters(api, items_path(COUNTRIES)).items()}
+    assert described["id"] == {"type": "integer", "format": "int32", "minimum": -(2**31), "maximum": 2**31 - 1}
+    assert described["population"]["maximum"] == 2**63 - 1
+    assert described["seen"] == {"type": "string", "format": "date-time"}
+    assert described["member"] == {"type": "boolean"}
+    assert described["code"] == {"type": "string", "format": "uuid"}
+    assert described["mood"] == {"type": "string", "enum": ["happy", "so-so"]}
+
+
+def test_a_type_of_ones_own_is_no_built_in_type_of_the_same_name() -> None:
+    assert describe_type(Column("a", "public.bool", "public", "bool", "U")) == {"type": "string"}
+
+
+def test_a_feature_id_has_the_type_of_its_key(api: dict[str, Any]) -> None:
+    single = parameters(api, f"{items_path(COUNTRIES)}/{{featureId}}")["featureId"]
+    composite = parameters(api, f"{items_path(NASTY)}/{{featureId}}")["featureId"]
+    assert single["schema"]["type"] == "integer"
+    assert composite["schema"] == {"type": "string"}
+    assert "a b, Größe" in composite["description"]
+
+
+def test_gdal_and_qgis_find_the_page_size_and_the_queryables(api: dict[str, Any]) -> None:
+    """Both read the paths and the component literally; QGIS takes only inline parameters with style and explode."""
+    limit = api["components"]["parameters"]["limit"]["schema"]
+    assert (limit["minimum"], limit["maximum"], limit["default"]) == (1, 10_000, 10)
+    listed = api["paths"]["/collections/countries/items"]["get"]["parameters"]
+    assert {"$ref": "#/components/parameters/limit"} in listed
+    inline = [each for each in listed if "$ref" not in each]
+    assert {each["name"] for each in inline} == {"id", "name", "population", "seen", "member", "code", "mood"}
+    assert all(each["style"] == "form" and each["explode"] is False and each["schema"]["type"] for each in inline)
+
+
+def test_arrays_are_written_with_commas(api: dict[str, Any]) -> None:
+    arrays = {name: each for name, each in api["components"]["parameters"].items() if each["schema"]["type"] == "array"}
+    assert set(arrays) == {"bbox", "sortby", "properties"}
+    assert all(each["style"] == "form" and each["explode"] is False for each in arrays.values())
+
+
+def test_every_error_of_the_tree_has_a_response(api: dict[str, Any]) -> None:
+    def statuses(error: type[RequestError]) -> Iterator[int]:
+        for each in error.__subclasses__():
+            yield each.status
+            yield from statuses(each)
+
+    answers = api["paths"]["/collections/countries/items"]["get"]["responses"]
+    assert set(answers) == {"200", *map(str, statuses(RequestError))}
+    assert set(answers) == {"200", "400", "404", "405", "406", "500", "503", "504"}
+
+
+def test_responses_have_their_media_types_and_headers(api: dict[str, Any]) -> None:
+    responses = api["components"]["responses"]
+    assert set(responses["Features"]["content"]) == {"application/geo+json", "application/geo+json-seq", "text/csv"}
+    assert set(responses["Feature"]["content"]) == {"application/geo+json"}
+    assert "Content-Crs" in responses["Feature"]["headers"]
+    assert "Content-Disposition" in responses["Export"]["headers"]
+    assert "Retry-After" in responses["ServiceUnavailable"]["headers"]
+    assert "Allow" in responses["MethodNotAllowed"]["headers"]
+    assert all("X-Request-ID" in each["headers"] for each in responses.values())
+    assert set(responses["NotFound"]["content"]) == {"application/problem+json"}
+
+
+def test_a_thousand_collections_are_described_in_a_moment() -> None:
+    columns = [column(f"column_{number}", "int8") for number in range(20)]
+    many = tuple(collection(f"table_{number}", *columns, key=("column_0",)) for number in range(1_000))
+    started = time.perf_counter()
+    text = orjson.dumps(describe_api(BASE, many, LIMITS))
+    assert time.perf_counter() - started < 0.3
+    assert len(text) > 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        (None, OPENAPI),
+        ("*/*", OPENAPI),
+        ("application/json", JSON),
+        ("application/vnd.oai.openapi+json;version=3.0", OPENAPI),
+        ("application/vnd.oai.openapi+json;version=3.0, application/openapi+json;q=0.9, application/json", OPENAPI),
+        ("application/vnd.oai.openapi+json;q=0.5, application/json", JSON),
+    ],
+)
+def test_clients_get_the_media_type_that_they_ask_for(accept: str | None, wanted: object) -> None:
+    assert isinstance(wanted, type(JSON))
+    assert negotiate_media_type(None, accept, API_TYPES).content_type == wanted.content_type
+
+
+@pytest.fixture
+async def service_by_hand(aiohttp_client: Callable[..., Awaitable[Client]]) -> Client:
+    """The service with the catalog of this module, and a database that is not there."""
+    app = build_app(load_settings(database_url="postgresql://127.0.0.1:1/none", log_level="error"))
+    client = await aiohttp_client(app)
+    app[CATALOG]._catalog = Catalog({each.id: each for each in CATALOG_BY_HAND}, "by hand")
+    return client
+
+
+async def test_the_service_answers_with_the_description(service_by_hand: Client, api: dict[str, Any]) -> None:
+    async with service_by_hand.get("/api") as response:
+        assert response.headers["Content-Type"] == "application/vnd.oai.openapi+json;version=3.0"
+        described = await response.json(content_type=None)
+    assert described["servers"] == [{"url": str(service_by_hand.make_url("")).rstrip("/")}]
+    assert {**described, "servers": api["servers"]} == api
+    for query, headers in (("?f=json", {}), ("", {"Accept": "application/json"}), ("", {"Host": "other.example"})):
+        async with service_by_hand.get(f"/api{query}", headers=headers) as response:
+            assert response.status == 200
+            found = await response.json(content_type=None)
+        assert found["paths"] == api["paths"]
+
+
+async def test_the_description_follows_the_catalog(service_by_hand: Client) -> None:
+    app = service_by_hand.app
+    assert isinstance(app, web.Application)
+    for catalog in (Catalog({}, "none"), Catalog({"keyless": KEYLESS}, "one")):
+        app[CATALOG]._catalog = catalog
+        async with service_by_hand.get("/api") as response:
+            described = await response.json(content_type=None)
+        assert ("/collections/keyless/items" in described["paths"]) == ("keyless" in catalog.collections)
+
+
+@pytest.mark.parametrize(
+    ("query", "accept", "status"), [("?nosuch=1", "*/*", 400), ("?f=csv", "*/*", 400), ("", "text/html", 406)]
+)
+async def test_the_service_refuses_what_it_does_not_know(
+    service_by_hand: Client, query: str, accept: str, status: int
+) -> None:
+    async with service_by_hand.get(f"/api{query}", headers={"Accept": accept}) as response:
+        assert response.status == status
+        assert response.content_type == "application/problem+json"
+
+
+async def test_without_a_catalog_the_service_is_unavailable(service_by_hand: Client) -> None:
+    app = service_by_hand.app
+    assert isinstance(app, web.Application)
+    app[CATALOG]._catalog = None
+    async with service_by_hand.get("/api") as response:
+        assert response.status == 503
+        assert response.headers["Retry-After"]

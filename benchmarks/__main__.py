@@ -27,7 +27,13 @@ BENCHMARKS: Mapping[str, Callable[[Arena], list[Result]]] = {
     "item": item.run,
     "start": start.run,
 }
+_WIDTH = 150
 console = Console(stderr=True, highlight=False)
+
+
+def wide_console() -> Console:
+    """Standard output; a pipe or a file is as wide as the table, not 80 columns."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
 
 
 async def prepare(url: str, effort: Effort) -> Arena:
@@ -55,7 +61,7 @@ def main(names: tuple[str, ...], quick: bool, json_file: Path | None, remove: bo
     except StartError as error:
         console.print(f"[red]{error}[/red]")
         sys.exit(1)
-    print_table(results, Console())
+    print_table(results, wide_console())
     if json_file is not None:
         write_json(results, json_file)
 

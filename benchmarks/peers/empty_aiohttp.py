@@ -1,4 +1,4 @@
-"""The limit of aiohttp itself: the same bytes for every path. Run as `python -m benchmarks.peers.empty_aiohttp BYTES`."""
+"""The limit of aiohttp itself, the same bytes for every path: `python -m benchmarks.peers.empty_aiohttp BYTES`."""
 
 import asyncio
 import sys

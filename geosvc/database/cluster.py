@@ -216,14 +216,14 @@ class Cluster:
         """Makes a folder of the server's user, with no access for others, or gives it the file."""
         if not path.is_file():
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        user = _server_user()
+        user = server_user()
         if user is not None:
             os.chown(path, user.pw_uid, user.pw_gid)
 
     def _run(self, program: str, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         version = self.data / "PG_VERSION"
         binaries = find_binaries(int(version.read_text()) if version.is_file() else None)
-        user = _server_user()
+        user = server_user()
         # its own session: Ctrl-C in the terminal is for geosvc, which then stops the server in order
         try:
             result = _execute([str(binaries / program), *args], self.folder, user)
@@ -235,7 +235,7 @@ class Cluster:
         return result
 
 
-def _server_user() -> pwd.struct_passwd | None:
+def server_user() -> pwd.struct_passwd | None:
     """Whom the server runs as; None when that is the user of this process."""
     if os.geteuid() != 0:
         return None

@@ -1,8 +1,8 @@
 """Migrations of geosvc's own schema, by Alembic's async engine; the scripts are in the folder `migrations`.
 
-Every revision runs in a transaction of its own, which env.py bounds with lock_timeout and statement_timeout and gives to one
-command at a time. The revision to run is chosen while that lock is held, so two commands share the work. The functions run
-a loop of their own, and Alembic keeps its context in a global: call them one at a time in a process, never in a coroutine.
+Every revision runs in a transaction of its own, which env.py bounds with lock_timeout and statement_timeout and gives
+to one command at a time; the revision is chosen while that lock is held, so two commands share the work. The functions
+run a loop of their own, and Alembic keeps its context in a global: call one at a time, and never in a coroutine.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import logging
 import re
 import ssl
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from os import strerror
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -25,21 +25,18 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from geosvc.database.pool import CANCEL_GRACE_SECONDS, connect_arguments
+from geosvc.database.sqlstate import DATABASE_ERRORS
 from geosvc.errors import MigrationError
 from geosvc.settings import Settings
 
 _PACKAGE = Path(__file__).parent.parent
 _VERSION_TABLE = {"version_table": "alembic_version", "version_table_schema": "geosvc"}
-_REASONS = {
-    "25006": "the database is read only; migrate the primary",
-    "28000": "the database does not let this user in",
-    "28P01": "the database does not let geosvc in: wrong user or password",
-    "2BP01": "an object that geosvc did not make is in the way: move it out of the schema geosvc ({words})",
-    "3D000": "the database does not exist",
-    "40P01": "it met a deadlock; try again",
+_REASONS = {  # where PostgreSQL's own words do not say enough
+    "2BP01": "an object that geosvc did not make is in the way; move it out of the schema geosvc",
     "42501": "the database role may not do it: {words}",
-    "55P03": "it waited {lock:g} s for a lock that somebody else holds; try again",
-    "57014": "a statement took longer than {statement:g} s",
+    "55P03": "it waited {lock_seconds:g} s for a lock that somebody else holds; try again",
+    "57014": "a statement took longer than {statement_seconds:g} s",
+    "waiting": "another migration has run for {statement_seconds:g} s; wait until it has ended",
 }
 _T = TypeVar("_T")
 _Choose = Callable[[int], Script | None]  # the revision to run next, given how many are applied
@@ -47,12 +44,7 @@ _Choose = Callable[[int], Script | None]  # the revision to run next, given how 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A revision of the schema `geosvc`.
-
-    Attributes:
-        phase: `expand` runs before a deploy, beside the old version; `contract` when no old version runs any more.
-        title: the first line of the script, without its full stop.
-    """
+    """A revision: `expand` comes before a deploy, beside the old version; `contract` when no old version runs."""
 
     revision: str
     phase: Literal["expand", "contract"]
@@ -62,12 +54,7 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a migration may take.
-
-    Attributes:
-        lock_seconds: how long it waits for a table or schema: requests queue behind it, so not for long.
-        statement_seconds: how long one of its statements runs, or waits for another command that migrates.
-    """
+    """How long a migration waits for a lock, with requests queueing behind it, and how long a statement may run."""
 
     lock_seconds: float = 5.0
     statement_seconds: float = 300.0
@@ -80,7 +67,7 @@ class _Command:
     """One command: the revisions, oldest first, and the one that it is at."""
 
     def __init__(self, settings: Settings, url: str, limits: Limits) -> None:
-        self.scripts = _scripts(_folder())
+        self.scripts = _scripts()
         self.order = _in_order(self.scripts)
         self._limits = limits
         self._arguments = connect_arguments(settings, url)
@@ -108,14 +95,13 @@ class _Command:
     def applied(self) -> int:
         """How many revisions are applied; neither writes nor waits for a migration. Raises: MigrationError."""
 
-        def heads(connection: Connection) -> tuple[str, ...]:
-            return MigrationContext.configure(connection, opts=dict(_VERSION_TABLE)).get_current_heads()
-
-        async def read(engine: AsyncEngine) -> tuple[str, ...]:
+        async def heads(engine: AsyncEngine) -> tuple[str, ...]:
             async with engine.connect() as connection:
-                return await connection.run_sync(heads)
+                return await connection.run_sync(
+                    lambda sync: MigrationContext.configure(sync, opts={**_VERSION_TABLE}).get_current_heads()
+                )
 
-        return self._count(self._with_engine(read))
+        return self._count(self._with_engine(heads))
 
     def _step(self, connection: Connection, choose: _Choose, upgrading: bool) -> Script | None:
         make = MigrationStep.upgrade_from_script if upgrading else MigrationStep.downgrade_from_script
@@ -125,8 +111,7 @@ class _Command:
             self._current = choose(self._count(heads))
             return iter([make(self.scripts.revision_map, self._current)] if self._current else [])
 
-        limits = {"lock_seconds": self._limits.lock_seconds, "statement_seconds": self._limits.statement_seconds}
-        config = Config(attributes={"connection": connection, "upgrading": upgrading, **limits})
+        config = Config(attributes={"connection": connection, "upgrading": upgrading, **asdict(self._limits)})
         with EnvironmentContext(config, self.scripts, fn=chosen):
             self.scripts.run_env()
         return self._current
@@ -134,9 +119,7 @@ class _Command:
     def _count(self, heads: tuple[str, ...]) -> int:
         position = {script.revision: at for at, script in enumerate(self.order, 1)}
         if unknown := ", ".join(head for head in heads if head not in position):
-            raise MigrationError(
-                f"the database is at revision {unknown}, which this geosvc lacks: a newer one migrated it"
-            )
+            raise MigrationError(f"the database is at revision {unknown}, made by a newer geosvc than this one")
         return max((position[head] for head in heads), default=0)
 
     def _with_engine(self, work: Callable[[AsyncEngine], Coroutine[Any, Any, _T]]) -> _T:
@@ -147,9 +130,7 @@ class _Command:
                 raise MigrationError("the database URL cannot be used: asyncpg does not understand it") from None
 
         async def run() -> _T:
-            engine = create_async_engine(
-                "postgresql+asyncpg://", async_creator=connect, poolclass=NullPool, isolation_level="READ COMMITTED"
-            )
+            engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
             try:
                 return await work(engine)
             finally:
@@ -157,13 +138,7 @@ class _Command:
 
         try:
             return asyncio.run(run())
-        except (
-            DBAPIError,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-            OSError,
-        ) as error:
+        except (DBAPIError, *DATABASE_ERRORS) as error:
             at = f"migration {self._current.revision} failed and changed nothing: " if self._current else ""
             raise MigrationError(at + self._reason(error)) from None  # SQLAlchemy's error holds the SQL
 
@@ -171,14 +146,12 @@ class _Command:
         """One line without SQL and without the URL."""
         cause = (error.orig and error.orig.__cause__) or error if isinstance(error, DBAPIError) else error
         if isinstance(cause, asyncpg.PostgresError):
-            state, limits = cause.sqlstate or "XX000", self._limits
-            if state == "57014" and self._current is None:
-                return f"another migration has run for {limits.statement_seconds:g} s; wait until it has ended"
+            state = cause.sqlstate or "XX000"
             words = str(cause.args[0] if cause.args else "").partition("\n")[0]
-            if state.startswith("22"):  # its words quote a value of somebody's row
-                words = "a value was refused"
-            reason = _REASONS.get(state, "{words} ({state})")
-            return reason.format(words=words, state=state, lock=limits.lock_seconds, statement=limits.statement_seconds)
+            if state.startswith("22"):
+                words = "a value was refused"  # the server's words quote it
+            key = "waiting" if state == "57014" and not self._current else state
+            return _REASONS.get(key, f"{{words}} ({state})").format(words=words, **asdict(self._limits))
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"the certificate of the database is not trusted: {cause.verify_message}"
         if isinstance(cause, TimeoutError):
@@ -187,15 +160,12 @@ class _Command:
         return "the database cannot be reached" + (f": {strerror(number)}" if number and number > 0 else "")
 
 
-def _folder() -> Path:
+def _scripts() -> ScriptDirectory:
     """The scripts: in the package when it was installed from a wheel, beside it in a checkout."""
-    for folder in (_PACKAGE / "migrations", _PACKAGE.parent / "migrations"):
-        if (folder / "env.py").is_file():
-            return folder
-    raise MigrationError("the installation is incomplete: it has no migrations")
-
-
-def _scripts(folder: Path) -> ScriptDirectory:
+    installed, beside = _PACKAGE / "migrations", _PACKAGE.parent / "migrations"
+    folder = installed if installed.is_dir() else beside
+    if not (folder / "env.py").is_file():
+        raise MigrationError("the installation is incomplete: it has no migrations")
     return ScriptDirectory(str(folder), file_template="%(rev)s_%(slug)s", messaging_opts={"quiet": True})
 
 
@@ -219,7 +189,7 @@ def migrate_up(
 
     `url` is the database itself, not a pooler in transaction mode.
     Returns: what this call applied; nothing when another command was faster.
-    Raises: MigrationError, and what was applied before stays applied; SettingsError when the settings of TLS do not hold.
+    Raises: MigrationError, and what was applied before stays applied; SettingsError when those of TLS do not hold.
     """
     command = _Command(settings, url, limits)
     every = [_migration(script, applied=True) for script in command.order]
@@ -275,12 +245,9 @@ def new_migration(name: str) -> Path:
 
     Raises: MigrationError.
     """
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_ -]*", name):
-        raise MigrationError("a migration wants a name of letters, digits and hyphens: NAME=add-change-log")
-    folder = _folder()
-    if folder.parent == _PACKAGE:
-        raise MigrationError("a new migration is written in a checkout, not in an installed geosvc")
-    scripts = _scripts(folder)
+    scripts = _scripts()
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_ -]*", name) or Path(scripts.dir).parent == _PACKAGE:
+        raise MigrationError("in a checkout, and with a name of letters, digits and hyphens: NAME=add-change-log")
     title = name.replace("-", " ").strip().capitalize()
     script = scripts.generate_revision(f"{len(_in_order(scripts)) + 1:04}", title)
     assert script is not None

@@ -171,7 +171,11 @@ class Database:
                 yield connection
                 return
             await connection.execute(self._begin)
-            yield connection
+            try:
+                yield connection
+            except BaseException:
+                await _roll_back(connection)
+                raise
             await connection.execute("COMMIT")
         except (asyncio.CancelledError, GeneratorExit):
             with suppress(*DATABASE_ERRORS):
@@ -243,6 +247,14 @@ class Database:
                 return await run()
         except DATABASE_ERRORS as error:
             raise translate(error, statement.name) from error
+
+
+async def _roll_back(connection: asyncpg.Connection) -> None:
+    """Ends a transaction that failed or that nobody waits for any more; a connection that does not answer is given up."""
+    try:
+        await connection.execute("ROLLBACK", timeout=CANCEL_SECONDS)
+    except DATABASE_ERRORS:
+        connection.terminate()
 
 
 async def _settle(task: "asyncio.Future[list[Row]]") -> None:

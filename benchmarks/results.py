@@ -89,8 +89,6 @@ def write_json(results: Sequence[Result], path: Path) -> None:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
-        "results": [
-            {**msgspec.structs.asdict(result), "ratio": result.ratio, "reached": result.reached} for result in results
-        ],
+        "results": [{**msgspec.structs.asdict(result), "ratio": result.ratio, "reached": result.reached} for result in results],
     }
     path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")

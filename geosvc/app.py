@@ -62,8 +62,9 @@ def build_app(settings: Settings) -> web.Application:
 def build_admin_app(app: web.Application) -> web.Application:
     """The admin listener of a service; it looks into `app`, which opens and closes everything."""
     admin = web.Application(middlewares=[guard])
-    for key in (SETTINGS, DATABASE, CATALOG):
-        admin[key] = app[key]
+    admin[SETTINGS] = app[SETTINGS]
+    admin[DATABASE] = app[DATABASE]
+    admin[CATALOG] = app[CATALOG]
     admin.on_response_prepare.append(add_common_headers)
     add_routes(admin, ADMIN_ROUTES)
     return admin

@@ -79,9 +79,11 @@ def items_links(
     """
     url = f"{collection_url(base, collection)}/items"
     links = [link(_with_query(url, values.items()), "self", media_type, "This page")]
-    for other in ITEMS_TYPES:
-        if other is not media_type:
-            links.append(link(_with_query(url, {**values, "f": other.short}.items()), "alternate", other, other.title))
+    links += [
+        link(_with_query(url, {**values, "f": other.short}.items()), "alternate", other, other.title)
+        for other in ITEMS_TYPES
+        if other is not media_type
+    ]
     links.append(link(collection_url(base, collection), "collection", JSON, "The collection"))
     if cursor is not None:
         following = {name: value for name, value in values.items() if name not in ("cursor", "offset")}

@@ -34,22 +34,27 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     current_request_id.set(request_id)
     try:
         return await _replanned(request, handler)
+    except asyncio.CancelledError:
+        emit(ClientGone(method=request.method, path=request.path))
+        raise
+    except web.HTTPException as error:
+        return _refused(request, error)
     except RequestError as error:
         return _failed(request, error)
-    except web.HTTPMethodNotAllowed as error:
+    except Exception as error:  # the boundary: whatever it is, the client learns only the request id
+        return _failed(request, InternalError(str(error)), "".join(traceback.format_exception(error)))
+
+
+def _refused(request: web.Request, error: web.HTTPException) -> web.Response:
+    """What aiohttp's router refuses; an OPTIONS that no handler takes is answered here."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = sorted(error.allowed_methods | {hdrs.METH_OPTIONS})
         if request.method == hdrs.METH_OPTIONS:
             return web.Response(headers={hdrs.ALLOW: ", ".join(allowed)})
         return _failed(request, MethodNotAllowed(f"{request.method} is not for this resource", allowed=allowed))
-    except web.HTTPNotFound:
+    if isinstance(error, web.HTTPNotFound):
         return _failed(request, NotFound("there is nothing at this path"))
-    except web.HTTPException as error:
-        return _failed(request, InvalidParameter(error.reason))
-    except asyncio.CancelledError:
-        emit(ClientGone(method=request.method, path=request.path))
-        raise
-    except Exception as error:  # the boundary: whatever it is, the client learns only the request id
-        return _failed(request, InternalError(str(error)), "".join(traceback.format_exception(error)))
+    return _failed(request, InvalidParameter(error.reason))
 
 
 async def _replanned(request: web.Request, handler: Handler) -> web.StreamResponse:

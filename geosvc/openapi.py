@@ -70,9 +70,7 @@ OPERATIONS = (
     Operation(_COLLECTION, "describeCollection", "What it is", ("extent", *_DOCUMENT_PARAMETERS), "Collection", _ALL),
     Operation(f"{_COLLECTION}/items", "getFeatures", "A page of features", _ITEMS_PARAMETERS, "Features", _ALL, True),
     Operation(f"{_COLLECTION}/items/{{featureId}}", "getFeature", "One feature", _ITEM_PARAMETERS, "Feature", _ALL),
-    Operation(
-        f"{_COLLECTION}/export", "exportFeatures", "All features that match", _EXPORT_PARAMETERS, "Export", _ALL, True
-    ),
+    Operation(f"{_COLLECTION}/export", "exportFeatures", "All features that match", _EXPORT_PARAMETERS, "Export", _ALL, True),
 )
 
 _TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?$"

@@ -25,6 +25,4 @@ def problem_response(error: RequestError, request_id: str) -> web.Response:
         headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
-    return web.Response(
-        status=error.status, body=orjson.dumps(body), content_type=PROBLEM.content_type, headers=headers
-    )
+    return web.Response(status=error.status, body=orjson.dumps(body), content_type=PROBLEM.content_type, headers=headers)

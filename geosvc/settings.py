@@ -70,9 +70,7 @@ class Settings(BaseSettings):
     admin_host: Annotated[str, Field(description="Address of the admin listener.")] = "127.0.0.1"
     admin_port: Annotated[Port, Field(description="Port of the admin listener; 0 takes a free one.")] = 8081
     workers: Annotated[int, Field(ge=1, le=256, description="Processes that share the port.")] = 1
-    loop: Annotated[Literal["uvloop", "asyncio"], Field(description="Event loop; asyncio is there for comparison.")] = (
-        "uvloop"
-    )
+    loop: Annotated[Literal["uvloop", "asyncio"], Field(description="Event loop; asyncio is there for comparison.")] = "uvloop"
     public_url: Annotated[
         str | None, Field(description="What clients see as the root; none: taken from each request's Host.")
     ] = None
@@ -80,9 +78,7 @@ class Settings(BaseSettings):
     shutdown_grace_seconds: Annotated[Seconds, Field(description="How long running requests may take to end.")] = 30
     log_format: Annotated[Literal["json", "console"], Field(description="Log lines for machines or for people.")] = "json"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="The least level to log.")] = "info"
-    data_dir: Annotated[
-        Path | None, Field(description="Where the private cluster lives; none: the user's data folder.")
-    ] = None
+    data_dir: Annotated[Path | None, Field(description="Where the private cluster lives; none: the user's data folder.")] = None
 
     schemas: Annotated[Names, Field(min_length=1, description="Schemas to publish; ids in the first are bare names.")] = (
         "public",
@@ -194,7 +190,7 @@ def _mistakes(error: ValidationError) -> Iterator[str]:
         yield f"{subject}{'.' + inner if inner else ''}: {reason}"
 
 
-def load_settings(config: Path | None = None, **options: object) -> Settings:
+def load_settings(config: Path | None = None, **options: Any) -> Settings:
     """Reads options, environment and file, in this order of precedence. An option that is None was not given.
 
     Raises: SettingsError with one line for each mistake, without the wrong values, which may be secrets.

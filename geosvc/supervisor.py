@@ -47,9 +47,7 @@ def supervise(settings: Settings) -> None:
     ports = {"port": reserved[0].getsockname()[1], "admin_port": reserved[1].getsockname()[1]}
     settings = settings.model_copy(update=ports)
     reader, writer = os.pipe()
-    previous = {
-        number: signal.signal(number, lambda *_: os.write(writer, b"s")) for number in (signal.SIGTERM, signal.SIGINT)
-    }
+    previous = {number: signal.signal(number, lambda *_: os.write(writer, b"s")) for number in (signal.SIGTERM, signal.SIGINT)}
     stop_log = start_log(settings)
     report_unknown_variables()
     workers = [_start(settings) for _ in range(settings.workers)]
@@ -75,11 +73,7 @@ def _replace(worker: Worker, settings: Settings, stop: int) -> Worker:
     young = time.monotonic() - worker.started < SHORT_LIFE_SECONDS
     early_deaths = worker.early_deaths + 1 if young else 0
     pause = min(2.0 ** (early_deaths - 1) / 2, MAX_RESTART_SECONDS) if early_deaths else 0.0
-    emit(
-        WorkerExited(
-            pid=worker.process.pid or 0, exit_code=worker.process.exitcode, restart_in_seconds=pause
-        )
-    )
+    emit(WorkerExited(pid=worker.process.pid or 0, exit_code=worker.process.exitcode, restart_in_seconds=pause))
     if pause:
         wait([stop], pause)  # a signal to stop cuts the pause short
     return _start(settings, early_deaths)

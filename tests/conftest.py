@@ -8,9 +8,10 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -160,17 +161,18 @@ def sample_url(server_url: str) -> str:
 
 def settings_for(url: str, **options: object) -> Settings:
     """Settings for tests: no waiting, and nothing of the environment's database."""
-    return load_settings(**{"database_url": url, "catalog_poll_seconds": 0.2, "log_level": "error", **options})
+    given: dict[str, Any] = {"database_url": url, "catalog_poll_seconds": 0.2, "log_level": "error", **options}
+    return load_settings(**given)
 
 
 @pytest.fixture
-async def service(aiohttp_client: Callable[..., Awaitable[Client]]) -> AsyncIterator[Service]:
+async def service(aiohttp_client: Callable[..., Awaitable[Client]]) -> Service:
     """Starts the service in this process for a database."""
 
     async def start(url: str, **options: object) -> Client:
         return await aiohttp_client(build_app(settings_for(url, **options)))
 
-    yield start
+    return start
 
 
 @pytest.fixture
@@ -199,5 +201,4 @@ def sample_process(sample_url: str) -> Iterator[Running]:
 def sample_server(sample_process: Running) -> tuple[str, int]:
     """Host and port of the built program."""
     parts = urlsplit(sample_process.url)
-    assert parts.hostname and parts.port
-    return parts.hostname, parts.port
+    return str(parts.hostname), int(parts.port or 0)

@@ -24,12 +24,14 @@ class Running:
 
     def wait_for(self, event: str, number: int = 1, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """The nth line of the log with this event; fails when it does not come in time."""
+
         def found() -> list[dict[str, Any]]:
             return [line for line in self.log if line.get("event") == event]
 
         with self.changed:
             ok = self.changed.wait_for(lambda: len(found()) >= number or self.process.poll() is not None, seconds)
-            assert ok and len(found()) >= number, f"no {event} in {self.log}"
+            assert ok, f"no {event} in {self.log}"
+            assert len(found()) >= number, f"ended without {event}: {self.log}"
             return found()[number - 1]
 
     @property
@@ -95,6 +97,7 @@ def serving(url: str | None, *options: str, **settings: str) -> Iterator[Running
 def unexpected(running: Running, *expected: str) -> list[dict[str, Any]]:
     """Lines that tell of trouble, besides the expected events."""
     return [
-        line for line in running.log
+        line
+        for line in running.log
         if line.get("level") in ("error", "critical", None) and line.get("event") not in (*expected,)
     ]

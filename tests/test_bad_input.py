@@ -150,14 +150,25 @@ async def test_what_cannot_be_served_is_406(sample: Client) -> None:
 
 
 async def test_documents_refuse_unknown_parameters_too(sample: Client) -> None:
-    for path in ("/", "/conformance", "/collections", "/collections/cities", "/collections/countries/items/FIN", "/api"):
+    for path in (
+        "/",
+        "/conformance",
+        "/collections",
+        "/collections/cities",
+        "/collections/countries/items/FIN",
+        "/api",
+    ):
         problem = await fetch(sample, f"{path}?x=1", status=400)
         assert problem["parameter"] == "x"
         await fetch(sample, f"{path}?f=json")
 
 
 def test_rubbish_instead_of_http_gets_a_400_and_harms_nothing(sample_server: tuple[str, int]) -> None:
-    for rubbish in (b"\x16\x03\x01\x02\x00\x01\x00\xfc", b"GET /\xff\xfe HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nA" + b"a" * 70_000):
+    for rubbish in (
+        b"\x16\x03\x01\x02\x00\x01\x00\xfc",
+        b"GET /\xff\xfe HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA" + b"a" * 70_000,
+    ):
         with socket.create_connection(sample_server, timeout=5) as connection:
             connection.sendall(rubbish + b"\r\n\r\n")
             answer = connection.recv(1000)

@@ -51,8 +51,20 @@ async def test_no_stored_geometry_fails_a_read(nasty: Client, nasty_url: str, re
     assert {feature["id"] for feature in page["features"]} == {row["id"] for row in expected}
 
 
-@pytest.mark.parametrize("box", [WORLD, "bbox=0,0,1,1", "bbox=25,60,25.2,60.3", "bbox=170,-10,-170,10", "bbox=-1,-1,0.5,0.5",
-                                 "bbox=0.2,0.2,0.21,0.21", "bbox=24,59,26,61", "bbox=-180,-90,-90,0", "bbox=0,0,-100,9,9,100"])
+@pytest.mark.parametrize(
+    "box",
+    [
+        WORLD,
+        "bbox=0,0,1,1",
+        "bbox=25,60,25.2,60.3",
+        "bbox=170,-10,-170,10",
+        "bbox=-1,-1,0.5,0.5",
+        "bbox=0.2,0.2,0.21,0.21",
+        "bbox=24,59,26,61",
+        "bbox=-180,-90,-90,0",
+        "bbox=0,0,-100,9,9,100",
+    ],
+)
 async def test_no_stored_geometry_fails_a_box(nasty: Client, box: str) -> None:
     for path in ("/items?limit=1000&", "/items?limit=3&", "/export?", "/items?f=csv&limit=1000&"):
         async with nasty.get(f"{GEOMETRIES}{path}{box}") as response:
@@ -93,12 +105,20 @@ async def test_features_without_a_geometry_match_every_box(nasty: Client) -> Non
 
 
 async def test_geography_in_a_box_is_what_the_same_geometry_is(nasty: Client, nasty_url: str) -> None:
-    for box in ("-180,-90,180,90", "20,50,30,70", "-20,-40,60,70", "170,-30,-170,30", "0,0,0.001,0.001", "-100,80,100,90"):
+    for box in (
+        "-180,-90,180,90",
+        "20,50,30,70",
+        "-20,-40,60,70",
+        "170,-30,-170,30",
+        "0,0,0.001,0.001",
+        "-100,80,100,90",
+    ):
         west, south, east, north = map(float, box.split(","))
         parts = [(west, south, east, north)] if west <= east else [(west, south, 180, north), (-180, south, east, north)]
         tests = " OR ".join(
             f"ST_DWithin(geog::geometry, ST_MakeEnvelope({w + s},{y1},{e + s},{y2},4326), 0)"
-            for w, y1, e, y2 in parts for s in (0, 360, -360)
+            for w, y1, e, y2 in parts
+            for s in (0, 360, -360)
         )
         expected = await rows(nasty_url, f"SELECT id FROM nasty_geography WHERE {tests} OR geog IS NULL")
         page = await fetch(nasty, f"/collections/nasty_geography/items?bbox={box}&limit=100")
@@ -113,11 +133,13 @@ async def test_odd_names_of_tables_and_columns_arrive_whole(nasty: Client, nasty
     page = await fetch(nasty, f"{path}/items?limit=10")
     found = {feature["id"]: feature["properties"] for feature in page["features"]}
     table = '"nasty ""names"" ünïcode"'
-    for row in await rows(nasty_url, f'SELECT to_jsonb(t) - \'Géom "x" 🌍\' AS r FROM {table} t'):
+    for row in await rows(nasty_url, f"SELECT to_jsonb(t) - 'Géom \"x\" 🌍' AS r FROM {table} t"):
         expected = json.loads(row["r"])
         assert found[expected['ID of "this" {row}; --']] == expected
     for column in found[1]:
-        by_one = await fetch(nasty, str(URL(f"{path}/items").with_query(properties=f'"{column.replace(chr(34), chr(34) * 2)}"')))
+        by_one = await fetch(
+            nasty, str(URL(f"{path}/items").with_query(properties=f'"{column.replace(chr(34), chr(34) * 2)}"'))
+        )
         assert by_one["features"][0]["properties"].keys() == {column}
 
 
@@ -131,8 +153,18 @@ async def test_odd_names_filter_and_sort(nasty: Client) -> None:
     assert [each["id"] for each in page["features"]] == [1]
 
 
-@pytest.mark.parametrize("collection", ["nasty_text_key", "nasty_composite", "nasty_uuid_key", "nasty_unique_not_null",
-                                        "nasty_partitioned", "nasty_materialised", "nasty_types"])
+@pytest.mark.parametrize(
+    "collection",
+    [
+        "nasty_text_key",
+        "nasty_composite",
+        "nasty_uuid_key",
+        "nasty_unique_not_null",
+        "nasty_partitioned",
+        "nasty_materialised",
+        "nasty_types",
+    ],
+)
 async def test_every_feature_is_found_again_by_its_own_link(nasty: Client, collection: str) -> None:
     page = await fetch(nasty, f"/collections/{collection}/items?limit=100")
     assert page["features"]
@@ -220,11 +252,38 @@ async def test_every_scalar_value_filters_its_own_row(nasty: Client) -> None:
                 continue
             assert response.status == 200, (name, text, body)
             assert feature["id"] in {each["id"] for each in body["features"]}, (name, text)
-    assert refused == {
-        "a_jsonpath", "an_xml", "a_bit", "a_varbit", "an_int4range", "an_int8range", "a_numrange", "a_tsrange",
-        "a_tstzrange", "a_daterange", "an_int4multirange", "a_tsvector", "a_tsquery", "a_point", "a_line", "a_lseg", "a_box",
-        "a_path", "a_polygon", "a_circle", "a_regclass", "an_xid8", "a_bytea", "a_json", "a_jsonb", "a_single_char",
-    } & refused
+    assert (
+        refused
+        == {
+            "a_jsonpath",
+            "an_xml",
+            "a_bit",
+            "a_varbit",
+            "an_int4range",
+            "an_int8range",
+            "a_numrange",
+            "a_tsrange",
+            "a_tstzrange",
+            "a_daterange",
+            "an_int4multirange",
+            "a_tsvector",
+            "a_tsquery",
+            "a_point",
+            "a_line",
+            "a_lseg",
+            "a_box",
+            "a_path",
+            "a_polygon",
+            "a_circle",
+            "a_regclass",
+            "an_xid8",
+            "a_bytea",
+            "a_json",
+            "a_jsonb",
+            "a_single_char",
+        }
+        & refused
+    )
 
 
 @pytest.mark.parametrize("collection", ["nasty_types", "nasty_sort", "nasty_times", "nasty_composite"])
@@ -274,7 +333,10 @@ async def test_csv_of_every_type_can_be_read_back(nasty: Client) -> None:
 
 async def test_times_intersect_intervals(nasty: Client, nasty_url: str) -> None:
     for text, condition in (
-        ("2020-06-01T00:00:00Z", "coalesce(valid_from, '-infinity') <= '2020-06-01Z' AND coalesce(valid_to, 'infinity') >= '2020-06-01Z'"),
+        (
+            "2020-06-01T00:00:00Z",
+            "coalesce(valid_from, '-infinity') <= '2020-06-01Z' AND coalesce(valid_to, 'infinity') >= '2020-06-01Z'",
+        ),
         ("../2020-01-01T00:00:00Z", "coalesce(valid_from, '-infinity') <= '2020-01-01Z'"),
         ("0000-01-01T00:00:00Z/2020-01-01T00:00:00Z", "coalesce(valid_from, '-infinity') <= '2020-01-01Z'"),
         ("2020-01-01T00:00:00Z/..", "coalesce(valid_to, 'infinity') >= '2020-01-01Z'"),

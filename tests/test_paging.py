@@ -10,6 +10,7 @@ import asyncpg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from geosvc.database.catalog import load_catalog
 from geosvc.database.features import fetch_features
 from geosvc.database.pool import Database
 from geosvc.model.catalog import Selection
@@ -17,7 +18,6 @@ from geosvc.model.collection import Collection
 from geosvc.model.media_type import GEOJSON
 from geosvc.query.features import select_items
 from geosvc.query.paging import PageEnd, next_cursor
-from geosvc.database.catalog import load_catalog
 from geosvc.requests.cursor import Cursor, encode_cursor, parse_cursor
 from geosvc.requests.items import ItemsRequest, SortKey
 from tests.conftest import settings_for
@@ -31,8 +31,11 @@ words = st.sampled_from([None, "", "a", "A", "ä", "b", "b ", "a,b", "\\", "'", 
 numbers = st.sampled_from([None, 0.0, -0.0, 0.1, 1 / 3, float("nan"), float("inf"), float("-inf"), 1e308, 5e-324])
 days = st.sampled_from([None, "2020-01-01", "infinity", "-infinity", "0044-03-15 BC"])
 rows = st.lists(st.tuples(words, numbers, days, st.integers(0, 2)), max_size=14)
-orders = st.lists(st.tuples(st.sampled_from(["word", "number", "day", "must", "id"]), st.booleans()), max_size=3,
-                  unique_by=lambda key: key[0])
+orders = st.lists(
+    st.tuples(st.sampled_from(["word", "number", "day", "must", "id"]), st.booleans()),
+    max_size=3,
+    unique_by=lambda key: key[0],
+)
 edits = st.lists(st.tuples(st.booleans(), st.tuples(words, numbers, days, st.integers(0, 2))), max_size=6)
 
 
@@ -65,10 +68,8 @@ class Pages:
         end = PageEnd(request.limit)
         taken = end.take(await fetch_features(self.database, page))
         cursor = next_cursor(self.collection, request, end, None)
-        if self.collection.key:
-            found = [str(json.loads(row[0])["id"]) for row in taken]
-        else:
-            found = [row[-1] for row in taken]
+        keyed = bool(self.collection.key)
+        found = [str(json.loads(row[0])["id"]) if keyed else row[-1] for row in taken]
         return found, cursor and parse_cursor(encode_cursor(cursor))
 
 
@@ -92,9 +93,7 @@ async def _walk(pages: Pages, found: Any, order: Any, changes: Any, limit: int) 
     at_first = await pages.addresses()
     survivors, seen, cursor = set(at_first), [], None
     for turn in range(100):
-        taken, cursor = await pages.page(
-            ItemsRequest(limit=limit, sortby=base.sortby, count="none", cursor=cursor)
-        )
+        taken, cursor = await pages.page(ItemsRequest(limit=limit, sortby=base.sortby, count="none", cursor=cursor))
         seen += taken
         if cursor is None:
             break
@@ -104,9 +103,7 @@ async def _walk(pages: Pages, found: Any, order: Any, changes: Any, limit: int) 
             if delete and present:
                 victim = present[turn % len(present)]
                 column, cast = ("id", "int") if pages.collection.key else ("ctid", "tid")
-                await pages.connection.execute(
-                    f"DELETE FROM {pages.collection.name} WHERE {column} = $1::text::{cast}", victim
-                )
+                await pages.connection.execute(f"DELETE FROM {pages.collection.name} WHERE {column} = $1::text::{cast}", victim)
                 survivors.discard(victim)
             elif not delete:
                 await pages.insert(row)

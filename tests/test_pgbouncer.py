@@ -37,15 +37,23 @@ def pooled_database(server_url: str, cluster_folder: Path) -> Iterator[tuple[str
     execute(server_url, "CREATE DATABASE geosvc_pooled")
     parts = urlsplit(server_url)
     direct = parts._replace(path="/geosvc_pooled").geturl()
-    execute(direct, """CREATE SCHEMA gis; CREATE EXTENSION postgis SCHEMA gis;
+    execute(
+        direct,
+        """CREATE SCHEMA gis; CREATE EXTENSION postgis SCHEMA gis;
         CREATE TABLE points AS SELECT i AS id, now() AS at, '1 day 2 hours'::interval AS span,
           gis.ST_SetSRID(gis.ST_Point(i / 1000.0, 1), 4326)::gis.geometry(Point, 4326) AS geom FROM generate_series(1, 5000) i;
         ALTER TABLE points ADD PRIMARY KEY (id); ANALYZE points; CREATE SCHEMA geosvc_functions;
         CREATE FUNCTION geosvc_functions.slow(seconds float8) RETURNS TABLE (id int, geom gis.geometry) LANGUAGE plpgsql AS $$
-        BEGIN PERFORM pg_sleep(seconds); RETURN QUERY SELECT 1, gis.ST_Point(1, 2); END $$;""")
+        BEGIN PERFORM pg_sleep(seconds); RETURN QUERY SELECT 1, gis.ST_Point(1, 2); END $$;""",
+    )
     query = dict(pair.split("=") for pair in parts.query.split("&")) if parts.query else {}
-    target = {"host": query.get("host", parts.hostname), "port": query.get("port", str(parts.port or 5432)),
-              "dbname": "geosvc_pooled", "user": parts.username, **({"password": parts.password} if parts.password else {})}
+    target = {
+        "host": query.get("host", parts.hostname),
+        "port": query.get("port", str(parts.port or 5432)),
+        "dbname": "geosvc_pooled",
+        "user": parts.username,
+        **({"password": parts.password} if parts.password else {}),
+    }
     port = free_port()
     folder = cluster_folder / "pgbouncer"
     folder.mkdir()
@@ -117,10 +125,13 @@ async def test_two_services_share_a_pooler_without_prepared_statements_in_each_o
     first = await service(pooled_url, pgbouncer="true", pool_max_size=10)
     second = await service(pooled_url, pgbouncer="true", pool_max_size=10)
     for _ in range(5):
-        await asyncio.gather(*(
-            fetch(client, f"/collections/points/{path}") for client in (first, second)
-            for path in ("items?limit=20", "export?properties=id", "items/5", "items?bbox=1,0,2,2&limit=1500")
-        ))
+        await asyncio.gather(
+            *(
+                fetch(client, f"/collections/points/{path}")
+                for client in (first, second)
+                for path in ("items?limit=20", "export?properties=id", "items/5", "items?bbox=1,0,2,2&limit=1500")
+            )
+        )
 
 
 async def test_a_client_that_leaves_frees_the_poolers_connection(
@@ -128,7 +139,7 @@ async def test_a_client_that_leaves_frees_the_poolers_connection(
 ) -> None:
     with serving(pooled_url, pgbouncer="true") as running:
         parts = urlsplit(running.url)
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        _, writer = await asyncio.open_connection(parts.hostname, parts.port)
         writer.write(b"GET /collections/slow/items?seconds=30 HTTP/1.1\r\nHost: x\r\n\r\n")
         observer = await asyncpg.connect(pooled_database[0])
         sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
@@ -149,10 +160,20 @@ def test_migrations_go_past_the_pooler(pooled_url: str, pooled_database: tuple[s
     import os
     import sys
 
-    environment = {**os.environ, "GEOSVC_DATABASE_URL": pooled_url, "GEOSVC_DIRECT_DATABASE_URL": pooled_database[0],
-                   "GEOSVC_PGBOUNCER": "true"}
+    environment = {
+        **os.environ,
+        "GEOSVC_DATABASE_URL": pooled_url,
+        "GEOSVC_DIRECT_DATABASE_URL": pooled_database[0],
+        "GEOSVC_PGBOUNCER": "true",
+    }
     for direction in ("up", "status", "down"):
-        result = subprocess.run([sys.executable, "-m", "geosvc", "migrate", direction], env=environment, timeout=60,
-                                capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            [sys.executable, "-m", "geosvc", "migrate", direction],
+            env=environment,
+            timeout=60,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert result.returncode == 0, result.stderr
     assert json.dumps(result.stdout)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from itertools import pairwise
 
 import geojson
 import pytest
@@ -73,7 +74,7 @@ async def test_features_are_valid_geojson_with_shells_counter_clockwise(sample: 
 
 
 def _signed_area(ring: list[list[float]]) -> float:
-    return sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(ring, ring[1:], strict=False))
+    return sum(a[0] * b[1] - b[0] * a[1] for a, b in pairwise(ring))
 
 
 async def test_a_page_links_to_the_next_until_the_last(sample: Client) -> None:
@@ -201,8 +202,14 @@ async def test_bodies_are_compressed_for_those_who_take_it(sample: Client, codin
 
 
 async def test_head_answers_like_get_without_a_body(sample: Client) -> None:
-    for path in ("/", "/collections", "/collections/cities/items", "/collections/cities/items?limit=5000",
-                 "/collections/cities/export", "/collections/countries/items/FIN"):
+    for path in (
+        "/",
+        "/collections",
+        "/collections/cities/items",
+        "/collections/cities/items?limit=5000",
+        "/collections/cities/export",
+        "/collections/countries/items/FIN",
+    ):
         async with sample.head(path) as response:
             assert response.status == 200, path
             assert await response.read() == b""
@@ -249,6 +256,12 @@ async def test_a_request_id_is_kept_or_given(sample: Client) -> None:
 
 async def test_links_use_the_public_url_of_the_setting(service: Service, sample_url: str) -> None:
     client = await service(sample_url, public_url="https://example.org/geo/")
-    for path in ("/", "/collections", "/collections/cities", "/collections/cities/items", "/collections/countries/items/FIN"):
+    for path in (
+        "/",
+        "/collections",
+        "/collections/cities",
+        "/collections/cities/items",
+        "/collections/countries/items/FIN",
+    ):
         for link in (await fetch(client, path))["links"]:
             assert link["href"].startswith("https://example.org/geo/"), (path, link)

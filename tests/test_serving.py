@@ -28,7 +28,8 @@ SLOW = """
 CREATE SCHEMA geosvc_functions;
 CREATE FUNCTION geosvc_functions.slow(seconds float8) RETURNS TABLE (id int, geom geometry) LANGUAGE plpgsql AS $$
 BEGIN PERFORM pg_sleep(seconds); RETURN QUERY SELECT 1, ST_Point(1, 2); END $$;
-CREATE TABLE points AS SELECT i AS id, repeat('x', 500) AS filler, ST_SetSRID(ST_Point(i / 10000.0, 1), 4326)::geometry(Point, 4326) AS geom
+CREATE TABLE points AS SELECT i AS id, repeat('x', 500) AS filler,
+  ST_SetSRID(ST_Point(i / 10000.0, 1), 4326)::geometry(Point, 4326) AS geom
 FROM generate_series(1, 50000) i;
 ALTER TABLE points ADD PRIMARY KEY (id);
 CREATE VIEW trickle AS SELECT id, geom, pg_sleep(0.001)::text AS pause FROM points;
@@ -156,10 +157,10 @@ def test_a_client_that_leaves_in_mid_stream_gives_its_connection_back_within_a_s
 
 
 def test_a_client_that_takes_nothing_is_cut_off(slow_url: str) -> None:
-    with serving(slow_url, write_stall_seconds="1") as running:
-        with hanging_request(running, "/collections/points/export", read_bytes=1000):
-            running.wait_for("stream_aborted")
-            assert eventually(lambda: active(slow_url) == 0) < 1
+    path = "/collections/points/export"
+    with serving(slow_url, write_stall_seconds="1") as running, hanging_request(running, path, read_bytes=1000):
+        running.wait_for("stream_aborted")
+        assert eventually(lambda: active(slow_url) == 0) < 1
 
 
 def test_a_failure_in_mid_stream_never_looks_complete(slow_url: str) -> None:
@@ -210,8 +211,12 @@ def test_a_statement_that_takes_too_long_is_a_504(slow_url: str) -> None:
 
 
 def test_a_busy_pool_is_a_503_with_retry_after(slow_url: str) -> None:
-    with serving(slow_url, pool_max_size="1", pool_min_size="1", pool_acquire_seconds="0.3",
-                 catalog_poll_seconds="60") as running, ThreadPoolExecutor() as pool:
+    with (
+        serving(
+            slow_url, pool_max_size="1", pool_min_size="1", pool_acquire_seconds="0.3", catalog_poll_seconds="60"
+        ) as running,
+        ThreadPoolExecutor() as pool,
+    ):
         assert get(f"{running.url}/collections/points/items")[0] == 200
         answer = pool.submit(get, f"{running.url}/collections/slow/items?seconds=2")
         eventually(lambda: active(slow_url) > 0)
@@ -257,8 +262,20 @@ def test_a_taken_port_is_said_in_one_line(slow_url: str) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         for workers in ("1", "2"):
-            command = [sys.executable, "-m", "geosvc", "serve", "--database-url", slow_url, "--workers", workers,
-                       "--port", str(taken.getsockname()[1]), "--admin-port", "0"]
+            command = [
+                sys.executable,
+                "-m",
+                "geosvc",
+                "serve",
+                "--database-url",
+                slow_url,
+                "--workers",
+                workers,
+                "--port",
+                str(taken.getsockname()[1]),
+                "--admin-port",
+                "0",
+            ]
             result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
             assert result.returncode == 1
             assert "cannot listen on 127.0.0.1" in result.stderr
@@ -266,20 +283,37 @@ def test_a_taken_port_is_said_in_one_line(slow_url: str) -> None:
 
 
 def test_wrong_settings_stop_the_start_with_a_line_each() -> None:
-    environment = {**os.environ, "GEOSVC_PORT": "eighty", "GEOSVC_POOL_MAX_SIZE": "0",
-                   "GEOSVC_DATABASE_URL": "postgresql://u:hunter2@h/db?sslmode=prefer"}
-    result = subprocess.run([sys.executable, "-m", "geosvc", "serve"], capture_output=True, text=True,
-                            env=environment, timeout=20, check=False)
+    environment = {
+        **os.environ,
+        "GEOSVC_PORT": "eighty",
+        "GEOSVC_POOL_MAX_SIZE": "0",
+        "GEOSVC_DATABASE_URL": "postgresql://u:hunter2@h/db?sslmode=prefer",
+    }
+    result = subprocess.run(
+        [sys.executable, "-m", "geosvc", "serve"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=20,
+        check=False,
+    )
     assert result.returncode == 1
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 3
-    assert {line.split(":")[1].strip() for line in lines} == {"GEOSVC_PORT", "GEOSVC_POOL_MAX_SIZE", "GEOSVC_DATABASE_URL"}
+    assert {line.split(":")[1].strip() for line in lines} == {
+        "GEOSVC_PORT",
+        "GEOSVC_POOL_MAX_SIZE",
+        "GEOSVC_DATABASE_URL",
+    }
     assert "hunter2" not in result.stderr
 
 
 def test_start_takes_two_seconds_at_most_with_a_thousand_tables_in_the_catalog(bare_database_url: str) -> None:
-    execute(bare_database_url, """DO $$ BEGIN FOR i IN 1..1000 LOOP
-        EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, name text, geom geometry(Point,4326))', i); END LOOP; END $$""")
+    execute(
+        bare_database_url,
+        """DO $$ BEGIN FOR i IN 1..1000 LOOP
+        EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, name text, geom geometry(Point,4326))', i); END LOOP; END $$""",
+    )
     with serving(bare_database_url) as running:
         assert running.wait_for("catalog_loaded")["collections"] == 1000
         assert len(json.loads(get(f"{running.url}/collections")[2])["collections"]) == 1000

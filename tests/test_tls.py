@@ -53,18 +53,36 @@ def secure(cluster_folder: Path) -> Iterator[Secure]:
     (folder / "server.key").chmod(0o600)
     owner = server_user()
     port = free_port()
-    cluster = Cluster(folder / "cluster", port, {
-        **FAST, "listen_addresses": "127.0.0.1", "ssl": "on", "ssl_cert_file": str(folder / "server.pem"),
-        "ssl_key_file": str(folder / "server.key"), "ssl_ca_file": str(folder / "root.pem"),
-    })
+    cluster = Cluster(
+        folder / "cluster",
+        port,
+        {
+            **FAST,
+            "listen_addresses": "127.0.0.1",
+            "ssl": "on",
+            "ssl_cert_file": str(folder / "server.pem"),
+            "ssl_key_file": str(folder / "server.key"),
+            "ssl_ca_file": str(folder / "root.pem"),
+        },
+    )
     if owner is not None:
         shutil.chown(folder / "server.key", owner.pw_uid)
     cluster.start()
     hba = cluster.data / "pg_hba.conf"
-    hba.write_text("local all all trust\nhostssl all certified all cert\nhostssl all all all trust\nhostnossl all all all reject\n")
+    hba.write_text(
+        "local all all trust\nhostssl all certified all cert\nhostssl all all all trust\nhostnossl all all all reject\n"
+    )
     cluster.query("postgres", "SELECT pg_reload_conf()")
     execute(cluster.url("postgres", SUPERUSER), TABLE + "; CREATE ROLE certified SUPERUSER LOGIN")
-    yield Secure(cluster, port, authority, folder / "root.pem", folder / "other.pem", folder / "client.pem", folder / "client.key")
+    yield Secure(
+        cluster,
+        port,
+        authority,
+        folder / "root.pem",
+        folder / "other.pem",
+        folder / "client.pem",
+        folder / "client.key",
+    )
     cluster.stop()
 
 
@@ -119,8 +137,13 @@ async def test_a_client_certificate_lets_in(service: Service, secure: Secure) ->
     url = secure.url(user="certified")
     bare = await service(url, db_ssl_mode="verify-full", db_ssl_root_cert=secure.root)
     await fetch(bare, "/collections/points/items", status=503)
-    certified = await service(url, db_ssl_mode="verify-full", db_ssl_root_cert=secure.root,
-                              db_ssl_cert=secure.certificate, db_ssl_key=secure.key)
+    certified = await service(
+        url,
+        db_ssl_mode="verify-full",
+        db_ssl_root_cert=secure.root,
+        db_ssl_cert=secure.certificate,
+        db_ssl_key=secure.key,
+    )
     await fetch(certified, "/collections/points/items")
 
 

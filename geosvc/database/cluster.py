@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from urllib.parse import quote
 
 from geosvc.errors import ClusterError
@@ -107,7 +107,7 @@ class Cluster:
         below = self.folder / "run"
         if len(os.fsencode(below)) <= _MAX_SOCKET_FOLDER:
             return below
-        return Path("/tmp") / f"geosvc-{blake2b(os.fsencode(self.folder), digest_size=6).hexdigest()}"
+        return Path(gettempdir()) / f"geosvc-{blake2b(os.fsencode(self.folder), digest_size=6).hexdigest()}"
 
     def url(self, database: str = DATABASE, user: str = OWNER) -> str:
         """The DSN of a database."""
@@ -158,9 +158,9 @@ class Cluster:
 
     def ensure_database(self, database: str = DATABASE) -> None:
         """Makes the role that owns and serves, the database, and PostGIS in it, where they are missing."""
-        if self.query("postgres", f"SELECT FROM pg_roles WHERE rolname = '{OWNER}'") == "":
+        if OWNER not in self.query("postgres", "SELECT rolname FROM pg_roles").splitlines():
             self.query("postgres", f'CREATE ROLE "{OWNER}" LOGIN')
-        if self.query("postgres", f"SELECT datname FROM pg_database WHERE datname = '{database}'") == "":
+        if database not in self.query("postgres", "SELECT datname FROM pg_database").splitlines():
             self.query("postgres", f'CREATE DATABASE "{database}" OWNER "{OWNER}" TEMPLATE template0')
         self.query(database, "SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS postgis")
 
@@ -247,9 +247,7 @@ def server_user() -> pwd.struct_passwd | None:
     raise ClusterError("run as root, geosvc needs the user postgres or nobody for the server")
 
 
-def _execute(
-    command: Sequence[str], folder: Path, user: pwd.struct_passwd | None
-) -> subprocess.CompletedProcess[str]:
+def _execute(command: Sequence[str], folder: Path, user: pwd.struct_passwd | None) -> subprocess.CompletedProcess[str]:
     # the server inherits standard output: a pipe would stay open as long as it runs
     with TemporaryFile("w+", encoding="utf-8") as output:
         result = subprocess.run(

@@ -122,12 +122,8 @@ async def register_codecs(connection: asyncpg.Connection, postgis_schema: str | 
     Args:
         postgis_schema: where PostGIS lives; None when it is not installed.
     """
-    await connection.set_type_codec(
-        "json", schema="pg_catalog", encoder=orjson.dumps, decoder=_decode_json, format="binary"
-    )
-    await connection.set_type_codec(
-        "jsonb", schema="pg_catalog", encoder=_encode_jsonb, decoder=_decode_jsonb, format="binary"
-    )
+    await connection.set_type_codec("json", schema="pg_catalog", encoder=orjson.dumps, decoder=_decode_json, format="binary")
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode_jsonb, decoder=_decode_jsonb, format="binary")
     if postgis_schema is not None:
         for name in ("geometry", "geography"):
             await connection.set_type_codec(

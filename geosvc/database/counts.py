@@ -1,10 +1,12 @@
 """How many features match: exact where that is cheap or asked for, else the planner's estimate; never beyond a time box."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from geosvc.database.pool import Database, Row
+from geosvc.database.pool import Database
 from geosvc.errors import QueryTimeout, UnreadableGeometry
 from geosvc.model.collection import Collection
+from geosvc.model.row import Row
 from geosvc.query.features import explain_matching, select_matching
 from geosvc.requests.items import ItemsRequest
 from geosvc.settings import Settings
@@ -51,7 +53,7 @@ class Counts:
         number: int = rows[0][0]
         return Count(number, exact=at_most is None or number < at_most)
 
-    async def _fetch(self, statement: Statement) -> list[Row]:
+    async def _fetch(self, statement: Statement) -> Sequence[Row]:
         return await self._database.fetch(statement, self._time_box_seconds)
 
     async def _estimate(self, collection: Collection, request: ItemsRequest) -> int:

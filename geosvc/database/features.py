@@ -8,7 +8,6 @@ that is left by `encode.ewkb`, or as null.
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
 
 from geosvc.database.pool import Database
 from geosvc.encode.batches import BatchSize
@@ -16,13 +15,12 @@ from geosvc.encode.ewkb import geojson_of_ewkb
 from geosvc.errors import UnreadableGeometry
 from geosvc.events import GeometriesRefused, emit
 from geosvc.model.media_type import CSV
+from geosvc.model.row import Row
 from geosvc.query.features import Page, select_items, select_stored, write_stored
 from geosvc.query.paging import PageEnd, next_cursor
 
-FeatureRow = Sequence[Any]
 
-
-async def fetch_features(database: Database, page: Page) -> Sequence[FeatureRow]:
+async def fetch_features(database: Database, page: Page) -> Sequence[Row]:
     """All rows of a page with a limit: (feature as text, sort values). Raises: RequestError."""
     try:
         return await database.fetch(page.statement)
@@ -30,9 +28,7 @@ async def fetch_features(database: Database, page: Page) -> Sequence[FeatureRow]
         return await _fetch_cautiously(database, page, (page.request.limit or 0) + 1)
 
 
-async def stream_features(
-    database: Database, page: Page, sizes: BatchSize
-) -> AsyncGenerator[Sequence[FeatureRow], None]:
+async def stream_features(database: Database, page: Page, sizes: BatchSize) -> AsyncGenerator[Sequence[Row], None]:
     """The rows of a page in batches, from one snapshot; from the first geometry that PostGIS refuses on, the rest in
     pieces of a snapshot each.
 
@@ -72,15 +68,14 @@ def _following(page: Page, seen: PageEnd) -> Page:
     return select_items(page.collection, replace(page.request, cursor=cursor, offset=0), page.media_type)
 
 
-async def _fetch_cautiously(database: Database, page: Page, rows: int) -> list[FeatureRow]:
+async def _fetch_cautiously(database: Database, page: Page, rows: int) -> list[Row]:
     stored = await database.fetch(select_stored(page, rows))
     reasons: list[str] = []
     geometries = await _write(database, page, [row[1] for row in stored], reasons)
     if reasons:
         emit(GeometriesRefused(collection=page.collection.id, features=len(reasons), reason=reasons[0]))
     return [
-        (before + geometry + behind, *keys)
-        for (before, _, behind, *keys), geometry in zip(stored, geometries, strict=True)
+        (before + geometry + behind, *keys) for (before, _, behind, *keys), geometry in zip(stored, geometries, strict=True)
     ]
 
 

@@ -11,6 +11,7 @@ import re
 import ssl
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import asdict, dataclass
+from errno import ETIMEDOUT
 from os import strerror
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -70,10 +71,8 @@ class _Command:
         self.scripts = _scripts()
         self.order = _in_order(self.scripts)
         self._limits = limits
-        self._arguments = connect_arguments(settings, url)
+        self._arguments = connect_arguments(settings, url) | {"statement_cache_size": 0}  # nothing is run twice
         self._arguments["command_timeout"] = limits.statement_seconds + CANCEL_GRACE_SECONDS
-        if settings.pgbouncer:
-            self._arguments["statement_cache_size"] = 0
         self._current: Script | None = None
         logging.getLogger("alembic").setLevel(logging.WARNING)  # at info it tells each step
 
@@ -97,9 +96,8 @@ class _Command:
 
         async def heads(engine: AsyncEngine) -> tuple[str, ...]:
             async with engine.connect() as connection:
-                return await connection.run_sync(
-                    lambda sync: MigrationContext.configure(sync, opts={**_VERSION_TABLE}).get_current_heads()
-                )
+                context = await connection.run_sync(MigrationContext.configure, opts={**_VERSION_TABLE})
+                return await connection.run_sync(lambda _: context.get_current_heads())
 
         return self._count(self._with_engine(heads))
 
@@ -130,7 +128,9 @@ class _Command:
                 raise MigrationError("the database URL cannot be used: asyncpg does not understand it") from None
 
         async def run() -> _T:
-            engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
+            engine = create_async_engine(
+                "postgresql+asyncpg://", async_creator=connect, poolclass=NullPool, isolation_level="READ COMMITTED"
+            )
             try:
                 return await work(engine)
             finally:
@@ -154,10 +154,8 @@ class _Command:
             return _REASONS.get(key, f"{{words}} ({state})").format(words=words, **asdict(self._limits))
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"the certificate of the database is not trusted: {cause.verify_message}"
-        if isinstance(cause, TimeoutError):
-            return "the database did not answer in time"
-        number = cause.errno if isinstance(cause, OSError) else None
-        return "the database cannot be reached" + (f": {strerror(number)}" if number and number > 0 else "")
+        number = getattr(cause, "errno", None) or (ETIMEDOUT if isinstance(cause, TimeoutError) else 0)
+        return "the database cannot be reached" + (f": {strerror(number)}" if number > 0 else "")
 
 
 def _scripts() -> ScriptDirectory:
@@ -250,5 +248,4 @@ def new_migration(name: str) -> Path:
         raise MigrationError("in a checkout, and with a name of letters, digits and hyphens: NAME=add-change-log")
     title = name.replace("-", " ").strip().capitalize()
     script = scripts.generate_revision(f"{len(_in_order(scripts)) + 1:04}", title)
-    assert script is not None
-    return Path(script.path)
+    return Path(script.path if script else "")

@@ -5,17 +5,19 @@ PgBouncer, where a session belongs to nobody, at the head of every transaction.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from geosvc.database.codecs import register_codecs
 from geosvc.database.sqlstate import DATABASE_ERRORS, DEAD_CONNECTION, translate
 from geosvc.database.tls import tls_to_database
 from geosvc.errors import PoolExhausted
 from geosvc.events import ReadRetried, emit
+from geosvc.model.row import Row
 from geosvc.settings import Settings
 from geosvc.sql.compose import SQL, Identifier, Params, Statement
 from geosvc.sql.files import load_statement
@@ -25,7 +27,7 @@ CLOSE_SECONDS = 5.0
 CANCEL_GRACE_SECONDS = 5.0  # asyncpg's own timeout comes after the server's, and bounds cancels as well
 CANCEL_SECONDS = 0.3  # PostgreSQL forgets a cancel that arrives before its statement: then the connection is given up
 _WATCH_CLIENTS = "SET {} client_connection_check_interval = '500ms'"
-Row = asyncpg.Record
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 _T = TypeVar("_T")
 
 
@@ -155,7 +157,7 @@ class Database:
             self._server_watches_clients = False
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+    async def connection(self) -> AsyncIterator[Connection]:
         """A connection that is ready to read; behind PgBouncer, within a transaction.
 
         Raises: PoolExhausted; what asyncpg raises when it cannot connect.
@@ -184,7 +186,7 @@ class Database:
         finally:
             await self.pool.release(connection, timeout=CANCEL_GRACE_SECONDS)
 
-    async def fetch(self, statement: Statement, timeout_seconds: float | None = None) -> list[Row]:
+    async def fetch(self, statement: Statement, timeout_seconds: float | None = None) -> Sequence[Row]:
         """All rows of a statement.
 
         Args:
@@ -192,15 +194,15 @@ class Database:
         Raises: RequestError.
         """
 
-        async def run() -> list[Row]:
+        async def run() -> Sequence[Row]:
             async with self.connection() as connection:
                 return await connection.fetch(statement.text, *statement.args, timeout=timeout_seconds)
 
         return await self._read(statement, run)
 
     async def stream(
-        self, statement: Statement, next_rows: Callable[[list[Row]], int]
-    ) -> AsyncGenerator[list[Row], None]:
+        self, statement: Statement, next_rows: Callable[[Sequence[Row]], int]
+    ) -> AsyncGenerator[Sequence[Row], None]:
         """The rows of a statement in batches, from one snapshot. The batch after the one that is yielded is already
         being fetched, so at most two are in memory.
 
@@ -211,7 +213,7 @@ class Database:
         """
         first = next_rows([])
 
-        async def begin() -> tuple[AsyncExitStack, Any, list[Row]]:
+        async def begin() -> tuple[AsyncExitStack, Any, Sequence[Row]]:
             async with AsyncExitStack() as stack:
                 connection = await stack.enter_async_context(self.connection())
                 if not self._settings.pgbouncer:
@@ -249,7 +251,7 @@ class Database:
             raise translate(error, statement.name) from error
 
 
-async def _roll_back(connection: asyncpg.Connection) -> None:
+async def _roll_back(connection: Connection) -> None:
     """Ends a transaction that failed or that nobody waits for any more; a connection that does not answer is given up."""
     try:
         await connection.execute("ROLLBACK", timeout=CANCEL_SECONDS)
@@ -257,7 +259,7 @@ async def _roll_back(connection: asyncpg.Connection) -> None:
         connection.terminate()
 
 
-async def _settle(task: "asyncio.Future[list[Row]]") -> None:
+async def _settle(task: "asyncio.Future[Sequence[Row]]") -> None:
     """Ends a fetch that nobody waits for any more, and waits until the server has let go of it."""
     if not task.done():
         task.cancel()

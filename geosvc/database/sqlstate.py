@@ -76,4 +76,3 @@ def _message(error: asyncpg.PostgresError) -> str:
     # errors of class 22 quote the value that a client sent, and what a function raises may be anything
     hidden = (error.sqlstate or "").startswith(("22", "P0"))
     return type(error).__name__ if hidden else str(error.args[0] if error.args else "").split("\n", 1)[0]
-

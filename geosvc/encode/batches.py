@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from geosvc.model.row import Row
 
 FIRST_ROWS = 100
 _TEXT_PER_STORED = 3  # GeoJSON is about three times as long as the compressed row
@@ -21,7 +22,7 @@ class BatchSize:
     target_bytes: int
     expected_row_bytes: int
 
-    def next_rows(self, last: Sequence[Sequence[Any]]) -> int:
+    def next_rows(self, last: Sequence[Row]) -> int:
         """Rows of the next batch, at least 1. Of the first when `last` is empty."""
         if not last:
             return self._within(self.target_bytes // (self.expected_row_bytes * _TEXT_PER_STORED), FIRST_ROWS)

@@ -4,13 +4,14 @@ An encoder is given rows whose first value is a feature as text, which PostgreSQ
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 
 from geosvc.model.media_type import CSV, GEOJSONSEQ, MediaType
+from geosvc.model.row import Row
 
-Rows = Sequence[Sequence[Any]]
+Rows = Sequence[Row]
 
 
 class Encoder(Protocol):

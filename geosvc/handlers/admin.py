@@ -1,4 +1,4 @@
-"""The admin listener: is the process alive, and can it answer?"""
+"""The admin listener: whether the process is alive, and whether it can answer."""
 
 from aiohttp import web
 

@@ -9,13 +9,13 @@ from urllib.parse import quote
 from aiohttp import web
 
 from geosvc.database.counts import Count
-from geosvc.database.features import FeatureRow
 from geosvc.encode.batches import BatchSize
 from geosvc.encode.features import Encoder
 from geosvc.keys import COUNTS, SETTINGS
 from geosvc.links import items_links
 from geosvc.model.collection import Collection
 from geosvc.model.media_type import MediaType
+from geosvc.model.row import Row
 from geosvc.query.paging import PageEnd, next_cursor
 from geosvc.requests.cursor import encode_cursor
 from geosvc.requests.items import ItemsRequest
@@ -94,7 +94,7 @@ def describe_page(reading: Reading, end: PageEnd, count: Count | None) -> Mappin
 
 
 async def encode_batches(
-    batches: AsyncGenerator[Sequence[FeatureRow], None],
+    batches: AsyncGenerator[Sequence[Row], None],
     encoder: Encoder,
     end: PageEnd,
     members: Callable[[], Mapping[str, object]],

@@ -12,9 +12,11 @@ from geosvc.model.crs import UNKNOWN, WGS84, Srid
 FUNCTION_SCHEMA = "geosvc_functions"
 PAGE_BYTES = 8192
 _GEOMETRY_TYPES = (
-    "GEOMETRY POINT LINESTRING POLYGON MULTIPOINT MULTILINESTRING MULTIPOLYGON GEOMETRYCOLLECTION CIRCULARSTRING "
-    "COMPOUNDCURVE CURVEPOLYGON MULTICURVE MULTISURFACE POLYHEDRALSURFACE TRIANGLE TIN"
-).split()
+    "GEOMETRY",
+    *("POINT", "LINESTRING", "POLYGON", "MULTIPOINT", "MULTILINESTRING", "MULTIPOLYGON", "GEOMETRYCOLLECTION"),
+    *("CIRCULARSTRING", "COMPOUNDCURVE", "CURVEPOLYGON", "MULTICURVE", "MULTISURFACE"),
+    *("POLYHEDRALSURFACE", "TRIANGLE", "TIN"),
+)
 _INTERVALS = (("start", "end"), ("begin", "end"), ("valid_from", "valid_to"), ("valid_from", "valid_until"))
 _INSTANTS = ("datetime", "timestamp", "time", "date", "observed_at", "phenomenon_time")
 
@@ -122,9 +124,7 @@ def _columns(found: Mapping[str, Any]) -> Iterator[Column]:
 def _parameters(found: Mapping[str, Any]) -> tuple[Parameter, ...] | None:
     if found["parameters"] is None:
         return None
-    return tuple(
-        Parameter(**{**each, "enum": tuple(each["enum"]) if each["enum"] else None}) for each in found["parameters"]
-    )
+    return tuple(Parameter(**{**each, "enum": tuple(each["enum"]) if each["enum"] else None}) for each in found["parameters"])
 
 
 def _collections(found: Mapping[str, Any], selection: Selection) -> Iterator[Collection]:

@@ -50,9 +50,7 @@ def _to_degrees(srid: Srid) -> Transformer | None:
     return None if crs is None else Transformer.from_crs(crs, WGS84, always_xy=True)
 
 
-def bounds_in_degrees(
-    srid: Srid, bounds: tuple[float, float, float, float]
-) -> tuple[float, float, float, float] | None:
+def bounds_in_degrees(srid: Srid, bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float] | None:
     """(xmin, ymin, xmax, ymax) of a CRS as longitudes and latitudes; None where they cannot be transformed.
 
     Bounds of an unknown CRS are taken for degrees.

@@ -40,7 +40,7 @@ def start_log(settings: Settings) -> Callable[[], None]:
     )
 
     def write(event: Event) -> None:
-        fields = asdict(event)  # type: ignore[call-overload]  # every event is a dataclass
+        fields = asdict(event)
         request_id = current_request_id.get()
         if request_id is not None:
             fields["request_id"] = request_id

@@ -27,14 +27,10 @@ def select_exact_extent(collection: Collection) -> Statement:
     times: tuple[Composable, Composable] = (SQL("NULL::text"), SQL("NULL::text"))
     if collection.temporal:
         ends = (("min", collection.temporal[0]), ("max", collection.temporal[-1]))
-        first, last = (
-            SQL(function + "(t.{})").format(Identifier(name)) for function, name in ends  # type: ignore[arg-type]
-        )
+        first, last = (SQL(function + "(t.{})").format(Identifier(name)) for function, name in ends)
         times = (SQL("to_json({}) #>> '{{}}'").format(first), SQL("to_json({}) #>> '{{}}'").format(last))
     part = SQL(
         "SELECT ST_XMin(e), ST_YMin(e), ST_XMax(e), ST_YMax(e), first, last"
         " FROM (SELECT ST_Extent({written}) AS e, {first} AS first, {last} AS last FROM {source} t) x"
-    ).format(
-        written=written, first=times[0], last=times[1], source=Identifier(collection.schema, collection.name)
-    )
+    ).format(written=written, first=times[0], last=times[1], source=Identifier(collection.schema, collection.name))
     return compose("collection.exact_extent", part)

@@ -38,9 +38,7 @@ def _source(collection: Collection, request: ItemsRequest) -> Composable:
     if collection.parameters is None:
         return relation
     types = {parameter.name: parameter for parameter in collection.parameters}
-    arguments = (
-        SQL("{} => {}").format(Identifier(name), cast_text(types[name], text)) for name, text in request.arguments
-    )
+    arguments = (SQL("{} => {}").format(Identifier(name), cast_text(types[name], text)) for name, text in request.arguments)
     return SQL("{}({})").format(relation, SQL(", ").join(arguments))
 
 

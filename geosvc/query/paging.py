@@ -5,10 +5,10 @@ PostgreSQL puts NULLs last in ascending and first in descending order, and so do
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from geosvc.model.collection import Collection, Kind
 from geosvc.errors import InvalidParameter
+from geosvc.model.collection import Collection, Kind
+from geosvc.model.row import Row
 from geosvc.query.filters import cast_text
 from geosvc.requests.cursor import Cursor, query_digest
 from geosvc.requests.items import ItemsRequest
@@ -159,10 +159,10 @@ class PageEnd:
 
     limit: int | None
     returned: int = 0
-    last: Sequence[Any] | None = None
+    last: Row | None = None
     more: bool = False
 
-    def take(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+    def take(self, rows: Sequence[Row]) -> Sequence[Row]:
         """The rows of a batch that belong to the page; possibly none."""
         if self.limit is not None and self.returned + len(rows) > self.limit:
             self.more = True

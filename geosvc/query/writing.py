@@ -38,9 +38,7 @@ def write_feature(collection: Collection, request: ItemsRequest, media_type: Med
     return _csv(collection, request) if media_type is CSV else _json(collection, request)
 
 
-def write_geometry(
-    geometry: GeometryColumn, style: GeometryStyle, media_type: MediaType, value: Composable
-) -> Composable:
+def write_geometry(geometry: GeometryColumn, style: GeometryStyle, media_type: MediaType, value: Composable) -> Composable:
     """The geometry `value` of a column as a JSON value or a CSV cell; never NULL."""
     if style.skip:
         return SQL("''") if media_type is CSV else SQL("'null'")
@@ -78,7 +76,9 @@ def feature_id(collection: Collection) -> Composable:
     parts = [SQL("t.{}::text").format(Identifier(column.name)) for column in collection.key_columns]
     if len(parts) == 1:
         return parts[0]
-    return SQL(" || ',' || ").join(SQL("regexp_replace({} COLLATE \"C\", '([\\\\,])', '\\\\\\1', 'g')").format(part) for part in parts)
+    return SQL(" || ',' || ").join(
+        SQL("regexp_replace({} COLLATE \"C\", '([\\\\,])', '\\\\\\1', 'g')").format(part) for part in parts
+    )
 
 
 def _id_member(collection: Collection, bigint_as_text: bool) -> Composable:
@@ -94,7 +94,7 @@ def _id_member(collection: Collection, bigint_as_text: bool) -> Composable:
 def _json(collection: Collection, request: ItemsRequest) -> Written:
     value = column_value(collection.geometry)
     return Written(
-        SQL("'{{\"type\":\"Feature\",' || {} || '\"geometry\":'").format(_id_member(collection, request.bigint_as_text)),
+        SQL('\'{{"type":"Feature",\' || {} || \'"geometry":\'').format(_id_member(collection, request.bigint_as_text)),
         write_geometry(collection.geometry, request.geometry, GEOJSON, value),
         SQL("',\"properties\":' || {} || '}}'").format(_properties(collection, request)),
     )
@@ -115,8 +115,7 @@ def _properties(collection: Collection, request: ItemsRequest) -> Composable:
     if not columns:
         return SQL("'{{}}'").format()
     values = SQL(", ").join(
-        SQL("{} AS {}").format(_property_value(column, request.bigint_as_text), Identifier(column.name))
-        for column in columns
+        SQL("{} AS {}").format(_property_value(column, request.bigint_as_text), Identifier(column.name)) for column in columns
     )
     # in row_to_json(x) a column called x would win over the row x
     row = Identifier(next(name for name in map("p{}".format, count()) if name not in collection.by_name))

@@ -99,7 +99,11 @@ DECLARED: Sequence[Declared] = (
         {"type": "string"},
     ),
     Declared("limit", "Features of a page; more than the maximum gives the maximum.", {"type": "integer", "minimum": 1}),
-    Declared("offset", "Features to skip. Following the links `next` is faster and misses none.", {"type": "integer", "minimum": 0}),
+    Declared(
+        "offset",
+        "Features to skip. Following the links `next` is faster and misses none.",
+        {"type": "integer", "minimum": 0},
+    ),
     Declared("cursor", "Where the page before ended; copied from a link `next`.", {"type": "string"}),
     Declared(
         "sortby",

@@ -1,6 +1,6 @@
 """SQL composed of parts that cannot inject: templates from the source, identifiers from the catalog, parameters.
 
-    SQL("SELECT {} FROM {} WHERE {} = {}").format(Identifier("name"), Identifier("public", "t"), Identifier("id"), Param(7, "int8"))
+    SQL("SELECT {} FROM {} WHERE id = {}").format(Identifier("name"), Identifier("public", "t"), Param(7, "int8"))
 
 A value never becomes SQL text: a `Param` is rendered as `$n::type`, and the same `Param` object is sent once however
 often it appears.

@@ -129,7 +129,5 @@ def test_only_the_whole_globe_covers_the_world(text: str, covers: bool) -> None:
         (Bbox(-175, 1, 175, 2), (170, 0, -170, 3), False),
     ],
 )
-def test_a_part_lies_within_an_area_of_use_or_not(
-    box: Bbox, area: tuple[float, float, float, float], within: bool
-) -> None:
+def test_a_part_lies_within_an_area_of_use_or_not(box: Bbox, area: tuple[float, float, float, float], within: bool) -> None:
     assert box.lies_within(area) is within

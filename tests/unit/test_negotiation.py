@@ -36,9 +36,7 @@ CODINGS = ("zstd", "gzip")
         (",,text/csv,,", CSV),
     ],
 )
-def test_accept_chooses_by_weight_then_specificity_then_the_order_of_the_service(
-    accept: str | None, chosen: MediaType
-) -> None:
+def test_accept_chooses_by_weight_then_specificity_then_the_order_of_the_service(accept: str | None, chosen: MediaType) -> None:
     assert negotiate_media_type(None, accept, ITEMS_TYPES) is chosen
 
 
@@ -103,9 +101,7 @@ def test_a_document_is_json_for_whom_json_is_named() -> None:
         ("gzip;q=0, zstd;q=0", None),
     ],
 )
-def test_a_coding_is_one_that_the_client_takes_in_the_order_of_the_service(
-    header: str | None, coding: str | None
-) -> None:
+def test_a_coding_is_one_that_the_client_takes_in_the_order_of_the_service(header: str | None, coding: str | None) -> None:
     assert negotiate_coding(header, CODINGS) == coding
 
 

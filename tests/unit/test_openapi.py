@@ -116,9 +116,7 @@ def test_every_route_is_described_and_everything_described_is_a_route(api: dict[
         for method, path, operation in operations(api)
     }
     assert described == {(route.method, route.path, route.operation_id) for route in ROUTES}
-    assert {(each.path, each.operation_id) for each in OPERATIONS} == {
-        (route.path, route.operation_id) for route in ROUTES
-    }
+    assert {(each.path, each.operation_id) for each in OPERATIONS} == {(route.path, route.operation_id) for route in ROUTES}
 
 
 def test_every_collection_has_literal_paths_that_decode_to_its_id(api: dict[str, Any]) -> None:
@@ -166,11 +164,7 @@ def test_an_export_declares_exactly_what_an_export_parses(api: dict[str, Any]) -
             refused.add(each.name)
         except RequestError:
             pass
-    assert (
-        set(parameters(api, items_path(COUNTRIES))) - set(described)
-        == refused
-        == {"limit", "offset", "cursor", "count"}
-    )
+    assert set(parameters(api, items_path(COUNTRIES))) - set(described) == refused == {"limit", "offset", "cursor", "count"}
 
 
 def test_an_item_declares_exactly_what_an_item_parses(api: dict[str, Any]) -> None:
@@ -272,9 +266,7 @@ def test_a_thousand_collections_are_described_in_a_moment() -> None:
 
 def test_the_writer_writes_what_is_described_for_every_root_catalog_and_limit() -> None:
     writer = ApiWriter()
-    two, one = (
-        Catalog({each.id: each for each in some}, "same") for some in (CATALOG_BY_HAND[:2], CATALOG_BY_HAND[:1])
-    )
+    two, one = (Catalog({each.id: each for each in some}, "same") for some in (CATALOG_BY_HAND[:2], CATALOG_BY_HAND[:1]))
     for base in (BASE, "http://[::1]:8080"):
         for catalog in (two, two, one):
             for limits in (LIMITS, Limits(1, 2)):
@@ -333,9 +325,7 @@ async def test_the_description_follows_the_catalog(service_by_hand: Client) -> N
 @pytest.mark.parametrize(
     ("query", "accept", "status"), [("?nosuch=1", "*/*", 400), ("?f=csv", "*/*", 400), ("", "text/html", 406)]
 )
-async def test_the_service_refuses_what_it_does_not_know(
-    service_by_hand: Client, query: str, accept: str, status: int
-) -> None:
+async def test_the_service_refuses_what_it_does_not_know(service_by_hand: Client, query: str, accept: str, status: int) -> None:
     async with service_by_hand.get(f"/api{query}", headers={"Accept": accept}) as response:
         assert response.status == status
         assert response.content_type == "application/problem+json"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from geosvc.handlers import admin, collections, features, landing
+from geosvc.handlers import admin, api, collections, features, landing
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -22,6 +22,7 @@ class Route:
 
 ROUTES = (
     Route("GET", "/", landing.get_landing_page, "getLandingPage"),
+    Route("GET", "/api", api.get_api, "getApi"),
     Route("GET", "/conformance", landing.get_conformance, "getConformanceDeclaration"),
     Route("GET", "/collections", collections.get_collections, "getCollections"),
     Route("GET", "/collections/{collectionId}", collections.get_collection, "describeCollection"),

@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import orjson
 import shapely
+from numpy import errstate
 from shapely.errors import ShapelyError
 
 MAX_COLLECTION_DEPTH = 64  # nested GeometryCollections crash GEOS from some thousands on
@@ -86,7 +87,8 @@ def decode_ewkb(ewkb: bytes) -> Geometry:
     try:
         if _may_nest(raw) and collection_depth(raw) > MAX_COLLECTION_DEPTH:
             return RefusedGeometry(raw, f"collections are nested deeper than {MAX_COLLECTION_DEPTH}")
-        return shapely.from_wkb(raw)
+        with errstate(invalid="ignore"):  # NaN is a coordinate like any other here
+            return shapely.from_wkb(raw)
     except (ShapelyError, NotImplementedError, ValueError, struct_error) as error:
         return RefusedGeometry(raw, str(error))
 

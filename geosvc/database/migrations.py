@@ -233,8 +233,7 @@ def migration_status(settings: Settings, url: str) -> tuple[Migration, ...]:
 
     Raises: MigrationError; SettingsError.
     """
-    command = _Command(settings, url, DEFAULT_LIMITS)
-    applied = command.applied()
+    applied = (command := _Command(settings, url, DEFAULT_LIMITS)).applied()
     return tuple(_migration(script, applied=at < applied) for at, script in enumerate(command.order))
 
 

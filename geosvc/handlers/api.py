@@ -1,7 +1,5 @@
 """The description of the API. Source: OGC 17-069r4 7.3."""
 
-from dataclasses import replace
-
 from aiohttp import hdrs, web
 
 from geosvc.handlers.documents import query_of
@@ -12,7 +10,7 @@ from geosvc.openapi import ApiWriter
 from geosvc.requests.items import Limits, refuse_unknown
 from geosvc.requests.negotiation import negotiate_media_type
 
-API_TYPES = (replace(OPENAPI, essence=OPENAPI.essence.partition(";")[0]), JSON)  # Accept is matched without attributes
+API_TYPES = (OPENAPI, JSON)
 _writer = ApiWriter()
 
 

@@ -30,7 +30,7 @@ GEOJSONSEQ = MediaType(
 CSV = MediaType("text/csv", "csv", "text/csv; charset=utf-8; header=present", "CSV with WKT geometry", "csv")
 PROBLEM = MediaType("application/problem+json", "problem", "application/problem+json", "Problem", "json")
 OPENAPI = MediaType(
-    "application/vnd.oai.openapi+json;version=3.0",
+    "application/vnd.oai.openapi+json",
     "json",
     "application/vnd.oai.openapi+json;version=3.0",
     "OpenAPI 3.0",

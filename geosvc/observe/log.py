@@ -56,6 +56,8 @@ def start_log(settings: Settings) -> Callable[[], None]:
     root = logging.getLogger()
     root.addHandler(handler)
     previous, root.level = root.level, max(level, logging.WARNING)
+    # what fails in a handler is an event; what is left here is rubbish that clients send instead of HTTP
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     unsubscribe = subscribe(write)
 
     def stop_log() -> None:

@@ -296,9 +296,10 @@ def parse_item_request(values: Mapping[str, str], collection: Collection) -> Ite
 
     Raises: InvalidParameter, UnknownParameter.
     """
-    refuse_unknown(values, _ITEM_PARAMETERS)
+    refuse_unknown(values, _ITEM_PARAMETERS | {parameter.name for parameter in collection.parameters or ()})
     return ItemsRequest(
         limit=1,
+        arguments=_parse_arguments(values, collection),
         properties=_parse_properties(values.get("properties"), collection),
         geometry=_parse_geometry_style(values),
         bigint_as_text=_choice(values, "bigint", ("number", "string"), "number") == "string",

@@ -59,7 +59,7 @@ def test_a_value_that_postgresql_takes_is_taken(type_name: str, text: str) -> No
 
 @pytest.mark.parametrize(("type_name", "text"), pairs(BAD))
 def test_a_value_that_postgresql_refuses_is_refused_by_name_and_without_being_repeated(type_name: str, text: str) -> None:
-    with pytest.raises(InvalidParameter, match="^wanted takes ") as caught:
+    with pytest.raises(InvalidParameter, match=r"^wanted takes ") as caught:
         check_value(column("c", type_name), text, "wanted")
     assert caught.value.parameter == "wanted"
     assert len(text) < 4 or text not in caught.value.detail

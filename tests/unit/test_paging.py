@@ -1,0 +1,245 @@
+"""Keyset paging: the condition that geosvc makes is evaluated by SQLite, whose NULLs, row values and ORs are those of
+PostgreSQL; the order that it has to follow is made here, in Python, with PostgreSQL's place for NULLs.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from functools import cmp_to_key
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geosvc.errors import InvalidParameter
+from geosvc.model.bbox import Bbox
+from geosvc.model.collection import Collection, CollectionId, Kind
+from geosvc.query.paging import (
+    OrderKey,
+    PageEnd,
+    after,
+    check_cursor,
+    digest_of,
+    next_cursor,
+    order_by,
+    order_of,
+    pages_by_key,
+)
+from geosvc.requests.cursor import Cursor, encode_cursor, parse_cursor
+from geosvc.requests.items import ItemsRequest, SortKey
+from geosvc.sql.compose import SQL, Composable, Identifier, compose
+from tests.unit.samples import collection, column
+
+Value = int | str | None
+Row = dict[str, Value]
+
+COLUMNS = (column("a", "int4"), column("b"), column("c", "int4", not_null=True), column("id", "int4", not_null=True))
+WITHOUT_KEY = collection(*COLUMNS)
+BY_ID = collection(*COLUMNS, key=("id",))
+BY_PAIR = collection(*COLUMNS, key=("c", "id"))
+VIEW_BY_NULLABLE = collection(*(replace(each, not_null=False) for each in COLUMNS), key=("c", "id"), kind=Kind.VIEW)
+
+SORT_KEYS = st.lists(st.builds(SortKey, st.sampled_from("abc"), st.booleans()), max_size=3, unique_by=lambda key: key.name).map(
+    tuple
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> list[Row]:
+    """Rows full of ties and NULLs, told apart by id and by address."""
+    cells = st.tuples(
+        st.none() | st.integers(-2, 2), st.none() | st.sampled_from(["", "A", "a", "ä", "'", "aa"]), st.integers(0, 2)
+    )
+    found = draw(st.lists(cells, max_size=12))
+    ids = draw(st.permutations(range(len(found))))
+    return [
+        {"a": a, "b": b, "c": c, "id": number, "ctid": place}
+        for place, ((a, b, c), number) in enumerate(zip(found, ids, strict=True))
+    ]
+
+
+def compare(first: Value, second: Value) -> int:
+    """Ascending, NULLs last: PostgreSQL's default."""
+    if first is None or second is None:
+        return (first is None) - (second is None)
+    return (first > second) - (first < second)  # type: ignore[operator]
+
+
+def in_order(rows: list[Row], keys: list[tuple[str, bool]]) -> list[Row]:
+    """The rows as PostgreSQL orders them; descending is ascending the other way round, NULLs too."""
+
+    def compared(first: Row, second: Row) -> int:
+        for name, descending in keys:
+            if found := compare(first[name], second[name]):
+                return -found if descending else found
+        return 0
+
+    return sorted(rows, key=cmp_to_key(compared))
+
+
+def names_of(keys: tuple[OrderKey, ...]) -> list[tuple[str, bool]]:
+    """The columns that are ordered by."""
+    texts = [(compose("x", key.expression).text, key.descending) for key in keys]
+    return [(text.removeprefix("t.").strip('"'), descending) for text, descending in texts]
+
+
+def evaluated(rows: list[Row], condition: Composable) -> list[Row]:
+    """The rows for which the condition is true."""
+    statement = compose("x", condition)
+    as_integer = r"CAST(?\1 AS INTEGER)"
+    text = re.sub(r'\$(\d+)::text::"pg_catalog"\."(?:int4|tid|oid)"', as_integer, statement.text)
+    text = re.sub(r'\$(\d+)::text::"pg_catalog"\."text"', r"?\1", text)
+    assert "$" not in text, text
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE t (a INTEGER, b TEXT, c INTEGER, id INTEGER, ctid INTEGER)")
+        connection.executemany("INSERT INTO t VALUES (:a, :b, :c, :id, :ctid)", rows)
+        found = {each for (each,) in connection.execute(f"SELECT t.id FROM t WHERE {text}", list(statement.args))}
+    return [row for row in rows if row["id"] in found]
+
+
+def pages(rows: list[Row], described: Collection, request: ItemsRequest) -> Iterator[list[Row]]:
+    """The pages that a client gets who follows the links `next`."""
+    while True:
+        keys = order_of(described, request)
+        check_cursor(described, request)
+        left = rows if request.cursor is None else evaluated(rows, after(keys, request.cursor.after))
+        names = names_of(keys)
+        assert request.limit is not None
+        selected = in_order(left, names)[: request.limit + 1]
+        end = PageEnd(request.limit)
+        texts = [tuple(None if row[name] is None else str(row[name]) for name, _ in names) for row in selected]
+        taken = end.take([(row, *text) for row, text in zip(selected, texts, strict=True)])
+        yield [row[0] for row in taken]
+        cursor = next_cursor(described, request, end, None)
+        if cursor is None:
+            return
+        request = replace(request, cursor=parse_cursor(encode_cursor(cursor)))
+
+
+@settings(max_examples=200)
+@given(tables(), SORT_KEYS, st.integers(1, 5), st.sampled_from([WITHOUT_KEY, BY_ID, BY_PAIR, VIEW_BY_NULLABLE]))
+def test_the_pages_one_after_the_other_are_all_rows_in_order_each_once(
+    rows: list[Row], sortby: tuple[SortKey, ...], limit: int, described: Collection
+) -> None:
+    request = ItemsRequest(limit=limit, sortby=sortby)
+    found = [row for page in pages(rows, described, request) for row in page]
+    assert found == in_order(rows, names_of(order_of(described, request)))
+
+
+@settings(max_examples=200)
+@given(tables().filter(bool), SORT_KEYS, st.sampled_from([WITHOUT_KEY, BY_ID, BY_PAIR]), st.randoms())
+def test_after_a_row_come_exactly_the_rows_behind_it(
+    rows: list[Row], sortby: tuple[SortKey, ...], described: Collection, random: object
+) -> None:
+    keys = order_of(described, ItemsRequest(limit=1, sortby=sortby))
+    names = names_of(keys)
+    ordered = in_order(rows, names)
+    for place, row in enumerate(ordered):
+        values = tuple(None if row[name] is None else str(row[name]) for name, _ in names)
+        assert in_order(evaluated(rows, after(keys, values)), names) == ordered[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("described", "sortby", "expected"),
+    [
+        (BY_ID, (), ['t."id"']),
+        (BY_PAIR, (), ['t."c"', 't."id"']),
+        (BY_PAIR, (SortKey("id", True),), ['t."id" DESC', 't."c"']),
+        (BY_ID, (SortKey("a", True), SortKey("b", False)), ['t."a" DESC', 't."b"', 't."id"']),
+        (WITHOUT_KEY, (SortKey("a", False),), ['t."a"', "t.ctid"]),
+        (collection(kind=Kind.MATERIALISED_VIEW), (), ["t.ctid"]),
+        (collection(kind=Kind.PARTITIONED_TABLE), (), ["t.tableoid", "t.ctid"]),
+        (collection(*COLUMNS, kind=Kind.VIEW), (SortKey("a", True),), ['t."a" DESC']),
+    ],
+)
+def test_the_order_ends_with_what_tells_rows_apart_and_leaves_nulls_where_an_index_has_them(
+    described: Collection, sortby: tuple[SortKey, ...], expected: list[str]
+) -> None:
+    keys = order_of(described, ItemsRequest(limit=1, sortby=sortby))
+    assert compose("x", order_by(keys)).text == f" ORDER BY {', '.join(expected)}"
+
+
+@pytest.mark.parametrize("kind", [Kind.VIEW, Kind.FOREIGN_TABLE, Kind.FUNCTION])
+def test_where_nothing_tells_rows_apart_there_is_no_order_and_pages_are_counted(kind: Kind) -> None:
+    described = collection(*COLUMNS, kind=kind)
+    assert order_of(described, ItemsRequest(limit=1)) == ()
+    assert compose("x", order_by(())).text == ""
+    assert not pages_by_key(described)
+    request = ItemsRequest(limit=2, offset=5)
+    end = PageEnd(2)
+    end.take([("f",), ("f",), ("f",)])
+    second = next_cursor(described, request, end, 9)
+    assert second == Cursor(digest_of(described, request), (), 7, 9)
+    third = next_cursor(described, replace(request, offset=0, cursor=second), end, None)
+    assert third is not None
+    assert third.offset == 9
+
+
+def test_an_index_serves_the_condition_where_all_keys_go_up_and_none_is_null() -> None:
+    keys = order_of(BY_PAIR, ItemsRequest(limit=1))
+    statement = compose("x", after(keys, ("1", "2")))
+    cast = '::text::"pg_catalog"."int4"'
+    assert statement.text == f'(t."c", t."id") > ($1{cast}, $2{cast})'
+    assert statement.args == ("1", "2")
+
+
+def test_nothing_comes_after_the_last_null() -> None:
+    key = OrderKey(SQL("t.a"), Identifier("int4"), descending=False, nullable=True)
+    assert compose("x", after((key,), (None,))).text == "false"
+
+
+def test_the_values_of_a_cursor_are_sent_apart_from_the_text() -> None:
+    keys = order_of(BY_ID, ItemsRequest(limit=1, sortby=(SortKey("b", True),)))
+    hostile = "'; DROP TABLE t; --"
+    statement = compose("x", after(keys, (hostile, hostile)))
+    assert hostile not in statement.text
+    assert set(statement.args) == {hostile}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ItemsRequest(limit=5, bbox=Bbox(0, 0, 1, 1)),
+        ItemsRequest(limit=5, equals=(("a", "1"),)),
+        ItemsRequest(limit=5, equals=(("a", "2"),)),
+        ItemsRequest(limit=5, arguments=(("a", "1"),)),
+        ItemsRequest(limit=5, sortby=(SortKey("a", True),)),
+        ItemsRequest(limit=5, sortby=(SortKey("a", False),)),
+    ],
+)
+def test_a_cursor_of_another_query_is_refused(other: ItemsRequest) -> None:
+    plain = ItemsRequest(limit=5)
+    cursor = Cursor(digest_of(BY_ID, plain), ("1",))
+    check_cursor(BY_ID, replace(plain, cursor=cursor))
+    with pytest.raises(InvalidParameter, match="another query") as caught:
+        check_cursor(BY_ID, replace(other, cursor=cursor))
+    assert caught.value.parameter == "cursor"
+
+
+def test_a_cursor_of_another_collection_or_key_is_refused() -> None:
+    request = ItemsRequest(limit=5)
+    for other in (BY_PAIR, WITHOUT_KEY, replace(BY_ID, id=CollectionId("others"))):
+        with pytest.raises(InvalidParameter):
+            check_cursor(other, replace(request, cursor=Cursor(digest_of(BY_ID, request), ("1",))))
+
+
+@pytest.mark.parametrize("values", [(), ("1", "2"), (None, "1")])
+def test_a_forged_cursor_with_too_many_or_too_few_values_is_refused(values: tuple[str | None, ...]) -> None:
+    request = ItemsRequest(limit=5)
+    with pytest.raises(InvalidParameter):
+        check_cursor(BY_ID, replace(request, cursor=Cursor(digest_of(BY_ID, request), values)))
+
+
+def test_another_page_size_media_type_or_set_of_properties_keeps_the_cursor() -> None:
+    request = ItemsRequest(limit=5)
+    assert digest_of(BY_ID, request) == digest_of(BY_ID, replace(request, limit=9, properties=("a",), count="none"))
+
+
+def test_the_last_page_has_no_next() -> None:
+    end = PageEnd(3)
+    end.take([("f", "1"), ("f", "2"), ("f", "3")])
+    assert next_cursor(BY_ID, ItemsRequest(limit=3), end, None) is None
+    end.take([("f", "4")])
+    assert next_cursor(BY_ID, ItemsRequest(limit=3), end, 4) == Cursor(digest_of(BY_ID, ItemsRequest(limit=3)), ("3",), 0, 4)

@@ -73,7 +73,7 @@ async def _is(client: Client, expected: set[str]) -> bool:
 
 
 async def _described(client: Client) -> bool:
-    return (await fetch(client, "/collections/stores")).get("description") == "Where to buy"
+    return bool((await fetch(client, "/collections/stores")).get("description") == "Where to buy")
 
 
 async def test_only_what_the_role_may_read_is_published(

@@ -77,11 +77,9 @@ def test_every_geometry_survives_the_way_to_postgis_and_back(runner: asyncio.Run
         )
         back = row["g"]
         assert row["s"] == shapely.get_srid(back) == srid
-        assert back.geom_type == sent.geom_type
-        assert back.has_z == sent.has_z
-        assert back.has_m == sent.has_m
-        assert back.is_empty == sent.is_empty
-        assert shapely.equals_identical(back, sent) or sent.is_empty
+        for of in (shapely.get_type_id, shapely.has_z, shapely.has_m, shapely.is_empty):
+            assert of(back) == of(sent)
+        assert shapely.is_empty(sent) or shapely.equals_identical(back, sent)
 
     try:
         check()

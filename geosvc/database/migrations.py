@@ -139,7 +139,7 @@ class _Command:
         try:
             return asyncio.run(run())
         except (DBAPIError, *DATABASE_ERRORS) as error:
-            at = f"migration {self._current.revision} failed and changed nothing: " if self._current else ""
+            at = f"migration {self._current.revision} failed: " if self._current else ""
             raise MigrationError(at + self._reason(error)) from None  # SQLAlchemy's error holds the SQL
 
     def _reason(self, error: BaseException) -> str:

@@ -11,7 +11,6 @@ from pydantic import SecretStr
 
 from geosvc import __version__
 from geosvc.database.cluster import Cluster, default_folder
-from geosvc.database.migrations import migrate_down, migrate_up, migration_status
 from geosvc.errors import StartError
 from geosvc.server import run
 from geosvc.settings import Settings, load_settings
@@ -102,9 +101,12 @@ def migrate(direction: str, config: Path | None, expand_only: bool, **options: o
 
 
 def _migrate(direction: str, settings: Settings, expand_only: bool) -> None:
-    # a pooler in transaction mode is no place for migrations
+    # Alembic and SQLAlchemy take a third of a second to import, which `serve` need not wait for
+    from geosvc.database.migrations import migrate_down, migrate_up, migration_status  # noqa: PLC0415
+
     chosen = settings.direct_database_url or settings.database_url
-    assert chosen is not None
+    if chosen is None or (settings.pgbouncer and settings.direct_database_url is None):
+        raise StartError("behind PgBouncer, migrations need GEOSVC_DIRECT_DATABASE_URL")
     url = chosen.get_secret_value()
     if direction == "up":
         migrate_up(settings, url, expand_only=expand_only)

@@ -6,6 +6,7 @@ option. An option beats the environment, the environment beats the file.
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,12 +24,16 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
 
 from geosvc.errors import SettingsError
 
 PREFIX = "GEOSVC_"
 SSL_MODES = ("disable", "require", "verify-ca", "verify-full")
 OUTSIDE_SETTINGS = frozenset({"GEOSVC_CONFIG", "GEOSVC_TEST_DATABASE_URL", "GEOSVC_SHARED_DATA"})
+
+
+_WRONG_PORT = re.compile(r":(?![0-9]{1,5}$)[^\]]*$", re.ASCII)
 
 
 def _split_commas(value: object) -> object:
@@ -140,12 +145,14 @@ class Settings(BaseSettings):
             raise ValueError("starts with postgresql://")
         try:
             parts = urlsplit(url)
-            parts.port  # noqa: B018 - raises ValueError when it is no number
         except ValueError:
-            raise ValueError("is no URL: is a special character in the password not percent-encoded?") from None
-        mode = dict(parse_qsl(parts.query)).get("sslmode")
-        if mode is not None and mode not in SSL_MODES:
-            raise ValueError(f"sslmode={mode} may fall back to plain text; use one of {', '.join(SSL_MODES)}")
+            parts = None
+        hosts = parts.netloc.rpartition("@")[2].split(",") if parts is not None else ["?:?"]
+        if parts is None or any(_WRONG_PORT.search(host) for host in hosts):
+            raise ValueError("is no URL: is a special character in the password not percent-encoded?")
+        for mode in (value for name, value in parse_qsl(parts.query) if name == "sslmode"):
+            if mode not in SSL_MODES:
+                raise ValueError(f"sslmode={mode} may fall back to plain text; use one of {', '.join(SSL_MODES)}")
         return value
 
     @field_validator("public_url")
@@ -184,7 +191,8 @@ def _mistakes(error: ValidationError) -> Iterator[str]:
         inner = ".".join(str(part) for part in each["loc"][1:] if not str(part).startswith("function-"))
         reason = each["msg"].removeprefix("Value error, ")
         if each["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(name.lower(), Settings.model_fields, n=1)
+            known = CollectionSettings.model_fields if inner else Settings.model_fields
+            close = difflib.get_close_matches(str(each["loc"][-1]).lower(), known, n=1)
             reason = "is not a setting" + (f"; did you mean {close[0].upper()}?" if close else "")
         subject = f"{PREFIX}{name}" if name else "settings"
         yield f"{subject}{'.' + inner if inner else ''}: {reason}"
@@ -210,6 +218,13 @@ def load_settings(config: Path | None = None, **options: Any) -> Settings:
         return Settings(**{key: value for key, value in file_values.items() if key not in beaten}, **given)
     except ValidationError as error:
         raise SettingsError(list(_mistakes(error))) from None
+    except SourceError:  # only COLLECTIONS is read as JSON from the environment
+        raise SettingsError([f"{PREFIX}COLLECTIONS: is no JSON object"]) from None
+
+
+def environment_host() -> str | None:
+    """The host that asyncpg, like libpq, takes when a DSN names none."""
+    return os.environ.get("PGHOST")
 
 
 def unknown_variables() -> list[tuple[str, str | None]]:

@@ -6,6 +6,7 @@ Decoders never raise: asyncpg would lose the rest of the rows. A stored geometry
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from struct import error as struct_error
 from struct import unpack_from
 from typing import Any
@@ -17,6 +18,7 @@ from numpy import errstate
 from shapely.errors import ShapelyError
 
 MAX_COLLECTION_DEPTH = 64  # nested GeometryCollections crash GEOS from some thousands on
+_MAX_INTEGER_DIGITS = 4_000  # Python refuses to make longer integers
 _POINT = 1
 _LINES = frozenset({2, 8})  # linestring, circular string
 _RINGED = frozenset({3, 17})  # polygon, triangle
@@ -100,14 +102,24 @@ def encode_ewkb(geometry: Geometry) -> bytes:
     """
     if isinstance(geometry, RefusedGeometry):
         return geometry.ewkb
+    if not isinstance(geometry, shapely.Geometry):
+        raise TypeError(f"not a geometry: {type(geometry).__name__}")
     return shapely.to_wkb(geometry, output_dimension=4, include_srid=True, flavor="extended")
+
+
+def _parse_whole(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) <= _MAX_INTEGER_DIGITS else Decimal(digits)
 
 
 def _decode_json(raw: bytes) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return json.loads(raw)  # lone surrogates, which PostgreSQL's json takes and orjson does not
+        pass  # lone surrogates and huge numbers, which PostgreSQL takes and orjson does not
+    try:
+        return json.loads(raw, parse_int=_parse_whole)
+    except (RecursionError, ValueError):
+        return raw.decode("utf-8", "replace")
 
 
 def _decode_jsonb(raw: bytes) -> Any:

@@ -2,10 +2,10 @@
 
 import ssl
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from geosvc.errors import SettingsError
-from geosvc.settings import Settings, SslMode
+from geosvc.settings import Settings, SslMode, environment_host
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", ""})
 
@@ -27,6 +27,8 @@ def _hosts(url: str) -> list[str]:
     parts = urlsplit(url)
     hosts = parts.netloc.rpartition("@")[2].split(",")
     named = parse_qs(parts.query).get("host", [])
+    decoded = [unquote(host) for host in hosts]
+    hosts = [host or environment_host() or "" for host in decoded] if not named else decoded
     return [host.rpartition(":")[0] or host if ":" in host and not host.endswith("]") else host for host in hosts] + [
         each for value in named for each in value.split(",")
     ]

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from geosvc.errors import InvalidParameter
+from geosvc.model.number import parse_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def parse_bbox(text: str) -> Bbox:
     if len(parts) not in (4, 6):
         raise InvalidParameter(f"bbox takes 4 or 6 numbers, not {len(parts)}", parameter="bbox")
     try:
-        numbers = [float(part) for part in parts]
+        numbers = [parse_number(part) for part in parts]
     except ValueError:
         raise InvalidParameter("bbox holds something that is no number", parameter="bbox") from None
     if not all(map(math.isfinite, numbers)):

@@ -60,6 +60,7 @@ def parse_cursor(text: str) -> Cursor:
     except (ValueError, msgspec.DecodeError):
         raise InvalidParameter("cursor is not one that this service gave out", parameter="cursor") from None
     texts = "".join(filter(None, wire.after))
-    if wire.version != _VERSION or wire.offset < 0 or wire.offset >= 1 << 63 or "\0" in texts:
+    numbers = (wire.offset, wire.matched or 0)
+    if wire.version != _VERSION or not all(0 <= number < 1 << 63 for number in numbers) or "\0" in texts:
         raise InvalidParameter("cursor is not one that this service gave out", parameter="cursor")
     return Cursor(wire.query, wire.after, wire.offset, wire.matched)

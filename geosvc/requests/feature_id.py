@@ -6,7 +6,7 @@ from geosvc.requests.values import check_value
 
 
 def _split(text: str) -> list[str]:
-    """The values between commas; a backslash takes the next character as it is."""
+    """The values between commas; a backslash takes the next character as it is, and one at the end is no id."""
     values, current, escaped = [], "", False
     for character in text:
         if escaped or character not in ",\\":
@@ -16,7 +16,7 @@ def _split(text: str) -> list[str]:
         else:
             values.append(current)
             current = ""
-    return [*values, current]
+    return [] if escaped else [*values, current]
 
 
 def parse_feature_id(text: str, collection: Collection) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any, Literal, NoReturn
 from geosvc.errors import InvalidParameter, UnknownParameter
 from geosvc.model.bbox import Bbox, parse_bbox
 from geosvc.model.collection import Collection
+from geosvc.model.number import parse_number
 from geosvc.requests.cursor import Cursor, parse_cursor
 from geosvc.requests.temporal import Interval, parse_datetime
 from geosvc.requests.values import check_value
@@ -171,7 +172,7 @@ def _parse_geometry_style(values: Mapping[str, str]) -> GeometryStyle:
     tolerance = None
     if "simplify" in values:
         try:
-            tolerance = float(values["simplify"])
+            tolerance = parse_number(values["simplify"])
         except ValueError:
             _wrong("simplify", "a number")
         if not math.isfinite(tolerance) or tolerance < 0:

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from geosvc.errors import InvalidParameter, NotAcceptable
 from geosvc.model.media_type import ALIASES, MediaType
+from geosvc.model.number import parse_number
 
 
 @lru_cache(maxsize=1024)
@@ -17,7 +18,7 @@ def _weights(header: str) -> tuple[tuple[str, float], ...]:
         for attribute in attributes:
             if attribute.startswith("q="):
                 try:
-                    weight = min(max(float(attribute[2:]), 0.0), 1.0)
+                    weight = min(max(parse_number(attribute[2:]), 0.0), 1.0)
                 except ValueError:
                     weight = 1.0
         if name:

@@ -11,7 +11,7 @@ MAX_PARAMETERS = 200
 def _decode(text: str, name: str) -> str:
     try:
         value = unquote_to_bytes(text.replace("+", " ")).decode("utf-8")
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise InvalidParameter(f"{name} is not UTF-8", parameter=name) from None
     if "\0" in value:
         raise InvalidParameter(f"{name} holds a NUL character", parameter=name)

@@ -36,7 +36,7 @@ def parse_temporal(text: str) -> tuple[datetime, datetime]:
         raise ValueError("a date (2026-11-21) or a date and time (2026-11-21T12:00:00Z)")
     date, clock, fraction, zone = match.group("date", "time", "fraction", "zone")
     leap_second = clock is not None and clock.endswith(":60")
-    clock = clock.replace(":60", ":59") if leap_second and clock is not None else clock
+    clock = f"{clock[:-2]}59" if leap_second and clock is not None else clock
     try:
         start = datetime.fromisoformat(f"{date}T{clock or '00:00:00'}").replace(tzinfo=UTC)
         if clock is None:
@@ -55,8 +55,12 @@ def parse_temporal(text: str) -> tuple[datetime, datetime]:
 
 
 def _bound(text: str, last: bool) -> datetime | None:
-    if text in ("", "..") or text.startswith("0000-"):
-        return None  # QGIS writes "since ever" as the year 0, which neither Python nor PostgreSQL knows
+    if text in ("", ".."):
+        return None
+    if text.startswith("0000-") and not last:
+        # QGIS writes "since ever" as the year 0, which neither Python nor PostgreSQL knows; 4 was a leap year too
+        parse_temporal(f"0004{text[4:]}")
+        return None
     return parse_temporal(text)[last]
 
 

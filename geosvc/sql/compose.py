@@ -6,7 +6,7 @@ A value never becomes SQL text: a `Param` is rendered as `$n::type`, and the sam
 often it appears.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from string import Formatter
 from typing import LiteralString
@@ -51,15 +51,21 @@ class SQL(Composable):
             if text:
                 pieces.append(text)
             if name is not None:
-                pieces.append(named[name] if name else next(positional))
+                pieces.append(named[name] if name else self._next(positional))
         return Composed(tuple(pieces))
+
+    def _next(self, parts: Iterator[Composable]) -> Composable:
+        # a StopIteration would end a generator of parts early, and a WHERE would lose its conditions
+        for part in parts:
+            return part
+        raise IndexError(f"a part is missing in {self.template!r}")
 
     def join(self, parts: Iterable[Composable]) -> "Composed":
         """The parts with this text between them."""
         pieces: list[Composable | str] = []
         for part in parts:
             if pieces:
-                pieces.append(self.template)
+                pieces.append(self)
             pieces.append(part)
         return Composed(tuple(pieces))
 

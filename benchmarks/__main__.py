@@ -16,7 +16,7 @@ from benchmarks.arena import Arena
 from benchmarks.contest import QUICK, THOROUGH, Effort
 from benchmarks.data import find_boxes, make_data
 from benchmarks.place import bench_cluster, bench_database
-from benchmarks.plans import Planner, read_catalog
+from benchmarks.plans import make_planner
 from benchmarks.programs import check_programs
 from benchmarks.results import Result, print_table, write_json
 from geosvc.errors import StartError
@@ -40,8 +40,7 @@ async def prepare(url: str, effort: Effort) -> Arena:
     """The tables, boxes and plans."""
     with Progress(TextColumn("{task.description}"), BarColumn(), console=console, transient=True) as progress:
         await make_data(url, progress)
-    planner = Planner(await read_catalog(url))
-    return Arena(url, planner, await find_boxes(url), effort, lambda text: console.print(f"[dim]{text}[/dim]"))
+    return Arena(url, await make_planner(url), await find_boxes(url), effort, lambda text: console.print(f"[dim]{text}[/dim]"))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

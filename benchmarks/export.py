@@ -19,15 +19,17 @@ TARGET_MEMORY = Target(64, at_most=True)
 
 
 class Copy:
-    """psql's COPY of the same SQL to nowhere."""
+    """psql's COPY of the same SQL to nowhere; binary, since its text would escape what is sent, and write bytea as hex."""
 
-    def __init__(self, url: str, sql: str) -> None:
-        self._command = [str(find_program("psql")), "-X", "-q", "-c", f"COPY ({sql}) TO STDOUT", url]
+    def __init__(self, arena: Arena, sql: str) -> None:
+        copy = f"COPY ({sql}) TO STDOUT (FORMAT binary)"
+        self._command = [str(find_program("psql")), "-X", "-q", "-c", copy, arena.url]
+        self._environment = client_environment(arena.planner.session)
         self._bytes = self._count()
 
     def _count(self) -> int:
         """What it writes, counted once, outside of what is timed."""
-        with subprocess.Popen(self._command, env=client_environment(), stdout=subprocess.PIPE) as process:
+        with subprocess.Popen(self._command, env=self._environment, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             size_bytes = 0
             while chunk := process.stdout.read(1 << 20):
@@ -37,7 +39,7 @@ class Copy:
     def megabytes_per_second(self) -> float:
         """In 10^6 bytes."""
         started = perf_counter()
-        subprocess.run(self._command, env=client_environment(), stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(self._command, env=self._environment, stdout=subprocess.DEVNULL, check=True)
         return self._bytes / (perf_counter() - started) / 1e6
 
 
@@ -58,7 +60,7 @@ def _memory(arena: Arena, collection: str) -> tuple[Download, float]:
 
 def run(arena: Arena) -> list[Result]:
     """Bytes a second against psql's COPY; memory for once and ten times the rows."""
-    copy = Copy(arena.url, inline(arena.planner.export(COLLECTION)))
+    copy = Copy(arena, inline(arena.planner.export(COLLECTION)))
     with geosvc_server(arena.url) as server:
         rates = compete(
             {

@@ -6,7 +6,7 @@ from benchmarks.arena import CLIENTS, Arena
 from benchmarks.contest import compete
 from benchmarks.data import COLLECTION, ROWS
 from benchmarks.literals import pgbench_script
-from benchmarks.pgbench import measure_pgbench
+from benchmarks.pgbench import Sessions, measure_pgbench
 from benchmarks.results import Result, Target
 from benchmarks.servers import empty_server, fastapi_server, geosvc_server
 from benchmarks.wrk import measure_wrk
@@ -21,16 +21,19 @@ def run(arena: Arena) -> list[Result]:
     chosen = random.Random(140_000)
     ids = [chosen.randint(1, ROWS) for _ in range(_PATHS)]
     paths = [f"/collections/{COLLECTION}/items/{each}" for each in ids]
-    plain_paths = [f"/items/{each}" for each in ids]
+    typed_paths = [f"/typed/{each}" for each in ids]
+    untyped_paths = [f"/untyped/{each}" for each in ids]
     statement = arena.planner.item(COLLECTION, "1")
     place = statement.args.index("1") + 1
     script = pgbench_script(statement, {place: f"random(1, {ROWS})"})
+    sessions = Sessions(arena.url, arena.planner.session, CLIENTS)
     with geosvc_server(arena.url) as server, fastapi_server(arena.url) as plain, empty_server() as empty:
         rates = compete(
             {
                 "geosvc": lambda seconds: measure_wrk(server.url, paths, CLIENTS, seconds).rate,
-                "pgbench": lambda seconds: measure_pgbench(arena.url, [script], CLIENTS, seconds, "prepared"),
-                "fastapi": lambda seconds: measure_wrk(plain.url, plain_paths, CLIENTS, seconds).rate,
+                "pgbench": lambda seconds: measure_pgbench(sessions, [script], seconds, "prepared"),
+                "typed": lambda seconds: measure_wrk(plain.url, typed_paths, CLIENTS, seconds).rate,
+                "untyped": lambda seconds: measure_wrk(plain.url, untyped_paths, CLIENTS, seconds).rate,
                 "empty": lambda seconds: measure_wrk(empty.url, ["/"], CLIENTS, seconds).rate,
             },
             arena.effort,
@@ -38,6 +41,7 @@ def run(arena: Arena) -> list[Result]:
     geosvc = rates["geosvc"]
     return [
         Result("item", "by id", geosvc, "req/s", "pgbench, same SQL, prepared", rates["pgbench"], TARGET_OF_PGBENCH),
-        Result("item", "by id", geosvc, "req/s", "FastAPI + asyncpg", rates["fastapi"], TARGET_OF_FASTAPI),
+        Result("item", "by id", geosvc, "req/s", "FastAPI + asyncpg", rates["typed"], TARGET_OF_FASTAPI),
+        Result("item", "by id", geosvc, "req/s", "the same without a response model", rates["untyped"]),
         Result("item", "by id", geosvc, "req/s", "empty aiohttp handler", rates["empty"]),
     ]

@@ -7,7 +7,7 @@ from benchmarks.contest import compete
 from benchmarks.data import COLLECTION, PAGE_ROWS
 from benchmarks.download import download
 from benchmarks.literals import pgbench_script
-from benchmarks.pgbench import measure_pgbench
+from benchmarks.pgbench import Sessions, measure_pgbench
 from benchmarks.results import Result, Target
 from benchmarks.servers import empty_server, geosvc_server
 from benchmarks.wrk import measure_wrk
@@ -33,6 +33,7 @@ def run(arena: Arena) -> list[Result]:
     """Requests a second against the same SQL in pgbench, and against aiohttp sending as many bytes."""
     paths = [f"/collections/{COLLECTION}/items?bbox={box}&limit={PAGE_ROWS}" for box in arena.boxes]
     scripts = [pgbench_script(arena.planner.page(COLLECTION, str(box), PAGE_ROWS)) for box in arena.boxes]
+    sessions = Sessions(arena.url, arena.planner.session, CLIENTS)
     with geosvc_server(arena.url) as server:
         page_bytes = _check_pages(server.url, paths)
         with empty_server(page_bytes) as empty:
@@ -40,7 +41,7 @@ def run(arena: Arena) -> list[Result]:
             rates = compete(
                 {
                     "geosvc": lambda seconds: measure_wrk(server.url, paths, CLIENTS, seconds).rate,
-                    "pgbench": lambda seconds: measure_pgbench(arena.url, scripts, CLIENTS, seconds, "extended"),
+                    "pgbench": lambda seconds: measure_pgbench(sessions, scripts, seconds, "extended"),
                     "uncounted": lambda seconds: measure_wrk(server.url, uncounted, CLIENTS, seconds).rate,
                     "empty": lambda seconds: measure_wrk(empty.url, ["/"], CLIENTS, seconds).rate,
                 },

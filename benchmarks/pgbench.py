@@ -3,7 +3,8 @@
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -11,17 +12,25 @@ from typing import Literal
 from benchmarks.programs import find_program
 from geosvc.errors import StartError
 
-# as geosvc's sessions are; psql and pgbench are told alike
-SESSION = "-c jit=off -c timezone=UTC -c datestyle=ISO -c bytea_output=hex -c extra_float_digits=1"
 Mode = Literal["extended", "prepared"]
 
 
-def client_environment() -> dict[str, str]:
-    """The environment of libpq's programs."""
-    return {**os.environ, "PGOPTIONS": SESSION}
+def client_environment(session: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which libpq's programs have these settings in their sessions."""
+    escaped = {name: re.sub(r"([\\ ])", r"\\\1", value) for name, value in session.items()}
+    return {**os.environ, "PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in escaped.items())}
 
 
-def measure_pgbench(url: str, scripts: Sequence[str], clients: int, seconds: float, mode: Mode) -> float:
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """The database, the settings of each session, and how many there are."""
+
+    url: str
+    settings: Mapping[str, str]
+    clients: int
+
+
+def measure_pgbench(sessions: Sessions, scripts: Sequence[str], seconds: float, mode: Mode) -> float:
     """Transactions a second; each is one of the scripts at random.
 
     Args:
@@ -34,10 +43,10 @@ def measure_pgbench(url: str, scripts: Sequence[str], clients: int, seconds: flo
             path = Path(folder, f"{number}.sql")
             path.write_text(script, "utf-8")
             files += ["-f", str(path)]
-        options = ["-n", "-M", mode, "-c", str(clients), "-T", str(max(round(seconds), 1))]
+        options = ["-n", "-M", mode, "-c", str(sessions.clients), "-T", str(max(round(seconds), 1))]
         result = subprocess.run(
-            [str(find_program("pgbench")), *options, *files, url],
-            env=client_environment(),
+            [str(find_program("pgbench")), *options, *files, sessions.url],
+            env=client_environment(sessions.settings),
             capture_output=True,
             text=True,
             check=False,

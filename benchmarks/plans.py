@@ -1,5 +1,6 @@
-"""The statements that geosvc's own planner composes, for peers that run them without geosvc."""
+"""The statements that geosvc's own planner composes, and the sessions it runs them in, for peers without geosvc."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -13,23 +14,19 @@ from geosvc.requests.items import Limits, parse_item_request, parse_items_reques
 from geosvc.settings import Settings
 from geosvc.sql.compose import Statement
 
-
-async def read_catalog(url: str) -> Catalog:
-    """The catalog of a database as geosvc sees it."""
-    settings = Settings(database_url=SecretStr(url))
-    database = Database(settings, url)
-    await database.open()
-    try:
-        return await load_catalog(database, selection_of(settings), "", "")
-    finally:
-        await database.close()
+_SESSION = Statement("session", "SELECT name, current_setting(name) FROM pg_settings WHERE source = 'session'")
 
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Statements for the requests of the benchmarks."""
+    """Statements for the requests of the benchmarks.
+
+    Attributes:
+        session: what geosvc sets in its sessions; plans depend on it, so the peers set the same.
+    """
 
     catalog: Catalog
+    session: Mapping[str, str]
 
     def page(self, collection_id: str, bbox: str, limit: int) -> Statement:
         """Of `/items?bbox=…&limit=…`."""
@@ -47,3 +44,16 @@ class Planner:
         """Of `/items/{featureId}`, as a look-up of one feature."""
         collection = self.catalog[collection_id]
         return select_item(collection, parse_item_request({}, collection), (feature_id,)).statement
+
+
+async def make_planner(url: str) -> Planner:
+    """What geosvc plans with in this database."""
+    settings = Settings(database_url=SecretStr(url))
+    database = Database(settings, url)
+    await database.open()
+    try:
+        catalog = await load_catalog(database, selection_of(settings), "", "")
+        session = {row[0]: row[1] for row in await database.fetch(_SESSION)}
+    finally:
+        await database.close()
+    return Planner(catalog, session)

@@ -13,7 +13,7 @@ from geosvc.database.lookup import Lookups
 from geosvc.database.pool import Database
 from geosvc.errors import SettingsError
 from geosvc.keys import CATALOG, COUNTS, DATABASE, EXTENTS, LOOKUPS, SETTINGS
-from geosvc.middleware import MIDDLEWARES, add_common_headers, guard
+from geosvc.middleware import add_common_headers, surround
 from geosvc.routes import ADMIN_ROUTES, ROUTES, add_routes
 from geosvc.settings import Settings
 
@@ -46,7 +46,7 @@ def build_app(settings: Settings) -> web.Application:
     if settings.database_url is None:
         raise SettingsError(["GEOSVC_DATABASE_URL: is not set"])
     database = Database(settings, settings.database_url.get_secret_value())
-    app = web.Application(middlewares=MIDDLEWARES)
+    app = web.Application(middlewares=[surround])
     app[SETTINGS] = settings
     app[DATABASE] = database
     app[CATALOG] = CatalogFollower(database, settings)
@@ -61,7 +61,7 @@ def build_app(settings: Settings) -> web.Application:
 
 def build_admin_app(app: web.Application) -> web.Application:
     """The admin listener of a service; it looks into `app`, which opens and closes everything."""
-    admin = web.Application(middlewares=[guard])
+    admin = web.Application(middlewares=[surround])
     admin[SETTINGS] = app[SETTINGS]
     admin[DATABASE] = app[DATABASE]
     admin[CATALOG] = app[CATALOG]

@@ -4,6 +4,7 @@ import asyncio
 import re
 import traceback
 from collections.abc import Awaitable, Callable
+from itertools import count
 from secrets import token_hex
 
 from aiohttp import hdrs, web
@@ -24,14 +25,27 @@ _PREFLIGHT_SECONDS = "86400"
 _COMPRESS_FROM_BYTES = 1_024
 
 
+_request_ids = (f"{token_hex(6)}{number:08x}" for number in count())  # random once a process: urandom is a system call
+
+
 @web.middleware
-async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Gives the request an id, the client's own if it sent a good one, and turns what fails into a problem."""
+async def surround(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Everything that surrounds a handler, in one middleware, since aiohttp charges for each."""
     request_id = request.headers.get(REQUEST_ID_HEADER)
     if request_id is None or not _REQUEST_ID.fullmatch(request_id):
-        request_id = token_hex(8)
+        request_id = next(_request_ids)
     request[REQUEST_ID] = request_id
     current_request_id.set(request_id)
+    if _is_preflight(request):
+        return _answer_preflight(request)
+    response = await _guarded(request, handler)
+    if isinstance(response, web.Response):
+        _compress_whole_body(request, response)
+    return response
+
+
+async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The error boundary: what fails becomes a problem."""
     try:
         return await _replanned(request, handler)
     except asyncio.CancelledError:
@@ -41,7 +55,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _refused(request, error)
     except RequestError as error:
         return _failed(request, error)
-    except Exception as error:  # the boundary: whatever it is, the client learns only the request id
+    except Exception as error:  # whatever it is, the client learns only the request id
         return _failed(request, InternalError(str(error)), "".join(traceback.format_exception(error)))
 
 
@@ -81,11 +95,12 @@ def _failed(request: web.Request, error: RequestError, trace: str | None = None)
     return problem_response(error, request[REQUEST_ID])
 
 
-@web.middleware
-async def answer_preflights(request: web.Request, handler: Handler) -> web.StreamResponse:
+def _is_preflight(request: web.Request) -> bool:
     """A CORS preflight is an OPTIONS with Access-Control-Request-Method; every other OPTIONS is the resource's own."""
-    if request.method != hdrs.METH_OPTIONS or hdrs.ACCESS_CONTROL_REQUEST_METHOD not in request.headers:
-        return await handler(request)
+    return request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+
+
+def _answer_preflight(request: web.Request) -> web.Response:
     wanted = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "*")
     return web.Response(
         status=204,
@@ -97,19 +112,15 @@ async def answer_preflights(request: web.Request, handler: Handler) -> web.Strea
     )
 
 
-@web.middleware
-async def compress_whole_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+def _compress_whole_body(request: web.Request, response: web.Response) -> None:
     """Compresses what is sent in one piece; streams compress themselves, and events are never compressed."""
-    response = await handler(request)
-    if isinstance(response, web.Response) and not response.prepared:
-        response.headers.add(hdrs.VARY, "Accept, Accept-Encoding")
-        body = response.body
-        if isinstance(body, bytes) and len(body) >= _COMPRESS_FROM_BYTES:
-            coding = negotiate_coding(request.headers.get(hdrs.ACCEPT_ENCODING), CODINGS)
-            if coding is not None:
-                response.body = compress(body, coding)
-                response.headers[hdrs.CONTENT_ENCODING] = coding
-    return response
+    response.headers.add(hdrs.VARY, "Accept, Accept-Encoding")
+    body = response.body
+    if isinstance(body, bytes) and len(body) >= _COMPRESS_FROM_BYTES:
+        coding = negotiate_coding(request.headers.get(hdrs.ACCEPT_ENCODING), CODINGS)
+        if coding is not None:
+            response.body = compress(body, coding)
+            response.headers[hdrs.CONTENT_ENCODING] = coding
 
 
 async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -126,6 +137,3 @@ async def add_common_headers(request: web.Request, response: web.StreamResponse)
         headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
         headers.add(hdrs.VARY, "Origin")
     headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _EXPOSED
-
-
-MIDDLEWARES = (guard, answer_preflights, compress_whole_bodies)

@@ -150,6 +150,8 @@ class Settings(BaseSettings):
         hosts = parts.netloc.rpartition("@")[2].split(",") if parts is not None else ["?:?"]
         if parts is None or any(_WRONG_PORT.search(host) for host in hosts):
             raise ValueError("is no URL: is a special character in the password not percent-encoded?")
+        if {"service", "servicefile"} & {name for name, _ in parse_qsl(parts.query)}:
+            raise ValueError("names a service, whose host and TLS cannot be checked; write them out")
         for mode in (value for name, value in parse_qsl(parts.query) if name == "sslmode"):
             if mode not in SSL_MODES:
                 raise ValueError(f"sslmode={mode} may fall back to plain text; use one of {', '.join(SSL_MODES)}")

@@ -8,6 +8,7 @@ from geosvc.errors import QueryTimeout, UnreadableGeometry
 from geosvc.model.collection import Collection
 from geosvc.model.row import Row
 from geosvc.query.features import explain_matching, select_matching
+from geosvc.query.geometry import Care
 from geosvc.requests.items import ItemsRequest
 from geosvc.settings import Settings
 from geosvc.sql.compose import Statement
@@ -47,7 +48,7 @@ class Counts:
             try:
                 rows = await self._fetch(select_matching(collection, request, at_most))
             except UnreadableGeometry:
-                rows = await self._fetch(select_matching(collection, request, at_most, cautious=True))
+                rows = await self._fetch(select_matching(collection, request, at_most, Care.CAUTIOUSLY))
         except QueryTimeout:
             return None
         number: int = rows[0][0]

@@ -17,7 +17,7 @@ MAX_BATCH = 256
 IN_FLIGHT = 2
 MAX_PLANS = 512
 
-Waiting = dict[str, "asyncio.Future[str | None]"]
+Waiting = dict[str, list["asyncio.Future[str | None]"]]
 
 
 @dataclass(slots=True)
@@ -48,13 +48,11 @@ class Lookups:
         Raises: RequestError.
         """
         queue = self._queue(collection, request)
-        future = queue.waiting.get(feature_id)
-        if future is None or future.cancelled():
-            future = queue.waiting[feature_id] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        queue.waiting.setdefault(feature_id, []).append(future)
         if queue.running < IN_FLIGHT:
             self._start(queue)
-        # shielded: another request may wait for the same future
-        return await asyncio.shield(future)
+        return await future
 
     def _queue(self, collection: Collection, request: ItemsRequest) -> _Queue:
         # the queue holds the collection, so no other can get its id() while the queue is here
@@ -92,31 +90,36 @@ class Lookups:
         except UnreadableGeometry:
             await self._look_up_singly(batch, queue)
         except RequestError as error:
-            _fail(batch, error)
+            for waiting in batch.values():
+                _fail(waiting, error)
         except asyncio.CancelledError:
-            for future in batch.values():
-                future.cancel()
+            for waiting in batch.values():
+                for future in waiting:
+                    future.cancel()
             raise
         else:
             found = {row[0]: row[1] for row in rows}
-            for feature_id, future in batch.items():
-                if not future.done():
-                    future.set_result(found.get(feature_id))
+            for feature_id, waiting in batch.items():
+                _answer(waiting, found.get(feature_id))
 
     async def _look_up_singly(self, batch: Waiting, queue: _Queue) -> None:
         """One bad geometry must not fail the others that happened to be asked for with it."""
-        for feature_id, future in batch.items():
+        for feature_id, waiting in batch.items():
             try:
                 rows = await fetch_features(self._database, select_item(queue.collection, queue.request, (feature_id,)))
             except RequestError as error:
-                _fail({feature_id: future}, error)
+                _fail(waiting, error)
             else:
-                if not future.done():
-                    future.set_result(rows[0][0] if rows else None)
+                _answer(waiting, rows[0][0] if rows else None)
 
 
-def _fail(batch: Waiting, error: RequestError) -> None:
-    for future in batch.values():
+def _answer(waiting: "list[asyncio.Future[str | None]]", feature: str | None) -> None:
+    for future in waiting:
+        if not future.done():  # whose client has left
+            future.set_result(feature)
+
+
+def _fail(waiting: "list[asyncio.Future[str | None]]", error: RequestError) -> None:
+    for future in waiting:
         if not future.done():
             future.set_exception(error)
-            future.exception()  # nobody may be waiting any more

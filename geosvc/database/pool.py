@@ -64,6 +64,7 @@ def _session_settings(settings: Settings) -> dict[str, str]:
         "bytea_output": "hex",
         "extra_float_digits": "1",
         "jit": "off",
+        "max_parallel_workers_per_gather": "0",  # starting workers costs more than a page, and requests share the cores
         "client_min_messages": "warning",
         "plan_cache_mode": "force_custom_plan",
         "synchronize_seqscans": "off",

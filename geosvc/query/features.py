@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from geosvc.model.collection import Collection
 from geosvc.model.media_type import GEOJSON, MediaType
 from geosvc.query.filters import cast_text, conditions, where
-from geosvc.query.geometry import column_value
+from geosvc.query.geometry import Bare, Care, column_value
 from geosvc.query.paging import after, order_by, order_of
 from geosvc.query.writing import write_feature, write_geometry
 from geosvc.requests.items import ItemsRequest
@@ -43,11 +43,11 @@ def _source(collection: Collection, request: ItemsRequest) -> Composable:
 
 
 def _select(
-    collection: Collection, request: ItemsRequest, columns: Sequence[Composable], rows: int | None, cautious: bool
+    collection: Collection, request: ItemsRequest, columns: Sequence[Composable], rows: int | None, care: Care
 ) -> Composable:
     """The columns and the sort values of the features of a page, in order."""
     keys = order_of(collection, request)
-    tests = list(conditions(collection, request, cautious))
+    tests = list(conditions(collection, request, care))
     offset = request.offset
     if request.cursor is not None:
         offset = request.cursor.offset
@@ -69,7 +69,7 @@ def select_items(collection: Collection, request: ItemsRequest, media_type: Medi
     written = write_feature(collection, request, media_type)
     rows = None if request.limit is None else request.limit + 1
     name = "items.export" if request.limit is None else "items.page"
-    statement = compose(name, _select(collection, request, [written.feature], rows, cautious=False))
+    statement = compose(name, _select(collection, request, [written.feature], rows, Care.EXACTLY))
     return Page(collection, request, media_type, statement, written.header)
 
 
@@ -80,19 +80,19 @@ def select_stored(page: Page, rows: int) -> Statement:
     written = write_feature(page.collection, page.request, page.media_type)
     stored = SQL("ST_AsEWKB({})").format(column_value(page.collection.geometry))
     columns = [written.head, stored, written.tail]
-    return compose("items.stored", _select(page.collection, page.request, columns, rows, cautious=True))
+    return compose("items.stored", _select(page.collection, page.request, columns, rows, Care.CAUTIOUSLY))
 
 
 def write_stored(page: Page, stored: Sequence[bytes | None]) -> Statement:
     """(text) of each of these geometries, in order, written as those of the page."""
     # bytea to geometry checks what geometry_in stores unchecked
-    value = SQL("encode(s.ewkb, 'hex')::geometry")
+    value = SQL("encode(stored.ewkb, 'hex')::geometry")
     text = write_geometry(
-        replace(page.collection.geometry, geography=False), page.request.geometry, page.media_type, SQL("v.g")
+        replace(page.collection.geometry, geography=False), page.request.geometry, page.media_type, Bare(SQL("s.g").format())
     )
     part = SQL(
-        "SELECT {text} FROM unnest({stored}) WITH ORDINALITY AS s(ewkb, place),"
-        " LATERAL (SELECT {value} AS g OFFSET 0) v ORDER BY s.place"
+        "SELECT {text} FROM unnest({stored}) WITH ORDINALITY AS stored(ewkb, place),"
+        " LATERAL (SELECT {value} AS g OFFSET 0) s ORDER BY stored.place"
     ).format(text=text, value=value, stored=Param(list(stored), "bytea[]"))
     return compose("items.write_stored", part)
 
@@ -137,12 +137,10 @@ def plan_lookup(collection: Collection, request: ItemsRequest) -> Lookup:
 
 
 def select_matching(
-    collection: Collection, request: ItemsRequest, at_most: int | None = None, *, cautious: bool = False
+    collection: Collection, request: ItemsRequest, at_most: int | None = None, care: Care = Care.EXACTLY
 ) -> Statement:
     """One number: how many features match, whatever the page; counting stops after `at_most`."""
-    rows = SQL("SELECT 1 FROM {} t{}").format(
-        _source(collection, request), where(list(conditions(collection, request, cautious)))
-    )
+    rows = SQL("SELECT 1 FROM {} t{}").format(_source(collection, request), where(list(conditions(collection, request, care))))
     if at_most is not None:
         rows = SQL("{} LIMIT {}").format(rows, Param(at_most, "int8"))
     return compose("items.count", SQL("SELECT count(*) FROM ({}) counted").format(rows))
@@ -151,6 +149,6 @@ def select_matching(
 def explain_matching(collection: Collection, request: ItemsRequest) -> Statement:
     """The planner's estimate of how many features match, as EXPLAIN (FORMAT JSON) prints it."""
     part = SQL("EXPLAIN (FORMAT JSON) SELECT 1 FROM {} t{}").format(
-        _source(collection, request), where(list(conditions(collection, request)))
+        _source(collection, request), where(list(conditions(collection, request, Care.ROUGHLY)))
     )
     return compose("items.estimate", part)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from geosvc.model.collection import Collection, Column, TypedName
-from geosvc.query.geometry import select_by_bbox
+from geosvc.query.geometry import Care, select_by_bbox
 from geosvc.requests.items import ItemsRequest
 from geosvc.requests.temporal import Interval
 from geosvc.sql.compose import SQL, Composable, Identifier, Param
@@ -41,14 +41,14 @@ def select_by_time(collection: Collection, interval: Interval) -> Composable | N
     return SQL(" AND ").join(tests) if tests else None
 
 
-def conditions(collection: Collection, request: ItemsRequest, cautious: bool = False) -> Iterator[Composable]:
+def conditions(collection: Collection, request: ItemsRequest, care: Care = Care.EXACTLY) -> Iterator[Composable]:
     """What a feature has to fulfil; all of it.
 
     Args:
-        cautious: calls nothing that fails on a bad geometry.
+        care: how geometries are compared with the box.
     """
     if request.bbox is not None:
-        yield select_by_bbox(collection.geometry, request.bbox, cautious)
+        yield select_by_bbox(collection.geometry, request.bbox, care)
     if request.interval is not None:
         by_time = select_by_time(collection, request.interval)
         if by_time is not None:

@@ -6,11 +6,14 @@ unless the geometry is known to be one that GEOS accepts, and none of those that
 the page is read again, cautiously.
 """
 
+from dataclasses import dataclass
+from enum import Enum
+
 from geosvc.model.bbox import Bbox
 from geosvc.model.collection import GeometryColumn
 from geosvc.model.crs import UNKNOWN, WGS84, area_of_use, is_geographic
 from geosvc.requests.items import GeometryStyle
-from geosvc.sql.compose import SQL, Composable, Composed, Identifier, Param
+from geosvc.sql.compose import SQL, Composable, Composed, Identifier, Param, Params
 
 PLAIN_TYPES = frozenset({"POINT", "LINESTRING", "POLYGON", "MULTIPOINT", "MULTILINESTRING", "MULTIPOLYGON"})
 NULL_FREE_TYPES = PLAIN_TYPES - {"MULTIPOINT"}  # whose members are never written as nothing by ST_AsGeoJSON
@@ -21,10 +24,29 @@ _WIDEST_GEOGRAPHY_PREFILTER = 170.0  # degrees; beyond, a ring on the sphere is 
 _EDGE_PARTS = 32  # pieces an edge of the box is cut into before it is transformed
 
 
-def column_value(geometry: GeometryColumn) -> Composed:
+@dataclass(frozen=True, slots=True)
+class Bare(Composable):
+    """A geometry that costs nothing to name twice: a column."""
+
+    name: Composed
+
+    def render(self, params: Params) -> str:
+        """The column."""
+        return self.name.render(params)
+
+
+def column_value(geometry: GeometryColumn) -> Bare:
     """The column as a geometry."""
     template = SQL("t.{}::geometry") if geometry.geography else SQL("t.{}")
-    return template.format(Identifier(geometry.name))
+    return Bare(template.format(Identifier(geometry.name)))
+
+
+def _let(value: Composable, body: SQL, **parts: Composable) -> Composable:
+    """`body` with `{g}` for the value, which is computed once however often it is named."""
+    if isinstance(value, Bare):
+        return body.format(g=value, **parts)
+    once = SQL("v.g").format()
+    return SQL("(SELECT {} FROM (SELECT {} AS g OFFSET 0) v)").format(body.format(g=once, **parts), value)
 
 
 def _in_degrees(geometry: GeometryColumn, value: Composable) -> Composable:
@@ -32,9 +54,10 @@ def _in_degrees(geometry: GeometryColumn, value: Composable) -> Composable:
     if geometry.srid == WGS84:
         return value
     if geometry.srid == UNKNOWN:
-        return SQL(
-            "CASE ST_SRID({g}) WHEN 4326 THEN {g} WHEN 0 THEN ST_SetSRID({g}, 4326) ELSE ST_Transform({g}, 4326) END"
-        ).format(g=value)
+        return _let(
+            value,
+            SQL("CASE ST_SRID({g}) WHEN 4326 THEN {g} WHEN 0 THEN ST_SetSRID({g}, 4326) ELSE ST_Transform({g}, 4326) END"),
+        )
     return SQL("ST_Transform({}, 4326)").format(value)
 
 
@@ -42,14 +65,18 @@ def _linear(geometry: GeometryColumn, value: Composable) -> Composable:
     """`value` of types that GeoJSON and WKT readers know: arcs as segments, surfaces of patches as multipolygons."""
     if geometry.type in PLAIN_TYPES:
         return value
-    return SQL(
-        "CASE WHEN GeometryType({g}) IN ('POINT', 'LINESTRING', 'POLYGON', 'MULTIPOINT', 'MULTILINESTRING', 'MULTIPOLYGON')"
-        " THEN {g} WHEN ST_HasArc({g}) THEN ST_CurveToLine({g})"
-        " WHEN GeometryType({g}) IN ('TIN', 'POLYHEDRALSURFACE', 'TRIANGLE', 'TRIANGLEZ')"
-        " THEN (SELECT ST_Multi(ST_Collect(CASE GeometryType(d.geom) WHEN 'TRIANGLE'"
-        " THEN ST_SetSRID(ST_MakePolygon(ST_ExteriorRing(d.geom)), ST_SRID({g})) ELSE d.geom END)) FROM ST_Dump({g}) d)"
-        " ELSE {g} END"
-    ).format(g=value)
+    return _let(
+        value,
+        SQL(
+            "CASE WHEN GeometryType({g}) IN"
+            " ('POINT', 'LINESTRING', 'POLYGON', 'MULTIPOINT', 'MULTILINESTRING', 'MULTIPOLYGON') THEN {g}"
+            " WHEN ST_HasArc({g}) THEN ST_CurveToLine({g})"
+            " WHEN GeometryType({g}) IN ('TIN', 'POLYHEDRALSURFACE', 'TRIANGLE', 'TRIANGLEZ')"
+            " THEN (SELECT ST_Multi(ST_Collect(CASE GeometryType(d.geom) WHEN 'TRIANGLE'"
+            " THEN ST_SetSRID(ST_MakePolygon(ST_ExteriorRing(d.geom)), ST_SRID({g})) ELSE d.geom END)) FROM ST_Dump({g}) d)"
+            " ELSE {g} END"
+        ),
+    )
 
 
 def _within_180(value: Composable) -> Composable:
@@ -58,14 +85,18 @@ def _within_180(value: Composable) -> Composable:
     What is not finite has no place on Earth; it raises, so that the page is read again and each geometry looked at.
     `&&` is false for NaN, `@` for infinity.
     """
-    return SQL(
-        "CASE WHEN {g} @ ST_MakeEnvelope(-180, -90, 180, 90, 4326) AND {g} && ST_MakeEnvelope(-180, -90, 180, 90, 4326)"
-        " OR ST_IsEmpty({g}) THEN {g}"
-        " WHEN NOT ({g} && ST_MakeEnvelope(-1e30, -1e30, 1e30, 1e30, 4326)"
-        " AND {g} @ ST_MakeEnvelope(-1e30, -1e30, 1e30, 1e30, 4326)) THEN ST_GeomFromText(ST_AsText({g}) || ' not finite')"
-        " WHEN NOT ST_IsValid({g}) THEN {g}"
-        " ELSE ST_WrapX(ST_WrapX({g}, 180, -360), -180, 360) END"
-    ).format(g=value)
+    return _let(
+        value,
+        SQL(
+            "CASE WHEN {g} @ ST_MakeEnvelope(-180, -90, 180, 90, 4326) AND {g} && ST_MakeEnvelope(-180, -90, 180, 90, 4326)"
+            " OR ST_IsEmpty({g}) THEN {g}"
+            " WHEN NOT ({g} && ST_MakeEnvelope(-1e30, -1e30, 1e30, 1e30, 4326)"
+            " AND {g} @ ST_MakeEnvelope(-1e30, -1e30, 1e30, 1e30, 4326))"
+            " THEN ST_GeomFromText(ST_AsText({g}) || ' not finite')"
+            " WHEN NOT ST_IsValid({g}) THEN {g}"
+            " ELSE ST_WrapX(ST_WrapX({g}, 180, -360), -180, 360) END"
+        ),
+    )
 
 
 def _simplified(geometry: GeometryColumn, style: GeometryStyle, value: Composable) -> Composable:
@@ -98,53 +129,68 @@ def _curved_envelope(box: Bbox) -> Composed:
     return SQL("ST_Segmentize({}, {})").format(_envelope(box), Param(max(longest / _EDGE_PARTS, 1e-6), "float8"))
 
 
-def _meets(value: Composable, box: Composable, cautious: bool) -> Composable:
-    """Whether a geometry meets a box; cautiously, invalid geometries are judged by their own boxes."""
-    if cautious:
-        return SQL(
-            "({g} && {b} AND ({g} @ {b} OR CASE WHEN GeometryType({g}) IN ('LINESTRING', 'POLYGON', 'MULTIPOINT',"
-            " 'MULTILINESTRING', 'MULTIPOLYGON') AND ST_IsValid({g}) THEN ST_DWithin({g}, {b}, 0) ELSE true END))"
-        ).format(g=value, b=box)
-    return SQL("({g} && {b} AND ({g} @ {b} OR ST_DWithin({g}, {b}, 0)))").format(g=value, b=box)
+class Care(Enum):
+    """How geometries are compared with a box."""
+
+    EXACTLY = "exactly"
+    """By their shape; a bad geometry may fail the statement."""
+    CAUTIOUSLY = "cautiously"
+    """By their shape, invalid ones by their own boxes; nothing fails the statement."""
+    ROUGHLY = "roughly"
+    """By their own boxes, whose selectivity the planner knows."""
 
 
-def _meets_degrees(geometry: GeometryColumn, value: Composable, box: Bbox, cautious: bool) -> list[Composable]:
+def _meets(value: Composable, box: Composable, care: Care) -> Composable:
+    if care is Care.ROUGHLY:
+        body = SQL("{g} && {b}")
+    elif care is Care.CAUTIOUSLY:
+        body = SQL(
+            "({g} && {b} AND CASE WHEN {g} @ {b} THEN true WHEN GeometryType({g}) IN ('LINESTRING', 'POLYGON', 'MULTIPOINT',"
+            " 'MULTILINESTRING', 'MULTIPOLYGON') AND ST_IsValid({g}) THEN ST_DWithin({g}, {b}, 0) ELSE true END)"
+        )
+    else:
+        # CASE rather than OR, of which the planner would make another index scan and a wrong estimate
+        body = SQL("({g} && {b} AND CASE WHEN {g} @ {b} THEN true ELSE ST_DWithin({g}, {b}, 0) END)")
+    return _let(value, body, b=box)
+
+
+def _meets_degrees(geometry: GeometryColumn, value: Composable, box: Bbox, care: Care) -> list[Composable]:
     """A box against longitudes that may be stored beyond 180 degrees either way, as is usual around the Pacific."""
     shifts = [0.0] + [360.0] * (box.xmin < 0) + [-360.0] * (box.xmax > 90)
-    if geometry.type == "POINT":
+    if geometry.type == "POINT" and care is not Care.ROUGHLY:
         # && and @ compare boxes of 32-bit floats: exact for a point only with a distance
         exact = SQL("({g} && {b} AND ST_DWithin({g}, {b}, 0))")
-        return [exact.format(g=value, b=_envelope(box, shift)) for shift in shifts]
-    return [_meets(value, _envelope(box, shift), cautious) for shift in shifts]
+        return [_let(value, exact, b=_envelope(box, shift)) for shift in shifts]
+    return [_meets(value, _envelope(box, shift), care) for shift in shifts]
 
 
-def _meets_geography(geometry: GeometryColumn, column: Composable, box: Bbox, cautious: bool) -> Composable:
+def _meets_geography(geometry: GeometryColumn, column: Composable, box: Bbox, care: Care) -> Composable:
     """A box against geography, compared in longitude and latitude, as GeoJSON's lines are straight there. Only for points
     is that what the index of a geography column knows; an index on `(column::geometry)` serves the others.
     """
-    tests = SQL(" OR ").join(_meets_degrees(geometry, column, box, cautious))
+    tests = SQL(" OR ").join(_meets_degrees(geometry, column, box, care))
     if geometry.type != "POINT" or box.xmax - box.xmin > _WIDEST_GEOGRAPHY_PREFILTER:
         return tests
     indexed = SQL("t.{} && {}::geography").format(Identifier(geometry.name), _curved_envelope(box))
     return SQL("({} AND ({}))").format(indexed, tests)
 
 
-def _meets_part(geometry: GeometryColumn, box: Bbox, cautious: bool) -> list[Composable]:
+def _meets_part(geometry: GeometryColumn, box: Bbox, care: Care) -> list[Composable]:
     column = column_value(geometry)
     if geometry.geography:
-        return [_meets_geography(geometry, column, box, cautious)]
+        return [_meets_geography(geometry, column, box, care)]
     if geometry.srid == WGS84:
-        return _meets_degrees(geometry, column, box, cautious)
+        return _meets_degrees(geometry, column, box, care)
     area = area_of_use(geometry.srid) if geometry.srid != UNKNOWN else None
     if area is None or not box.lies_within(area):
-        if cautious:
+        if care is Care.CAUTIOUSLY:
             # what cannot be compared without a transformation, which may fail, is left in
             foreign = SQL("ST_SRID({}) NOT IN (0, 4326)").format(column)
             local = SQL("ST_SetSRID({}, 4326)").format(column)
-            return [foreign, *_meets_degrees(geometry, local, box, cautious)]
-        return _meets_degrees(geometry, _in_degrees(geometry, column), box, cautious)
+            return [foreign, *_meets_degrees(geometry, local, box, care)]
+        return _meets_degrees(geometry, _in_degrees(geometry, column), box, care)
     transformed = SQL("ST_Transform({}, {})").format(_curved_envelope(box), Param(int(geometry.srid), "int4"))
-    return [_meets(column, transformed, cautious)]
+    return [_meets(column, transformed, care)]
 
 
 def _at_height(geometry: GeometryColumn, box: Bbox) -> Composable:
@@ -154,13 +200,13 @@ def _at_height(geometry: GeometryColumn, box: Bbox) -> Composable:
     )
 
 
-def select_by_bbox(geometry: GeometryColumn, box: Bbox, cautious: bool = False) -> Composable:
+def select_by_bbox(geometry: GeometryColumn, box: Bbox, care: Care = Care.EXACTLY) -> Composable:
     """A condition: the geometry intersects the box, or there is none (OGC 17-069r4 7.15.3, requirement C).
 
     Args:
-        cautious: calls nothing that fails on a bad geometry; a little more may be selected.
+        care: how geometries are compared; other than exactly, a little more may be selected.
     """
-    tests = [test for part in box.parts() for test in _meets_part(geometry, part, cautious)]
+    tests = [test for part in box.parts() for test in _meets_part(geometry, part, care)]
     condition: Composable = SQL(" OR ").join(tests)
     if box.covers_the_world:
         condition = SQL("NOT ST_IsEmpty({})").format(column_value(geometry))

@@ -100,8 +100,8 @@ def evaluated(rows: list[Row], condition: Composable) -> list[Row]:
 
 
 def pages(rows: list[Row], described: Collection, request: ItemsRequest) -> Iterator[list[Row]]:
-    """The pages that a client gets who follows the links `next`."""
-    while True:
+    """The pages that a client gets who follows the links `next`; they end."""
+    for _ in range(len(rows) + 1):
         keys = order_of(described, request)
         check_cursor(described, request)
         left = rows if request.cursor is None else evaluated(rows, after(keys, request.cursor.after))
@@ -116,6 +116,7 @@ def pages(rows: list[Row], described: Collection, request: ItemsRequest) -> Iter
         if cursor is None:
             return
         request = replace(request, cursor=parse_cursor(encode_cursor(cursor)))
+    pytest.fail("there is always another page")
 
 
 @settings(max_examples=200)
@@ -216,6 +217,15 @@ def test_a_cursor_of_another_query_is_refused(other: ItemsRequest) -> None:
     with pytest.raises(InvalidParameter, match="another query") as caught:
         check_cursor(BY_ID, replace(other, cursor=cursor))
     assert caught.value.parameter == "cursor"
+
+
+@pytest.mark.parametrize("other", [(SortKey("a", True),), (SortKey("b", False),)])
+def test_a_cursor_of_another_order_is_refused_though_it_has_as_many_values(other: tuple[SortKey, ...]) -> None:
+    ordered = ItemsRequest(limit=5, sortby=(SortKey("a", False),))
+    cursor = Cursor(digest_of(BY_ID, ordered), ("1", "1"))
+    check_cursor(BY_ID, replace(ordered, cursor=cursor))
+    with pytest.raises(InvalidParameter):
+        check_cursor(BY_ID, replace(ordered, sortby=other, cursor=cursor))
 
 
 def test_a_cursor_of_another_collection_or_key_is_refused() -> None:

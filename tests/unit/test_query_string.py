@@ -61,7 +61,7 @@ def test_a_name_that_is_no_text_is_refused(raw: str) -> None:
 
 @pytest.mark.parametrize("raw", ["a=\udcff", "\udcff=1"])
 def test_a_raw_byte_that_is_not_utf_8_is_refused_as_well_as_an_encoded_one(raw: str) -> None:
-    # aiohttp decodes the request line with surrogateescape: /?a=<FF> arrives like this
+    # aiohttp's parser in C refuses /?a=<FF> itself; its parser in Python hands it on like this
     with pytest.raises(InvalidParameter, match="not UTF-8"):
         parse_query_string(raw)
 

@@ -76,6 +76,15 @@ def test_a_host_that_the_environment_gives_is_not_taken_for_this_machine(monkeyp
     assert ssl_mode(settings(), "postgresql:///gis") == "verify-full"
 
 
+def test_a_host_that_a_service_file_gives_is_not_taken_for_this_machine() -> None:
+    # asyncpg, like libpq, looks for the service in ~/.pg_service.conf when the DSN names no host
+    try:
+        mode = ssl_mode(settings(database_url="postgresql:///gis?service=remote"), "postgresql:///gis?service=remote")
+    except SettingsError:
+        return  # refusing it is as good
+    assert mode == "verify-full"
+
+
 @pytest.mark.parametrize("mode", SSL_MODES)
 @pytest.mark.parametrize("url", [REMOTE, LOCAL])
 def test_the_setting_beats_the_dsn_which_beats_the_default(mode: str, url: str) -> None:

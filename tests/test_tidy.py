@@ -37,7 +37,7 @@ TEMPLATES_THAT_ARE_NOT_LITERAL = {
 TOO_MANY_ARGUMENTS: dict[tuple[str, str], str] = {}
 TOO_LONG: dict[tuple[str, str], str] = {}
 CATCHES_EXCEPTION = {
-    ("geosvc/middleware.py", "guard"): "the boundary: whatever it is, the client learns only the request id",
+    ("geosvc/middleware.py", "_guarded"): "the boundary: whatever it is, the client learns only the request id",
     ("geosvc/database/pool.py", "Database.connection"): "rolls back whatever it was, and raises it again",
 }
 MACHINE_PATHS = {

@@ -83,7 +83,7 @@ async def test_only_what_the_role_may_read_is_published(
     await connection.execute(
         "CREATE TABLE secrets AS TABLE shops; CREATE SCHEMA other; CREATE TABLE other.shops AS TABLE shops"
     )
-    role = f"reader_{bare_database_url.split('/')[3].split('?')[0]}"
+    role = f"reader_{bare_database_url.split('/')[3].split('?', maxsplit=1)[0]}"
     await connection.execute(f"CREATE ROLE {role} LOGIN; GRANT SELECT (id, geom) ON shops TO {role}")
     try:
         client = await service(bare_database_url.replace("//postgres@", f"//{role}@", 1))

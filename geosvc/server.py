@@ -1,6 +1,7 @@
 """One process that serves: the listeners, and a stop that lets running requests end."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from geosvc.settings import Settings, unknown_variables
 
 BACKLOG = 1024
 KEEPALIVE_SECONDS = 75.0
+GC_THRESHOLDS = (50_000, 20, 100)
 
 
 def _runner(app: web.Application, settings: Settings) -> web.AppRunner:
@@ -76,6 +78,10 @@ def run(settings: Settings, shared: bool = False) -> None:
     if not shared:
         report_unknown_variables()
     factory: Any = uvloop.new_event_loop if settings.loop == "uvloop" else asyncio.new_event_loop
+    # rows come by the thousand and live for a page: with Python's thresholds, looking for cycles among them and among
+    # everything that was imported takes a fifth of the time
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(serve(settings, shared))

@@ -38,7 +38,7 @@ class Counts:
             counted = await self._counted(collection, request, None)
             return counted or Count(await self._estimate(collection, request), exact=False)
         estimate = await self._estimate(collection, request)
-        if estimate > self._exact_rows:
+        if estimate > self._exact_rows or (request.limit or 0) >= self._exact_rows:
             return Count(estimate, exact=False)
         return await self._counted(collection, request, self._exact_rows + 1) or Count(estimate, exact=False)
 

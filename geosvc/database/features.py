@@ -21,7 +21,7 @@ from geosvc.query.paging import PageEnd, next_cursor
 
 
 async def fetch_features(database: Database, page: Page) -> Sequence[Row]:
-    """All rows of a page with a limit: (feature as text, sort values). Raises: RequestError."""
+    """All rows of a page with a limit: (feature in UTF-8, sort values). Raises: RequestError."""
     try:
         return await database.fetch(page.statement)
     except UnreadableGeometry:
@@ -32,7 +32,7 @@ async def stream_features(database: Database, page: Page, sizes: BatchSize) -> A
     """The rows of a page in batches, from one snapshot; from the first geometry that PostGIS refuses on, the rest in
     pieces of a snapshot each.
 
-    Yields: batches of (feature as text, sort values), none empty.
+    Yields: batches of (feature in UTF-8, sort values), none empty.
     Raises: RequestError.
     """
     seen = PageEnd(None)
@@ -75,7 +75,8 @@ async def _fetch_cautiously(database: Database, page: Page, rows: int) -> list[R
     if reasons:
         emit(GeometriesRefused(collection=page.collection.id, features=len(reasons), reason=reasons[0]))
     return [
-        (before + geometry + behind, *keys) for (before, _, behind, *keys), geometry in zip(stored, geometries, strict=True)
+        ((before + geometry + behind).encode(), *keys)
+        for (before, _, behind, *keys), geometry in zip(stored, geometries, strict=True)
     ]
 
 

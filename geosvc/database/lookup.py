@@ -17,7 +17,7 @@ MAX_BATCH = 256
 IN_FLIGHT = 2
 MAX_PLANS = 512
 
-Waiting = dict[str, list["asyncio.Future[str | None]"]]
+Waiting = dict[str, list["asyncio.Future[bytes | None]"]]
 
 
 @dataclass(slots=True)
@@ -39,8 +39,8 @@ class Lookups:
         self._queues: dict[tuple[int, ItemsRequest], _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def get(self, collection: Collection, request: ItemsRequest, feature_id: str) -> str | None:
-        """The feature with this id as text; None when there is none.
+    async def get(self, collection: Collection, request: ItemsRequest, feature_id: str) -> bytes | None:
+        """The feature with this id in UTF-8; None when there is none.
 
         Args:
             collection: with a key of one column.
@@ -48,7 +48,7 @@ class Lookups:
         Raises: RequestError.
         """
         queue = self._queue(collection, request)
-        future: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         queue.waiting.setdefault(feature_id, []).append(future)
         if queue.running < IN_FLIGHT:
             self._start(queue)
@@ -113,13 +113,13 @@ class Lookups:
                 _answer(waiting, rows[0][0] if rows else None)
 
 
-def _answer(waiting: "list[asyncio.Future[str | None]]", feature: str | None) -> None:
+def _answer(waiting: "list[asyncio.Future[bytes | None]]", feature: bytes | None) -> None:
     for future in waiting:
         if not future.done():  # whose client has left
             future.set_result(feature)
 
 
-def _fail(waiting: "list[asyncio.Future[str | None]]", error: RequestError) -> None:
+def _fail(waiting: "list[asyncio.Future[bytes | None]]", error: RequestError) -> None:
     for future in waiting:
         if not future.done():
             future.set_exception(error)

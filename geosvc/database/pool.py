@@ -230,6 +230,7 @@ class Database:
                 while rows:
                     following = asyncio.ensure_future(cursor.fetch(next_rows(rows)))
                     try:
+                        await asyncio.sleep(0)  # sends it, before the consumer keeps the loop busy with this batch
                         yield rows
                         rows = await following
                     finally:

@@ -1,6 +1,6 @@
 """Features to GeoJSON, GeoJSON text sequences and CSV.
 
-An encoder is given rows whose first value is a feature as text, which PostgreSQL wrote, and knows nothing of sockets.
+An encoder is given rows whose first value is a feature in UTF-8, which PostgreSQL wrote, and knows nothing of sockets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ class GeoJsonEncoder:
     """A FeatureCollection (RFC 7946 3.3) of features that are JSON texts already."""
 
     def __init__(self) -> None:
-        self._separator = "\n"
+        self._separator = b"\n"
 
     def begin(self) -> bytes:
         """The head of the FeatureCollection."""
@@ -42,9 +42,9 @@ class GeoJsonEncoder:
 
     def batch(self, rows: Rows) -> bytes:
         """Features with commas between them, a line each."""
-        text = self._separator + ",\n".join([row[0] for row in rows])
-        self._separator = ",\n"
-        return text.encode()
+        body = self._separator + b",\n".join([row[0] for row in rows])
+        self._separator = b",\n"
+        return body
 
     def end(self, members: Mapping[str, object]) -> bytes:
         """The members of the collection behind its features."""
@@ -60,7 +60,7 @@ class GeoJsonSeqEncoder:
 
     def batch(self, rows: Rows) -> bytes:
         """Each feature as one record."""
-        return ("\x1e" + "\n\x1e".join([row[0] for row in rows]) + "\n").encode()
+        return b"\x1e" + b"\n\x1e".join([row[0] for row in rows]) + b"\n"
 
     def end(self, members: Mapping[str, object]) -> bytes:
         """Nothing: a sequence has no members of its own."""
@@ -79,7 +79,7 @@ class CsvEncoder:
 
     def batch(self, rows: Rows) -> bytes:
         """A line for each feature."""
-        return ("\r\n".join([row[0] for row in rows]) + "\r\n").encode()
+        return b"\r\n".join([row[0] for row in rows]) + b"\r\n"
 
     def end(self, members: Mapping[str, object]) -> bytes:
         """Nothing."""

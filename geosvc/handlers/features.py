@@ -101,5 +101,5 @@ async def get_item(request: web.Request) -> web.Response:
     if feature is None:
         raise NotFound(f"{collection.id} has no feature {feature_id!r}")
     links = orjson.dumps(item_links(base_url(request), collection, feature_id))
-    body = feature[:-1].encode() + b',"links":' + links + b"}"
+    body = feature[:-1] + b',"links":' + links + b"}"
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: GEOJSON.content_type, **CONTENT_CRS})

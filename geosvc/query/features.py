@@ -22,7 +22,7 @@ class Page:
     """A statement that reads features, and what it was made from.
 
     Attributes:
-        statement: rows of (a feature as text, then the sort values as text).
+        statement: rows of (a feature in UTF-8, then the sort values as text).
         header: the names of a line's cells, for CSV.
     """
 
@@ -108,7 +108,7 @@ class Lookup:
     """A statement that finds features by id, planned once and run with many lists of ids.
 
     Attributes:
-        statement: (id as text, feature as text) a row.
+        statement: (id as text, feature in UTF-8) a row.
         place: of the list of ids among its arguments.
     """
 

@@ -29,8 +29,8 @@ class Written:
 
     @property
     def feature(self) -> Composed:
-        """The feature as one text."""
-        return SQL("{} || {} || {}").format(self.head, self.geometry, self.tail)
+        """The feature as one bytea in UTF-8: as text, Python would decode it only to encode it again."""
+        return SQL("convert_to({} || {} || {}, 'UTF8')").format(self.head, self.geometry, self.tail)
 
 
 def write_feature(collection: Collection, request: ItemsRequest, media_type: MediaType) -> Written:

@@ -29,7 +29,7 @@ def body(encoder: Encoder, texts: list[str], cuts: list[int], members: dict[str,
     """The body of these features, in batches cut at these places; no batch is empty."""
     edges = [0, *sorted(min(cut, len(texts)) for cut in cuts), len(texts)]
     batches = [texts[start:end] for start, end in pairwise(edges) if end > start]
-    pieces = [encoder.batch([(text, "sort value") for text in batch]) for batch in batches]
+    pieces = [encoder.batch([(text.encode(), "sort value") for text in batch]) for batch in batches]
     return encoder.begin() + b"".join(pieces) + encoder.end(members)
 
 

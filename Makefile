@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-test test unit check fix dev bench migration docs lock build
+.PHONY: help run setup setup-test setup-bench test unit check fix dev bench migration lock build
 PYTHON := .venv/bin/python
 
 help: ## lists the commands
@@ -13,6 +13,9 @@ setup: ## installs what serving needs: PostgreSQL + PostGIS and the locked packa
 
 setup-test: ## installs what the tests need as well
 	@scripts/setup test
+
+setup-bench: setup-test ## installs what the benchmarks need as well
+	@command -v wrk >/dev/null || scripts/setup bench
 
 test: setup-test ## everything the tests need, then all tests
 	@$(PYTHON) -m pytest
@@ -34,7 +37,7 @@ fix: setup-test ## formats, and mends what ruff can mend
 dev: setup-test ## serves, and starts again whenever the code changes
 	@$(PYTHON) scripts/dev.py
 
-bench: setup-test ## the benchmarks: ratios against limits and peers in one run
+bench: setup-bench ## the benchmarks: ratios against limits and peers in one run
 	@$(PYTHON) -m benchmarks
 
 migration: setup-test ## a new migration: make migration NAME=add-something

@@ -30,7 +30,9 @@ from geosvc.errors import SettingsError
 
 PREFIX = "GEOSVC_"
 SSL_MODES = ("disable", "require", "verify-ca", "verify-full")
-OUTSIDE_SETTINGS = frozenset({"GEOSVC_CONFIG", "GEOSVC_TEST_DATABASE_URL", "GEOSVC_SHARED_DATA"})
+OUTSIDE_SETTINGS = frozenset(
+    {"GEOSVC_CONFIG", "GEOSVC_TEST_DATABASE_URL", "GEOSVC_BENCH_DATABASE_URL", "GEOSVC_NO_POSTGRESQL", "GEOSVC_SHARED_DATA"}
+)
 
 
 _WRONG_PORT = re.compile(r":(?![0-9]{1,5}$)[^\]]*$", re.ASCII)

@@ -63,6 +63,7 @@ def tls_to_database(settings: Settings, url: str) -> Tls:
             context.load_cert_chain(settings.db_ssl_cert, settings.db_ssl_key)
     except (ssl.SSLError, OSError) as error:
         raise SettingsError([f"GEOSVC_DB_SSL_*: a certificate or key cannot be read: {error}"]) from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # some distributions' Python says nothing here
     context.check_hostname = mode == "verify-full"
     if mode == "require" and settings.db_ssl_root_cert is None:
         context.verify_mode = ssl.CERT_NONE

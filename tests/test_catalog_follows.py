@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -83,10 +84,11 @@ async def test_only_what_the_role_may_read_is_published(
     await connection.execute(
         "CREATE TABLE secrets AS TABLE shops; CREATE SCHEMA other; CREATE TABLE other.shops AS TABLE shops"
     )
-    role = f"reader_{bare_database_url.split('/')[3].split('?', maxsplit=1)[0]}"
-    await connection.execute(f"CREATE ROLE {role} LOGIN; GRANT SELECT (id, geom) ON shops TO {role}")
+    parts = urlsplit(bare_database_url)
+    role = f"reader_{parts.path.strip('/')}"
+    await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'reader'; GRANT SELECT (id, geom) ON shops TO {role}")
     try:
-        client = await service(bare_database_url.replace("//postgres@", f"//{role}@", 1))
+        client = await service(parts._replace(netloc=f"{role}:reader@{parts.netloc.rpartition('@')[2]}").geturl())
         assert await listed(client) == {"shops"}
         feature = (await fetch(client, "/collections/shops/items"))["features"][0]
         assert feature["properties"].keys() == {"id"}

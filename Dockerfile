@@ -11,8 +11,8 @@ RUN python -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir --dis
 COPY pyproject.toml README.md ./
 COPY geosvc geosvc
 COPY migrations migrations
-RUN /opt/build/bin/python -m hatchling build -t wheel -d /tmp/dist \
- && /opt/geosvc/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps /tmp/dist/*.whl
+RUN /opt/build/bin/python -m hatchling build -t wheel -d /opt/dist \
+ && /opt/geosvc/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps /opt/dist/*.whl
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --no-create-home geosvc

@@ -127,6 +127,7 @@ async def add_common_headers(request: web.Request, response: web.StreamResponse)
     """What every response carries, streams too: the request id, and CORS for the origins that may read."""
     headers = response.headers
     headers[REQUEST_ID_HEADER] = request.get(REQUEST_ID, "")
+    headers[hdrs.SERVER] = "geosvc"
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is None:
         return

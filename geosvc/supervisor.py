@@ -3,11 +3,13 @@
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 
+from geosvc.errors import StartError
 from geosvc.events import WorkerExited, emit
 from geosvc.observe.log import start_log
 from geosvc.server import report_unknown_variables, reserve_port, run
@@ -29,8 +31,16 @@ class Worker:
     early_deaths: int = 0
 
 
+def _work(settings: Settings) -> None:
+    """What a worker process does; a StartError is one line, not a stack."""
+    try:
+        run(settings, shared=True)
+    except StartError as error:
+        sys.exit(f"geosvc: {error}")
+
+
 def _start(settings: Settings, early_deaths: int = 0) -> Worker:
-    process = _context.Process(target=run, args=(settings, True), name="geosvc-worker")
+    process = _context.Process(target=_work, args=(settings,), name="geosvc-worker")
     process.start()
     return Worker(process, early_deaths=early_deaths)
 

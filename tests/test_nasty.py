@@ -149,6 +149,8 @@ async def test_odd_names_filter_and_sort(nasty: Client) -> None:
     assert [each["id"] for each in page["features"]] == [1]
     page = await fetch(nasty, f"{path}?sortby=-select,it's&limit=10")
     assert [each["id"] for each in page["features"]] == [2, 1, -3]
+    for text in ('"a,b"', '-"a,b",+"say ""hi"""', ' "a,b"'):
+        await fetch(nasty, f"{path}?sortby={quote(text)}&limit=1")
     page = await fetch(nasty, f"{path}?%25s=percent")
     assert [each["id"] for each in page["features"]] == [1]
 

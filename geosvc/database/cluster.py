@@ -46,7 +46,11 @@ def default_folder() -> Path:
 
 
 def _version(binaries: Path) -> int:
+    """The major version: of Debian's folders by their name, else by asking."""
     match = re.search(r"postgresql/(\d+)/", str(binaries))
+    if match is None:
+        asked = subprocess.run([str(binaries / "postgres"), "--version"], capture_output=True, text=True, check=False)
+        match = re.search(r"(\d+)", asked.stdout)
     return int(match.group(1)) if match else 0
 
 

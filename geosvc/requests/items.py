@@ -188,27 +188,33 @@ def _parse_geometry_style(values: Mapping[str, str]) -> GeometryStyle:
 
 
 def _split_names(name: str, text: str) -> list[str]:
-    """Names with commas between them; a name that holds a comma itself is in double quotes, with `""` for a quote."""
+    """Names with commas between them; a name that holds a comma itself is in double quotes, with `""` for a quote. A sign
+    may stand before the quotes.
+    """
     names: list[str] = []
     rest = text
     while rest:
+        sign = rest[0] if rest[:2] in ('+"', '-"', ' "') else ""
+        rest = rest[len(sign) :]
         if rest.startswith('"'):
             end = 1
             while (end := rest.find('"', end)) >= 0 and rest[end : end + 2] == '""':
                 end += 2
             if end < 0:
                 _wrong(name, "names with closed quotes")
-            names.append(rest[1:end].replace('""', '"'))
-            rest = rest[end + 1 :].removeprefix(",")
+            names.append(sign + rest[1:end].replace('""', '"'))
+            _, comma, rest = rest[end + 1 :].partition(",")
         else:
-            each, _, rest = rest.partition(",")
+            each, comma, rest = rest.partition(",")
             names.append(each)
+        if comma and not rest:
+            names.append("")
     return names
 
 
 def _parse_sortby(text: str, collection: Collection) -> tuple[SortKey, ...]:
     keys: list[SortKey] = []
-    for part in text.split(","):
+    for part in _split_names("sortby", text):
         # an unencoded + arrives as a blank
         sign, name = (part[0], part[1:]) if part[:1] in ("+", "-", " ") else ("+", part)
         column = collection.by_name.get(name)

@@ -70,6 +70,8 @@ class CatalogFollower:
                 await self._reload_if_changed()
             except RequestError as error:
                 self._report_failure(error)
+            except (LookupError, TypeError, ValueError) as error:  # a catalog that geosvc does not understand
+                emit(CatalogFailed(reason=f"{type(error).__name__}: {error}"))
             else:
                 self._report_success()
             self._looked_at = time.monotonic()

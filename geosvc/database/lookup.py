@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from geosvc.database.features import fetch_features
 from geosvc.database.pool import Database
-from geosvc.errors import RequestError, UnreadableGeometry
+from geosvc.errors import InternalError, RequestError, UnreadableGeometry
 from geosvc.model.collection import Collection
 from geosvc.query.features import Lookup, plan_lookup, select_item
 from geosvc.requests.items import ItemsRequest
@@ -79,8 +79,12 @@ class Lookups:
     async def _run(self, queue: _Queue) -> None:
         try:
             while queue.waiting:
-                ids = list(queue.waiting)[:MAX_BATCH]
-                await self._look_up({each: queue.waiting.pop(each) for each in ids}, queue)
+                batch = {each: queue.waiting.pop(each) for each in list(queue.waiting)[:MAX_BATCH]}
+                try:
+                    await self._look_up(batch, queue)
+                finally:
+                    for waiting in batch.values():  # whatever happened, nobody waits for ever
+                        _fail(waiting, InternalError("the look-up ended without an answer"))
         finally:
             queue.running -= 1
 
@@ -92,11 +96,6 @@ class Lookups:
         except RequestError as error:
             for waiting in batch.values():
                 _fail(waiting, error)
-        except asyncio.CancelledError:
-            for waiting in batch.values():
-                for future in waiting:
-                    future.cancel()
-            raise
         else:
             found = {row[0]: row[1] for row in rows}
             for feature_id, waiting in batch.items():

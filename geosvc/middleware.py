@@ -25,7 +25,8 @@ _PREFLIGHT_SECONDS = "86400"
 _COMPRESS_FROM_BYTES = 1_024
 
 
-_request_ids = (f"{token_hex(6)}{number:08x}" for number in count())  # random once a process: urandom is a system call
+_process_id = token_hex(6)  # random once a process: urandom is a system call
+_request_ids = (f"{_process_id}{number:08x}" for number in count())
 
 
 @web.middleware

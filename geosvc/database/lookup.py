@@ -16,6 +16,7 @@ from geosvc.requests.items import ItemsRequest
 MAX_BATCH = 256
 IN_FLIGHT = 2
 MAX_PLANS = 512
+UNANSWERED = InternalError("the look-up ended without an answer")
 
 Waiting = dict[str, list["asyncio.Future[bytes | None]"]]
 
@@ -83,8 +84,8 @@ class Lookups:
                 try:
                     await self._look_up(batch, queue)
                 finally:
-                    for waiting in batch.values():  # whatever happened, nobody waits for ever
-                        _fail(waiting, InternalError("the look-up ended without an answer"))
+                    for waiting in batch.values():
+                        _fail(waiting, UNANSWERED)  # whatever happened, nobody waits for ever
         finally:
             queue.running -= 1
 

@@ -25,8 +25,8 @@ from geosvc.sql.files import load_statement
 APPLICATION_NAME = "geosvc"
 CLOSE_SECONDS = 5.0
 CANCEL_GRACE_SECONDS = 5.0  # asyncpg's own timeout comes after the server's, and bounds cancels as well
-CANCEL_SECONDS = 0.3  # PostgreSQL forgets a cancel that arrives before its statement: then the connection is given up
-_WATCH_CLIENTS = "SET {} client_connection_check_interval = '500ms'"
+CANCEL_SECONDS = 0.2  # PostgreSQL forgets a cancel that arrives before its statement: then the connection is given up
+_WATCH_CLIENTS = "SET {} client_connection_check_interval = '300ms'"
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 _T = TypeVar("_T")
 

@@ -17,3 +17,5 @@ EXTENTS = web.AppKey("extents", Extents)
 LOOKUPS = web.AppKey("lookups", Lookups)
 
 REQUEST_ID = web.RequestKey("request_id", str)
+STREAMING = web.RequestKey("streaming", bool)
+"""Set once a response has begun: whatever fails then breaks the connection off."""

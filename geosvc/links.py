@@ -1,20 +1,34 @@
 """Every href and rel. Source: OGC 17-069r4 7 and RFC 8288."""
 
+import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
+from geosvc.errors import InvalidParameter
 from geosvc.keys import SETTINGS
 from geosvc.model.collection import Collection
 from geosvc.model.media_type import GEOJSON, ITEM_TYPES, ITEMS_TYPES, JSON, OPENAPI, MediaType
 
 Link = dict[str, str]
 
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
+_MAX_PORT = 65_535
+
 
 def base_url(request: web.Request) -> str:
-    """The root that clients see: PUBLIC_URL, else what this request asked for."""
-    return request.app[SETTINGS].public_url or f"{request.scheme}://{request.host}"
+    """The root that clients see: PUBLIC_URL, else what this request asked for.
+
+    Raises: InvalidParameter when Host cannot be part of a URL.
+    """
+    public_url = request.app[SETTINGS].public_url
+    if public_url is not None:
+        return public_url
+    match = _HOST.fullmatch(request.host)
+    if match is None or int(match["port"] or 0) > _MAX_PORT:
+        raise InvalidParameter("the header Host is not a host with a port")
+    return f"{request.scheme}://{request.host}"
 
 
 def link(href: str, rel: str, media_type: MediaType, title: str) -> Link:

@@ -12,7 +12,8 @@ from aiohttp import hdrs, web
 from geosvc.encode.compression import CODINGS, compress
 from geosvc.errors import InternalError, InvalidParameter, MethodNotAllowed, NotFound, RequestError, StaleCatalog
 from geosvc.events import ClientGone, RequestFailed, current_request_id, emit
-from geosvc.keys import CATALOG, REQUEST_ID, SETTINGS
+from geosvc.handlers.streaming import break_off
+from geosvc.keys import CATALOG, REQUEST_ID, SETTINGS, STREAMING
 from geosvc.problem import problem_response
 from geosvc.requests.negotiation import negotiate_coding
 
@@ -57,7 +58,11 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
     except RequestError as error:
         return _failed(request, error)
     except Exception as error:  # whatever it is, the client learns only the request id
-        return _failed(request, InternalError(str(error)), "".join(traceback.format_exception(error)))
+        response = _failed(request, InternalError(str(error)), "".join(traceback.format_exception(error)))
+        if request.get(STREAMING):
+            break_off(request)
+            raise
+        return response
 
 
 def _refused(request: web.Request, error: web.HTTPException) -> web.Response:
@@ -127,15 +132,13 @@ def _compress_whole_body(request: web.Request, response: web.Response) -> None:
 async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
     """What every response carries, streams too: the request id, and CORS for the origins that may read."""
     headers = response.headers
-    headers[REQUEST_ID_HEADER] = request.get(REQUEST_ID, "")
+    headers[REQUEST_ID_HEADER] = request.get(REQUEST_ID) or next(_request_ids)
     headers[hdrs.SERVER] = "geosvc"
     origin = request.headers.get(hdrs.ORIGIN)
-    if origin is None:
-        return
     allowed = request.app[SETTINGS].cors_origins
-    if "*" in allowed:
-        headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*"
-    elif origin in allowed:
-        headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-        headers.add(hdrs.VARY, "Origin")
+    if "*" not in allowed:
+        headers.add(hdrs.VARY, "Origin")  # for those without a right to read too: a cache must not mix them up
+    if origin is None or not {"*", origin} & set(allowed):
+        return
+    headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*" if "*" in allowed else origin
     headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _EXPOSED

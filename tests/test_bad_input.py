@@ -185,3 +185,11 @@ async def test_injection_finds_nothing_and_breaks_nothing(sample: Client) -> Non
     for text in ("name'", 'name"', "name;", "1", "name--"):
         await fetch(sample, f"{ITEMS}?sortby={quote(text)}", status=400)
     assert (await fetch(sample, f"{ITEMS}?count=exact&limit=1"))["numberMatched"] == 69472
+
+
+@pytest.mark.parametrize("host", [b"\xff", b'a"<b>', b"a:99999", b"[::1"])
+def test_a_host_that_is_none_is_a_400_and_not_copied_into_links(sample_server: tuple[str, int], host: bytes) -> None:
+    for path in (b"/", b"/collections/cities/items?limit=3000&properties=", b"/collections/countries/items/FRA"):
+        with socket.create_connection(sample_server, timeout=5) as connection:
+            connection.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
+            assert b" 400 " in connection.recv(1000).split(b"\r\n")[0], path

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from yarl import URL
 
-from tests.conftest import Client
+from tests.conftest import Client, Service, execute
 from tests.http import fetch
 
 GEOMETRIES = "/collections/nasty_geometries"
@@ -361,3 +361,27 @@ async def test_functions_are_collections_with_parameters(nasty: Client) -> None:
     assert "FI" not in problem["detail"]
     problem = await fetch(nasty, "/collections/always_fails/items", status=400)
     assert "secret" not in json.dumps(problem)
+
+
+async def test_a_bad_id_fails_nobody_else_and_is_not_found(service: Service, nasty_database_url: str) -> None:
+    for number, (kind, text) in enumerate(
+        (
+            ("interval", "i * interval '1 hour'"),
+            ("timestamptz", "'2020-01-01Z'::timestamptz + i * interval '1h'"),
+            ("time", "time '10:00' + i * interval '1 min'"),
+            ("date", "date '2020-01-01' + i"),
+        )
+    ):
+        await asyncio.to_thread(
+            execute,
+            nasty_database_url,
+            f"CREATE TABLE keyed{number} AS SELECT ({text})::{kind} AS key, ST_SetSRID(ST_Point(i, i), 4326) AS geom"
+            f" FROM generate_series(1, 8) i; ALTER TABLE keyed{number} ADD PRIMARY KEY (key)",
+        )
+    client = await service(nasty_database_url)
+    for number in range(4):
+        path = f"/collections/keyed{number}/items"
+        ids = [quote(each["id"], safe="") for each in (await fetch(client, path))["features"]]
+        assert len(ids) == 8
+        bad = [fetch(client, f"{path}/{each}", status=404) for each in ("zzz", "x%20BC", "294277-01-01")]
+        await asyncio.gather(*(fetch(client, f"{path}/{each}") for each in ids), *bad)

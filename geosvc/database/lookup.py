@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from geosvc.database.features import fetch_features
 from geosvc.database.pool import Database
-from geosvc.errors import InternalError, RequestError, UnreadableGeometry
+from geosvc.errors import InternalError, InvalidValue, RequestError, UnreadableGeometry
 from geosvc.model.collection import Collection
 from geosvc.query.features import Lookup, plan_lookup, select_item
 from geosvc.requests.items import ItemsRequest
@@ -92,7 +92,7 @@ class Lookups:
     async def _look_up(self, batch: Waiting, queue: _Queue) -> None:
         try:
             rows = await self._database.fetch(queue.lookup.of(list(batch)))
-        except UnreadableGeometry:
+        except (UnreadableGeometry, InvalidValue):
             await self._look_up_singly(batch, queue)
         except RequestError as error:
             for waiting in batch.values():
@@ -103,7 +103,7 @@ class Lookups:
                 _answer(waiting, found.get(feature_id))
 
     async def _look_up_singly(self, batch: Waiting, queue: _Queue) -> None:
-        """One bad geometry must not fail the others that happened to be asked for with it."""
+        """One bad geometry or id must not fail the others that happened to be asked for with it."""
         for feature_id, waiting in batch.items():
             try:
                 rows = await fetch_features(self._database, select_item(queue.collection, queue.request, (feature_id,)))

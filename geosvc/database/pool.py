@@ -26,6 +26,8 @@ APPLICATION_NAME = "geosvc"
 CLOSE_SECONDS = 5.0
 CANCEL_GRACE_SECONDS = 5.0  # asyncpg's own timeout comes after the server's, and bounds cancels as well
 CANCEL_SECONDS = 0.2  # PostgreSQL forgets a cancel that arrives before its statement: then the connection is given up
+KEPT_FROM_STREAMS = 3
+SETTLE_SECONDS = 0.05
 _WATCH_CLIENTS = "SET {} client_connection_check_interval = '300ms'"
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 _T = TypeVar("_T")
@@ -92,6 +94,7 @@ class Database:
         self._url = url
         self._opened: asyncpg.Pool | None = None
         self._begin = ""
+        self._streams = asyncio.Semaphore(max(settings.pool_max_size - KEPT_FROM_STREAMS, 1))
         self._server_watches_clients = True
 
     @property
@@ -216,6 +219,7 @@ class Database:
 
         async def begin() -> tuple[AsyncExitStack, Any, Sequence[Row]]:
             async with AsyncExitStack() as stack:
+                await stack.enter_async_context(self._place_for_a_stream())
                 connection = await stack.enter_async_context(self.connection())
                 if not self._settings.pgbouncer:
                     await stack.enter_async_context(connection.transaction(readonly=True))
@@ -237,6 +241,22 @@ class Database:
                         await _settle(following)
         except DATABASE_ERRORS as error:
             raise translate(error, statement.name) from error
+
+    @asynccontextmanager
+    async def _place_for_a_stream(self) -> AsyncIterator[None]:
+        """One of the connections that streams may hold: clients that read slowly must leave some for everybody else.
+
+        Raises: PoolExhausted.
+        """
+        try:
+            async with asyncio.timeout(self._settings.pool_acquire_seconds):
+                await self._streams.acquire()
+        except TimeoutError:
+            raise PoolExhausted("every database connection for streams is busy; try again") from None
+        try:
+            yield
+        finally:
+            self._streams.release()
 
     async def _read(self, statement: Statement, run: Callable[[], Awaitable[_T]]) -> _T:
         """Runs a read, and once more when it met a dead connection: the pool does not try its connections beforehand."""
@@ -263,6 +283,8 @@ async def _roll_back(connection: Connection) -> None:
 
 async def _settle(task: "asyncio.Future[Sequence[Row]]") -> None:
     """Ends a fetch that nobody waits for any more, and waits until the server has let go of it."""
+    # most are nearly there; a cancel that arrives late would hit the ROLLBACK
+    await asyncio.wait((task,), timeout=SETTLE_SECONDS)
     if not task.done():
         task.cancel()
     await asyncio.wait((task,))

@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 
 from geosvc.database.features import fetch_features, stream_features
 from geosvc.encode.features import make_encoder
-from geosvc.errors import NotFound
+from geosvc.errors import InvalidValue, NotFound
 from geosvc.handlers.documents import query_of
 from geosvc.handlers.pages import (
     Reading,
@@ -25,12 +25,13 @@ from geosvc.handlers.pages import (
 from geosvc.handlers.streaming import send_stream
 from geosvc.keys import CATALOG, DATABASE, LOOKUPS, SETTINGS
 from geosvc.links import base_url, item_links
+from geosvc.model.collection import Collection
 from geosvc.model.crs import CRS84_URI
 from geosvc.model.media_type import GEOJSON, ITEM_TYPES, ITEMS_TYPES, MediaType
 from geosvc.query.features import select_item, select_items
 from geosvc.query.paging import PageEnd, check_cursor
 from geosvc.requests.feature_id import parse_feature_id
-from geosvc.requests.items import Limits, parse_item_request, parse_items_request
+from geosvc.requests.items import ItemsRequest, Limits, parse_item_request, parse_items_request
 from geosvc.requests.negotiation import negotiate_media_type
 
 CONTENT_CRS = {"Content-Crs": f"<{CRS84_URI}>"}
@@ -93,13 +94,22 @@ async def get_item(request: web.Request) -> web.Response:
     negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), ITEM_TYPES)
     feature_id = request.match_info["featureId"]
     key = parse_feature_id(feature_id, collection)
-    if len(key) == 1:
-        feature = await request.app[LOOKUPS].get(collection, wanted, key[0])
-    else:
-        rows = await fetch_features(request.app[DATABASE], select_item(collection, wanted, key))
-        feature = rows[0][0] if rows else None
+    feature = await find_feature(request, collection, wanted, key)
     if feature is None:
         raise NotFound(f"{collection.id} has no feature {feature_id!r}")
     links = orjson.dumps(item_links(base_url(request), collection, feature_id))
     body = feature[:-1] + b',"links":' + links + b"}"
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: GEOJSON.content_type, **CONTENT_CRS})
+
+
+async def find_feature(request: web.Request, collection: Collection, wanted: ItemsRequest, key: Sequence[str]) -> bytes | None:
+    """A feature in UTF-8; None when there is none, or when the key is none that the table could hold."""
+    try:
+        if len(key) == 1:
+            return await request.app[LOOKUPS].get(collection, wanted, key[0])
+        rows = await fetch_features(request.app[DATABASE], select_item(collection, wanted, key))
+    except InvalidValue:
+        if collection.parameters is not None:
+            raise  # the arguments of the function may be what is wrong
+        return None
+    return rows[0][0] if rows else None

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from geosvc.encode.compression import CODINGS, Compressor, make_compressor
 from geosvc.errors import RequestError
 from geosvc.events import ClientGone, StreamAborted, emit
-from geosvc.keys import SETTINGS
+from geosvc.keys import SETTINGS, STREAMING
 from geosvc.requests.negotiation import negotiate_coding
 
 
@@ -31,13 +31,14 @@ async def send_stream(
         if coding is not None:
             response.headers[hdrs.CONTENT_ENCODING] = coding
         await response.prepare(request)
+        request[STREAMING] = True
         if request.method == hdrs.METH_HEAD:
             return response
         try:
             await _send(request, response, first, pieces, make_compressor(coding) if coding else None)
         except (RequestError, TimeoutError) as error:
             emit(StreamAborted(path=request.path, reason=str(error) or "the client takes nothing any more"))
-            _break_off(request)
+            break_off(request)
         except ConnectionError:
             emit(ClientGone(method=request.method, path=request.path))
         return response
@@ -65,6 +66,7 @@ async def _send(
     await response.write_eof()
 
 
-def _break_off(request: web.Request) -> None:
+def break_off(request: web.Request) -> None:
+    """Cuts the connection, so that a body that is not whole never looks complete."""
     if request.transport is not None:
         request.transport.abort()

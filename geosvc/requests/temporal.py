@@ -9,7 +9,7 @@ from geosvc.errors import InvalidParameter
 _DATE_TIME = re.compile(
     r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"(?:[Tt ](?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})(?P<fraction>\.[0-9]+)?"
-    r"(?P<zone>[Zz]|[+ -][0-9]{2}:[0-9]{2})?)?",
+    r"(?P<zone>[Zz]|[+ -][0-9]{2}(?::[0-9]{2})?)?)?",
     re.ASCII,
 )
 
@@ -44,7 +44,7 @@ def parse_temporal(text: str) -> tuple[datetime, datetime]:
         if fraction is not None:
             start += timedelta(microseconds=int(fraction[1:7].ljust(6, "0")))
         if zone is not None and zone not in "Zz":
-            hours, minutes = int(zone[1:3]), int(zone[4:6])
+            hours, minutes = int(zone[1:3]), int(zone[4:6] or 0)
             if hours > 23 or minutes > 59:
                 raise ValueError
             offset = timedelta(hours=hours, minutes=minutes) * (-1 if zone[0] == "-" else 1)

@@ -13,7 +13,7 @@ from geosvc.requests.temporal import parse_temporal
 _INTEGER_BITS = {"int2": 16, "int4": 32, "int8": 64}
 _NUMBER_DIGITS = {"float4": 45, "float8": 324, "numeric": 16_383}  # beyond, PostgreSQL finds them out of range
 _TRUTH = frozenset(["true", "false", "t", "f", "yes", "no", "on", "off", "1", "0"])
-_BEYOND_CALENDAR = re.compile(r"[0-9]{5,7}-[0-9]{2}-[0-9]{2}|.* BC$", re.ASCII)
+_BEYOND_CALENDAR = re.compile(r"[0-9]{5,7}-[0-9]{2}-[0-9]{2}|[0-9]{4,7}-[0-9]{2}-[0-9]{2}.* BC$", re.ASCII)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
 
 

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection, IncompleteRead
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -317,3 +317,23 @@ def test_start_takes_two_seconds_at_most_with_a_thousand_tables_in_the_catalog(b
     with serving(bare_database_url) as running:
         assert running.wait_for("catalog_loaded")["collections"] == 1000
         assert len(json.loads(get(f"{running.url}/collections")[2])["collections"]) == 1000
+
+
+def test_clients_that_read_slowly_leave_connections_for_others(slow_url: str) -> None:
+    with serving(slow_url, pool_max_size="5", pool_acquire_seconds="1") as running, ExitStack() as slow:
+        for _ in range(6):
+            slow.enter_context(hanging_request(running, "/collections/points/export"))
+        eventually(lambda: active(slow_url) >= 2)
+        for _ in range(5):
+            assert get(f"{running.url}/collections/points/items/5")[0] == 200
+        assert get(f"{running.url}/collections/points/export")[0] == 503
+
+
+def test_head_of_a_stream_leaves_nothing_behind(slow_url: str) -> None:
+    with serving(slow_url) as running:
+        for _ in range(10):
+            request = urllib.request.Request(f"{running.url}/collections/points/items?limit=9000", method="HEAD")
+            with urllib.request.urlopen(request, timeout=20) as response:
+                assert response.status == 200
+        assert running.stop() == 0
+        assert not unexpected(running)

@@ -161,8 +161,10 @@ class Database:
             self._server_watches_clients = False
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """A connection that is ready to read; behind PgBouncer, within a transaction.
+    async def connection(self, *, in_transaction: bool = False) -> AsyncIterator[Connection]:
+        """A connection that is ready to read; behind PgBouncer always within a transaction.
+
+        The transaction is not asyncpg's own, which leaves the ROLLBACK of a closed generator to the reset.
 
         Raises: PoolExhausted; what asyncpg raises when it cannot connect.
         """
@@ -173,10 +175,10 @@ class Database:
                 raise ConnectionError("connecting took too long") from None
             raise PoolExhausted("every database connection is busy; try again") from None
         try:
-            if not self._settings.pgbouncer:
+            if not self._settings.pgbouncer and not in_transaction:
                 yield connection
                 return
-            await connection.execute(self._begin)
+            await connection.execute(self._begin if self._settings.pgbouncer else "BEGIN READ ONLY")
             try:
                 yield connection
             except BaseException:
@@ -220,9 +222,7 @@ class Database:
         async def begin() -> tuple[AsyncExitStack, Any, Sequence[Row]]:
             async with AsyncExitStack() as stack:
                 await stack.enter_async_context(self._place_for_a_stream())
-                connection = await stack.enter_async_context(self.connection())
-                if not self._settings.pgbouncer:
-                    await stack.enter_async_context(connection.transaction(readonly=True))
+                connection = await stack.enter_async_context(self.connection(in_transaction=True))
                 prepared = await connection.prepare(statement.text, name="" if self._settings.pgbouncer else None)
                 cursor = await prepared.cursor(*statement.args)
                 rows = await cursor.fetch(first)
@@ -283,10 +283,16 @@ async def _roll_back(connection: Connection) -> None:
 
 async def _settle(task: "asyncio.Future[Sequence[Row]]") -> None:
     """Ends a fetch that nobody waits for any more, and waits until the server has let go of it."""
-    # most are nearly there; a cancel that arrives late would hit the ROLLBACK
-    await asyncio.wait((task,), timeout=SETTLE_SECONDS)
-    if not task.done():
+    task.add_done_callback(_forget)
+    try:
+        # most are nearly there; a cancel that arrives late would hit the ROLLBACK
+        await asyncio.wait((task,), timeout=SETTLE_SECONDS)
+    finally:
         task.cancel()
     await asyncio.wait((task,))
+
+
+def _forget(task: "asyncio.Future[Sequence[Row]]") -> None:
+    """Takes the exception of a task that nobody waits for, so that asyncio does not report it."""
     if not task.cancelled():
         task.exception()

@@ -1,8 +1,9 @@
 """The wiring: what is opened in which order, and closed in the reverse order."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from aiohttp import web
 
@@ -12,25 +13,81 @@ from geosvc.database.extents import Extents
 from geosvc.database.lookup import Lookups
 from geosvc.database.pool import Database
 from geosvc.errors import SettingsError
-from geosvc.keys import CATALOG, COUNTS, DATABASE, EXTENTS, LOOKUPS, SETTINGS
-from geosvc.middleware import add_common_headers, surround
+from geosvc.keys import (
+    CATALOG,
+    COUNTS,
+    DATABASE,
+    EXTENTS,
+    LIVE,
+    LOOKUPS,
+    METRICS,
+    OPERATIONS,
+    SETTINGS,
+    SIBLINGS,
+    SLOW_QUERIES,
+)
+from geosvc.middleware import add_common_headers, add_private_headers, end_abandoned, surround
+from geosvc.observe.access import AccessLog
+from geosvc.observe.diagnosis import Diagnoser
+from geosvc.observe.lag import watch_loop
+from geosvc.observe.metrics import Metrics
+from geosvc.observe.slow import SlowQueries
 from geosvc.routes import ADMIN_ROUTES, ROUTES, add_routes
 from geosvc.settings import Settings
+from geosvc.siblings import Place, Siblings
+from geosvc.vitals import gauges_of, tell
+
+# the connection to look at the server with: one, for which nobody waits long
+OPERATIONS_POOL = {"pool_min_size": 0, "pool_max_size": 1, "pool_acquire_seconds": 2.0, "statement_timeout_seconds": 2.0}
 
 
 async def _open_database(app: web.Application) -> AsyncIterator[None]:
     await app[DATABASE].open()
+    await app[OPERATIONS].open()
     yield
+    await app[OPERATIONS].close()
     await app[DATABASE].close()
+
+
+@asynccontextmanager
+async def _in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def _follow_catalog(app: web.Application) -> AsyncIterator[None]:
     await app[CATALOG].look()
-    following = asyncio.create_task(app[CATALOG].follow())
+    async with _in_background(app[CATALOG].follow()):
+        yield
+
+
+async def _observe(app: web.Application) -> AsyncIterator[None]:
+    if not app[SETTINGS].telemetry:
+        yield
+        return
+    stop_counting = app[METRICS].start()
+    app[SLOW_QUERIES].start()
+    async with _in_background(watch_loop(app[METRICS].loop_lag)), _in_background(end_abandoned(app[LIVE])):
+        yield
+    await app[SLOW_QUERIES].close()
+    stop_counting()
+
+
+async def _log_requests(app: web.Application) -> AsyncIterator[None]:
+    access_log = AccessLog()
+    access_log.start()
     yield
-    following.cancel()
-    with suppress(asyncio.CancelledError):
-        await following
+    await access_log.close()
+
+
+async def _answer_siblings(app: web.Application) -> AsyncIterator[None]:
+    runner = await app[SIBLINGS].listen()
+    yield
+    if runner is not None:
+        await runner.cleanup()
 
 
 async def _gather_lookups(app: web.Application) -> AsyncIterator[None]:
@@ -38,33 +95,59 @@ async def _gather_lookups(app: web.Application) -> AsyncIterator[None]:
     await app[LOOKUPS].close()
 
 
-def build_app(settings: Settings) -> web.Application:
+def build_app(settings: Settings, place: Place | None = None) -> web.Application:
     """The service of one database. It starts whether or not the database is there, and finds it when it comes.
 
-    Raises: SettingsError when there is no DATABASE_URL.
+    Args:
+        place: of this worker among others.
+    Raises: SettingsError when there is no DATABASE_URL, or a threshold is for a route that is not there.
     """
     if settings.database_url is None:
         raise SettingsError(["GEOSVC_DATABASE_URL: is not set"])
-    database = Database(settings, settings.database_url.get_secret_value())
+    check_routes(settings)
+    url = settings.database_url.get_secret_value()
+    database = Database(settings, url)
     app = web.Application(middlewares=[surround])
     app[SETTINGS] = settings
     app[DATABASE] = database
+    app[OPERATIONS] = Database(settings.model_copy(update=OPERATIONS_POOL), url)
     app[CATALOG] = CatalogFollower(database, settings)
     app[COUNTS] = Counts(database, settings)
     app[EXTENTS] = Extents(database, settings.count_seconds)
     app[LOOKUPS] = Lookups(database)
-    app.cleanup_ctx.extend((_open_database, _follow_catalog, _gather_lookups))
+    app[LIVE] = {}
+    metrics = app[METRICS] = Metrics()
+    metrics.gauges += gauges_of(app)
+    diagnoser = Diagnoser(app[OPERATIONS], metrics.explained) if settings.explain else None
+    app[SLOW_QUERIES] = SlowQueries(settings, diagnoser, metrics.slow, metrics.slow_dropped)
+    app[SIBLINGS] = Siblings(place, lambda part: tell(app, part))
+    app.cleanup_ctx.extend((_open_database, _observe, _follow_catalog, _answer_siblings, _gather_lookups))
+    if settings.access_log:
+        app.cleanup_ctx.append(_log_requests)
     app.on_response_prepare.append(add_common_headers)
     add_routes(app, ROUTES)
     return app
 
 
 def build_admin_app(app: web.Application) -> web.Application:
-    """The admin listener of a service; it looks into `app`, which opens and closes everything."""
+    """The admin listener of a service; it looks into `app`, which opens and closes everything. No page of another origin
+    may read it.
+    """
     admin = web.Application(middlewares=[surround])
     admin[SETTINGS] = app[SETTINGS]
     admin[DATABASE] = app[DATABASE]
+    admin[OPERATIONS] = app[OPERATIONS]
     admin[CATALOG] = app[CATALOG]
-    admin.on_response_prepare.append(add_common_headers)
+    admin[SIBLINGS] = app[SIBLINGS]
+    admin[LIVE] = app[LIVE]
+    admin.on_response_prepare.append(add_private_headers)
     add_routes(admin, ADMIN_ROUTES)
     return admin
+
+
+def check_routes(settings: Settings) -> None:
+    """Raises: SettingsError when a threshold is for a route that is not there."""
+    known = {name for route in ROUTES for name in (route.operation_id, route.path)}
+    wrong = [name for name in settings.slow_query_ms_by_route if name not in known]
+    if wrong:
+        raise SettingsError([f"GEOSVC_SLOW_QUERY_MS_BY_ROUTE.{name}: there is no such operation or path" for name in wrong])

@@ -10,6 +10,7 @@ import click
 from pydantic import SecretStr
 
 from geosvc import __version__
+from geosvc.app import check_routes
 from geosvc.database.cluster import Cluster, default_folder
 from geosvc.errors import StartError
 from geosvc.server import run
@@ -61,6 +62,7 @@ def private_database(settings: Settings) -> Iterator[Settings]:
 
 def start(settings: Settings) -> None:
     """Serves in this process, or in several under a supervisor."""
+    check_routes(settings)
     if settings.workers > 1:
         supervise(settings)
     else:

@@ -9,6 +9,7 @@
         ├── InvalidParameter   400
         ├── UnknownParameter   400
         ├── InvalidValue       400
+        ├── Forbidden          403
         ├── NotFound           404
         ├── MethodNotAllowed   405
         ├── NotAcceptable      406
@@ -17,7 +18,8 @@
         │   └── StaleCatalog          the catalog is behind the database: reload it and plan again
         ├── Unavailable        503
         │   ├── DatabaseUnavailable
-        │   └── PoolExhausted
+        │   ├── PoolExhausted
+        │   └── QueryCancelled
         └── QueryTimeout       504
 
 A detail is written for the person who sent the request: it names the parameter at fault, and never holds SQL, a DSN or a
@@ -53,16 +55,21 @@ class MigrationError(StartError):
 
 
 class RequestError(GeosvcError):
-    """The request failed."""
+    """The request failed.
+
+    Args:
+        reason: what the database said, for the log; values of the request are not in it.
+    """
 
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
     retry_after_seconds: ClassVar[int | None] = None
 
-    def __init__(self, detail: str, *, parameter: str | None = None) -> None:
+    def __init__(self, detail: str, *, parameter: str | None = None, reason: str | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.parameter = parameter
+        self.reason = reason
 
     @classmethod
     def title(cls) -> str:
@@ -89,6 +96,13 @@ class InvalidValue(RequestError):
 
     status = 400
     slug = "invalid-value"
+
+
+class Forbidden(RequestError):
+    """It may not be done by whom it was asked."""
+
+    status = 403
+    slug = "forbidden"
 
 
 class NotFound(RequestError):
@@ -153,6 +167,12 @@ class PoolExhausted(Unavailable):
 
     slug = "pool-exhausted"
     retry_after_seconds = 1
+
+
+class QueryCancelled(Unavailable):
+    """An operator cancelled the query."""
+
+    slug = "query-cancelled"
 
 
 class QueryTimeout(RequestError):

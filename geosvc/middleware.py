@@ -6,20 +6,27 @@ import traceback
 from collections.abc import Awaitable, Callable
 from itertools import count
 from secrets import token_hex
+from time import perf_counter
 
 from aiohttp import hdrs, web
+from aiohttp.abc import AbstractAccessLogger
 
 from geosvc.encode.compression import CODINGS, compress
 from geosvc.errors import InternalError, InvalidParameter, MethodNotAllowed, NotFound, RequestError, StaleCatalog
-from geosvc.events import ClientGone, RequestFailed, current_request_id, emit
+from geosvc.events import ClientGone, RequestEnded, RequestFailed, emit
 from geosvc.handlers.streaming import break_off
-from geosvc.keys import CATALOG, REQUEST_ID, SETTINGS, STREAMING
+from geosvc.keys import CATALOG, LIVE, NO_OPERATION, OPERATION_OF, SETTINGS, STREAMING, TRACE
 from geosvc.problem import problem_response
+from geosvc.redaction import scrub
 from geosvc.requests.negotiation import negotiate_coding
+from geosvc.trace import Trace, current_trace
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 REQUEST_ID_HEADER = "X-Request-ID"
+SERVER_TIMING = "Server-Timing"
+ABANDONED_SECONDS = 1.0
+CLIENT_CLOSED_REQUEST = 499  # as nginx calls it
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
 _EXPOSED = "Content-Crs, ETag, Link, Location, Allow, Accept-Patch, X-Request-ID, Server-Timing"
 _PREFLIGHT_SECONDS = "86400"
@@ -36,12 +43,16 @@ async def surround(request: web.Request, handler: Handler) -> web.StreamResponse
     request_id = request.headers.get(REQUEST_ID_HEADER)
     if request_id is None or not _REQUEST_ID.fullmatch(request_id):
         request_id = next(_request_ids)
-    request[REQUEST_ID] = request_id
-    current_request_id.set(request_id)
+    trace = request[TRACE] = Trace(request_id, request.method)
+    current_trace.set(trace)
+    if request.app[SETTINGS].telemetry:
+        request.app[LIVE][trace] = request
+    trace.operation, trace.route = request.app[OPERATION_OF].get(request.match_info.handler, NO_OPERATION)
     if _is_preflight(request):
         return _answer_preflight(request)
     response = await _guarded(request, handler)
     if isinstance(response, web.Response):
+        trace.bytes = len(response.body or b"") if isinstance(response.body, bytes) else 0
         _compress_whole_body(request, response)
     return response
 
@@ -51,14 +62,18 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await _replanned(request, handler)
     except asyncio.CancelledError:
-        emit(ClientGone(method=request.method, path=request.path))
+        trace = request[TRACE]
+        emit(ClientGone(method=trace.method, route=trace.route))
+        end_trace(request, CLIENT_CLOSED_REQUEST)
         raise
     except web.HTTPException as error:
         return _refused(request, error)
     except RequestError as error:
         return _failed(request, error)
     except Exception as error:  # whatever it is, the client learns only the request id
-        response = _failed(request, InternalError(str(error)), "".join(traceback.format_exception(error)))
+        values = (*request.query.values(), *request.match_info.values(), request.query_string)
+        stack = scrub("".join(traceback.format_exception(error)), values)
+        response = _failed(request, InternalError(scrub(str(error), values)), stack)
         if request.get(STREAMING):
             break_off(request)
             raise
@@ -86,19 +101,20 @@ async def _replanned(request: web.Request, handler: Handler) -> web.StreamRespon
         return await handler(request)
 
 
-def _failed(request: web.Request, error: RequestError, trace: str | None = None) -> web.Response:
+def _failed(request: web.Request, error: RequestError, stack: str | None = None) -> web.Response:
     if error.status >= 500:
         emit(
             RequestFailed(
                 method=request.method,
-                path=request.path,
+                route=request[TRACE].route,
+                collection=request[TRACE].collection,
                 status=error.status,
                 slug=error.slug,
-                detail=f"{error.detail}: {error.__cause__}" if error.__cause__ else error.detail,
-                traceback=trace,
+                detail=f"{error.detail}: {error.reason}" if error.reason else error.detail,
+                traceback=stack,
             )
         )
-    return problem_response(error, request[REQUEST_ID])
+    return problem_response(error, request[TRACE].request_id)
 
 
 def _is_preflight(request: web.Request) -> bool:
@@ -129,11 +145,21 @@ def _compress_whole_body(request: web.Request, response: web.Response) -> None:
             response.headers[hdrs.CONTENT_ENCODING] = coding
 
 
-async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """What every response carries, streams too: the request id, and CORS for the origins that may read."""
+async def add_private_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """What every response carries, streams too: the request id and its times until now. No other origin may read it."""
     headers = response.headers
-    headers[REQUEST_ID_HEADER] = request.get(REQUEST_ID) or next(_request_ids)
+    trace = request.get(TRACE)
+    if trace is None:  # refused before any handler
+        trace = request[TRACE] = Trace(next(_request_ids), request.method)
+    headers[REQUEST_ID_HEADER] = trace.request_id
+    headers[SERVER_TIMING] = server_timing(trace)
     headers[hdrs.SERVER] = "geosvc"
+
+
+async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """The same, and CORS for the origins that may read."""
+    await add_private_headers(request, response)
+    headers = response.headers
     origin = request.headers.get(hdrs.ORIGIN)
     allowed = request.app[SETTINGS].cors_origins
     if "*" not in allowed:
@@ -142,3 +168,56 @@ async def add_common_headers(request: web.Request, response: web.StreamResponse)
         return
     headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*" if "*" in allowed else origin
     headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _EXPOSED
+    headers["Timing-Allow-Origin"] = headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN]
+
+
+def server_timing(trace: Trace) -> str:
+    """The times of a request until its response begins, milliseconds. What is left of the total is encoding.
+
+    Source: W3C Server Timing 3.1.
+    """
+    trace.prepared_at = perf_counter()
+    total = trace.prepared_at - trace.started
+    parse, pool, db = trace.parse_seconds, trace.pool_seconds, trace.db_seconds
+    encode = max(total - parse - pool - db, 0.0) if trace.first_run_at else 0.0
+    return (
+        f"parse;dur={parse * 1e3:.2f}, pool;dur={pool * 1e3:.2f}, db;dur={db * 1e3:.2f}, "
+        f"encode;dur={encode * 1e3:.2f}, total;dur={total * 1e3:.2f}"
+    )
+
+
+def end_trace(request: web.Request, status: int) -> None:
+    """Says that a request is over, once."""
+    trace = request[TRACE]
+    if trace.ended:
+        return
+    now = perf_counter()
+    trace.ended = True
+    trace.status = status
+    trace.total_seconds = now - trace.started
+    if not trace.send_seconds and trace.prepared_at:
+        trace.send_seconds = now - trace.prepared_at  # a body in one piece
+    if trace.first_run_at:
+        known = trace.parse_seconds + trace.pool_seconds + trace.db_seconds + trace.send_seconds
+        trace.encode_seconds = max(trace.total_seconds - known, 0.0)
+    request.app[LIVE].pop(trace, None)
+    emit(RequestEnded(trace))
+
+
+class RequestEnds(AbstractAccessLogger):
+    """Where aiohttp tells that a response is sent: no middleware sees that."""
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        """Ends the trace of the request."""
+        if isinstance(request, web.Request) and TRACE in request:
+            end_trace(request, response.status)
+
+
+async def end_abandoned(live: dict[Trace, web.Request]) -> None:
+    """Ends the traces of requests whose client left while the response was being sent, which aiohttp tells nobody."""
+    while True:
+        await asyncio.sleep(ABANDONED_SECONDS)
+        for trace, request in list(live.items()):
+            if trace.prepared_at and (request.transport is None or request.transport.is_closing()):
+                trace.aborted = True
+                end_trace(request, CLIENT_CLOSED_REQUEST)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from geosvc.handlers import admin, api, collections, features, landing
+from geosvc.handlers import admin, api, collections, features, landing, operations
+from geosvc.keys import OPERATION_OF
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -33,11 +34,20 @@ ROUTES = (
 ADMIN_ROUTES = (
     Route("GET", "/livez", admin.get_livez, "getLiveness"),
     Route("GET", "/readyz", admin.get_readyz, "getReadiness"),
+    Route("GET", "/metrics", operations.get_metrics, "getMetrics"),
+    Route("GET", "/slow-queries", operations.get_slow_queries, "getSlowQueries"),
+    Route("GET", "/activity", operations.get_activity, "getActivity"),
+    Route("POST", "/activity/{pid}/cancel", operations.cancel_activity, "cancelStatement"),
+    Route("GET", "/pool", operations.get_pool, "getPool"),
 )
 
 
 def add_routes(app: web.Application, routes: tuple[Route, ...]) -> None:
     """Adds the routes; GET answers HEAD as well."""
+    operation_of: dict[object, tuple[str | None, str | None]] = {}
+    for route in routes:
+        operation_of[route.handler] = (route.operation_id, route.path)
+    app[OPERATION_OF] = operation_of
     for route in routes:
         app.router.add_route(route.method, route.path, route.handler, name=route.operation_id)
         if route.method == "GET":

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import socket
@@ -13,25 +14,31 @@ from aiohttp import web
 from geosvc.app import build_admin_app, build_app
 from geosvc.errors import StartError
 from geosvc.events import ServerStarted, ServerStopping, UnknownSetting, emit
+from geosvc.middleware import RequestEnds
 from geosvc.observe.log import start_log
 from geosvc.settings import Settings, unknown_variables
+from geosvc.siblings import Place
 
 BACKLOG = 1024
 KEEPALIVE_SECONDS = 75.0
 GC_THRESHOLDS = (50_000, 20, 100)
 
 
+def runner_arguments(settings: Settings) -> dict[str, Any]:
+    """How aiohttp serves, on every listener."""
+    return {
+        "handle_signals": False,
+        "access_log": logging.getLogger(__name__) if settings.telemetry or settings.access_log else None,
+        "access_log_class": RequestEnds,
+        "shutdown_timeout": settings.shutdown_grace_seconds,
+        "keepalive_timeout": KEEPALIVE_SECONDS,
+        "max_line_size": settings.max_url_bytes,
+        "max_field_size": settings.max_url_bytes,
+    }
+
+
 def _runner(app: web.Application, settings: Settings) -> web.AppRunner:
-    return web.AppRunner(
-        app,
-        handle_signals=False,
-        access_log=None,
-        handler_cancellation=True,
-        shutdown_timeout=settings.shutdown_grace_seconds,
-        keepalive_timeout=KEEPALIVE_SECONDS,
-        max_line_size=settings.max_url_bytes,
-        max_field_size=settings.max_url_bytes,
-    )
+    return web.AppRunner(app, handler_cancellation=True, **runner_arguments(settings))
 
 
 async def _listen(runner: web.AppRunner, host: str, port: int, shared: bool) -> str:
@@ -46,18 +53,19 @@ async def _listen(runner: web.AppRunner, host: str, port: int, shared: bool) -> 
     return f"http://{shown}:{bound[1]}"
 
 
-async def serve(settings: Settings, shared: bool = False) -> None:
+async def serve(settings: Settings, place: Place | None = None) -> None:
     """Serves until SIGTERM or SIGINT, then lets running requests end within the grace time.
 
     Args:
-        shared: other processes listen on the same ports.
+        place: of this worker among others that listen on the same ports.
     Raises: StartError when a port is taken.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    app = build_app(settings)
+    app = build_app(settings, place)
+    shared = place is not None
     runner = _runner(app, settings)
     admin_runner = _runner(build_admin_app(app), settings)
     try:
@@ -72,10 +80,10 @@ async def serve(settings: Settings, shared: bool = False) -> None:
         await runner.cleanup()
 
 
-def run(settings: Settings, shared: bool = False) -> None:
+def run(settings: Settings, place: Place | None = None) -> None:
     """Serves in this process, on the event loop of the settings."""
     stop_log = start_log(settings)
-    if not shared:
+    if place is None:
         report_unknown_variables()
     factory: Any = uvloop.new_event_loop if settings.loop == "uvloop" else asyncio.new_event_loop
     # rows come by the thousand and live for a page: with Python's thresholds, looking for cycles among them and among
@@ -84,7 +92,7 @@ def run(settings: Settings, shared: bool = False) -> None:
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(serve(settings, shared))
+            runner.run(serve(settings, place))
     finally:
         stop_log()
 

@@ -35,6 +35,7 @@ OUTSIDE_SETTINGS = frozenset(
 )
 
 
+_SOURCE_FIELD = re.compile(r'field "(\w+)"')
 _WRONG_PORT = re.compile(r":(?![0-9]{1,5}$)[^\]]*$", re.ASCII)
 
 
@@ -46,6 +47,7 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
 SslMode = Literal["disable", "require", "verify-ca", "verify-full"]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Milliseconds = Annotated[float, Field(ge=0, le=86_400_000, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
@@ -58,6 +60,7 @@ class CollectionSettings(BaseModel):
     datetime: Annotated[Names, Field(max_length=2)] = ()
     srid: Annotated[int, Field(gt=0)] | None = None
     title: str | None = None
+    slow_query_ms: Milliseconds | None = None
 
 
 class Settings(BaseSettings):
@@ -93,7 +96,8 @@ class Settings(BaseSettings):
     tables: Annotated[Names, Field(description="Patterns of the collections to publish; none: all.")] = ()
     exclude_tables: Annotated[Names, Field(description="Patterns of the collections to leave out.")] = ()
     collections: Annotated[
-        dict[str, CollectionSettings], Field(description="Key, datetime column, SRID and title by collection id.")
+        dict[str, CollectionSettings],
+        Field(description="Key, datetime column, SRID, title and slow-query threshold by collection id."),
     ] = {}
     catalog_poll_seconds: Annotated[Seconds, Field(description="How often each worker looks for DDL.")] = 2
 
@@ -124,6 +128,25 @@ class Settings(BaseSettings):
     write_stall_seconds: Annotated[
         Seconds, Field(description="How long a client may take no byte of a stream before it is cut off.")
     ] = 30
+
+    slow_query_ms: Annotated[Milliseconds, Field(description="From how many milliseconds on a query is slow.")] = 500
+    slow_query_ms_by_route: Annotated[
+        dict[str, Milliseconds], Field(description="The same by operation id or path of a route; a collection's own beats it.")
+    ] = {}
+    slow_query_args: Annotated[
+        Literal["redacted", "full"],
+        Field(description="Arguments in the slow-query log: type and size, or the values themselves."),
+    ] = "redacted"
+    slow_query_lines_per_minute: Annotated[
+        Positive, Field(description="Lines of one statement in the slow-query log; what is left out is counted.")
+    ] = 30
+    explain: Annotated[bool, Field(description="Ask for the plans of slow queries, on a connection of their own.")] = True
+    server_messages: Annotated[
+        Literal["notice", "warning", "off"], Field(description="The least severity of the server's messages to log.")
+    ] = "notice"
+    access_log: Annotated[bool, Field(description="A log line for every request.")] = False
+    telemetry: Annotated[bool, Field(description="Measure queries and requests: metrics and the slow-query log.")] = True
+    otel: Annotated[bool, Field(description="Send OpenTelemetry traces; needs the extra geosvc[otel].")] = False
 
     @classmethod
     def settings_customise_sources(
@@ -222,8 +245,9 @@ def load_settings(config: Path | None = None, **options: Any) -> Settings:
         return Settings(**{key: value for key, value in file_values.items() if key not in beaten}, **given)
     except ValidationError as error:
         raise SettingsError(list(_mistakes(error))) from None
-    except SourceError:  # only COLLECTIONS is read as JSON from the environment
-        raise SettingsError([f"{PREFIX}COLLECTIONS: is no JSON object"]) from None
+    except SourceError as error:  # of those that are read as JSON from the environment
+        found = _SOURCE_FIELD.search(str(error))
+        raise SettingsError([f"{PREFIX}{found[1].upper() if found else 'settings'}: is no JSON object"]) from None
 
 
 def environment_host() -> str | None:

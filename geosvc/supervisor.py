@@ -2,18 +2,22 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 
 from geosvc.errors import StartError
 from geosvc.events import WorkerExited, emit
 from geosvc.observe.log import start_log
 from geosvc.server import report_unknown_variables, reserve_port, run
 from geosvc.settings import Settings
+from geosvc.siblings import Place
 
 SHORT_LIFE_SECONDS = 5.0
 MAX_RESTART_SECONDS = 30.0
@@ -27,22 +31,23 @@ class Worker:
     """One worker process and how often in a row it has died young."""
 
     process: SpawnProcess
+    place: Place
     started: float = field(default_factory=time.monotonic)
     early_deaths: int = 0
 
 
-def _work(settings: Settings) -> None:
+def _work(settings: Settings, place: Place) -> None:
     """What a worker process does; a StartError is one line, not a stack."""
     try:
-        run(settings, shared=True)
+        run(settings, place)
     except StartError as error:
         sys.exit(f"geosvc: {error}")
 
 
-def _start(settings: Settings, early_deaths: int = 0) -> Worker:
-    process = _context.Process(target=_work, args=(settings,), name="geosvc-worker")
+def _start(settings: Settings, place: Place, early_deaths: int = 0) -> Worker:
+    process = _context.Process(target=_work, args=(settings, place), name="geosvc-worker")
     process.start()
-    return Worker(process, early_deaths=early_deaths)
+    return Worker(process, place, early_deaths=early_deaths)
 
 
 def supervise(settings: Settings) -> None:
@@ -60,7 +65,8 @@ def supervise(settings: Settings) -> None:
     previous = {number: signal.signal(number, lambda *_: os.write(writer, b"s")) for number in (signal.SIGTERM, signal.SIGINT)}
     stop_log = start_log(settings)
     report_unknown_variables()
-    workers = [_start(settings) for _ in range(settings.workers)]
+    folder = Path(tempfile.mkdtemp(prefix="geosvc-"))
+    workers = [_start(settings, Place(number, settings.workers, folder)) for number in range(settings.workers)]
     try:
         while True:
             ready = wait([reader, *(worker.process.sentinel for worker in workers)])
@@ -69,6 +75,7 @@ def supervise(settings: Settings) -> None:
             workers = [_replace(worker, settings, reader) if not worker.process.is_alive() else worker for worker in workers]
     finally:
         _stop(workers, settings.shutdown_grace_seconds + KILL_AFTER_SECONDS)
+        shutil.rmtree(folder, ignore_errors=True)
         for number, handler in previous.items():
             signal.signal(number, handler)
         for each in reserved:
@@ -86,7 +93,7 @@ def _replace(worker: Worker, settings: Settings, stop: int) -> Worker:
     emit(WorkerExited(pid=worker.process.pid or 0, exit_code=worker.process.exitcode, restart_in_seconds=pause))
     if pause:
         wait([stop], pause)  # a signal to stop cuts the pause short
-    return _start(settings, early_deaths)
+    return _start(settings, worker.place, early_deaths)
 
 
 def _stop(workers: list[Worker], seconds: float) -> None:

@@ -23,6 +23,7 @@ from aiohttp.test_utils import TestClient
 from fixtures.load import load_samples
 from geosvc.app import build_app
 from geosvc.database.cluster import SUPERUSER, Cluster
+from geosvc.server import runner_arguments
 from geosvc.settings import Settings, load_settings
 from tests.processes import Running, serving, unexpected
 
@@ -170,7 +171,8 @@ async def service(aiohttp_client: Callable[..., Awaitable[Client]]) -> Service:
     """Starts the service in this process for a database."""
 
     async def start(url: str, **options: object) -> Client:
-        return await aiohttp_client(build_app(settings_for(url, **options)))
+        settings = settings_for(url, **options)
+        return await aiohttp_client(build_app(settings), server_kwargs=runner_arguments(settings))
 
     return start
 

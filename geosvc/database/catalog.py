@@ -21,7 +21,7 @@ LOOK_AGAIN_SECONDS = 1.0
 
 def selection_of(settings: Settings) -> Selection:
     """What the settings say of which collections are published."""
-    overrides = {name: Override(**each.model_dump()) for name, each in settings.collections.items()}
+    overrides = {name: Override(**each.model_dump(exclude={"slow_query_ms"})) for name, each in settings.collections.items()}
     return Selection(settings.schemas, settings.tables, settings.exclude_tables, overrides)
 
 
@@ -49,6 +49,14 @@ class CatalogFollower:
         if self._catalog is None:
             raise DatabaseUnavailable("the database has not been reached yet")
         return self._catalog
+
+    def is_up(self) -> bool:
+        """Whether the database answered when it was last looked at."""
+        return self._catalog is not None and not self._lost
+
+    def size(self) -> int:
+        """How many collections there are."""
+        return len(self._catalog.collections) if self._catalog is not None else 0
 
     async def collection(self, collection_id: str) -> Collection:
         """The collection of this id, also when it was made a moment ago.

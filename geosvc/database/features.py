@@ -88,7 +88,7 @@ async def _write(database: Database, page: Page, stored: list[bytes | None], rea
         return [row[0] for row in await database.fetch(write_stored(page, stored))]
     except UnreadableGeometry as error:
         if len(stored) == 1:
-            reasons.append(str(error.__cause__).split("\n", 1)[0])
+            reasons.append(error.reason or error.detail)
             return [_write_refused(page, stored[0] or b"")]
     half = len(stored) // 2
     return [

@@ -5,6 +5,7 @@ Sixteen clients that each want one feature cost two statements of eight ids, not
 
 import asyncio
 from dataclasses import dataclass, field
+from time import perf_counter
 
 from geosvc.database.features import fetch_features
 from geosvc.database.pool import Database
@@ -12,13 +13,25 @@ from geosvc.errors import InternalError, InvalidValue, RequestError, UnreadableG
 from geosvc.model.collection import Collection
 from geosvc.query.features import Lookup, plan_lookup, select_item
 from geosvc.requests.items import ItemsRequest
+from geosvc.trace import Run, Trace, current_run, current_trace
 
 MAX_BATCH = 256
 IN_FLIGHT = 2
 MAX_PLANS = 512
 UNANSWERED = InternalError("the look-up ended without an answer")
 
-Waiting = dict[str, list["asyncio.Future[bytes | None]"]]
+Found = tuple[bytes | None, Run | None]
+
+
+@dataclass(slots=True)
+class _Waiter:
+    """A request that waits for a feature."""
+
+    future: "asyncio.Future[Found]"
+    trace: Trace | None
+
+
+Waiting = dict[str, list[_Waiter]]
 
 
 @dataclass(slots=True)
@@ -49,11 +62,15 @@ class Lookups:
         Raises: RequestError.
         """
         queue = self._queue(collection, request)
-        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        queue.waiting.setdefault(feature_id, []).append(future)
+        trace, asked_at = current_trace.get(), perf_counter()
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), trace)
+        queue.waiting.setdefault(feature_id, []).append(waiter)
         if queue.running < IN_FLIGHT:
             self._start(queue)
-        return await future
+        feature, run = await waiter.future
+        if trace is not None and run is not None:
+            trace.take_shared(run, asked_at)
+        return feature
 
     def _queue(self, collection: Collection, request: ItemsRequest) -> _Queue:
         # the queue holds the collection, so no other can get its id() while the queue is here
@@ -90,36 +107,39 @@ class Lookups:
             queue.running -= 1
 
     async def _look_up(self, batch: Waiting, queue: _Queue) -> None:
+        traces = [waiter.trace for waiting in batch.values() for waiter in waiting if waiter.trace is not None]
+        current_trace.set(traces[0] if traces else None)
         try:
-            rows = await self._database.fetch(queue.lookup.of(list(batch)))
+            rows = await self._database.fetch(queue.lookup.of(list(batch)), shared=traces[1:])
         except (UnreadableGeometry, InvalidValue):
             await self._look_up_singly(batch, queue)
         except RequestError as error:
             for waiting in batch.values():
                 _fail(waiting, error)
         else:
-            found = {row[0]: row[1] for row in rows}
+            found, run = {row[0]: row[1] for row in rows}, current_run.get()
             for feature_id, waiting in batch.items():
-                _answer(waiting, found.get(feature_id))
+                _answer(waiting, found.get(feature_id), run)
 
     async def _look_up_singly(self, batch: Waiting, queue: _Queue) -> None:
         """One bad geometry or id must not fail the others that happened to be asked for with it."""
         for feature_id, waiting in batch.items():
+            current_trace.set(waiting[0].trace)
             try:
                 rows = await fetch_features(self._database, select_item(queue.collection, queue.request, (feature_id,)))
             except RequestError as error:
                 _fail(waiting, error)
             else:
-                _answer(waiting, rows[0][0] if rows else None)
+                _answer(waiting, rows[0][0] if rows else None, current_run.get())
 
 
-def _answer(waiting: "list[asyncio.Future[bytes | None]]", feature: bytes | None) -> None:
-    for future in waiting:
-        if not future.done():  # whose client has left
-            future.set_result(feature)
+def _answer(waiting: list[_Waiter], feature: bytes | None, run: Run | None) -> None:
+    for waiter in waiting:
+        if not waiter.future.done():  # whose client has left
+            waiter.future.set_result((feature, run))
 
 
-def _fail(waiting: "list[asyncio.Future[bytes | None]]", error: RequestError) -> None:
-    for future in waiting:
-        if not future.done():
-            future.set_exception(error)
+def _fail(waiting: list[_Waiter], error: RequestError) -> None:
+    for waiter in waiting:
+        if not waiter.future.done():
+            waiter.future.set_exception(error)

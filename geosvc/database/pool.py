@@ -7,6 +7,7 @@ PgBouncer, where a session belongs to nobody, at the head of every transaction.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from time import perf_counter
 from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
@@ -15,14 +16,15 @@ from asyncpg.pool import PoolConnectionProxy
 from geosvc.database.codecs import register_codecs
 from geosvc.database.sqlstate import DATABASE_ERRORS, DEAD_CONNECTION, translate
 from geosvc.database.tls import tls_to_database
+from geosvc.database.watch import Running, ServerMessages, watch
 from geosvc.errors import PoolExhausted
 from geosvc.events import ReadRetried, emit
 from geosvc.model.row import Row
 from geosvc.settings import Settings
-from geosvc.sql.compose import SQL, Identifier, Params, Statement
+from geosvc.sql.compose import APPLICATION_NAME, SQL, Identifier, Params, Statement
 from geosvc.sql.files import load_statement
+from geosvc.trace import Trace
 
-APPLICATION_NAME = "geosvc"
 CLOSE_SECONDS = 5.0
 CANCEL_GRACE_SECONDS = 5.0  # asyncpg's own timeout comes after the server's, and bounds cancels as well
 CANCEL_SECONDS = 0.2  # PostgreSQL forgets a cancel that arrives before its statement: then the connection is given up
@@ -67,7 +69,7 @@ def _session_settings(settings: Settings) -> dict[str, str]:
         "extra_float_digits": "1",
         "jit": "off",
         "max_parallel_workers_per_gather": "0",  # starting workers costs more than a page, and requests share the cores
-        "client_min_messages": "warning",
+        "client_min_messages": "warning" if settings.server_messages == "off" else settings.server_messages,
         "plan_cache_mode": "force_custom_plan",
         "synchronize_seqscans": "off",
         "statement_timeout": _milliseconds(settings.statement_timeout_seconds),
@@ -96,12 +98,24 @@ class Database:
         self._begin = ""
         self._streams = asyncio.Semaphore(max(settings.pool_max_size - KEPT_FROM_STREAMS, 1))
         self._server_watches_clients = True
+        self._messages = ServerMessages() if settings.server_messages != "off" else None
+        self.waiting = 0
 
     @property
     def pool(self) -> asyncpg.Pool:
         """The pool; open."""
         assert self._opened is not None
         return self._opened
+
+    @property
+    def size(self) -> int:
+        """Connections that are open."""
+        return self.pool.get_size() if self._opened is not None else 0
+
+    @property
+    def in_use(self) -> int:
+        """Connections that somebody has."""
+        return self.pool.get_size() - self.pool.get_idle_size() if self._opened is not None else 0
 
     async def open(self) -> None:
         """Opens the pool. Raises: SettingsError when the settings of TLS do not hold."""
@@ -139,13 +153,15 @@ class Database:
         await self.pool.expire_connections()
 
     async def _init(self, connection: asyncpg.Connection) -> None:
+        if self._settings.telemetry:
+            watch(connection)
         async with connection.transaction():
             schema: str | None = await connection.fetchval(load_statement("postgis_schema").text)
             await register_codecs(connection, schema)
         await self._try_watching(connection)
         commands = _set_commands("LOCAL", self._settings, schema)
-        watch = f"{_WATCH_CLIENTS.format('LOCAL')}; " if self._server_watches_clients else ""
-        self._begin = f"BEGIN READ ONLY; {watch}{commands}"
+        look_after = f"{_WATCH_CLIENTS.format('LOCAL')}; " if self._server_watches_clients else ""
+        self._begin = f"BEGIN READ ONLY; {look_after}{commands}"
         if not self._settings.pgbouncer:
             await connection.execute(
                 f"{_set_commands('SESSION', self._settings, schema)}; SET SESSION default_transaction_read_only = on"
@@ -160,25 +176,41 @@ class Database:
         except asyncpg.PostgresError:
             self._server_watches_clients = False
 
-    @asynccontextmanager
-    async def connection(self, *, in_transaction: bool = False) -> AsyncIterator[Connection]:
-        """A connection that is ready to read; behind PgBouncer always within a transaction.
-
-        The transaction is not asyncpg's own, which leaves the ROLLBACK of a closed generator to the reset.
-
-        Raises: PoolExhausted; what asyncpg raises when it cannot connect.
-        """
+    async def _acquire(self) -> Connection:
+        """Raises: PoolExhausted; what asyncpg raises when it cannot connect."""
+        self.waiting += 1
         try:
-            connection = await self.pool.acquire(timeout=self._settings.pool_acquire_seconds)
+            return await self.pool.acquire(timeout=self._settings.pool_acquire_seconds)
         except TimeoutError:
             if self.pool.get_size() < self._settings.pool_max_size:
                 raise ConnectionError("connecting took too long") from None
             raise PoolExhausted("every database connection is busy; try again") from None
+        finally:
+            self.waiting -= 1
+
+    @asynccontextmanager
+    async def connection(self, running: Running | None = None, *, in_transaction: bool = False) -> AsyncIterator[Connection]:
+        """A connection that is ready to read; behind PgBouncer always within a transaction, whose BEGIN may wait for a
+        connection of the pooler's and counts as such a wait.
+
+        The transaction is not asyncpg's own, which leaves the ROLLBACK of a closed generator to the reset.
+
+        Args:
+            running: the statement that it is for, which is told when the connection is there.
+        Raises: PoolExhausted; what asyncpg raises when it cannot connect.
+        """
+        connected = running.connected if running is not None else perf_counter
+        connection = await self._acquire()
+        listener = self._messages.listener(running.run if running else None) if self._messages is not None else None
         try:
+            if listener is not None:
+                connection.add_log_listener(listener)
             if not self._settings.pgbouncer and not in_transaction:
+                connected()
                 yield connection
                 return
             await connection.execute(self._begin if self._settings.pgbouncer else "BEGIN READ ONLY")
+            connected()
             try:
                 yield connection
             except BaseException:
@@ -187,22 +219,36 @@ class Database:
             await connection.execute("COMMIT")
         except (asyncio.CancelledError, GeneratorExit):
             with suppress(*DATABASE_ERRORS):
-                await self.pool.release(connection, timeout=CANCEL_SECONDS)
+                await self._release(connection, listener, CANCEL_SECONDS)
             raise
         finally:
-            await self.pool.release(connection, timeout=CANCEL_GRACE_SECONDS)
+            await self._release(connection, listener, CANCEL_GRACE_SECONDS)
 
-    async def fetch(self, statement: Statement, timeout_seconds: float | None = None) -> Sequence[Row]:
+    async def _release(self, connection: Connection, listener: Any, seconds: float) -> None:
+        # asyncpg drops listeners at release and complains of them
+        if listener is not None:
+            with suppress(asyncpg.InterfaceError):
+                connection.remove_log_listener(listener)
+        await self.pool.release(connection, timeout=seconds)
+
+    async def fetch(
+        self, statement: Statement, timeout_seconds: float | None = None, shared: Sequence[Trace] = ()
+    ) -> Sequence[Row]:
         """All rows of a statement.
 
         Args:
             timeout_seconds: a time box shorter than the statement timeout.
+            shared: other requests than the current one that wait for it.
         Raises: RequestError.
         """
 
         async def run() -> Sequence[Row]:
-            async with self.connection() as connection:
-                return await connection.fetch(statement.text, *statement.args, timeout=timeout_seconds)
+            with Running(statement, logged=self._settings.telemetry, shared=shared) as running:
+                async with self.connection(running) as connection:
+                    started = perf_counter()
+                    rows = await connection.fetch(statement.text, *running.run.args, timeout=timeout_seconds)
+                    running.took(started, len(rows))
+                    return rows
 
         return await self._read(statement, run)
 
@@ -219,13 +265,15 @@ class Database:
         """
         first = next_rows([])
 
-        async def begin() -> tuple[AsyncExitStack, Any, Sequence[Row]]:
+        async def begin() -> tuple[AsyncExitStack, _TimedCursor, Sequence[Row]]:
             async with AsyncExitStack() as stack:
+                running = stack.enter_context(Running(statement, logged=False))
                 await stack.enter_async_context(self._place_for_a_stream())
-                connection = await stack.enter_async_context(self.connection(in_transaction=True))
+                connection = await stack.enter_async_context(self.connection(running, in_transaction=True))
+                started = perf_counter()
                 prepared = await connection.prepare(statement.text, name="" if self._settings.pgbouncer else None)
-                cursor = await prepared.cursor(*statement.args)
-                rows = await cursor.fetch(first)
+                cursor = _TimedCursor(running, await prepared.cursor(*running.run.args))
+                rows = await cursor.fetch(first, started)
                 return stack.pop_all(), cursor, rows
 
         stack, cursor, rows = await self._read(statement, begin)
@@ -271,6 +319,23 @@ class Database:
                 return await run()
         except DATABASE_ERRORS as error:
             raise translate(error, statement.name) from error
+
+
+class _TimedCursor:
+    """A cursor whose fetches are timed: query loggers do not see them."""
+
+    def __init__(self, running: Running, cursor: Any) -> None:
+        self._running = running
+        self._cursor = cursor
+
+    async def fetch(self, rows: int, started: float | None = None) -> Sequence[Row]:
+        started = perf_counter() if started is None else started
+        fetched: Sequence[Row] = ()
+        try:
+            fetched = await self._cursor.fetch(rows)
+            return fetched
+        finally:
+            self._running.took(started, len(fetched))
 
 
 async def _roll_back(connection: Connection) -> None:

@@ -2,16 +2,20 @@
 
 import asyncpg
 
+from geosvc.database.watch import outcome_of
 from geosvc.errors import (
     DatabaseUnavailable,
     InternalError,
     InvalidValue,
+    QueryCancelled,
     QueryTimeout,
     RequestError,
     StaleCatalog,
     UnreadableGeometry,
 )
 from geosvc.events import ReadFailed, emit
+from geosvc.redaction import scrub
+from geosvc.trace import current_run
 
 # The connection is dead: a read that has sent nothing yet may try another.
 DEAD_CONNECTION = (
@@ -56,23 +60,30 @@ def translate(error: BaseException, statement: str) -> RequestError:
         error: one of DATABASE_ERRORS.
         statement: the name of the statement that failed.
     """
-    if isinstance(error, asyncpg.QueryCanceledError):
-        return QueryTimeout("the query took longer than the service allows; ask for less, or filter more")
-    if isinstance(error, TimeoutError):
-        return QueryTimeout("the database did not answer in time")
+    reason = f"{type(error).__name__}: {_message(error)}"
+    outcome, _ = outcome_of(error)
+    if outcome == "cancelled":
+        return QueryCancelled("an operator cancelled the query; try again later", reason=reason)
+    if outcome == "timeout":
+        return QueryTimeout("the query took longer than the service allows; ask for less, or filter more", reason=reason)
     if not isinstance(error, asyncpg.PostgresError):
-        return DatabaseUnavailable("the database cannot be reached")
+        return DatabaseUnavailable("the database cannot be reached", reason=reason)
     sqlstate = error.sqlstate or "XX000"
     if sqlstate in _POSTGIS_REFUSED:
-        return UnreadableGeometry("PostGIS cannot write a geometry of this collection; the log has its words")
+        return UnreadableGeometry("PostGIS cannot write a geometry of this collection; the log has its words", reason=reason)
     emit(ReadFailed(statement=statement, sqlstate=sqlstate, message=_message(error)))
     if isinstance(error, STALE_CATALOG):
-        return StaleCatalog("the query failed")
+        return StaleCatalog("the query failed", reason=reason)
     kind, detail = _BY_CLASS.get(sqlstate[:2], (InternalError, "the query failed"))
-    return kind(detail)
+    return kind(detail, reason=reason)
 
 
-def _message(error: asyncpg.PostgresError) -> str:
+def _message(error: BaseException) -> str:
+    """The first line of what was said, without the values of the statement that was run last."""
     # errors of class 22 quote the value that a client sent, and what a function raises may be anything
-    hidden = (error.sqlstate or "").startswith(("22", "P0"))
-    return type(error).__name__ if hidden else str(error.args[0] if error.args else "").split("\n", 1)[0]
+    sqlstate = (error.sqlstate or "") if isinstance(error, asyncpg.PostgresError) else ""
+    if sqlstate.startswith(("22", "P0")) and sqlstate not in _POSTGIS_REFUSED:
+        return type(error).__name__
+    run = current_run.get()
+    message = str(error.args[0] if error.args else "").split("\n", 1)[0]
+    return scrub(message, run.args if run is not None else ())

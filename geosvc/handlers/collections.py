@@ -6,7 +6,7 @@ from aiohttp import web
 
 from geosvc.database.extents import Extent
 from geosvc.errors import InvalidParameter
-from geosvc.handlers.documents import json_response, read_document_request
+from geosvc.handlers.documents import collection_of, json_response, read_document_request
 from geosvc.keys import CATALOG, EXTENTS
 from geosvc.links import base_url, collection_links, collections_links
 from geosvc.model.collection import Collection
@@ -58,7 +58,7 @@ async def get_collections(request: web.Request) -> web.Response:
 async def get_collection(request: web.Request) -> web.Response:
     """One collection; `extent=exact` reads every row for its extent."""
     values = read_document_request(request, frozenset({"f", "extent"}))
-    collection = await request.app[CATALOG].collection(request.match_info["collectionId"])
+    collection = await collection_of(request)
     wanted = values.get("extent", "estimated")
     if wanted not in ("estimated", "exact"):
         raise InvalidParameter("extent takes one of: estimated, exact", parameter="extent")

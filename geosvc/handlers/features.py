@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from geosvc.database.features import fetch_features, stream_features
 from geosvc.encode.features import make_encoder
 from geosvc.errors import InvalidValue, NotFound
-from geosvc.handlers.documents import query_of
+from geosvc.handlers.documents import collection_of, query_of
 from geosvc.handlers.pages import (
     Reading,
     batch_size,
@@ -23,7 +23,7 @@ from geosvc.handlers.pages import (
     whole_count,
 )
 from geosvc.handlers.streaming import send_stream
-from geosvc.keys import CATALOG, DATABASE, LOOKUPS, SETTINGS
+from geosvc.keys import DATABASE, LOOKUPS, SETTINGS
 from geosvc.links import base_url, item_links
 from geosvc.model.collection import Collection
 from geosvc.model.crs import CRS84_URI
@@ -39,7 +39,7 @@ CONTENT_CRS = {"Content-Crs": f"<{CRS84_URI}>"}
 
 async def parse_reading(request: web.Request, offered: Sequence[MediaType], limits: Limits | None) -> Reading:
     """Raises: RequestError."""
-    collection = await request.app[CATALOG].collection(request.match_info["collectionId"])
+    collection = await collection_of(request)
     values = query_of(request)
     wanted = parse_items_request(values, collection, limits)
     media_type = negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), offered)
@@ -88,7 +88,7 @@ async def get_export(request: web.Request) -> web.StreamResponse:
 
 async def get_item(request: web.Request) -> web.Response:
     """One feature."""
-    collection = await request.app[CATALOG].collection(request.match_info["collectionId"])
+    collection = await collection_of(request)
     values = query_of(request)
     wanted = parse_item_request(values, collection)
     negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), ITEM_TYPES)

@@ -5,13 +5,14 @@ the last. Once a byte is sent, a failure breaks the connection off: a truncated 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from time import perf_counter
 
 from aiohttp import hdrs, web
 
 from geosvc.encode.compression import CODINGS, Compressor, make_compressor
 from geosvc.errors import RequestError
 from geosvc.events import ClientGone, StreamAborted, emit
-from geosvc.keys import SETTINGS, STREAMING
+from geosvc.keys import SETTINGS, STREAMING, TRACE
 from geosvc.requests.negotiation import negotiate_coding
 
 
@@ -37,10 +38,13 @@ async def send_stream(
         try:
             await _send(request, response, first, pieces, make_compressor(coding) if coding else None)
         except (RequestError, TimeoutError) as error:
-            emit(StreamAborted(path=request.path, reason=str(error) or "the client takes nothing any more"))
+            trace = request[TRACE]
+            reason = str(error) or "the client takes nothing any more"
+            emit(StreamAborted(route=trace.route, collection=trace.collection, reason=reason))
             break_off(request)
         except ConnectionError:
-            emit(ClientGone(method=request.method, path=request.path))
+            request[TRACE].aborted = True
+            emit(ClientGone(method=request.method, route=request[TRACE].route))
         return response
 
 
@@ -52,15 +56,24 @@ async def _send(
     compressor: Compressor | None,
 ) -> None:
     stall_seconds = request.app[SETTINGS].write_stall_seconds
+    trace = request[TRACE]
 
     async def write(data: bytes) -> None:
         if data:
-            async with asyncio.timeout(stall_seconds):
-                await response.write(data)
+            started = perf_counter()
+            try:
+                async with asyncio.timeout(stall_seconds):
+                    await response.write(data)
+            finally:
+                trace.send_seconds += perf_counter() - started
 
-    await write(compressor.compress(first) if compressor else first)
-    async for piece in pieces:
+    async def write_piece(piece: bytes) -> None:
+        trace.bytes += len(piece)
         await write(compressor.compress(piece) if compressor else piece)
+
+    await write_piece(first)
+    async for piece in pieces:
+        await write_piece(piece)
     if compressor:
         await write(compressor.flush())
     await response.write_eof()
@@ -68,5 +81,6 @@ async def _send(
 
 def break_off(request: web.Request) -> None:
     """Cuts the connection, so that a body that is not whole never looks complete."""
+    request[TRACE].aborted = True
     if request.transport is not None:
         request.transport.abort()

@@ -28,6 +28,7 @@ GEOJSONSEQ = MediaType(
     "application/geo+json-seq", "geojsonseq", "application/geo+json-seq", "GeoJSON text sequence", "geojsons"
 )
 CSV = MediaType("text/csv", "csv", "text/csv; charset=utf-8; header=present", "CSV with WKT geometry", "csv")
+HTML = MediaType("text/html", "html", "text/html; charset=utf-8", "HTML", "html")
 PROBLEM = MediaType("application/problem+json", "problem", "application/problem+json", "Problem", "json")
 OPENAPI = MediaType(
     "application/vnd.oai.openapi+json",

@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 import structlog
 
-from geosvc.events import Event, current_request_id, subscribe
+from geosvc.events import Event, Measurement, subscribe
 from geosvc.settings import Settings
+from geosvc.trace import current_trace
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -41,9 +42,9 @@ def start_log(settings: Settings) -> Callable[[], None]:
 
     def write(event: Event) -> None:
         fields = asdict(event)
-        request_id = current_request_id.get()
-        if request_id is not None:
-            fields["request_id"] = request_id
+        trace = current_trace.get()
+        if trace is not None:
+            fields.setdefault("request_id", trace.request_id)
         getattr(logger, event.level)(event.name(), **fields)
 
     handler = logging.StreamHandler(sys.stderr)
@@ -58,7 +59,7 @@ def start_log(settings: Settings) -> Callable[[], None]:
     previous, root.level = root.level, max(level, logging.WARNING)
     # what fails in a handler is an event; what is left here is rubbish that clients send instead of HTTP
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-    unsubscribe = subscribe(write)
+    unsubscribe = subscribe(write, but=(Measurement,))
 
     def stop_log() -> None:
         unsubscribe()

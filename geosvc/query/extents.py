@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from geosvc.model.collection import Collection
 from geosvc.query.geometry import column_value, written_geometry
 from geosvc.requests.items import GeometryStyle
-from geosvc.sql.compose import SQL, Composable, Identifier, Statement, compose
+from geosvc.sql.compose import REQUEST_TAG, SQL, Composable, Identifier, Statement, compose
 from geosvc.sql.files import load_statement
 
 
@@ -31,6 +31,12 @@ def select_exact_extent(collection: Collection) -> Statement:
         times = (SQL("to_json({}) #>> '{{}}'").format(first), SQL("to_json({}) #>> '{{}}'").format(last))
     part = SQL(
         "SELECT ST_XMin(e), ST_YMin(e), ST_XMax(e), ST_YMax(e), first, last"
-        " FROM (SELECT ST_Extent({written}) AS e, {first} AS first, {last} AS last FROM {source} t) x"
-    ).format(written=written, first=times[0], last=times[1], source=Identifier(collection.schema, collection.name))
+        " FROM (SELECT ST_Extent({written}) AS e, {first} AS first, {last} AS last FROM {source} t WHERE {tag}) x"
+    ).format(
+        written=written,
+        first=times[0],
+        last=times[1],
+        source=Identifier(collection.schema, collection.name),
+        tag=REQUEST_TAG,
+    )
     return compose("collection.exact_extent", part)

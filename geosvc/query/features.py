@@ -14,7 +14,7 @@ from geosvc.query.geometry import Bare, Care, column_value
 from geosvc.query.paging import after, order_by, order_of
 from geosvc.query.writing import write_feature, write_geometry
 from geosvc.requests.items import ItemsRequest
-from geosvc.sql.compose import SQL, Composable, Identifier, Param, Statement, compose
+from geosvc.sql.compose import REQUEST_TAG, SQL, Composable, Identifier, Param, Statement, compose
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def _select(
     part = SQL("SELECT {} FROM {} t{}{}").format(
         SQL(", ").join([*columns, *(SQL("{}::text").format(key.expression) for key in keys)]),
         _source(collection, request),
-        where(tests),
+        where([REQUEST_TAG, *tests]),
         order_by(keys),
     )
     if rows is not None:
@@ -125,7 +125,8 @@ def plan_lookup(collection: Collection, request: ItemsRequest) -> Lookup:
     """How features are found by id; for keys of one column."""
     column = collection.key_columns[0]
     ids = Param([], "text[]")
-    part = SQL("SELECT t.{name}::text, {feature} FROM {source} t WHERE t.{name} = ANY ({ids}::{type}[])").format(
+    part = SQL("SELECT t.{name}::text, {feature} FROM {source} t WHERE {tag} AND t.{name} = ANY ({ids}::{type}[])").format(
+        tag=REQUEST_TAG,
         name=Identifier(column.name),
         feature=write_feature(collection, request, GEOJSON).feature,
         source=_source(collection, request),
@@ -140,7 +141,8 @@ def select_matching(
     collection: Collection, request: ItemsRequest, at_most: int | None = None, care: Care = Care.EXACTLY
 ) -> Statement:
     """One number: how many features match, whatever the page; counting stops after `at_most`."""
-    rows = SQL("SELECT 1 FROM {} t{}").format(_source(collection, request), where(list(conditions(collection, request, care))))
+    tests = [REQUEST_TAG, *conditions(collection, request, care)]
+    rows = SQL("SELECT 1 FROM {} t{}").format(_source(collection, request), where(tests))
     if at_most is not None:
         rows = SQL("{} LIMIT {}").format(rows, Param(at_most, "int8"))
     return compose("items.count", SQL("SELECT count(*) FROM ({}) counted").format(rows))

@@ -121,6 +121,24 @@ class Param(Composable):
         return text if self.cast is None else f"{text}::{self.cast.render(params)}"
 
 
+APPLICATION_NAME = "geosvc"
+_TAG = Param(APPLICATION_NAME, "text")
+
+
+class _RequestTag(Composable):
+    """A condition that is true and tells the server which request the statement is for, as the session's application_name
+    while the statement runs: for pg_stat_activity and the server's log. PostgreSQL evaluates it once, before it reads a row.
+    """
+
+    __slots__ = ()
+
+    def render(self, params: Params) -> str:
+        return f"(SELECT set_config('application_name', {_TAG.render(params)}, true)) IS NOT NULL"
+
+
+REQUEST_TAG = _RequestTag()
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """An SQL text that is ready to run.
@@ -129,15 +147,24 @@ class Statement:
         name: what logs and metrics call it, such as `items.page`.
         text: SQL with `$1` to `$n`.
         args: the values of `$1` to `$n`.
+        tag: the place among them of the request tag; None when it has none.
     """
 
     name: str
     text: str
     args: Sequence[object] = ()
+    tag: int | None = None
+
+    def tagged(self, request_id: str) -> Sequence[object]:
+        """The arguments with the id of the request that it runs for."""
+        if self.tag is None:
+            return self.args
+        return (*self.args[: self.tag], f"{APPLICATION_NAME}/{request_id}", *self.args[self.tag + 1 :])
 
 
 def compose(name: str, part: Composable) -> Statement:
     """Renders `part` into a Statement called `name`."""
     params = Params()
     text = part.render(params)
-    return Statement(name, text, tuple(params.values))
+    number = params.numbers.get(id(_TAG))
+    return Statement(name, text, tuple(params.values), None if number is None else number - 1)

@@ -3,13 +3,16 @@
 import re
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, fields, is_dataclass
+from typing import Any
 
 import pytest
 
 from geosvc import events
 from geosvc.events import CatalogLoaded, ClientGone, DatabaseFound, Event, RequestFailed, emit, subscribe
+from geosvc.trace import current_trace
 
-EVENTS = [each for each in vars(events).values() if isinstance(each, type) and issubclass(each, Event) and each is not Event]
+EVENTS = [each for each in vars(events).values() if isinstance(each, type) and issubclass(each, Event)]
+EVENTS = [each for each in EVENTS if each not in (Event, events.Measurement)]
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def test_an_event_is_named_by_its_class() -> None:
 def test_every_subscriber_gets_every_event_in_order(seen: list[Event]) -> None:
     others: list[Event] = []
     unsubscribe = subscribe(others.append)
-    first, second = DatabaseFound(), ClientGone(method="GET", path="/")
+    first, second = DatabaseFound(), ClientGone(method="GET", route="/")
     emit(first)
     emit(second)
     unsubscribe()
@@ -81,5 +84,19 @@ def test_a_subscriber_that_ends_itself_does_not_disturb_the_others(seen: list[Ev
     assert len(seen) == len(last) == 2
 
 
-def test_there_is_no_request_id_outside_a_request() -> None:
-    assert events.current_request_id.get() is None
+def test_a_subscriber_gets_the_kinds_that_it_wants_and_their_kinds_of_kinds() -> None:
+    notices: list[Event] = []
+    others: list[Event] = []
+    said: dict[str, Any] = {"severity": "NOTICE", "sqlstate": "00000", "message": "m", "statement": None, "request_id": None}
+    first, second = events.ServerNotice(**said), events.ServerWarning(**said)
+    ends = [subscribe(notices.append, events.ServerNotice), subscribe(others.append, but=(events.ServerNotice,))]
+    for event in (first, second, DatabaseFound()):
+        emit(event)
+    for end in ends:
+        end()
+    assert notices == [first, second]
+    assert others == [DatabaseFound()]
+
+
+def test_there_is_no_trace_outside_a_request() -> None:
+    assert current_trace.get() is None

@@ -1,0 +1,74 @@
+"""The access log: a JSON line a request, collected and written a few times a second, since a write of its own would cost
+more than many a request. It tells the route and not the path: ids and values of parameters may be private.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from geosvc.events import RequestEnded, subscribe
+
+FLUSH_SECONDS = 0.25
+MAX_WAITING = 1_000
+
+
+class AccessLog:
+    """Lines that wait to be written."""
+
+    def __init__(self, write: Callable[[str], object] | None = None) -> None:
+        self._write = write or sys.stderr.write
+        self._lines: list[bytes] = []
+        self._task: asyncio.Task[None] | None = None
+        self._end: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Begins to log."""
+        self._end = subscribe(self._add, RequestEnded)
+        self._task = asyncio.create_task(self._flush_regularly())
+
+    async def close(self) -> None:
+        """Writes what waits, and ends."""
+        self._end()
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        self._flush()
+
+    def _add(self, event: Any) -> None:
+        trace = event.trace
+        line = {
+            "event": "request",
+            "level": "info",
+            "timestamp": datetime.now(UTC),
+            "request_id": trace.request_id,
+            "method": trace.method,
+            "route": trace.route,
+            "collection": trace.collection,
+            "operation": trace.operation,
+            "status": trace.status,
+            "aborted": trace.aborted,
+            "bytes": trace.bytes,
+            "duration_ms": round(trace.total_seconds * 1000, 2),
+            "pool_wait_ms": round(trace.pool_seconds * 1000, 2),
+            "db_ms": round(trace.db_seconds * 1000, 2),
+            "send_ms": round(trace.send_seconds * 1000, 2),
+        }
+        self._lines.append(orjson.dumps(line, option=orjson.OPT_UTC_Z))
+        if len(self._lines) >= MAX_WAITING:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._lines:
+            lines, self._lines = self._lines, []
+            self._write(b"\n".join([*lines, b""]).decode())
+
+    async def _flush_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            self._flush()

@@ -1,0 +1,67 @@
+"""What a worker tells of itself: gauges, the pool, slow queries, the requests that it handles."""
+
+import os
+import resource
+from time import perf_counter
+from typing import Any
+
+from aiohttp import web
+
+from geosvc.keys import CATALOG, DATABASE, LIVE, METRICS, SETTINGS, SLOW_QUERIES
+from geosvc.observe.metrics import Gauge
+
+
+def gauges_of(app: web.Application) -> list[Gauge]:
+    """What is read when the metrics are asked for."""
+    database = app[DATABASE]
+    return [
+        Gauge("geosvc_pool_connections", "Connections that the pool holds", lambda: database.size),
+        Gauge("geosvc_pool_in_use", "Connections that statements hold", lambda: database.in_use),
+        Gauge("geosvc_pool_max", "Connections that the pool may hold", lambda: app[SETTINGS].pool_max_size),
+        Gauge("geosvc_pool_waiting", "Those who wait for a connection", lambda: database.waiting),
+        Gauge("geosvc_requests_in_progress", "Requests that are being handled", lambda: len(app[LIVE])),
+        Gauge("geosvc_database_up", "Whether the database answered when the catalog was last looked at", app[CATALOG].is_up),
+        Gauge("geosvc_collections", "Collections that are published", app[CATALOG].size),
+        Gauge("geosvc_worker_up", "Whether the worker answered", lambda: 1.0),
+        Gauge("geosvc_resident_memory_bytes", "Memory of the process", _resident_bytes),
+        Gauge("geosvc_cpu_seconds", "CPU time of the process", lambda: sum(os.times()[:2])),
+    ]
+
+
+def _resident_bytes() -> float:
+    try:
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123
+            return float(file.read().split()[1]) * resource.getpagesize()
+    except OSError:  # not Linux: the most it ever had
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+
+
+def tell(app: web.Application, part: str) -> Any:
+    """The answer of this worker to its siblings, and to itself, for each of siblings.PARTS."""
+    if part == "metrics":
+        return app[METRICS].snapshot()
+    if part == "slow":
+        return app[SLOW_QUERIES].statistics.state()
+    if part == "pool":
+        database = app[DATABASE]
+        return {
+            "connections": database.size,
+            "in_use": database.in_use,
+            "waiting": database.waiting,
+            "max": app[SETTINGS].pool_max_size,
+        }
+    now, live = perf_counter(), app[LIVE].copy()
+    return [
+        {
+            "request_id": trace.request_id,
+            "method": trace.method,
+            "route": trace.route,
+            "collection": trace.collection,
+            "operation": trace.operation,
+            "running_ms": round((now - trace.started) * 1000, 1),
+            "pool_wait_ms": round(trace.pool_seconds * 1000, 1),
+            "send_ms": round(trace.send_seconds * 1000, 1),
+            "bytes": trace.bytes,
+        }
+        for trace in live
+    ]

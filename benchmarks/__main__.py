@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from benchmarks import export, item, page, start
+from benchmarks import export, item, page, start, telemetry
 from benchmarks.arena import Arena
 from benchmarks.contest import QUICK, THOROUGH, Effort
 from benchmarks.data import find_boxes, make_data
@@ -25,6 +25,7 @@ BENCHMARKS: Mapping[str, Callable[[Arena], list[Result]]] = {
     "page": page.run,
     "export": export.run,
     "item": item.run,
+    "telemetry": telemetry.run,
     "start": start.run,
 }
 _WIDTH = 150
@@ -49,7 +50,7 @@ async def prepare(url: str, effort: Effort) -> Arena:
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the numbers here, too.")
 @click.option("--remove", is_flag=True, help="Remove the private cluster with its data, and measure nothing.")
 def main(names: tuple[str, ...], quick: bool, json_file: Path | None, remove: bool) -> None:
-    """Measures geosvc against limits and peers: page, export, item, start; all of them unless some are NAMED."""
+    """Measures geosvc against limits and peers: page, export, item, telemetry, start; all of them unless some are NAMED."""
     try:
         if remove:
             bench_cluster().remove()

@@ -1,7 +1,8 @@
 """The statements that geosvc's own planner composes, and the sessions it runs them in, for peers without geosvc."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
@@ -14,7 +15,15 @@ from geosvc.requests.items import Limits, parse_item_request, parse_items_reques
 from geosvc.settings import Settings
 from geosvc.sql.compose import Statement
 
+_TAG = re.compile(r"\(SELECT set_config\('application_name', \$\d+::text, true\)\) IS NOT NULL")
 _SESSION = Statement("session", "SELECT name, current_setting(name) FROM pg_settings WHERE source = 'session'")
+
+
+def _untagged(statement: Statement) -> Statement:
+    """Without the condition that tells the server the request's id: what that costs is geosvc's own."""
+    text, tags = _TAG.subn("true", statement.text)
+    assert tags == 1, statement.text
+    return replace(statement, text=text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +42,17 @@ class Planner:
         collection = self.catalog[collection_id]
         values = {"bbox": bbox, "limit": str(limit)}
         wanted = parse_items_request(values, collection, Limits(limit, limit))
-        return select_items(collection, wanted, GEOJSON).statement
+        return _untagged(select_items(collection, wanted, GEOJSON).statement)
 
     def export(self, collection_id: str) -> Statement:
         """Of `/export`."""
         collection = self.catalog[collection_id]
-        return select_items(collection, parse_items_request({}, collection, None), GEOJSON).statement
+        return _untagged(select_items(collection, parse_items_request({}, collection, None), GEOJSON).statement)
 
     def item(self, collection_id: str, feature_id: str) -> Statement:
         """Of `/items/{featureId}`, as a look-up of one feature."""
         collection = self.catalog[collection_id]
-        return select_item(collection, parse_item_request({}, collection), (feature_id,)).statement
+        return _untagged(select_item(collection, parse_item_request({}, collection), (feature_id,)).statement)
 
 
 async def make_planner(url: str) -> Planner:

@@ -18,13 +18,14 @@ from geosvc.keys import (
     COUNTS,
     DATABASE,
     EXTENTS,
-    LIVE,
     LOOKUPS,
     METRICS,
+    OBSERVED,
     OPERATIONS,
     SETTINGS,
     SIBLINGS,
     SLOW_QUERIES,
+    Observed,
 )
 from geosvc.middleware import add_common_headers, add_private_headers, end_abandoned, surround
 from geosvc.observe.access import AccessLog
@@ -70,7 +71,7 @@ async def _observe(app: web.Application) -> AsyncIterator[None]:
         return
     stop_counting = app[METRICS].start()
     app[SLOW_QUERIES].start()
-    async with _in_background(watch_loop(app[METRICS].loop_lag)), _in_background(end_abandoned(app[LIVE])):
+    async with _in_background(watch_loop(app[METRICS].loop_lag)), _in_background(end_abandoned(app[OBSERVED].live)):
         yield
     await app[SLOW_QUERIES].close()
     stop_counting()
@@ -115,7 +116,7 @@ def build_app(settings: Settings, place: Place | None = None) -> web.Application
     app[COUNTS] = Counts(database, settings)
     app[EXTENTS] = Extents(database, settings.count_seconds)
     app[LOOKUPS] = Lookups(database)
-    app[LIVE] = {}
+    app[OBSERVED] = Observed({}, {}, settings.telemetry)
     metrics = app[METRICS] = Metrics()
     metrics.gauges += gauges_of(app)
     diagnoser = Diagnoser(app[OPERATIONS], metrics.explained) if settings.explain else None
@@ -139,7 +140,7 @@ def build_admin_app(app: web.Application) -> web.Application:
     admin[OPERATIONS] = app[OPERATIONS]
     admin[CATALOG] = app[CATALOG]
     admin[SIBLINGS] = app[SIBLINGS]
-    admin[LIVE] = app[LIVE]
+    admin[OBSERVED] = Observed({}, app[OBSERVED].live, app[SETTINGS].telemetry)
     admin.on_response_prepare.append(add_private_headers)
     add_routes(admin, ADMIN_ROUTES)
     return admin

@@ -3,11 +3,14 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
+import orjson
 from pydantic import SecretStr
+from rich.console import Console
 
 from geosvc import __version__
 from geosvc.app import check_routes
@@ -15,6 +18,7 @@ from geosvc.database.cluster import Cluster, default_folder
 from geosvc.errors import StartError
 from geosvc.server import run
 from geosvc.settings import Settings, load_settings
+from geosvc.slow_log import describe_slow_log, parse_span, print_slow_log, read_slow_log
 from geosvc.supervisor import supervise
 
 
@@ -117,6 +121,24 @@ def _migrate(direction: str, settings: Settings, expand_only: bool) -> None:
     for revision in migration_status(settings, url):
         state = "applied" if revision.applied else "pending"
         click.echo(f"{revision.revision}  {state:8}  {revision.phase:8}  {revision.title}")
+
+
+@main.command()
+@click.argument("file", type=click.File("rb"), default="-")
+@click.option("--since", metavar="SPAN", help="Only lines of the last SPAN, such as 30m, 1h or 2d.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON instead of a table.")
+def slow(file: IO[bytes], since: str | None, as_json: bool) -> None:
+    """The slow-query log in FILE, or of standard input, aggregated: what costs most, and what would help."""
+    try:
+        begin = datetime.now(UTC) - parse_span(since) if since else None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--since") from None
+    log = read_slow_log(file, begin)
+    if as_json:
+        click.echo(orjson.dumps(describe_slow_log(log), option=orjson.OPT_INDENT_2))
+    else:
+        console = Console(highlight=False)
+        print_slow_log(log, console if console.is_terminal else Console(highlight=False, width=160))
 
 
 @main.command("dev-db")

@@ -1,5 +1,7 @@
 """What the application and a request carry, by typed key."""
 
+from dataclasses import dataclass
+
 from aiohttp import web
 
 from geosvc.database.catalog import CatalogFollower
@@ -24,14 +26,26 @@ OPERATIONS = web.AppKey("operations", Database)
 METRICS = web.AppKey("metrics", Metrics)
 SLOW_QUERIES = web.AppKey("slow_queries", SlowQueries)
 SIBLINGS = web.AppKey("siblings", Siblings)
-LIVE: web.AppKey[dict[Trace, web.Request]] = web.AppKey("live", dict)
-"""The requests that are being handled."""
-
 LOOKUPS = web.AppKey("lookups", Lookups)
 
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What is observed of requests.
+
+    Attributes:
+        operations: the operation id and the path of each handler.
+        live: the requests that are being handled.
+        telemetry: whether they are kept there.
+    """
+
+    operations: dict[object, tuple[str | None, str | None]]
+    live: dict[Trace, web.Request]
+    telemetry: bool
+
+
 NO_OPERATION = (None, None)
-OPERATION_OF: web.AppKey[dict[object, tuple[str | None, str | None]]] = web.AppKey("operation_of", dict)
-"""The operation id and the path of each handler, for what is observed."""
+OBSERVED = web.AppKey("observed", Observed)
 
 TRACE = web.RequestKey("trace", Trace)
 STREAMING = web.RequestKey("streaming", bool)

@@ -15,7 +15,7 @@ from geosvc.encode.compression import CODINGS, compress
 from geosvc.errors import InternalError, InvalidParameter, MethodNotAllowed, NotFound, RequestError, StaleCatalog
 from geosvc.events import ClientGone, RequestEnded, RequestFailed, emit
 from geosvc.handlers.streaming import break_off
-from geosvc.keys import CATALOG, LIVE, NO_OPERATION, OPERATION_OF, SETTINGS, STREAMING, TRACE
+from geosvc.keys import CATALOG, NO_OPERATION, OBSERVED, SETTINGS, STREAMING, TRACE
 from geosvc.problem import problem_response
 from geosvc.redaction import scrub
 from geosvc.requests.negotiation import negotiate_coding
@@ -25,6 +25,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 REQUEST_ID_HEADER = "X-Request-ID"
 SERVER_TIMING = "Server-Timing"
+_SERVER_TIMING = "parse;dur=%.2f, pool;dur=%.2f, db;dur=%.2f, encode;dur=%.2f, total;dur=%.2f"
 ABANDONED_SECONDS = 1.0
 CLIENT_CLOSED_REQUEST = 499  # as nginx calls it
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
@@ -45,9 +46,11 @@ async def surround(request: web.Request, handler: Handler) -> web.StreamResponse
         request_id = next(_request_ids)
     trace = request[TRACE] = Trace(request_id, request.method)
     current_trace.set(trace)
-    if request.app[SETTINGS].telemetry:
-        request.app[LIVE][trace] = request
-    trace.operation, trace.route = request.app[OPERATION_OF].get(request.match_info.handler, NO_OPERATION)
+    observed = request.app[OBSERVED]
+    trace.operation, trace.route = observed.operations.get(request.match_info.handler, NO_OPERATION)
+    if observed.telemetry:
+        observed.live[trace] = request
+        trace.measured = True
     if _is_preflight(request):
         return _answer_preflight(request)
     response = await _guarded(request, handler)
@@ -180,10 +183,7 @@ def server_timing(trace: Trace) -> str:
     total = trace.prepared_at - trace.started
     parse, pool, db = trace.parse_seconds, trace.pool_seconds, trace.db_seconds
     encode = max(total - parse - pool - db, 0.0) if trace.first_run_at else 0.0
-    return (
-        f"parse;dur={parse * 1e3:.2f}, pool;dur={pool * 1e3:.2f}, db;dur={db * 1e3:.2f}, "
-        f"encode;dur={encode * 1e3:.2f}, total;dur={total * 1e3:.2f}"
-    )
+    return _SERVER_TIMING % (parse * 1e3, pool * 1e3, db * 1e3, encode * 1e3, total * 1e3)
 
 
 def end_trace(request: web.Request, status: int) -> None:
@@ -200,8 +200,9 @@ def end_trace(request: web.Request, status: int) -> None:
     if trace.first_run_at:
         known = trace.parse_seconds + trace.pool_seconds + trace.db_seconds + trace.send_seconds
         trace.encode_seconds = max(trace.total_seconds - known, 0.0)
-    request.app[LIVE].pop(trace, None)
+    request.app[OBSERVED].live.pop(trace, None)
     emit(RequestEnded(trace))
+    trace.heaviest = None  # each knows the other: together they would wait for the garbage collector
 
 
 class RequestEnds(AbstractAccessLogger):

@@ -11,6 +11,7 @@ _TYPED = re.compile(r"\$(\d+)::([a-z_][a-z0-9_]*(?:\[\])?)")
 _ENVELOPE = re.compile(r"ST_MakeEnvelope\(\$(\d+)::float8, \$(\d+)::float8, \$(\d+)::float8, \$(\d+)::float8")
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 _SHORTEST_SECRET = 3  # shorter texts are in every message by chance
+_BEGINNING = 16  # characters by which a value that was cut short is known
 _SCRUBBED = "…"
 _MAX_FULL = 1_000
 
@@ -82,9 +83,16 @@ def _texts(values: Iterable[object]) -> Iterable[str]:
             yield str(value)
 
 
+def _quoted(text: str) -> tuple[str, ...]:
+    """How messages write a value: as it is, as Python's repr, with quotes doubled as in SQL."""
+    return (text, repr(text)[1:-1], text.replace("'", "''"), text.replace('"', '\\"'))
+
+
 def scrub(message: str, values: Iterable[object]) -> str:
-    """The message without the values, where it quotes any of them."""
-    for text in sorted(set(_texts(values)), key=len, reverse=True):
-        if len(text) >= _SHORTEST_SECRET and text in message:
-            message = message.replace(text, _SCRUBBED)
+    """The message without the values that it quotes; it ends where it quotes the beginning of a long one."""
+    texts = {quoted for text in _texts(values) if len(text) >= _SHORTEST_SECRET for quoted in _quoted(text)}
+    for text in sorted(texts, key=len, reverse=True):
+        message = message.replace(text, _SCRUBBED)
+        if len(text) > _BEGINNING and text[:_BEGINNING] in message:
+            message = message.partition(text[:_BEGINNING])[0] + _SCRUBBED
     return message

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from geosvc.handlers import admin, api, collections, features, landing, operations
-from geosvc.keys import OPERATION_OF
+from geosvc.keys import OBSERVED
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -44,11 +44,8 @@ ADMIN_ROUTES = (
 
 def add_routes(app: web.Application, routes: tuple[Route, ...]) -> None:
     """Adds the routes; GET answers HEAD as well."""
-    operation_of: dict[object, tuple[str | None, str | None]] = {}
     for route in routes:
-        operation_of[route.handler] = (route.operation_id, route.path)
-    app[OPERATION_OF] = operation_of
-    for route in routes:
+        app[OBSERVED].operations[route.handler] = (route.operation_id, route.path)
         app.router.add_route(route.method, route.path, route.handler, name=route.operation_id)
         if route.method == "GET":
             app.router.add_route("HEAD", route.path, route.handler)

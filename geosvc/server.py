@@ -14,8 +14,10 @@ from aiohttp import web
 from geosvc.app import build_admin_app, build_app
 from geosvc.errors import StartError
 from geosvc.events import ServerStarted, ServerStopping, UnknownSetting, emit
-from geosvc.middleware import RequestEnds
+from geosvc.keys import TRACE
+from geosvc.middleware import Handler, RequestEnds
 from geosvc.observe.log import start_log
+from geosvc.observe.tracing import note_request, start_tracing
 from geosvc.settings import Settings, unknown_variables
 from geosvc.siblings import Place
 
@@ -53,6 +55,13 @@ async def _listen(runner: web.AppRunner, host: str, port: int, shared: bool) -> 
     return f"http://{shown}:{bound[1]}"
 
 
+@web.middleware
+async def _traced(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Tells which request the current span is of."""
+    note_request(request[TRACE])
+    return await handler(request)
+
+
 async def serve(settings: Settings, place: Place | None = None) -> None:
     """Serves until SIGTERM or SIGINT, then lets running requests end within the grace time.
 
@@ -65,6 +74,8 @@ async def serve(settings: Settings, place: Place | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     app = build_app(settings, place)
+    if settings.otel:
+        app.middlewares.append(_traced)
     shared = place is not None
     runner = _runner(app, settings)
     admin_runner = _runner(build_admin_app(app), settings)
@@ -85,6 +96,7 @@ def run(settings: Settings, place: Place | None = None) -> None:
     stop_log = start_log(settings)
     if place is None:
         report_unknown_variables()
+    stop_tracing = start_tracing(settings)
     factory: Any = uvloop.new_event_loop if settings.loop == "uvloop" else asyncio.new_event_loop
     # rows come by the thousand and live for a page: with Python's thresholds, looking for cycles among them and among
     # everything that was imported takes a fifth of the time
@@ -94,6 +106,7 @@ def run(settings: Settings, place: Place | None = None) -> None:
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(serve(settings, place))
     finally:
+        stop_tracing()
         stop_log()
 
 

@@ -20,14 +20,14 @@ class Run:
         name: what the code calls the statement, such as `items.page`.
         trace: the request that it runs for; None for what the service does by itself.
         shared: of a look-up, the other requests that wait for it too.
-        pool_seconds: the wait for a connection.
+        pool_seconds: the wait for a connection; `pool_was_full` tells whether others had them all.
         seconds: in the database, with sending and receiving.
         sqlstate: of a failure that PostgreSQL told.
     """
 
     __slots__ = (
-        "args", "ended_at", "name", "outcome", "pool_seconds", "reported", "rows", "seconds", "shared", "sqlstate", "text",
-        "trace",
+        "args", "ended_at", "name", "outcome", "pool_seconds", "pool_was_full", "reported", "rows", "seconds", "shared",
+        "sqlstate", "text", "trace",
     )  # fmt: skip
 
     def __init__(self, name: str, text: str, args: Sequence[object] = (), trace: "Trace | None" = None) -> None:
@@ -37,6 +37,7 @@ class Run:
         self.trace = trace
         self.shared: Sequence[Trace] = ()
         self.pool_seconds = 0.0
+        self.pool_was_full = False
         self.seconds = 0.0
         self.rows: int | None = None
         self.outcome: Outcome = "ok"
@@ -60,6 +61,7 @@ class Trace:
         first_run_at: when it first asked for a connection; 0 when it never did.
         rows, bytes: of features read, and of the body before it is compressed.
         heaviest: the statement of its own that took longest.
+        measured: whether somebody waits for its end.
         slow: its statements above their threshold, which are told when it is over.
     """
 
@@ -78,6 +80,7 @@ class Trace:
     status = 0
     heaviest: Run | None = None
     slow: "list[Run] | None" = None
+    measured = False
     ended = False
     aborted = False
 
@@ -87,10 +90,8 @@ class Trace:
         self.started = perf_counter()
 
     def take(self, run: Run) -> None:
-        """Adds a run of its own that has ended."""
-        self.pool_seconds += run.pool_seconds
-        self.db_seconds += run.seconds
-        if self.heaviest is None or run.total_seconds > self.heaviest.total_seconds:
+        """Takes note of a run of its own that has ended; its times are added while it runs."""
+        if self.measured and (self.heaviest is None or run.total_seconds > self.heaviest.total_seconds):
             self.heaviest = run
 
     def take_shared(self, run: Run, asked_at: float) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from geosvc.keys import CATALOG, DATABASE, LIVE, METRICS, SETTINGS, SLOW_QUERIES
+from geosvc.keys import CATALOG, DATABASE, METRICS, OBSERVED, SETTINGS, SLOW_QUERIES
 from geosvc.observe.metrics import Gauge
 
 
@@ -19,10 +19,9 @@ def gauges_of(app: web.Application) -> list[Gauge]:
         Gauge("geosvc_pool_in_use", "Connections that statements hold", lambda: database.in_use),
         Gauge("geosvc_pool_max", "Connections that the pool may hold", lambda: app[SETTINGS].pool_max_size),
         Gauge("geosvc_pool_waiting", "Those who wait for a connection", lambda: database.waiting),
-        Gauge("geosvc_requests_in_progress", "Requests that are being handled", lambda: len(app[LIVE])),
+        Gauge("geosvc_requests_in_progress", "Requests that are being handled", lambda: len(app[OBSERVED].live)),
         Gauge("geosvc_database_up", "Whether the database answered when the catalog was last looked at", app[CATALOG].is_up),
         Gauge("geosvc_collections", "Collections that are published", app[CATALOG].size),
-        Gauge("geosvc_worker_up", "Whether the worker answered", lambda: 1.0),
         Gauge("geosvc_resident_memory_bytes", "Memory of the process", _resident_bytes),
         Gauge("geosvc_cpu_seconds", "CPU time of the process", lambda: sum(os.times()[:2])),
     ]
@@ -50,7 +49,7 @@ def tell(app: web.Application, part: str) -> Any:
             "waiting": database.waiting,
             "max": app[SETTINGS].pool_max_size,
         }
-    now, live = perf_counter(), app[LIVE].copy()
+    now, live = perf_counter(), list(app[OBSERVED].live)
     return [
         {
             "request_id": trace.request_id,

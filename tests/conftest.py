@@ -19,6 +19,7 @@ import pytest
 import uvloop
 from aiohttp import web
 from aiohttp.test_utils import TestClient
+from pytest_aiohttp.plugin import AiohttpServer
 
 from fixtures.load import load_samples
 from geosvc.app import build_app
@@ -167,12 +168,12 @@ def settings_for(url: str, **options: object) -> Settings:
 
 
 @pytest.fixture
-async def service(aiohttp_client: Callable[..., Awaitable[Client]]) -> Service:
+async def service(aiohttp_server: AiohttpServer, aiohttp_client: Callable[..., Awaitable[Client]]) -> Service:
     """Starts the service in this process for a database."""
 
     async def start(url: str, **options: object) -> Client:
         settings = settings_for(url, **options)
-        return await aiohttp_client(build_app(settings), server_kwargs=runner_arguments(settings))
+        return await aiohttp_client(await aiohttp_server(build_app(settings), **runner_arguments(settings)))
 
     return start
 

@@ -23,15 +23,8 @@ UNANSWERED = InternalError("the look-up ended without an answer")
 Found = tuple[bytes | None, Run | None]
 
 
-@dataclass(slots=True)
-class _Waiter:
-    """A request that waits for a feature."""
-
-    future: "asyncio.Future[Found]"
-    trace: Trace | None
-
-
-Waiting = dict[str, list[_Waiter]]
+Waiter = tuple["asyncio.Future[Found]", Trace | None]
+Waiting = dict[str, list[Waiter]]
 
 
 @dataclass(slots=True)
@@ -63,11 +56,11 @@ class Lookups:
         """
         queue = self._queue(collection, request)
         trace, asked_at = current_trace.get(), perf_counter()
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), trace)
-        queue.waiting.setdefault(feature_id, []).append(waiter)
+        future: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        queue.waiting.setdefault(feature_id, []).append((future, trace))
         if queue.running < IN_FLIGHT:
             self._start(queue)
-        feature, run = await waiter.future
+        feature, run = await future
         if trace is not None and run is not None:
             trace.take_shared(run, asked_at)
         return feature
@@ -107,7 +100,7 @@ class Lookups:
             queue.running -= 1
 
     async def _look_up(self, batch: Waiting, queue: _Queue) -> None:
-        traces = [waiter.trace for waiting in batch.values() for waiter in waiting if waiter.trace is not None]
+        traces = [trace for waiting in batch.values() for _, trace in waiting if trace is not None]
         current_trace.set(traces[0] if traces else None)
         try:
             rows = await self._database.fetch(queue.lookup.of(list(batch)), shared=traces[1:])
@@ -124,7 +117,7 @@ class Lookups:
     async def _look_up_singly(self, batch: Waiting, queue: _Queue) -> None:
         """One bad geometry or id must not fail the others that happened to be asked for with it."""
         for feature_id, waiting in batch.items():
-            current_trace.set(waiting[0].trace)
+            current_trace.set(waiting[0][1])
             try:
                 rows = await fetch_features(self._database, select_item(queue.collection, queue.request, (feature_id,)))
             except RequestError as error:
@@ -133,13 +126,13 @@ class Lookups:
                 _answer(waiting, rows[0][0] if rows else None, current_run.get())
 
 
-def _answer(waiting: list[_Waiter], feature: bytes | None, run: Run | None) -> None:
-    for waiter in waiting:
-        if not waiter.future.done():  # whose client has left
-            waiter.future.set_result((feature, run))
+def _answer(waiting: list[Waiter], feature: bytes | None, run: Run | None) -> None:
+    for future, _ in waiting:
+        if not future.done():  # whose client has left
+            future.set_result((feature, run))
 
 
-def _fail(waiting: list[_Waiter], error: RequestError) -> None:
-    for waiter in waiting:
-        if not waiter.future.done():
-            waiter.future.set_exception(error)
+def _fail(waiting: list[Waiter], error: RequestError) -> None:
+    for future, _ in waiting:
+        if not future.done():
+            future.set_exception(error)

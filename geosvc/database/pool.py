@@ -23,7 +23,7 @@ from geosvc.model.row import Row
 from geosvc.settings import Settings
 from geosvc.sql.compose import APPLICATION_NAME, SQL, Identifier, Params, Statement
 from geosvc.sql.files import load_statement
-from geosvc.trace import Trace
+from geosvc.trace import Run, Trace
 
 CLOSE_SECONDS = 5.0
 CANCEL_GRACE_SECONDS = 5.0  # asyncpg's own timeout comes after the server's, and bounds cancels as well
@@ -36,11 +36,27 @@ _T = TypeVar("_T")
 
 
 class GeosvcConnection(asyncpg.Connection):
-    """A connection that is not reset at release, which would cost a round trip: nothing but SET LOCAL changes it."""
+    """A connection that is not reset at release, which would cost a round trip: nothing but SET LOCAL changes it. So its log
+    listener stays, too; `run` is the statement that what the server says belongs to.
+    """
 
-    def get_reset_query(self) -> str:
-        """Nothing."""
-        return ""
+    run: Run | None = None
+
+    def hear(self, messages: ServerMessages) -> None:
+        """Passes on what the server says, from now on."""
+        self.add_log_listener(messages.hear)
+
+    def serve(self, run: Run | None) -> None:
+        """Tells which statement it is used for."""
+        self.run = run
+
+    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's signature
+        """Nothing; one that was left in a transaction is closed."""
+        if self.is_in_transaction():
+            self.terminate()
+
+    def _check_listeners(self, listeners: object, listener_type: str) -> None:
+        """Asyncpg takes a listener on a connection that is released for one that was forgotten."""
 
 
 def connect_arguments(settings: Settings, url: str) -> dict[str, Any]:
@@ -100,6 +116,7 @@ class Database:
         self._server_watches_clients = True
         self._messages = ServerMessages() if settings.server_messages != "off" else None
         self.waiting = 0
+        self._held = 0
 
     @property
     def pool(self) -> asyncpg.Pool:
@@ -115,7 +132,7 @@ class Database:
     @property
     def in_use(self) -> int:
         """Connections that somebody has."""
-        return self.pool.get_size() - self.pool.get_idle_size() if self._opened is not None else 0
+        return self._held
 
     async def open(self) -> None:
         """Opens the pool. Raises: SettingsError when the settings of TLS do not hold."""
@@ -152,9 +169,11 @@ class Database:
         """Replaces every connection when it is next used: PostGIS was installed anew, or the server restarted."""
         await self.pool.expire_connections()
 
-    async def _init(self, connection: asyncpg.Connection) -> None:
+    async def _init(self, connection: Any) -> None:
         if self._settings.telemetry:
             watch(connection)
+        if self._messages is not None:
+            connection.hear(self._messages)
         async with connection.transaction():
             schema: str | None = await connection.fetchval(load_statement("postgis_schema").text)
             await register_codecs(connection, schema)
@@ -199,12 +218,15 @@ class Database:
             running: the statement that it is for, which is told when the connection is there.
         Raises: PoolExhausted; what asyncpg raises when it cannot connect.
         """
-        connected = running.connected if running is not None else perf_counter
+        was_full = self._held >= self._settings.pool_max_size
         connection = await self._acquire()
-        listener = self._messages.listener(running.run if running else None) if self._messages is not None else None
+        self._held += 1
+        connected: Callable[[], object] = perf_counter
+        if running is not None:
+            running.run.pool_was_full = was_full
+            connected = running.connected
+            connection.serve(running.run)  # type: ignore[attr-defined]
         try:
-            if listener is not None:
-                connection.add_log_listener(listener)
             if not self._settings.pgbouncer and not in_transaction:
                 connected()
                 yield connection
@@ -219,17 +241,11 @@ class Database:
             await connection.execute("COMMIT")
         except (asyncio.CancelledError, GeneratorExit):
             with suppress(*DATABASE_ERRORS):
-                await self._release(connection, listener, CANCEL_SECONDS)
+                await self.pool.release(connection, timeout=CANCEL_SECONDS)
             raise
         finally:
-            await self._release(connection, listener, CANCEL_GRACE_SECONDS)
-
-    async def _release(self, connection: Connection, listener: Any, seconds: float) -> None:
-        # asyncpg drops listeners at release and complains of them
-        if listener is not None:
-            with suppress(asyncpg.InterfaceError):
-                connection.remove_log_listener(listener)
-        await self.pool.release(connection, timeout=seconds)
+            self._held -= 1
+            await self.pool.release(connection, timeout=CANCEL_GRACE_SECONDS)
 
     async def fetch(
         self, statement: Statement, timeout_seconds: float | None = None, shared: Sequence[Trace] = ()

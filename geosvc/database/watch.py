@@ -6,7 +6,6 @@ wait for a connection, prepared statements and cursors. What is seen ends as one
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 from time import monotonic, perf_counter
 from types import TracebackType
 from typing import Any, Self
@@ -69,28 +68,35 @@ class Running:
             trace.first_run_at = self._asked_at
         return self
 
-    def connected(self) -> float:
-        """There is a connection. Returns the time."""
+    def connected(self) -> None:
+        """There is a connection."""
         self._connected_at = perf_counter()
-        self.run.pool_seconds = self._connected_at - self._asked_at
-        return self._connected_at
+        self._waited(self._connected_at)
+
+    def _waited(self, until: float) -> None:
+        self.run.pool_seconds = until - self._asked_at
+        if self.run.trace is not None:
+            self.run.trace.pool_seconds += self.run.pool_seconds
 
     def took(self, started: float, rows: int) -> None:
         """Adds a piece of work in the database that began at `started`."""
-        self.run.seconds += perf_counter() - started
-        self.run.rows = rows + (self.run.rows or 0)
+        run, seconds = self.run, perf_counter() - started
+        run.seconds += seconds
+        run.rows = rows + (run.rows or 0)
+        if run.trace is not None:
+            run.trace.db_seconds += seconds
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         run = self.run
         run.ended_at = perf_counter()
         if not self._connected_at:
-            run.pool_seconds = run.ended_at - self._asked_at
+            self._waited(run.ended_at)
         if error is not None:
             run.outcome, run.sqlstate = outcome_of(error)
             if not self._connected_at and run.outcome == "failed":
                 run.outcome = "no-connection"
-            elif not run.seconds:
-                run.seconds = run.ended_at - self._connected_at
+            elif self._connected_at and not run.seconds:
+                self.took(self._connected_at, 0)
         if run.trace is not None:
             run.trace.take(run)
         if not self._logged or not self._connected_at:
@@ -103,7 +109,7 @@ def _see(record: asyncpg.connection.LoggedQuery) -> None:
     if run is None or record.query is not run.text:
         first_word = record.query.lstrip().partition(" ")[0].upper()
         name = _DRIVER_STATEMENTS.get(first_word, "driver.introspection")
-        run = Run(name, record.query, (), run.trace if run is not None else None)
+        run = Run(name, record.query, record.args or (), run.trace if run is not None else None)
         run.ended_at = perf_counter()
     run.seconds = record.elapsed
     if record.exception is not None:
@@ -124,11 +130,9 @@ class ServerMessages:
         self._in_second = 0
         self._dropped = 0
 
-    def listener(self, run: Run | None) -> Any:
-        """A log listener for one use of a connection. asyncpg calls it outside the context of the statement."""
-        return partial(self._hear, run)
-
-    def _hear(self, run: Run | None, _: object, message: Any) -> None:
+    def hear(self, connection: Any, message: Any) -> None:
+        """A log listener. asyncpg calls it outside the context of the statement; the connection knows whose it is."""
+        run: Run | None = connection.run
         now = monotonic()
         if now - self._second >= 1.0:
             if self._dropped:

@@ -77,7 +77,8 @@ async def get_activity(request: web.Request) -> web.Response:
 def _refuse_other_origins(request: web.Request) -> None:
     """A page of another origin must not make an operator's browser cancel statements. Raises: Forbidden."""
     origin = request.headers.get(hdrs.ORIGIN)
-    if origin is not None and urlsplit(origin).netloc != request.host:
+    elsewhere = origin is not None and urlsplit(origin).netloc != request.host
+    if elsewhere or request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
         raise Forbidden("a page of another origin may not do this")
 
 

@@ -19,6 +19,7 @@ DEEP_OFFSET = 10_000
 _SPATIAL_METHODS = ("gist", "spgist", "brin")
 _SPATIAL_TEST = re.compile(r"&&|@|~|\bst_(?:dwithin|intersects|within|contains|covers|coveredby|touches|crosses|overlaps)\(")
 _EQUALITY = re.compile(r"\((?:\w+\.)?(\w+)(?:\)::\w+)? = (?!ANY)")
+_CAST = r"(?:\)::(geometry\(\w+,\d+\)))?"  # as a view has it that tells its type
 _SORT_KEY = re.compile(r"(?:\w+\.)?(\w+)(?: DESC)?(?: NULLS (?:FIRST|LAST))?")
 _HARMLESS = frozenset({"random", "clock_timestamp", "timeofday", "nextval", "set_config", "currval"})
 
@@ -61,6 +62,7 @@ class Evidence:
     bytes: int
     offset: int = 0
     pool_max_size: int = 0
+    pool_was_full: bool = False
     plan: Node | None = None
     relations: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     functions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -81,7 +83,15 @@ def _size(number_of_bytes: float) -> str:
 
 def waited_for_pool(evidence: Evidence) -> Iterator[Advice]:
     """Most of the time went by before there was a connection."""
-    if evidence.pool_wait_ms > evidence.total_ms / 2:
+    if evidence.pool_wait_ms <= evidence.total_ms / 2:
+        return
+    if not evidence.pool_was_full:
+        yield Advice(
+            "slow-connect",
+            f"{evidence.pool_wait_ms:.0f} of {evidence.total_ms:.0f} ms were spent opening a connection. GEOSVC_POOL_MIN_SIZE "
+            "keeps more of them open; if it takes as long every time, look at the network, TLS and the database's name lookup.",
+        )
+    else:
         yield Advice(
             "waited-for-connection",
             f"{evidence.pool_wait_ms:.0f} of {evidence.total_ms:.0f} ms were spent waiting for a connection: all "
@@ -106,8 +116,8 @@ def _filters(evidence: Evidence) -> Iterator[tuple[Node, str, Mapping[str, Any]]
     """
     for node in evidence.plan.walk() if evidence.plan else ():
         relation = evidence.relations.get(node.relation or ("", ""))
-        if relation is not None and relation["rows"] >= MANY_ROWS and "Filter" in node.conditions:
-            yield node, node.conditions["Filter"], relation
+        if relation is not None and relation["rows"] >= MANY_ROWS and node.filter:
+            yield node, node.filter, relation
 
 
 def _create_index(relation: Mapping[str, Any], what: str, method: str = "") -> str:
@@ -130,8 +140,8 @@ def _has_index(relation: Mapping[str, Any], column: str, methods: tuple[str, ...
 
 def missing_spatial_index(evidence: Evidence) -> Iterator[Advice]:
     """A table is read from end to end for a box, and its geometry has no index."""
-    for _, condition, relation in _filters(evidence):
-        if not _SPATIAL_TEST.search(condition):
+    for node, condition, relation in _filters(evidence):
+        if not _SPATIAL_TEST.search(condition) or _SPATIAL_TEST.search(node.index_conditions):
             continue
         for column in relation["spatial"]:
             names_it = re.search(rf"\b{re.escape(column)}\b", condition)
@@ -146,9 +156,11 @@ def missing_spatial_index(evidence: Evidence) -> Iterator[Advice]:
 
 def transformed_column(evidence: Evidence) -> Iterator[Advice]:
     """A column is transformed before it is compared, so that its index is of no use."""
-    for _, condition, relation in _filters(evidence):
+    for node, condition, relation in _filters(evidence):
+        if "st_transform(" in node.index_conditions:
+            continue
         for column, srid in relation["spatial"].items():
-            transformed = re.search(rf"\bst_transform\((?:\w+\.)?\"?{re.escape(column)}\"?, (\d+)\)", condition)
+            transformed = re.search(rf"\bst_transform\((?:\w+\.)?\"?{re.escape(column)}\"?, (\d+)\){_CAST}", condition)
             if not transformed:
                 continue
             table = f"{relation['schema']}.{relation['name']}"
@@ -162,6 +174,8 @@ def transformed_column(evidence: Evidence) -> Iterator[Advice]:
                 )
                 continue
             expression = f"ST_Transform({_name(column)}, {transformed[1]})"
+            if transformed[2]:
+                expression = f"({expression})::{transformed[2]}"
             yield Advice(
                 "transformed-column",
                 f"{column} of {table} (SRID {srid}) is transformed to {transformed[1]} row by row before it is compared, so "
@@ -174,7 +188,7 @@ def missing_property_index(evidence: Evidence) -> Iterator[Advice]:
     """A table is read from end to end for the value of a property."""
     for node, condition, relation in _filters(evidence):
         for column in _EQUALITY.findall(condition):
-            few_of_many = node.rows * FAR_OFF < relation["rows"] and "Index Cond" not in node.conditions
+            few_of_many = node.rows * FAR_OFF < relation["rows"] and not node.index_conditions
             if few_of_many and column not in relation["spatial"] and not _has_index(relation, column, ("btree", "hash")):
                 yield Advice(
                     "missing-property-index",
@@ -187,8 +201,8 @@ def missing_property_index(evidence: Evidence) -> Iterator[Advice]:
 def sort_without_index(evidence: Evidence) -> Iterator[Advice]:
     """Many rows are sorted for the sake of a few."""
     for node in evidence.plan.walk() if evidence.plan else ():
-        below = [child for child in node.children if child.kind in ("Sort", "Incremental Sort")]
-        if node.kind != "Limit" or not below or below[0].children[0].rows < max(MANY_ROWS, node.rows * FAR_OFF):
+        below = [child for child in node.steps if child.kind in ("Sort", "Incremental Sort")]
+        if node.kind != "Limit" or not below or below[0].steps[0].rows < max(MANY_ROWS, node.rows * FAR_OFF):
             continue
         scanned = [each for each in below[0].walk() if each.relation in evidence.relations]
         keys = [key.strip() for key in below[0].conditions.get("Sort Key", "").split(",")]
@@ -198,7 +212,7 @@ def sort_without_index(evidence: Evidence) -> Iterator[Advice]:
             if not _has_index(relation, columns[0].partition(" ")[0], ("btree",)):
                 yield Advice(
                     "sort-without-index",
-                    f"about {below[0].children[0].rows:.0f} rows of {relation['schema']}.{relation['name']} are sorted for "
+                    f"about {below[0].steps[0].rows:.0f} rows of {relation['schema']}.{relation['name']} are sorted for "
                     f"{node.rows:.0f}: no index has their order.",
                     _create_index(relation, ", ".join(columns)),
                 )
@@ -208,11 +222,11 @@ def sort_spilled(evidence: Evidence) -> Iterator[Advice]:
     """A sort takes more than work_mem and goes to disk."""
     if evidence.plan is None or not evidence.work_mem_bytes:
         return
-    limited = {id(child) for node in evidence.plan.walk() if node.kind == "Limit" for child in node.children}
+    limited = {id(child) for node in evidence.plan.walk() if node.kind == "Limit" for child in node.steps}
     for node in evidence.plan.walk():
         if node.kind != "Sort" or (id(node) in limited and node.rows * node.width <= evidence.work_mem_bytes):
             continue
-        is_top = id(node) in {id(evidence.plan), *map(id, evidence.plan.children)} and not limited
+        is_top = id(node) in {id(evidence.plan), *map(id, evidence.plan.steps)} and not limited
         rows = max(node.rows, float(evidence.rows or 0)) if is_top else node.rows
         width = max(node.width, evidence.bytes / evidence.rows) if is_top and evidence.rows else node.width
         if rows * width > evidence.work_mem_bytes:
@@ -232,8 +246,8 @@ def stale_statistics(evidence: Evidence) -> Iterator[Advice]:
         return
     limit = plan.rows if plan.kind == "Limit" else None
     source = plan
-    while source.kind in ("Limit", "Result", "Sort", "Incremental Sort", "Subquery Scan", "Aggregate") and source.children:
-        source = source.children[0]
+    while source.kind in ("Limit", "Result", "Sort", "Incremental Sort", "Subquery Scan", "Aggregate") and source.steps:
+        source = source.steps[0]
     expected = source.rows
     too_few = rows > max(expected, 1) * FAR_OFF
     too_many = (limit is None or rows < limit) and expected > max(rows, 1) * FAR_OFF

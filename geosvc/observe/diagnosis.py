@@ -1,7 +1,7 @@
 """Why a statement was slow: its plan, and what the catalog says of the relations in it.
 
-Both are asked for on a connection of their own, at most once in EVERY_SECONDS for a fingerprint, and are kept for the lines
-between. Whatever fails here is counted and told once; the line of the log comes without a plan.
+Both are asked for on a connection of their own, at most once in EVERY_SECONDS for a fingerprint and MAX_PER_MINUTE in all, and
+are kept for the lines between. Whatever fails here is counted and told once; the line of the log comes without a plan.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from geosvc.sql.files import load_statement
 
 EVERY_SECONDS = 60.0
 MAX_KEPT = 256
+MAX_PER_MINUTE = 120
 STATEMENT_SECONDS = 2.0
 DIAGNOSIS_SECONDS = 5.0
 _NEVER_EXPLAINED = ("BEGIN", "COMMIT", "ROLLBACK", "SET", "EXPLAIN", "COPY")
@@ -52,6 +53,8 @@ class Diagnoser:
     def __init__(self, database: Database, explained: Counter) -> None:
         self._database = database
         self._explained = explained
+        self._minute_began = 0.0
+        self._in_minute = 0
         self._kept: OrderedDict[str, tuple[float, Diagnosis]] = OrderedDict()
 
     async def diagnose(self, fingerprint: str, text: str, args: Sequence[object] | None) -> Diagnosis:
@@ -64,8 +67,14 @@ class Diagnoser:
         if kept is not None and monotonic() - kept[0] < EVERY_SECONDS:
             self._explained.add(("kept",))
             return kept[1]
+        if monotonic() - self._minute_began >= 60:
+            self._minute_began, self._in_minute = monotonic(), 0
+        if self._in_minute >= MAX_PER_MINUTE:
+            self._explained.add(("limited",))
+            return NOTHING
         if args is None or text.lstrip().upper().startswith(_NEVER_EXPLAINED):
             return NOTHING
+        self._in_minute += 1
         try:
             async with asyncio.timeout(DIAGNOSIS_SECONDS):
                 diagnosis = await self._ask(text, args)

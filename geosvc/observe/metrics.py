@@ -91,6 +91,10 @@ class Gauge:
         return {"kind": "gauge", "name": self.name, "text": self.text, "labels": [], "samples": [[[], self.read()]]}
 
 
+def _worker_up(value: float) -> dict[str, Any]:
+    return Gauge("geosvc_worker_up", "Whether the worker answered", lambda: value).snapshot()
+
+
 class Metrics:
     """Everything that one worker counts."""
 
@@ -155,19 +159,19 @@ class Metrics:
             *(each for each in vars(self).values() if isinstance(each, Counter | Histogram)),
             *self.gauges,
         )
-        return [each.snapshot() for each in counted]
+        return [*(each.snapshot() for each in counted), _worker_up(1.0)]
 
 
 class _Collector:
     """Snapshots as prometheus-client takes them."""
 
-    def __init__(self, snapshots: Mapping[int, Snapshot]) -> None:
+    def __init__(self, snapshots: Mapping[int, Snapshot | None]) -> None:
         self._snapshots = snapshots
 
     def collect(self) -> Iterable[Metric]:
         families: dict[str, Any] = {}
         for worker, snapshot in self._snapshots.items():
-            for each in snapshot:
+            for each in [_worker_up(0.0)] if snapshot is None else snapshot:
                 labels = [*each["labels"], "worker"]
                 if each["name"] not in families:
                     family = _FAMILIES[each["kind"]](each["name"], each["text"] + ".", labels=labels)
@@ -195,13 +199,13 @@ def _add(family: Any, labels: list[str], value: Any) -> None:
     family.add_metric(labels, buckets, value[-1])
 
 
-def write_metrics(snapshots: Mapping[int, Snapshot]) -> bytes:
+def write_metrics(snapshots: Mapping[int, Snapshot | None]) -> bytes:
     """The numbers of all workers in Prometheus's text format.
 
     Args:
-        snapshots: by number of the worker.
+        snapshots: by number of the worker; None for one that does not answer.
     Source: https://prometheus.io/docs/instrumenting/exposition_formats/
     """
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(snapshots))
-    return generate_latest(registry)
+    collected = CollectorRegistry(auto_describe=False)
+    collected.register(_Collector(snapshots))
+    return generate_latest(collected)

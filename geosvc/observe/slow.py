@@ -23,6 +23,8 @@ from geosvc.sql.literals import fingerprint, normalise
 from geosvc.trace import Run, Trace, current_trace
 
 QUEUE_LINES = 256
+MAX_BURSTS = 1_024  # fingerprints that are told apart when lines are counted
+OTHERS = "others"
 MAX_ARGS_BYTES = 256 << 10  # larger arguments are not kept for EXPLAIN
 SWEEP_SECONDS = 2.0
 QUIET_SECONDS = 10.0  # after which a burst is over
@@ -72,8 +74,11 @@ class Sampler:
         """Whether there is a line for a slow query of this fingerprint."""
         burst = self.bursts.get(print_)
         if burst is None:
-            if len(self.bursts) >= QUEUE_LINES:
+            if len(self.bursts) >= MAX_BURSTS:
                 self.bursts = {name: each for name, each in self.bursts.items() if each.dropped or now - each.refilled_at < 60}
+            print_ = print_ if len(self.bursts) < MAX_BURSTS else OTHERS
+            burst = self.bursts.get(print_)
+        if burst is None:
             burst = self.bursts[print_] = _Burst(self._lines, now)
         burst.allowed = min(burst.allowed + (now - burst.refilled_at) * self._lines / 60, self._lines)
         burst.refilled_at = now
@@ -85,7 +90,7 @@ class Sampler:
 
     def drop(self, print_: str, now: float) -> None:
         """Counts one that has no line."""
-        burst = self.bursts[print_]
+        burst = self.bursts.get(print_) or self.bursts[OTHERS]
         burst.dropped += 1
         burst.dropped_at = now
 
@@ -105,6 +110,7 @@ class Case:
     text: str
     args: Sequence[object] | None
     offset: int
+    pool_was_full: bool
     fields: Mapping[str, Any]
 
 
@@ -224,7 +230,7 @@ class SlowQueries:
         fields["args"] = describe
         args = run.args if size_of(run.args) <= MAX_ARGS_BYTES else None
         try:
-            self._queue.put_nowait(Case(run.text, args, _offset_of(run), fields))
+            self._queue.put_nowait(Case(run.text, args, _offset_of(run), run.pool_was_full, fields))
         except asyncio.QueueFull:
             self._sampler.drop(print_, now)
             entry.dropped += 1
@@ -260,6 +266,7 @@ class SlowQueries:
             bytes=fields["bytes"],
             offset=case.offset,
             pool_max_size=self._settings.pool_max_size,
+            pool_was_full=case.pool_was_full,
             plan=diagnosis.plan,
             relations=diagnosis.relations,
             functions=diagnosis.functions,
@@ -273,7 +280,8 @@ class SlowQueries:
             advice=[each.as_fields() for each in advise(evidence)],
             dropped=self._sampler.take_dropped(print_),
         )
-        self.statistics.of(print_, event.statement).tell(asdict(event))
+        if print_ in self.statistics.by_fingerprint:
+            self.statistics.by_fingerprint[print_].tell(asdict(event))
         emit(event)
 
     def _sweep(self, everything: bool = False) -> None:

@@ -78,13 +78,14 @@ class SlowStatement:
         self.pool_wait_ms += other.pool_wait_ms
         self.db_ms += other.db_ms
         self.send_ms += other.send_ms
-        self.last_at = max(self.last_at, other.last_at)
         self.samples = deque((*self.samples, *other.samples))
         self.minutes.update(other.minutes)
         self.collections.update(other.collections)
         self.operations.update(other.operations)
         self.outcomes.update(other.outcomes)
-        self.request_ids = deque((*self.request_ids, *other.request_ids), maxlen=LAST_REQUESTS)
+        earlier, later = (self, other) if newer else (other, self)
+        self.request_ids = deque((*earlier.request_ids, *later.request_ids), maxlen=LAST_REQUESTS)
+        self.last_at = max(self.last_at, other.last_at)
         if newer or not self.last:
             self.last = other.last or self.last
 

@@ -60,7 +60,7 @@ def _end_of_comment(sql: str, start: int) -> int:
     return len(sql)
 
 
-def _tokens(sql: str) -> Iterator[tuple[str, str]]:
+def tokens(sql: str) -> Iterator[tuple[str, str]]:
     """(kind, text) of every token: space, comment, string, number, srid (a number that may be one) and others, which stay."""
     position = 0
     while position < len(sql):
@@ -80,13 +80,32 @@ def _one_item(found: re.Match[str]) -> str:
     return found.group() if found["open"] is None else found["open"] + found["item"] + found["close"]
 
 
+def calls(expression: str) -> set[str]:
+    """The names of the functions that an expression of EXPLAIN's calls, without schemas and quotes. EXPLAIN writes keywords in
+    capitals; the modifier of a type is no call.
+    """
+    found, last, after_cast = set(), "", False
+    for kind, text in tokens(expression):
+        if text == "(" and last and not after_cast:
+            found.add(last[1:-1].replace('""', '"') if last.startswith('"') else last)
+        if kind != "space":
+            after_cast = kind == "cast" or (after_cast and kind in ("word", "quoted"))
+            last = text if kind == "quoted" or (kind == "word" and text == text.lower()) else ""
+    return found
+
+
+def parameters(expression: str) -> set[str]:
+    """The `$n` in an expression."""
+    return {text for kind, text in tokens(expression) if kind == "param"}
+
+
 def normalise(sql: str) -> str:
     """The text without comments, with `?` for every literal, one space between words, and lists of one item.
 
     Modifiers of types behind `::` stay, and a sign in front of a number does except in lists.
     """
     pieces: list[str] = []
-    for kind, text in _tokens(sql):
+    for kind, text in tokens(sql):
         if kind not in ("space", "comment"):
             pieces.append("?" if kind in _LITERALS else text)
         elif pieces and pieces[-1] != " ":
@@ -109,7 +128,7 @@ def redact(expression: str) -> str:
     pieces: list[str] = []
     calls: list[str] = []  # what stands before each open parenthesis
     before = ""
-    for kind, text in _tokens(expression):
+    for kind, text in tokens(expression):
         is_srid = kind == "srid" and before == "," and bool(calls) and calls[-1] in _TAKES_SRID
         if kind in _LITERALS and not is_srid:
             pieces.append("…" if text[0] in ".0123456789" else "'…'")

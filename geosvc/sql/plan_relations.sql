@@ -13,8 +13,8 @@ SELECT json_build_object(
   'partition_of', (SELECT json_build_array(rn.nspname, r.relname)
                    FROM pg_class r JOIN pg_namespace rn ON rn.oid = r.relnamespace
                    WHERE c.relispartition AND r.oid = pg_partition_root(c.oid)),
-  'spatial', (SELECT coalesce(json_object_agg(a.attname, CASE WHEN t.typname = 'geometry' THEN
-                       ((a.atttypmod & 268435200) - (a.atttypmod & 268435456)) >> 8 ELSE 4326 END), '{}'::json)
+  'spatial', (SELECT coalesce(json_object_agg(a.attname, CASE WHEN t.typname = 'geography' THEN 4326
+                       WHEN a.atttypmod < 0 THEN 0 ELSE ((a.atttypmod & 268435200) - (a.atttypmod & 268435456)) >> 8 END), '{}'::json)
               FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND t.typname IN ('geometry', 'geography')),
   'indexes', (SELECT coalesce(json_agg(json_build_object(

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from geosvc import __version__
 from geosvc.app import check_routes
+from geosvc.checking import run_check
 from geosvc.database.cluster import Cluster, default_folder
 from geosvc.errors import StartError
 from geosvc.server import run
@@ -121,6 +122,21 @@ def _migrate(direction: str, settings: Settings, expand_only: bool) -> None:
     for revision in migration_status(settings, url):
         state = "applied" if revision.applied else "pending"
         click.echo(f"{revision.revision}  {state:8}  {revision.phase:8}  {revision.title}")
+
+
+@main.command()
+@click.option("--database-url", metavar="URL", help="The database to examine. None: the private PostGIS.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON instead of a table.")
+def check(config: Path | None, as_json: bool, **options: object) -> None:
+    """The doctor: what is not as it should be, with the SQL that mends it. Exit status 1 on an error."""
+    settings = load_settings(config, **options)
+    if settings.database_url is None:
+        with private_database(settings) as served:
+            failed = run_check(served, as_json)
+    else:
+        failed = run_check(settings, as_json)
+    sys.exit(1 if failed else 0)
 
 
 @main.command()

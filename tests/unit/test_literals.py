@@ -56,6 +56,7 @@ def test_every_kind_of_literal_is_redacted(literal: str) -> None:
         'SELECT "a""b 1", U&"d\\00e4 1", t1.int8, ST_3DDistance(g, $1::float8) FROM "t\'1"',
         'SELECT "two  spaces", "a\n\tline", "-- 1", "/* 1", "$$ 1", "IN (?, ?)"',
         "SELECT a$$b, a$1$b, été1, t١, a\xa01 FROM t_1",
+        "SELECT \xa0\xa0b, ١a, (١)",
         "SELECT $1, $12::int8",
         "SELECT a::numeric(10,2), b::character varying(20), g::geometry(Point,4326), d::timestamp(3) with time zone",
     ],

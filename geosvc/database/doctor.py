@@ -1,0 +1,232 @@
+"""`geosvc check`: reads what there is over a connection of its own, and says what is not as it should be.
+
+Each check is bounded in time; one that fails is a finding, and the others go on.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from secrets import token_hex
+from time import time
+from typing import Any
+
+import asyncpg
+import orjson
+
+from geosvc.database.catalog import selection_of
+from geosvc.database.pool import connect_arguments
+from geosvc.database.sqlstate import DATABASE_ERRORS
+from geosvc.errors import GeosvcError
+from geosvc.model.catalog import Catalog, build_catalog
+from geosvc.model.finding import (
+    Facts,
+    Finding,
+    Sample,
+    judge_connections,
+    judge_pooler,
+    judge_relation,
+    judge_role,
+    judge_sample,
+    judge_schemas,
+    judge_server,
+    judge_skew,
+)
+from geosvc.query.samples import select_sample
+from geosvc.settings import Settings
+from geosvc.sql.compose import Identifier, Params
+from geosvc.sql.files import load_statement
+
+CHECK_SECONDS = 5.0
+SAMPLES_SECONDS = 60.0
+LISTEN_SECONDS = 2.0
+_STORED = ("r", "m", "p")
+_WORDS = {"error": 0, "warning": 1, "info": 2}
+
+
+@dataclass(slots=True)
+class Report:
+    """What was looked at, and what was found."""
+
+    findings: list[Finding] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)
+    collections: int = 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether something is an error."""
+        return any(each.severity == "error" for each in self.findings)
+
+    def sort(self) -> None:
+        """Errors first."""
+        self.findings.sort(key=lambda each: (_WORDS[each.severity], each.code, each.subject))
+
+
+def quote(*names: str) -> str:
+    """A name as SQL writes it."""
+    return Identifier(*names).render(Params())
+
+
+@asynccontextmanager
+async def _connected(settings: Settings, url: str) -> AsyncIterator[asyncpg.Connection]:
+    arguments = {**connect_arguments(settings, url), "command_timeout": CHECK_SECONDS, "statement_cache_size": 0}
+    connection = await asyncpg.connect(**arguments)
+    try:
+        yield connection
+    finally:
+        connection.terminate()
+
+
+class Doctor:
+    """One examination of a database.
+
+    Args:
+        url: of the service; `settings.direct_database_url` may be another way to the same database.
+    """
+
+    def __init__(self, settings: Settings, url: str) -> None:
+        self._settings = settings
+        self._url = url
+        self._server: Facts = {}
+        self._relations: list[Facts] = []
+        self.report = Report()
+
+    async def examine(self) -> Report:
+        """Never raises for what it finds."""
+        try:
+            async with _connected(self._settings, self._url) as connection:
+                await self._examine(connection)
+        except (*DATABASE_ERRORS, GeosvcError) as error:
+            text = f"the database cannot be reached: {type(error).__name__}"
+            self.report.findings.append(Finding("error", "no-connection", "GEOSVC_DATABASE_URL", text))
+        self.report.sort()
+        return self.report
+
+    async def _examine(self, connection: asyncpg.Connection) -> None:
+        checks: dict[str, Callable[[asyncpg.Connection], Awaitable[Iterable[Finding]]]] = {
+            "server": self._check_server,
+            "schemas": self._check_schemas,
+            "relations": self._check_relations,
+            "samples": self._check_samples,
+            "settings": self._check_settings,
+            "pooler": self._check_pooler,
+            "listen": self._check_listen,
+        }
+        for name, check in checks.items():
+            try:
+                self.report.findings += await check(connection)
+                self.report.checked.append(name)
+            except DATABASE_ERRORS as error:
+                self._give_up(name, error)
+                if connection.is_closed():
+                    return
+
+    def _give_up(self, name: str, error: BaseException) -> None:
+        text = f"the check failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        self.report.findings.append(Finding("warning", "check-failed", name, text))
+
+    async def _check_server(self, connection: asyncpg.Connection) -> Iterable[Finding]:
+        before = time()
+        self._server = orjson.loads(await connection.fetchval(load_statement("check_server").text))
+        middle = (before + time()) / 2
+        wanted = self._settings.workers * (self._settings.pool_max_size + 1)
+        return [
+            *judge_server(self._server),
+            *judge_skew(self._server["now"] - middle),
+            *judge_connections(self._server["max_connections"], wanted),
+        ]
+
+    async def _check_schemas(self, connection: asyncpg.Connection) -> Iterable[Finding]:
+        statement = load_statement("check_schemas", (list(self._settings.schemas),))
+        rows = await connection.fetch(statement.text, *statement.args)
+        return list(judge_schemas([(row[0], row[1], row[2]) for row in rows], self._server["role"], quote))
+
+    async def _check_relations(self, connection: asyncpg.Connection) -> Iterable[Finding]:
+        statement = load_statement("check_relations", (list(self._settings.schemas),))
+        rows = await connection.fetch(statement.text, *statement.args)
+        self._relations = [orjson.loads(row[0]) for row in rows]
+        role = self._server["role"]
+        findings = [finding for each in self._relations for finding in judge_relation(each, role, quote)]
+        return [*findings, *judge_role(self._server, self._relations, quote)]
+
+    async def _check_samples(self, connection: asyncpg.Connection) -> Iterable[Finding]:
+        findings: list[Finding] = []
+        until = time() + SAMPLES_SECONDS
+        stored = [each for each in self._relations if each["readable"] and each["kind"] in _STORED]
+        for relation in stored:
+            for geometry in relation["geometries"]:
+                if time() > until:
+                    text = f"after {SAMPLES_SECONDS:.0f} s the geometries of the rest were not sampled"
+                    return [*findings, Finding("info", "not-sampled", f"{relation['schema']}.{relation['name']}", text)]
+                try:
+                    sample = await self._sample(connection, relation, geometry["name"])
+                except DATABASE_ERRORS as error:
+                    self._give_up(f"{relation['schema']}.{relation['name']}.{geometry['name']}", error)
+                    continue
+                findings += judge_sample(relation, geometry, sample, quote)
+        return findings
+
+    async def _sample(self, connection: asyncpg.Connection, relation: Facts, column: str) -> Sample:
+        statement = select_sample(relation["schema"], relation["name"], column, relation["rows"])
+        async with connection.transaction(readonly=True):
+            # what ST_IsValid finds it tells in a notice a row; asyncpg would make an object of each
+            await connection.execute("SET LOCAL client_min_messages = error; SET LOCAL statement_timeout = '4s'")
+            rows = await connection.fetch(statement.text, *statement.args)
+        return Sample(rows[0][0], rows[0][1], tuple(rows[0][2] or ()))
+
+    async def _check_settings(self, connection: asyncpg.Connection) -> Iterable[Finding]:
+        """What COLLECTIONS says of collections and columns that are not there, which serving passes over."""
+        if self._server["postgis"] is None:
+            return []
+        statement = load_statement("catalog", (list(self._settings.schemas),))
+        rows = await connection.fetch(statement.text.replace("AS collection", "::text AS collection"), *statement.args)
+        catalog = build_catalog((orjson.loads(row[0]) for row in rows), selection_of(self._settings), "")
+        self.report.collections = len(catalog.collections)
+        return list(self._judge_overrides(catalog))
+
+    def _judge_overrides(self, catalog: Catalog) -> Iterator[Finding]:
+        for name, override in self._settings.collections.items():
+            subject = f"collections.{name}"
+            collection = catalog.collections.get(name)
+            if collection is None:
+                yield Finding("warning", "no-such-collection", subject, "the setting is for a collection that is not there")
+                continue
+            if override.key and collection.key != override.key:
+                text = f"key names columns that are not there: {', '.join(override.key)}"
+                yield Finding("warning", "no-such-column", subject, text)
+            if override.datetime and collection.temporal != override.datetime:
+                text = f"datetime names columns that are not there or hold no time: {', '.join(override.datetime)}"
+                yield Finding("warning", "no-such-column", subject, text)
+
+    async def _check_pooler(self, connection: asyncpg.Connection) -> Iterable[Finding]:
+        return list(judge_pooler(self._server["pid"], connection.get_server_pid(), self._settings.pgbouncer))
+
+    async def _check_listen(self, connection: asyncpg.Connection) -> Iterable[Finding]:
+        if self._server["in_recovery"]:
+            text = "the database is a hot standby, which takes no LISTEN: live changes need the primary"
+            return [Finding("info", "standby", "GEOSVC_DIRECT_DATABASE_URL", text)]
+        direct = self._settings.direct_database_url
+        url = direct.get_secret_value() if direct is not None else self._url
+        if await _hears(self._settings, url):
+            return []
+        text = "a notification did not arrive: live changes need a way to the database without a pooler"
+        return [Finding("warning", "no-listen", "GEOSVC_DIRECT_DATABASE_URL", text)]
+
+
+async def _hears(settings: Settings, url: str) -> bool:
+    """Whether a notification comes back."""
+    heard = asyncio.Event()
+
+    def hear(*_: Any) -> None:
+        heard.set()
+
+    async with _connected(settings, url) as connection:
+        channel = f"geosvc_check_{token_hex(6)}"
+        await connection.add_listener(channel, hear)
+        await connection.execute("SELECT pg_notify($1, '')", channel)
+        try:
+            async with asyncio.timeout(LISTEN_SECONDS):
+                await heard.wait()
+        except TimeoutError:
+            return False
+    return True

@@ -1,0 +1,42 @@
+-- name: check.relations
+-- description: what the doctor wants to know of each relation with a geometry, whether the role may read it or not, one JSON object a row
+-- $1: text[]  the schemas to look in
+WITH postgis AS MATERIALIZED (
+  SELECT t.oid, t.typname
+  FROM pg_extension e JOIN pg_type t ON t.typnamespace = e.extnamespace
+  WHERE e.extname = 'postgis' AND t.typname IN ('geometry', 'geography')
+)
+SELECT json_build_object(
+  'schema', n.nspname,
+  'name', c.relname,
+  'kind', c.relkind,
+  'rows', greatest(c.reltuples, s.n_live_tup, 0)::int8,
+  'analysed', c.reltuples >= 0 AND (s.relid IS NULL OR s.last_analyze IS NOT NULL OR s.last_autoanalyze IS NOT NULL),
+  'changed', coalesce(s.n_mod_since_analyze, 0),
+  'readable', has_any_column_privilege(c.oid, 'SELECT'),
+  'writable', has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE'),
+  'keyed', EXISTS (SELECT FROM pg_index i
+                   WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
+                     AND i.indpred IS NULL AND i.indexprs IS NULL
+                     AND (c.relkind = 'm' OR NOT EXISTS (
+                           SELECT FROM pg_attribute x
+                           WHERE x.attrelid = c.oid AND x.attnum = ANY (i.indkey::int2[]) AND NOT x.attnotnull))),
+  'geometries', (SELECT json_agg(json_build_object(
+                           'name', a.attname,
+                           'spatial', p.typname,
+                           'typmod', a.atttypmod,
+                           'indexes', (SELECT coalesce(json_agg(json_build_object('name', ic.relname, 'valid', i.indisvalid)), '[]'::json)
+                                       FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am m ON m.oid = ic.relam
+                                       WHERE i.indrelid = c.oid AND m.amname IN ('gist', 'spgist', 'brin') AND i.indpred IS NULL
+                                         AND a.attnum = ANY (i.indkey::int2[]))
+                         ) ORDER BY a.attnum)
+                 FROM pg_attribute a JOIN postgis p ON p.oid = a.atttypid
+                 WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+)::text AS relation
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
+WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'v', 'm', 'p', 'f') AND NOT c.relispartition
+  AND has_schema_privilege(n.oid, 'USAGE')
+  AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+              AND a.atttypid IN (SELECT oid FROM postgis))
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY n.nspname, c.relname

@@ -1,0 +1,234 @@
+"""The doctor: each thing is broken on a real database and found; where there is SQL that mends it, it is run, and the finding
+is gone.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from geosvc.model.finding import judge_connections, judge_pooler, judge_server, judge_skew
+from tests.conftest import execute
+from tests.test_pgbouncer import PGBOUNCER, pooled_database  # noqa: F401 - a fixture
+
+PASSWORD = "s3cret-passw0rd"
+HEALTHY = f"""
+DROP ROLE IF EXISTS patient;
+CREATE ROLE patient LOGIN PASSWORD '{PASSWORD}';
+CREATE TABLE points (id int PRIMARY KEY, name text, at timestamptz, geom geometry(Point, 4326));
+INSERT INTO points SELECT i, md5(i::text), now(), ST_SetSRID(ST_Point(i % 100 / 100.0, i / 100 / 100.0), 4326)
+FROM generate_series(1, 3000) i;
+CREATE INDEX points_geom ON points USING gist (geom);
+GRANT SELECT ON points TO patient;
+"""
+
+
+@pytest.fixture
+def healthy_url(bare_database_url: str) -> str:
+    """A database with nothing wrong, by a role that may only read; the superuser's DSN is `bare_database_url`."""
+    execute(bare_database_url, HEALTHY)
+    execute(bare_database_url, "ANALYZE points")  # by itself: what was inserted in its own transaction counts as a change
+    parts = urlsplit(bare_database_url)
+    return parts._replace(netloc=f"patient:{PASSWORD}@{parts.netloc.rpartition('@')[2]}").geturl()
+
+
+def check(url: str, *options: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """`geosvc check`; its output holds no password, whatever it says."""
+    environment = {f"GEOSVC_{name.upper()}": value for name, value in settings.items()}
+    command = [sys.executable, "-m", "geosvc", "check", "--database-url", url, *options]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env={"PATH": "", **environment})
+    assert PASSWORD not in run.stdout + run.stderr
+    assert "Traceback" not in run.stderr, run.stderr
+    return run
+
+
+def findings(url: str, **settings: str) -> dict[str, dict[str, str]]:
+    """The findings by code; of several of one code the first."""
+    run = check(url, "--json", **settings)
+    document = json.loads(run.stdout)
+    assert run.returncode == any(each["severity"] == "error" for each in document["findings"])
+    found: dict[str, dict[str, str]] = {}
+    for each in document["findings"]:
+        found.setdefault(each["code"], each)
+    return found
+
+
+def mend(url: str, sql: str) -> None:
+    """Runs the SQL of a finding as somebody would who pastes it."""
+    for command in sql.split("; "):
+        execute(url, command)
+
+
+def test_nothing_is_found_where_nothing_is_wrong(healthy_url: str) -> None:
+    found = findings(healthy_url)
+    assert {code for code, each in found.items() if each["severity"] != "info"} == set()
+    assert set(found) <= {"pending-migrations"}
+    run = check(healthy_url)
+    assert run.returncode == 0
+    assert "1 collections examined: 0 error, 0 warning" in run.stdout
+
+
+BROKEN = [
+    ("missing-spatial-index", "DROP INDEX points_geom"),
+    ("no-key", "ALTER TABLE points DROP CONSTRAINT points_pkey"),
+    (
+        "unknown-srid",
+        """CREATE TABLE mute (id int PRIMARY KEY, geom geometry);
+        INSERT INTO mute SELECT id, ST_SetSRID(geom, 3067) FROM points;
+        CREATE INDEX ON mute USING gist (geom); ANALYZE mute; GRANT SELECT ON mute TO patient""",
+    ),
+    (
+        "mixed-srids",
+        """CREATE TABLE mixed (id int PRIMARY KEY, geom geometry); ANALYZE mixed; GRANT SELECT ON mixed TO patient;
+        INSERT INTO mixed VALUES (1, 'SRID=4326;POINT(1 1)'), (2, 'SRID=3857;POINT(1 1)')""",
+    ),
+    (
+        "invalid-geometries",
+        """CREATE TABLE bows (id int PRIMARY KEY, geom geometry(MultiPolygon, 4326)); GRANT SELECT ON bows TO patient;
+        INSERT INTO bows VALUES (1, 'SRID=4326;MULTIPOLYGON(((0 0, 1 1, 1 0, 0 1, 0 0)))'); ANALYZE bows""",
+    ),
+    (
+        "stale-statistics",
+        """CREATE TABLE fresh (id int PRIMARY KEY, geom geometry(Point, 4326)) WITH (autovacuum_enabled = off);
+        INSERT INTO fresh SELECT id, geom FROM points; CREATE INDEX ON fresh USING gist (geom);
+        GRANT SELECT ON fresh TO patient""",
+    ),
+    ("not-readable", "REVOKE SELECT ON points FROM patient"),
+    ("no-usage", "REVOKE USAGE ON SCHEMA public FROM PUBLIC"),
+    ("role-may-write", "GRANT INSERT ON points TO patient"),
+]
+
+
+@pytest.mark.parametrize(("code", "damage"), BROKEN, ids=[code for code, _ in BROKEN])
+def test_what_is_broken_is_found_and_mended_by_its_sql(
+    bare_database_url: str, healthy_url: str, code: str, damage: str
+) -> None:
+    assert code not in findings(healthy_url)
+    execute(bare_database_url, damage)
+    found = findings(healthy_url)
+    assert code in found, found
+    mend(bare_database_url, found[code]["sql"])
+    again = findings(healthy_url)
+    assert code not in again, again[code]
+
+
+def test_an_index_that_was_not_finished_is_found_and_mended(bare_database_url: str, healthy_url: str) -> None:
+    execute(bare_database_url, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'points_geom'::regclass")
+    found = findings(healthy_url)["invalid-index"]
+    mend(bare_database_url, found["sql"])
+    assert "invalid-index" not in findings(healthy_url)
+    assert "missing-spatial-index" not in findings(healthy_url)
+
+
+def test_a_database_without_postgis_is_an_error(server_url: str, bare_database_url: str) -> None:
+    execute(bare_database_url, "DROP EXTENSION postgis CASCADE")
+    assert findings(bare_database_url)["no-postgis"]["severity"] == "error"
+    mend(bare_database_url, findings(bare_database_url)["no-postgis"]["sql"])
+    assert "no-postgis" not in findings(bare_database_url)
+
+
+def test_a_superuser_is_told_so(bare_database_url: str, healthy_url: str) -> None:
+    assert "superuser" in findings(bare_database_url)
+    assert "superuser" not in findings(healthy_url)
+
+
+def test_a_view_without_a_key_is_told_the_setting(bare_database_url: str, healthy_url: str) -> None:
+    execute(bare_database_url, "CREATE VIEW seen AS SELECT * FROM points; GRANT SELECT ON seen TO patient")
+    found = findings(healthy_url)["no-key"]
+    assert found["severity"] == "info"
+    assert "collections.seen.key" in found["text"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "code"),
+    [
+        ('{"nothing": {"key": ["id"]}}', "no-such-collection"),
+        ('{"points": {"key": ["gid"]}}', "no-such-column"),
+        ('{"points": {"datetime": ["name"]}}', "no-such-column"),
+        ('{"points": {"key": ["id"], "datetime": ["at"]}}', None),
+    ],
+)
+def test_settings_for_what_is_not_there_are_found(healthy_url: str, setting: str, code: str | None) -> None:
+    found = findings(healthy_url, collections=setting)
+    assert {each for each in found if each.startswith("no-such")} == ({code} if code else set())
+
+
+def test_a_schema_that_is_not_there_is_found(healthy_url: str) -> None:
+    assert findings(healthy_url, schemas="public,cadastre")["no-schema"]["subject"] == "schema cadastre"
+
+
+def test_more_connections_than_the_server_takes_are_found(healthy_url: str) -> None:
+    assert "max-connections" in findings(healthy_url, workers="30", pool_max_size="50")
+    assert "no-pooler" in findings(healthy_url, pgbouncer="true")
+
+
+@pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
+def test_a_pooler_is_found_and_that_it_swallows_notifications(
+    pooled_database: tuple[str, int],  # noqa: F811
+) -> None:
+    direct, port = pooled_database
+    parts = urlsplit(direct)
+    pooled = f"postgresql://{parts.username}@127.0.0.1:{port}/geosvc_pooled"
+    found = findings(pooled, schemas="public,gis")
+    assert found["pooler"]["severity"] == "error"
+    told = findings(pooled, pgbouncer="true", direct_database_url=direct)
+    assert "pooler" not in told
+    assert "no-listen" not in told
+
+
+def test_a_database_that_cannot_be_reached_is_an_error_of_one_line(healthy_url: str) -> None:
+    url = f"postgresql://nobody:{PASSWORD}@127.0.0.1:1/nothing"
+    assert findings(url, connect_seconds="2")["no-connection"]["severity"] == "error"
+    run = check(url, connect_seconds="2")
+    assert run.returncode == 1
+    assert "cannot be reached" in run.stdout
+
+
+def test_a_table_that_cannot_be_sampled_stops_nothing(bare_database_url: str, healthy_url: str) -> None:
+    execute(
+        bare_database_url,
+        """CREATE TABLE locked (id int PRIMARY KEY, geom geometry(Point, 4326)); GRANT SELECT ON locked TO patient;
+        ALTER TABLE locked ENABLE ROW LEVEL SECURITY; CREATE FUNCTION fails() RETURNS bool LANGUAGE plpgsql
+        AS 'BEGIN RAISE EXCEPTION ''not you''; END'; CREATE POLICY p ON locked USING (fails());
+        INSERT INTO locked VALUES (1, 'SRID=4326;POINT(0 0)'); ANALYZE locked; DROP INDEX points_geom""",
+    )
+    found = findings(healthy_url)
+    assert found["check-failed"]["subject"] == "public.locked.geom"
+    assert "missing-spatial-index" in found
+
+
+async def test_every_nasty_table_is_sampled_without_harm(nasty_database_url: str) -> None:
+    found = findings(nasty_database_url)
+    assert "invalid-geometries" in found
+    connection = await asyncpg.connect(nasty_database_url)
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM nasty_geometries") > 50
+    finally:
+        await connection.close()
+
+
+def test_old_versions_and_clocks_that_differ_are_judged() -> None:
+    server = {"version": 130_010, "postgis": "2.5.1", "postgis_available": "3.3.2"}
+    assert [each.code for each in judge_server(server)] == ["old-postgresql", "old-postgis"]
+    server = {"version": 150_010, "postgis": "3.1.4", "postgis_available": "3.3.2"}
+    assert [(each.code, each.sql) for each in judge_server(server)] == [("postgis-behind", "ALTER EXTENSION postgis UPDATE")]
+    assert [each.severity for skew in (0.5, -2.0, 90.0) for each in judge_skew(skew)] == ["warning", "error"]
+    assert [each.code for told in (True, False) for each in judge_pooler(1, 2, told)] == ["pooler"]
+    assert list(judge_connections(97, 97)) == []
+
+
+def test_every_code_is_documented() -> None:
+    root = Path(__file__).parent.parent
+    source = "".join(
+        (root / "geosvc" / file).read_text("utf-8") for file in ("model/finding.py", "database/doctor.py", "checking.py")
+    )
+    codes = set(re.findall(r'"(?:error|warning|info)",\s*"([a-z-]+)"', source)) | {"time-skew"}
+    codes -= {"warning"}
+    page = (root / "docs" / "check.md").read_text("utf-8")
+    assert len(codes) > 20
+    assert [code for code in sorted(codes) if f"`{code}`" not in page] == []

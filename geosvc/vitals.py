@@ -23,7 +23,7 @@ def gauges_of(app: web.Application) -> list[Gauge]:
         Gauge("geosvc_database_up", "Whether the database answered when the catalog was last looked at", app[CATALOG].is_up),
         Gauge("geosvc_collections", "Collections that are published", app[CATALOG].size),
         Gauge("geosvc_resident_memory_bytes", "Memory of the process", _resident_bytes),
-        Gauge("geosvc_cpu_seconds", "CPU time of the process", lambda: sum(os.times()[:2])),
+        Gauge("geosvc_cpu_seconds", "CPU time of the process", lambda: sum(os.times()[:2]), "counter"),
     ]
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import execute
@@ -315,6 +316,18 @@ async def test_every_metric_is_documented(points_url: str, session: aiohttp.Clie
     assert len(names) > 15
     page = (Path(__file__).parent.parent / "docs" / "operations.md").read_text("utf-8")
     assert [name for name in names if f"`{name}`" not in page] == []
+
+
+def test_alert_rules_and_dashboard_ask_for_metrics_that_are_there() -> None:
+    root = Path(__file__).parent.parent
+    rules = yaml.safe_load((root / "deploy/prometheus/geosvc.rules.yml").read_text("utf-8"))
+    dashboard = json.loads((root / "deploy/grafana/geosvc.json").read_text("utf-8"))
+    asked = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
+    asked += [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    names = {re.sub(r"_(bucket|sum|count)$", "", name) for text in asked for name in re.findall(r"geosvc_\w+", text)}
+    page = (root / "docs" / "operations.md").read_text("utf-8")
+    assert len(names) > 12
+    assert [name for name in sorted(names) if f"`{name}`" not in page] == []
 
 
 async def test_the_access_log_has_a_line_for_each_request_and_no_ids_or_values(

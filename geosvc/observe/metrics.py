@@ -80,15 +80,16 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """A number that is read when it is asked for."""
+    """A number that is read when it is asked for; of the kind `counter` where it only grows."""
 
     name: str
     text: str
     read: Callable[[], float]
+    kind: str = "gauge"
 
     def snapshot(self) -> dict[str, Any]:
         """What another process needs to show it."""
-        return {"kind": "gauge", "name": self.name, "text": self.text, "labels": [], "samples": [[[], self.read()]]}
+        return {"kind": self.kind, "name": self.name, "text": self.text, "labels": [], "samples": [[[], self.read()]]}
 
 
 def _worker_up(value: float) -> dict[str, Any]:

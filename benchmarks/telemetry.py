@@ -16,7 +16,9 @@ _MORE_ROUNDS = 4  # a difference of some per cent wants more turns than the othe
 
 
 def run(arena: Arena) -> list[Result]:
-    """Item look-ups with telemetry, as by default, against the same without; and with an access log as well."""
+    """Item look-ups with telemetry, as by default, against the same without; with an access log as well; and when every query
+    counts as slow.
+    """
     chosen = Random(140_000)
     paths = [f"/collections/{COLLECTION}/items/{chosen.randint(1, ROWS)}" for _ in range(_PATHS)]
     effort = replace(arena.effort, rounds=arena.effort.rounds * _MORE_ROUNDS, seconds=arena.effort.seconds / 2)
@@ -24,11 +26,13 @@ def run(arena: Arena) -> list[Result]:
         geosvc_server(arena.url) as on,
         geosvc_server(arena.url, GEOSVC_TELEMETRY="false") as off,
         geosvc_server(arena.url, GEOSVC_ACCESS_LOG="true") as logged,
+        geosvc_server(arena.url, GEOSVC_SLOW_QUERY_MS="0") as storm,
     ):
         rates = compete(
             {
                 "off": lambda seconds: measure_wrk(off.url, paths, CLIENTS, seconds).rate,
                 "on": lambda seconds: measure_wrk(on.url, paths, CLIENTS, seconds).rate,
+                "storm": lambda seconds: measure_wrk(storm.url, paths, CLIENTS, seconds).rate,
                 "logged": lambda seconds: measure_wrk(logged.url, paths, CLIENTS, seconds).rate,
             },
             effort,
@@ -36,4 +40,5 @@ def run(arena: Arena) -> list[Result]:
     return [
         Result("telemetry", "item by id, with telemetry", rates["on"], "req/s", "without", rates["off"], TARGET),
         Result("telemetry", "with an access log, too", rates["logged"], "req/s", "without", rates["off"]),
+        Result("telemetry", "with every query above its threshold", rates["storm"], "req/s", "without", rates["off"]),
     ]

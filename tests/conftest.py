@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import pytest
 import uvloop
 from aiohttp import web
@@ -26,6 +25,8 @@ from geosvc.app import build_app
 from geosvc.database.cluster import SUPERUSER, Cluster
 from geosvc.server import runner_arguments
 from geosvc.settings import Settings, load_settings
+from tests.databases import execute as execute  # noqa: PLC0414 - the other tests have it from here
+from tests.pooler import pooled_database as pooled_database  # noqa: PLC0414 - a fixture
 from tests.processes import Running, serving, unexpected
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -45,19 +46,6 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 def with_database(url: str, database: str) -> str:
     """The DSN of another database on the same server."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
-
-
-def execute(url: str, sql: str) -> None:
-    """Runs SQL of the tests' own, outside a loop."""
-
-    async def run() -> None:
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute(sql)
-        finally:
-            await connection.close()
-
-    asyncio.run(run())
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import pytest
 
 from geosvc.model.finding import judge_connections, judge_pooler, judge_server, judge_skew
 from tests.conftest import execute
-from tests.test_pgbouncer import PGBOUNCER, pooled_database  # noqa: F401 - a fixture
+from tests.pooler import PGBOUNCER
 
 PASSWORD = "s3cret-passw0rd"
 HEALTHY = f"""
@@ -169,7 +169,7 @@ def test_more_connections_than_the_server_takes_are_found(healthy_url: str) -> N
 
 @pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
 def test_a_pooler_is_found_and_that_it_swallows_notifications(
-    pooled_database: tuple[str, int],  # noqa: F811
+    pooled_database: tuple[str, int],
 ) -> None:
     direct, port = pooled_database
     parts = urlsplit(direct)

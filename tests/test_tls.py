@@ -14,7 +14,7 @@ import trustme
 from geosvc.database.cluster import SUPERUSER, Cluster, server_user
 from tests.conftest import FAST, Service, execute
 from tests.http import fetch
-from tests.test_pgbouncer import free_port
+from tests.pooler import free_port
 
 TABLE = """CREATE EXTENSION postgis; CREATE TABLE points (id int PRIMARY KEY, geom geometry(Point, 4326));
 INSERT INTO points SELECT i, ST_SetSRID(ST_Point(i, 1), 4326) FROM generate_series(1, 20) i"""

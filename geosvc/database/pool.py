@@ -16,7 +16,7 @@ from asyncpg.pool import PoolConnectionProxy
 from geosvc.database.codecs import register_codecs
 from geosvc.database.sqlstate import DATABASE_ERRORS, DEAD_CONNECTION, translate
 from geosvc.database.tls import tls_to_database
-from geosvc.database.watch import Running, ServerMessages, watch
+from geosvc.database.watch import Running, ServerMessages, TimedQuery, log_query
 from geosvc.errors import PoolExhausted
 from geosvc.events import ReadRetried, emit
 from geosvc.model.row import Row
@@ -54,6 +54,10 @@ class GeosvcConnection(asyncpg.Connection):
         """Nothing; one that was left in a transaction is closed."""
         if self.is_in_transaction():
             self.terminate()
+
+    def _time_and_log(self, query: str, args: Any, timeout: float) -> TimedQuery:
+        """Asyncpg calls it where there is a query logger; if it were called otherwise one day, the logger would do the same."""
+        return TimedQuery(query, args)
 
     def _check_listeners(self, listeners: object, listener_type: str) -> None:
         """Asyncpg takes a listener on a connection that is released for one that was forgotten."""
@@ -171,7 +175,7 @@ class Database:
 
     async def _init(self, connection: Any) -> None:
         if self._settings.telemetry:
-            watch(connection)
+            connection.add_query_logger(log_query)
         if self._messages is not None:
             connection.hear(self._messages)
         async with connection.transaction():
@@ -259,11 +263,10 @@ class Database:
         """
 
         async def run() -> Sequence[Row]:
-            with Running(statement, logged=self._settings.telemetry, shared=shared) as running:
+            with Running(statement, shared=shared) as running:
                 async with self.connection(running) as connection:
-                    started = perf_counter()
                     rows = await connection.fetch(statement.text, *running.run.args, timeout=timeout_seconds)
-                    running.took(started, len(rows))
+                    running.got(len(rows))
                     return rows
 
         return await self._read(statement, run)
@@ -283,7 +286,7 @@ class Database:
 
         async def begin() -> tuple[AsyncExitStack, _TimedCursor, Sequence[Row]]:
             async with AsyncExitStack() as stack:
-                running = stack.enter_context(Running(statement, logged=False))
+                running = stack.enter_context(Running(statement))
                 await stack.enter_async_context(self._place_for_a_stream())
                 connection = await stack.enter_async_context(self.connection(running, in_transaction=True))
                 started = perf_counter()

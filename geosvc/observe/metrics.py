@@ -118,6 +118,7 @@ class Metrics:
         self.events = Counter("geosvc_events", "Events of the log, see there", ("event",))
         self.loop_lag = Histogram("geosvc_event_loop_lag_seconds", "How late the event loop came back to a timer")
         self.gauges: list[Gauge] = []
+        self._labels: dict[tuple[Any, ...], Labels] = {}
 
     def start(self) -> Callable[[], None]:
         """Counts from now on. Returns the function that ends it."""
@@ -135,10 +136,14 @@ class Metrics:
 
     def _count_request(self, event: Any) -> None:
         trace = event.trace
-        operation, collection = trace.operation or "", trace.collection or ""
-        labels = (operation, trace.route or "", collection, trace.method, str(trace.status))
+        kind = (trace.operation, trace.collection, trace.method, trace.status)
+        labels = self._labels.get(kind)
+        if labels is None:
+            labels = (trace.operation or "", trace.route or "", trace.collection or "", trace.method, str(trace.status))
+            if len(self._labels) < MAX_SERIES:
+                self._labels[kind] = labels
         self.requests.observe(labels, trace.total_seconds)
-        self.response_bytes.add((operation, collection), trace.bytes)
+        self.response_bytes.add((labels[0], labels[2]), trace.bytes)
 
     def _count_query(self, event: Any) -> None:
         run = event.run

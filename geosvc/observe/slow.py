@@ -42,6 +42,7 @@ class Thresholds:
         self._collections = {
             name: each.slow_query_ms / 1000 for name, each in settings.collections.items() if each.slow_query_ms is not None
         }
+        self.least = min(self._all, *self._routes.values(), *self._collections.values(), self._all)
 
     def of(self, trace: Trace | None) -> float:
         """The threshold of a request; of what belongs to none, that of all."""
@@ -188,7 +189,8 @@ class SlowQueries:
 
     def _see_query(self, event: Any) -> None:
         run = event.run
-        if run.total_seconds < self._thresholds.of(run.trace):
+        seconds = run.pool_seconds + run.seconds
+        if seconds < self._thresholds.least or seconds < self._thresholds.of(run.trace):
             return
         trace = run.trace
         if trace is None or trace.ended:
@@ -200,6 +202,8 @@ class SlowQueries:
 
     def _see_request(self, event: Any) -> None:
         trace = event.trace
+        if trace.total_seconds < self._thresholds.least:
+            return
         if trace.slow is not None:
             self._take_all(trace)
         elif trace.heaviest is not None and trace.total_seconds >= self._thresholds.of(trace):

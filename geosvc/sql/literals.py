@@ -88,8 +88,8 @@ def calls(expression: str) -> set[str]:
     for kind, text in tokens(expression):
         if text == "(" and last and not after_cast:
             found.add(last[1:-1].replace('""', '"') if last.startswith('"') else last)
-        if kind != "space":
-            after_cast = kind == "cast" or (after_cast and kind in ("word", "quoted"))
+        if kind not in ("space", "comment"):
+            after_cast = text == ":" or (after_cast and kind in ("word", "quoted"))
             last = text if kind == "quoted" or (kind == "word" and text == text.lower()) else ""
     return found
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from geosvc.sql.literals import fingerprint, normalise, redact
+from geosvc.sql.literals import calls, fingerprint, normalise, parameters, redact
 
 NUMBERS = ["1", "1.5", ".5", "5.", "1e-9", "1.e3", "1E+1_0", "0x1F", "0o17", "0b101", "1_000", "123456789012"]
 STRINGS = [
@@ -329,3 +329,21 @@ def test_200_kilobytes_of_anything_take_no_time_worth_speaking_of(name: str) -> 
     normalise(KILOBYTES[name])
     redact(KILOBYTES[name])
     assert time.process_time() - started < FAST_SECONDS  # about 0.3; quadratic time is 10 and more
+
+
+@pytest.mark.parametrize(
+    ("expression", "names"),
+    [
+        ("(st_dwithin(t.geom, '01'::geometry, '0'::double precision) AND (f(t.a) > 1))", {"st_dwithin", "f"}),
+        ("((t.a)::character varying(20) = g /* h( */ ('x'::text))", {"g"}),
+        ("(x(1))::interval second(2)", {"x"}),
+        ('public."Odd ""name"(1)', {'Odd "name'}),
+        ("CASE WHEN (t.a) THEN COALESCE(t.b, 'f(1)'::text) END", set()),
+    ],
+)
+def test_the_functions_of_an_expression_are_found(expression: str, names: set[str]) -> None:
+    assert calls(expression) == names
+
+
+def test_the_parameters_of_an_expression_are_found() -> None:
+    assert parameters("""(t.id > $1) AND ("$2" = '$3'::text) AND (f($14))""") == {"$1", "$14"}

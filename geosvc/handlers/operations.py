@@ -63,10 +63,11 @@ async def get_slow_queries(request: web.Request) -> web.Response:
 async def get_activity(request: web.Request) -> web.Response:
     """The running statements, each with its request, and all requests."""
     media_type = _page_type(request)
+    # first the statements: each is still there with its request when the workers are asked
+    statements = await running_statements(request.app[OPERATIONS])
     heard, counts = await _collect(request, "live")
     requests = [{**each, "worker": number} for number, live in heard.items() for each in live]
     requests.sort(key=lambda each: -each["running_ms"])
-    statements = await running_statements(request.app[OPERATIONS])
     for each in statements:
         # the server keeps 63 bytes of a name
         wanted = each["request_id"]

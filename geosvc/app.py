@@ -11,7 +11,9 @@ from geosvc.database.catalog import CatalogFollower
 from geosvc.database.counts import Counts
 from geosvc.database.extents import Extents
 from geosvc.database.lookup import Lookups
+from geosvc.database.mutations import Writes
 from geosvc.database.pool import Database
+from geosvc.database.writing import Writer
 from geosvc.errors import SettingsError
 from geosvc.keys import (
     CATALOG,
@@ -25,6 +27,8 @@ from geosvc.keys import (
     SETTINGS,
     SIBLINGS,
     SLOW_QUERIES,
+    WRITE_DATABASE,
+    WRITES,
     Observed,
 )
 from geosvc.middleware import add_common_headers, add_private_headers, end_abandoned, surround
@@ -44,9 +48,12 @@ OPERATIONS_POOL = {"pool_min_size": 0, "pool_max_size": 1, "pool_acquire_seconds
 
 async def _open_database(app: web.Application) -> AsyncIterator[None]:
     await app[DATABASE].open()
+    await app[WRITE_DATABASE].open()
     await app[OPERATIONS].open()
     yield
     await app[OPERATIONS].close()
+    await app[WRITES].writer.close()
+    await app[WRITE_DATABASE].close()
     await app[DATABASE].close()
 
 
@@ -112,6 +119,9 @@ def build_app(settings: Settings, place: Place | None = None) -> web.Application
     app[SETTINGS] = settings
     app[DATABASE] = database
     app[OPERATIONS] = Database(settings.model_copy(update=OPERATIONS_POOL), url)
+    writing = settings.model_copy(update={"pool_min_size": 0, "pool_max_size": settings.write_pool_max_size})
+    app[WRITE_DATABASE] = Database(writing, url, writes=True)
+    app[WRITES] = Writes(Writer(app[WRITE_DATABASE]))
     app[CATALOG] = CatalogFollower(database, settings)
     app[COUNTS] = Counts(database, settings)
     app[EXTENTS] = Extents(database, settings.count_seconds)

@@ -9,13 +9,23 @@
         ├── InvalidParameter   400
         ├── UnknownParameter   400
         ├── InvalidValue       400
+        ├── InvalidBody        400
         ├── Forbidden          403
         ├── NotFound           404
         ├── MethodNotAllowed   405
         ├── NotAcceptable      406
+        ├── BodyTimeout        408
+        ├── Conflict           409
+        ├── PreconditionFailed 412
+        ├── BodyTooLarge       413
+        ├── UnsupportedMediaType 415
+        ├── InvalidFeature     422
+        ├── IdempotencyKeyReused 422
+        ├── PreconditionRequired 428
         ├── UnreadableGeometry 500
         ├── InternalError      500
         │   └── StaleCatalog          the catalog is behind the database: reload it and plan again
+        ├── NotMigrated        501
         ├── Unavailable        503
         │   ├── DatabaseUnavailable
         │   ├── PoolExhausted
@@ -58,6 +68,9 @@ class RequestError(GeosvcError):
     """The request failed.
 
     Args:
+        pointer: the place in the body that is at fault, a JSON pointer (RFC 6901).
+        index: the feature of the body that is at fault, from 0.
+        constraint: the name of the database's constraint that does not hold.
         reason: what the database said, for the log; values of the request are not in it.
     """
 
@@ -65,10 +78,22 @@ class RequestError(GeosvcError):
     slug: ClassVar[str] = "internal-error"
     retry_after_seconds: ClassVar[int | None] = None
 
-    def __init__(self, detail: str, *, parameter: str | None = None, reason: str | None = None) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        parameter: str | None = None,
+        pointer: str | None = None,
+        index: int | None = None,
+        constraint: str | None = None,
+        reason: str | None = None,
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.parameter = parameter
+        self.pointer = pointer
+        self.index = index
+        self.constraint = constraint
         self.reason = reason
 
     @classmethod
@@ -96,6 +121,13 @@ class InvalidValue(RequestError):
 
     status = 400
     slug = "invalid-value"
+
+
+class InvalidBody(RequestError):
+    """The body cannot be read."""
+
+    status = 400
+    slug = "invalid-body"
 
 
 class Forbidden(RequestError):
@@ -128,6 +160,74 @@ class NotAcceptable(RequestError):
 
     status = 406
     slug = "not-acceptable"
+
+
+class BodyTimeout(RequestError):
+    """The body did not arrive in time."""
+
+    status = 408
+    slug = "body-timeout"
+
+
+class Conflict(RequestError):
+    """It conflicts with what the database holds."""
+
+    status = 409
+    slug = "conflict"
+
+
+class PreconditionFailed(RequestError):
+    """The feature is not the one that the request was made for."""
+
+    status = 412
+    slug = "precondition-failed"
+
+
+class BodyTooLarge(RequestError):
+    """The body is larger than the service takes."""
+
+    status = 413
+    slug = "body-too-large"
+
+
+class UnsupportedMediaType(RequestError):
+    """The resource does not take bodies of this media type or coding."""
+
+    status = 415
+    slug = "unsupported-media-type"
+
+    def __init__(self, detail: str, *, accepted: Sequence[str], header: str) -> None:
+        super().__init__(detail)
+        self.accepted = tuple(accepted)
+        self.header = header
+
+
+class InvalidFeature(RequestError):
+    """The body is JSON, but not a feature that the collection can take."""
+
+    status = 422
+    slug = "invalid-feature"
+
+
+class IdempotencyKeyReused(RequestError):
+    """The Idempotency-Key was used for another request."""
+
+    status = 422
+    slug = "idempotency-key-reused"
+
+
+class PreconditionRequired(RequestError):
+    """The collection takes changes only with If-Match or If-Unmodified-Since."""
+
+    status = 428
+    slug = "precondition-required"
+
+
+class NotMigrated(RequestError):
+    """The database lacks what `geosvc migrate` makes."""
+
+    status = 501
+    slug = "not-migrated"
 
 
 class UnreadableGeometry(RequestError):

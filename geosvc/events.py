@@ -111,6 +111,25 @@ class ReadFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WriteFailed(Event):
+    """PostgreSQL refused a write: the SQLSTATE and its message without values, for operators only."""
+
+    level = "debug"
+    statement: str
+    sqlstate: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRetried(Event):
+    """A write met a deadlock or another transaction in its way, and is tried again."""
+
+    statement: str
+    sqlstate: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class GeometriesRefused(Event):
     """PostGIS refused to write some geometries; they were written as well as geosvc can, or as null."""
 

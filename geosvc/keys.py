@@ -8,6 +8,7 @@ from geosvc.database.catalog import CatalogFollower
 from geosvc.database.counts import Counts
 from geosvc.database.extents import Extents
 from geosvc.database.lookup import Lookups
+from geosvc.database.mutations import Writes
 from geosvc.database.pool import Database
 from geosvc.observe.metrics import Metrics
 from geosvc.observe.slow import SlowQueries
@@ -27,6 +28,9 @@ METRICS = web.AppKey("metrics", Metrics)
 SLOW_QUERIES = web.AppKey("slow_queries", SlowQueries)
 SIBLINGS = web.AppKey("siblings", Siblings)
 LOOKUPS = web.AppKey("lookups", Lookups)
+WRITES = web.AppKey("writes", Writes)
+WRITE_DATABASE = web.AppKey("write_database", Database)
+"""The connections that write, apart from those that read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from geosvc.keys import CATALOG, NO_OPERATION, OBSERVED, SETTINGS, STREAMING, TR
 from geosvc.problem import problem_response
 from geosvc.redaction import scrub
 from geosvc.requests.negotiation import negotiate_coding
+from geosvc.requests.preconditions import tag_of_coding
 from geosvc.trace import Trace, current_trace
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -29,7 +30,10 @@ _SERVER_TIMING = "parse;dur=%.2f, pool;dur=%.2f, db;dur=%.2f, encode;dur=%.2f, t
 ABANDONED_SECONDS = 1.0
 CLIENT_CLOSED_REQUEST = 499  # as nginx calls it
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
-_EXPOSED = "Content-Crs, ETag, Link, Location, Allow, Accept-Patch, X-Request-ID, Server-Timing"
+_EXPOSED = (
+    "Content-Crs, ETag, Last-Modified, Link, Location, Allow, Accept-Post, Accept-Patch, Preference-Applied,"
+    " Idempotency-Replayed, X-Request-ID, Server-Timing"
+)
 _PREFLIGHT_SECONDS = "86400"
 _COMPRESS_FROM_BYTES = 1_024
 
@@ -130,7 +134,7 @@ def _answer_preflight(request: web.Request) -> web.Response:
     return web.Response(
         status=204,
         headers={
-            hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, HEAD, OPTIONS",
+            hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE",
             hdrs.ACCESS_CONTROL_ALLOW_HEADERS: wanted,
             hdrs.ACCESS_CONTROL_MAX_AGE: _PREFLIGHT_SECONDS,
         },
@@ -146,6 +150,8 @@ def _compress_whole_body(request: web.Request, response: web.Response) -> None:
         if coding is not None:
             response.body = compress(body, coding)
             response.headers[hdrs.CONTENT_ENCODING] = coding
+            if hdrs.ETAG in response.headers:
+                response.headers[hdrs.ETAG] = tag_of_coding(response.headers[hdrs.ETAG], coding)
 
 
 async def add_private_headers(request: web.Request, response: web.StreamResponse) -> None:

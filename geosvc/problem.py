@@ -3,7 +3,7 @@
 import orjson
 from aiohttp import web
 
-from geosvc.errors import MethodNotAllowed, RequestError
+from geosvc.errors import MethodNotAllowed, RequestError, UnsupportedMediaType
 from geosvc.model.media_type import PROBLEM
 
 PROBLEM_TYPE = "urn:geosvc:problem:"
@@ -18,11 +18,14 @@ def problem_response(error: RequestError, request_id: str) -> web.Response:
         "detail": error.detail if error.status != 500 or error.slug != "internal-error" else "see the log",
         "request_id": request_id,
     }
-    if error.parameter is not None:
-        body["parameter"] = error.parameter
+    for member in ("parameter", "pointer", "index", "constraint"):
+        if (value := getattr(error, member)) is not None:
+            body[member] = value
     headers = {"Cache-Control": "no-store"}
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
+    if isinstance(error, UnsupportedMediaType):
+        headers[error.header] = ", ".join(error.accepted)
     return web.Response(status=error.status, body=orjson.dumps(body), content_type=PROBLEM.content_type, headers=headers)

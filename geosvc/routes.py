@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from geosvc.handlers import admin, api, collections, features, landing, operations
+from geosvc.handlers import admin, api, collections, features, landing, operations, transactions
 from geosvc.keys import OBSERVED
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -30,6 +30,12 @@ ROUTES = (
     Route("GET", "/collections/{collectionId}/items", features.get_items, "getFeatures"),
     Route("GET", "/collections/{collectionId}/items/{featureId}", features.get_item, "getFeature"),
     Route("GET", "/collections/{collectionId}/export", features.get_export, "exportFeatures"),
+    Route("OPTIONS", "/collections/{collectionId}/items", transactions.get_items_options, "getItemsOptions"),
+    Route("POST", "/collections/{collectionId}/items", transactions.post_items, "createFeatures"),
+    Route("OPTIONS", "/collections/{collectionId}/items/{featureId}", transactions.get_item_options, "getItemOptions"),
+    Route("PUT", "/collections/{collectionId}/items/{featureId}", transactions.replace_item, "replaceFeature"),
+    Route("PATCH", "/collections/{collectionId}/items/{featureId}", transactions.change_item, "updateFeature"),
+    Route("DELETE", "/collections/{collectionId}/items/{featureId}", transactions.delete_item, "deleteFeature"),
 )
 ADMIN_ROUTES = (
     Route("GET", "/livez", admin.get_livez, "getLiveness"),

@@ -34,6 +34,7 @@ def runner_arguments(settings: Settings) -> dict[str, Any]:
         "access_log_class": RequestEnds,
         "shutdown_timeout": settings.shutdown_grace_seconds,
         "keepalive_timeout": KEEPALIVE_SECONDS,
+        "auto_decompress": False,  # `requests.inflating` notices what is cut off, and bounds what it inflates
         "max_line_size": settings.max_url_bytes,
         "max_field_size": settings.max_url_bytes,
     }

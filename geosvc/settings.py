@@ -61,6 +61,10 @@ class CollectionSettings(BaseModel):
     srid: Annotated[int, Field(gt=0)] | None = None
     title: str | None = None
     slow_query_ms: Milliseconds | None = None
+    read_only: Names = ()
+    modified: str | None = None
+    require_precondition: bool = False
+    put_creates: bool = False
 
 
 class Settings(BaseSettings):
@@ -128,6 +132,18 @@ class Settings(BaseSettings):
     write_stall_seconds: Annotated[
         Seconds, Field(description="How long a client may take no byte of a stream before it is cut off.")
     ] = 30
+
+    writable: Annotated[Names, Field(description="Patterns of the collections that can be written to; none: none.")] = ()
+    write_pool_max_size: Annotated[int, Field(ge=1, le=1000, description="Connections that write, per worker.")] = 5
+    max_body_bytes: Annotated[Positive, Field(description="Bytes of a body of many features at the most, inflated.")] = 4 << 30
+    max_feature_bytes: Annotated[Positive, Field(description="Bytes of one feature, or of a search, at the most.")] = 32 << 20
+    max_vertices: Annotated[Positive, Field(description="Positions of one posted geometry at the most.")] = 1_000_000
+    max_rejected: Annotated[Positive, Field(description="Bad features of one body until all of it is refused.")] = 10_000
+    bulk_seconds: Annotated[Seconds, Field(description="How long a body of many features may take in all.")] = 3_600
+    read_stall_seconds: Annotated[
+        Seconds, Field(description="How long a client may send no byte of a body before it is refused.")
+    ] = 30
+    idempotency_seconds: Annotated[Seconds, Field(description="How long the answer to an Idempotency-Key is kept.")] = 86_400
 
     slow_query_ms: Annotated[Milliseconds, Field(description="From how many milliseconds on a query is slow.")] = 500
     slow_query_ms_by_route: Annotated[

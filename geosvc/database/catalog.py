@@ -22,7 +22,7 @@ LOOK_AGAIN_SECONDS = 1.0
 def selection_of(settings: Settings) -> Selection:
     """What the settings say of which collections are published."""
     overrides = {name: Override(**each.model_dump(exclude={"slow_query_ms"})) for name, each in settings.collections.items()}
-    return Selection(settings.schemas, settings.tables, settings.exclude_tables, overrides)
+    return Selection(settings.schemas, settings.tables, settings.exclude_tables, settings.writable, overrides)
 
 
 async def load_catalog(database: Database, selection: Selection, fingerprint: str, extension: str) -> Catalog:

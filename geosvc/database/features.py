@@ -14,6 +14,7 @@ from geosvc.encode.batches import BatchSize
 from geosvc.encode.ewkb import geojson_of_ewkb
 from geosvc.errors import UnreadableGeometry
 from geosvc.events import GeometriesRefused, emit
+from geosvc.model.feature import StoredFeature
 from geosvc.model.media_type import CSV
 from geosvc.model.row import Row
 from geosvc.query.features import Page, select_items, select_stored, write_stored
@@ -26,6 +27,12 @@ async def fetch_features(database: Database, page: Page) -> Sequence[Row]:
         return await database.fetch(page.statement)
     except UnreadableGeometry:
         return await _fetch_cautiously(database, page, (page.request.limit or 0) + 1)
+
+
+async def fetch_item(database: Database, page: Page) -> StoredFeature | None:
+    """The feature of a page that `select_item` made; None when there is none. Raises: RequestError."""
+    rows = await fetch_features(database, page)
+    return StoredFeature(rows[0][0], rows[0][-2], rows[0][-1]) if rows else None
 
 
 async def stream_features(database: Database, page: Page, sizes: BatchSize) -> AsyncGenerator[Sequence[Row], None]:

@@ -7,10 +7,11 @@ import asyncio
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from geosvc.database.features import fetch_features
+from geosvc.database.features import fetch_item
 from geosvc.database.pool import Database
 from geosvc.errors import InternalError, InvalidValue, RequestError, UnreadableGeometry
 from geosvc.model.collection import Collection
+from geosvc.model.feature import StoredFeature
 from geosvc.query.features import Lookup, plan_lookup, select_item
 from geosvc.requests.items import ItemsRequest
 from geosvc.trace import Run, Trace, current_run, current_trace
@@ -20,7 +21,7 @@ IN_FLIGHT = 2
 MAX_PLANS = 512
 UNANSWERED = InternalError("the look-up ended without an answer")
 
-Found = tuple[bytes | None, Run | None]
+Found = tuple[StoredFeature | None, Run | None]
 
 
 Waiter = tuple["asyncio.Future[Found]", Trace | None]
@@ -46,8 +47,8 @@ class Lookups:
         self._queues: dict[tuple[int, ItemsRequest], _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def get(self, collection: Collection, request: ItemsRequest, feature_id: str) -> bytes | None:
-        """The feature with this id in UTF-8; None when there is none.
+    async def get(self, collection: Collection, request: ItemsRequest, feature_id: str) -> StoredFeature | None:
+        """The feature with this id; None when there is none.
 
         Args:
             collection: with a key of one column.
@@ -110,23 +111,24 @@ class Lookups:
             for waiting in batch.values():
                 _fail(waiting, error)
         else:
-            found, run = {row[0]: row[1] for row in rows}, current_run.get()
+            found, run = {row[0]: row for row in rows}, current_run.get()
             for feature_id, waiting in batch.items():
-                _answer(waiting, found.get(feature_id), run)
+                row = found.get(feature_id)
+                _answer(waiting, None if row is None else StoredFeature(row[1], row[2], row[3]), run)
 
     async def _look_up_singly(self, batch: Waiting, queue: _Queue) -> None:
         """One bad geometry or id must not fail the others that happened to be asked for with it."""
         for feature_id, waiting in batch.items():
             current_trace.set(waiting[0][1])
             try:
-                rows = await fetch_features(self._database, select_item(queue.collection, queue.request, (feature_id,)))
+                feature = await fetch_item(self._database, select_item(queue.collection, queue.request, (feature_id,)))
             except RequestError as error:
                 _fail(waiting, error)
             else:
-                _answer(waiting, rows[0][0] if rows else None, current_run.get())
+                _answer(waiting, feature, current_run.get())
 
 
-def _answer(waiting: list[Waiter], feature: bytes | None, run: Run | None) -> None:
+def _answer(waiting: list[Waiter], feature: StoredFeature | None, run: Run | None) -> None:
     for future, _ in waiting:
         if not future.done():  # whose client has left
             future.set_result((feature, run))

@@ -1,7 +1,7 @@
-"""The pool of read connections, and how a statement runs on one.
+"""A pool of connections, and how a read runs on one (`database.writing` tells of writes).
 
-Every connection is read only, in UTC, with custom plans and a fixed search path. Settings are made once a connection; behind
-PgBouncer, where a session belongs to nobody, at the head of every transaction.
+Every connection is in UTC with a fixed search path, those for reads read only and with custom plans. Settings are made once
+a connection; behind PgBouncer, where a session belongs to nobody, at the head of every transaction.
 """
 
 import asyncio
@@ -80,7 +80,8 @@ def _milliseconds(seconds: float) -> str:
     return f"{max(round(seconds * 1000), 1)}ms"
 
 
-def _session_settings(settings: Settings) -> dict[str, str]:
+def _session_settings(settings: Settings, writes: bool) -> dict[str, str]:
+    stall_seconds = settings.read_stall_seconds if writes else settings.write_stall_seconds
     return {
         "timezone": "UTC",
         "datestyle": "ISO, YMD",
@@ -90,32 +91,34 @@ def _session_settings(settings: Settings) -> dict[str, str]:
         "jit": "off",
         "max_parallel_workers_per_gather": "0",  # starting workers costs more than a page, and requests share the cores
         "client_min_messages": "warning" if settings.server_messages == "off" else settings.server_messages,
-        "plan_cache_mode": "force_custom_plan",
+        "plan_cache_mode": "auto" if writes else "force_custom_plan",
         "synchronize_seqscans": "off",
         "statement_timeout": _milliseconds(settings.statement_timeout_seconds),
-        "idle_in_transaction_session_timeout": _milliseconds(settings.write_stall_seconds + CANCEL_GRACE_SECONDS),
+        "idle_in_transaction_session_timeout": _milliseconds(stall_seconds + CANCEL_GRACE_SECONDS),
     }
 
 
-def _set_commands(scope: str, settings: Settings, postgis_schema: str | None) -> str:
+def _set_commands(scope: str, settings: Settings, writes: bool, postgis_schema: str | None) -> str:
     """SET [LOCAL] for every session setting; the values are the service's own, the schemas are quoted."""
     schemas = dict.fromkeys(filter(None, (postgis_schema, *settings.schemas)))
     path = SQL(", ").join(Identifier(schema) for schema in schemas).render(Params())
-    commands = [f"SET {scope} {name} = '{value}'" for name, value in _session_settings(settings).items()]
+    commands = [f"SET {scope} {name} = '{value}'" for name, value in _session_settings(settings, writes).items()]
     return "; ".join([*commands, f"SET {scope} search_path = {path}"])
 
 
 class Database:
-    """A database to read from.
+    """A database to read from, or to write to.
 
     It can be opened while there is no server: connections are made when they are needed, and again when they were lost.
     """
 
-    def __init__(self, settings: Settings, url: str) -> None:
+    def __init__(self, settings: Settings, url: str, *, writes: bool = False) -> None:
         self._settings = settings
         self._url = url
+        self._writes = writes
         self._opened: asyncpg.Pool | None = None
-        self._begin = ""
+        self._begin = "BEGIN" if writes else "BEGIN READ ONLY"
+        self._head = ""
         self._streams = asyncio.Semaphore(max(settings.pool_max_size - KEPT_FROM_STREAMS, 1))
         self._server_watches_clients = True
         self._messages = ServerMessages() if settings.server_messages != "off" else None
@@ -182,13 +185,12 @@ class Database:
             schema: str | None = await connection.fetchval(load_statement("postgis_schema").text)
             await register_codecs(connection, schema)
         await self._try_watching(connection)
-        commands = _set_commands("LOCAL", self._settings, schema)
         look_after = f"{_WATCH_CLIENTS.format('LOCAL')}; " if self._server_watches_clients else ""
-        self._begin = f"BEGIN READ ONLY; {look_after}{commands}"
-        if not self._settings.pgbouncer:
-            await connection.execute(
-                f"{_set_commands('SESSION', self._settings, schema)}; SET SESSION default_transaction_read_only = on"
-            )
+        if self._settings.pgbouncer:
+            self._head = f"; {look_after}{_set_commands('LOCAL', self._settings, self._writes, schema)}"
+        else:
+            protect = "" if self._writes else "; SET SESSION default_transaction_read_only = on"
+            await connection.execute(f"{_set_commands('SESSION', self._settings, self._writes, schema)}{protect}")
 
     async def _try_watching(self, connection: asyncpg.Connection) -> None:
         """Lets the server notice by itself that geosvc is gone, where its platform can."""
@@ -212,14 +214,17 @@ class Database:
             self.waiting -= 1
 
     @asynccontextmanager
-    async def connection(self, running: Running | None = None, *, in_transaction: bool = False) -> AsyncIterator[Connection]:
-        """A connection that is ready to read; behind PgBouncer always within a transaction, whose BEGIN may wait for a
+    async def connection(
+        self, running: Running | None = None, *, in_transaction: bool = False, isolation: str = ""
+    ) -> AsyncIterator[Connection]:
+        """A connection that is ready; behind PgBouncer always within a transaction, whose BEGIN may wait for a
         connection of the pooler's and counts as such a wait.
 
         The transaction is not asyncpg's own, which leaves the ROLLBACK of a closed generator to the reset.
 
         Args:
             running: the statement that it is for, which is told when the connection is there.
+            isolation: of the transaction, as BEGIN takes it; none: the server's own.
         Raises: PoolExhausted; what asyncpg raises when it cannot connect.
         """
         was_full = self._held >= self._settings.pool_max_size
@@ -235,14 +240,15 @@ class Database:
                 connected()
                 yield connection
                 return
-            await connection.execute(self._begin if self._settings.pgbouncer else "BEGIN READ ONLY")
+            await connection.execute(f"{self._begin} {isolation}{self._head}")
             connected()
             try:
                 yield connection
             except BaseException:
                 await _roll_back(connection)
                 raise
-            await connection.execute("COMMIT")
+            if await connection.execute("COMMIT") != "COMMIT":
+                raise asyncpg.InternalClientError("the transaction had failed before")
         except (asyncio.CancelledError, GeneratorExit):
             with suppress(*DATABASE_ERRORS):
                 await self.pool.release(connection, timeout=CANCEL_SECONDS)

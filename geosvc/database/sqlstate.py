@@ -4,8 +4,11 @@ import asyncpg
 
 from geosvc.database.watch import outcome_of
 from geosvc.errors import (
+    Conflict,
     DatabaseUnavailable,
+    Forbidden,
     InternalError,
+    InvalidFeature,
     InvalidValue,
     QueryCancelled,
     QueryTimeout,
@@ -13,7 +16,7 @@ from geosvc.errors import (
     StaleCatalog,
     UnreadableGeometry,
 )
-from geosvc.events import ReadFailed, emit
+from geosvc.events import ReadFailed, WriteFailed, emit
 from geosvc.redaction import scrub
 from geosvc.trace import current_run
 
@@ -76,6 +79,60 @@ def translate(error: BaseException, statement: str) -> RequestError:
         return StaleCatalog("the query failed", reason=reason)
     kind, detail = _BY_CLASS.get(sqlstate[:2], (InternalError, "the query failed"))
     return kind(detail, reason=reason)
+
+
+# What another transaction was in the way of: the same again may succeed.
+RETRYABLE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+_MAX_TOLD = 300
+
+_REFUSALS: dict[str, tuple[type[RequestError], str]] = {
+    "23502": (InvalidFeature, "a value is missing that the database demands"),
+    "23503": (Conflict, "what the feature refers to, or what refers to it, stands in the way"),
+    "23505": (Conflict, "another feature has the same value, which must be unique"),
+    "23514": (Conflict, "the feature does not fulfil a condition of the database"),
+    "23P01": (Conflict, "another feature excludes this one"),
+    "44000": (Conflict, "the feature would not be part of the collection"),
+    "21000": (InvalidFeature, "the same id is there twice"),
+    "42501": (Forbidden, "the database does not allow it to the service"),
+    "25006": (DatabaseUnavailable, "the database is read only now"),
+    "55P03": (DatabaseUnavailable, "somebody else holds a lock"),
+    "42P10": (InvalidFeature, "the collection has no unique key to find features by"),
+}
+_REFUSALS_BY_CLASS: dict[str, tuple[type[RequestError], str]] = {
+    **{name: each for name, each in _BY_CLASS.items() if each[0] is DatabaseUnavailable},
+    "40": (DatabaseUnavailable, "other changes were in the way, again and again"),
+    "22": (InvalidFeature, "a value cannot be taken as the type of its property"),
+    "23": (Conflict, "a constraint of the database does not hold"),
+    "54": (InvalidFeature, "the feature is larger than the database takes"),
+}
+
+
+def translate_write(error: BaseException, statement: str) -> RequestError:
+    """The same for a write: a refusal of the database's is the client's to mend, and names the constraint or column.
+
+    Args:
+        error: one of DATABASE_ERRORS.
+        statement: the name of the statement that failed.
+    """
+    if not isinstance(error, asyncpg.PostgresError) or isinstance(error, asyncpg.QueryCanceledError):
+        return translate(error, statement)
+    sqlstate = error.sqlstate or "XX000"
+    emit(WriteFailed(statement=statement, sqlstate=sqlstate, message=_message(error)))
+    constraint, column = getattr(error, "constraint_name", None), getattr(error, "column_name", None)
+    reason = f"{type(error).__name__}: {_message(error)}"
+    if sqlstate.startswith(("P0", "45")):
+        # what a trigger raises was written for those who use the table
+        told = str(error.args[0] if error.args else "").split("\n", 1)[0][:_MAX_TOLD]
+        return InvalidFeature(f"the database refuses it: {told}", constraint=constraint, reason=reason)
+    if sqlstate in _POSTGIS_REFUSED:
+        return InvalidFeature("PostGIS refuses the geometry", pointer="/geometry", reason=reason)
+    if isinstance(error, STALE_CATALOG) and sqlstate != "42501":
+        return StaleCatalog("the write failed", reason=reason)
+    kind, detail = _REFUSALS.get(sqlstate) or _REFUSALS_BY_CLASS.get(sqlstate[:2], (InternalError, "the write failed"))
+    if constraint is not None:
+        detail = f"{detail} (constraint {constraint})"
+    pointer = f"/properties/{column}" if column is not None else None
+    return kind(detail, pointer=pointer, constraint=constraint, reason=reason)
 
 
 def _message(error: BaseException) -> str:

@@ -150,6 +150,13 @@ class TimedQuery:
         _end(self._query, self._args, perf_counter() - self._started, error)
 
 
+def _without_values(message: str, run: Run | None) -> str:
+    """What the server said, without the values that it quotes. Of a write any part of the body may be among them."""
+    if run is None:
+        return message
+    return "(about a written feature)" if run.name.startswith("write.") else scrub(message, run.args)
+
+
 class ServerMessages:
     """Notices and warnings of the server, passed on as events; of a flood, MESSAGES_PER_SECOND."""
 
@@ -176,7 +183,7 @@ class ServerMessages:
             kind(
                 severity=severity,
                 sqlstate=message.sqlstate,
-                message=scrub(message.message, run.args if run is not None else ()),
+                message=_without_values(message.message, run),
                 statement=run.name if run is not None else None,
                 request_id=run.trace.request_id if run is not None and run.trace is not None else None,
             )

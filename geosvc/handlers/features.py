@@ -5,10 +5,9 @@ Source: OGC 17-069r4 7.15 and 7.16.
 
 from collections.abc import Sequence
 
-import orjson
 from aiohttp import hdrs, web
 
-from geosvc.database.features import fetch_features, stream_features
+from geosvc.database.features import fetch_features, fetch_item, stream_features
 from geosvc.encode.features import make_encoder
 from geosvc.errors import InvalidValue, NotFound
 from geosvc.handlers.documents import collection_of, query_of
@@ -23,16 +22,19 @@ from geosvc.handlers.pages import (
     whole_count,
 )
 from geosvc.handlers.streaming import send_stream
+from geosvc.handlers.writing import representation, validators
 from geosvc.keys import DATABASE, LOOKUPS, SETTINGS
-from geosvc.links import base_url, item_links
+from geosvc.links import base_url
 from geosvc.model.collection import Collection
 from geosvc.model.crs import CRS84_URI
-from geosvc.model.media_type import GEOJSON, ITEM_TYPES, ITEMS_TYPES, MediaType
+from geosvc.model.feature import StoredFeature
+from geosvc.model.media_type import ITEM_TYPES, ITEMS_TYPES, MediaType
 from geosvc.query.features import select_item, select_items
 from geosvc.query.paging import PageEnd, check_cursor
 from geosvc.requests.feature_id import parse_feature_id
 from geosvc.requests.items import ItemsRequest, Limits, parse_item_request, parse_items_request
 from geosvc.requests.negotiation import negotiate_media_type
+from geosvc.requests.preconditions import parse_preconditions
 
 CONTENT_CRS = {"Content-Crs": f"<{CRS84_URI}>"}
 
@@ -95,21 +97,23 @@ async def get_item(request: web.Request) -> web.Response:
     feature_id = request.match_info["featureId"]
     key = parse_feature_id(feature_id, collection)
     feature = await find_feature(request, collection, wanted, key)
-    if feature is None:
+    if feature is None or feature.text is None:
         raise NotFound(f"{collection.id} has no feature {feature_id!r}")
-    links = orjson.dumps(item_links(base_url(request), collection, feature_id))
-    body = feature[:-1] + b',"links":' + links + b"}"
-    return web.Response(body=body, headers={hdrs.CONTENT_TYPE: GEOJSON.content_type, **CONTENT_CRS})
+    if parse_preconditions(request.headers).is_cached(feature):
+        return web.Response(status=304, headers=validators(feature))
+    headers, body = representation(base_url(request), collection, feature_id, feature.text)
+    return web.Response(body=body, headers={**headers, **validators(feature)})
 
 
-async def find_feature(request: web.Request, collection: Collection, wanted: ItemsRequest, key: Sequence[str]) -> bytes | None:
-    """A feature in UTF-8; None when there is none, or when the key is none that the table could hold."""
+async def find_feature(
+    request: web.Request, collection: Collection, wanted: ItemsRequest, key: Sequence[str]
+) -> StoredFeature | None:
+    """A feature; None when there is none, or when the key is none that the table could hold."""
     try:
         if len(key) == 1:
             return await request.app[LOOKUPS].get(collection, wanted, key[0])
-        rows = await fetch_features(request.app[DATABASE], select_item(collection, wanted, key))
+        return await fetch_item(request.app[DATABASE], select_item(collection, wanted, key))
     except InvalidValue:
         if collection.parameters is not None:
             raise  # the arguments of the function may be what is wrong
         return None
-    return rows[0][0] if rows else None

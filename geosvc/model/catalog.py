@@ -1,7 +1,7 @@
 """The catalog: from what `sql/catalog.sql` found to the collections that are served."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -29,6 +29,10 @@ class Override:
     datetime: tuple[str, ...] = ()
     srid: int | None = None
     title: str | None = None
+    read_only: tuple[str, ...] = ()
+    modified: str | None = None
+    require_precondition: bool = False
+    put_creates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +42,23 @@ class Selection:
     Attributes:
         schemas: searched, in this order; ids in the first are bare names.
         tables, exclude: shell patterns of ids.
+        writable: the same of those that can be written to.
     """
 
     schemas: tuple[str, ...] = ("public",)
     tables: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
     overrides: Mapping[str, Override] = field(default_factory=dict)
 
     def admits(self, collection_id: str) -> bool:
         """Whether a collection of this id is published."""
         wanted = not self.tables or any(fnmatchcase(collection_id, pattern) for pattern in self.tables)
         return wanted and not any(fnmatchcase(collection_id, pattern) for pattern in self.exclude)
+
+    def allows_writing(self, collection_id: str) -> bool:
+        """Whether a collection of this id can be written to, if the database role may."""
+        return any(fnmatchcase(collection_id, pattern) for pattern in self.writable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +82,15 @@ class Catalog:
             raise NotFound(f"there is no collection {collection_id!r}") from None
 
 
-def decode_typmod(name: str, spatial: str, typmod: int, not_null: bool) -> GeometryColumn:
-    """A geometry column from PostGIS's type modifier. Source: liblwgeom.h, TYPMOD_GET_SRID and its neighbours."""
+def decode_typmod(name: str, spatial: str, typmod: int, **writing: bool) -> GeometryColumn:
+    """A geometry column from PostGIS's type modifier. Source: liblwgeom.h, TYPMOD_GET_SRID and its neighbours.
+
+    Args:
+        writing: what is known of writing to it, by attribute.
+    """
     geography = spatial == "geography"
     if typmod < 0:
-        return GeometryColumn(name, "GEOMETRY", WGS84 if geography else UNKNOWN, False, False, geography, not_null)
+        return GeometryColumn(name, "GEOMETRY", WGS84 if geography else UNKNOWN, False, False, geography, **writing)
     srid = ((typmod & 0x0FFFFF00) - (typmod & 0x10000000)) >> 8
     kind = (typmod & 0xFC) >> 2
     return GeometryColumn(
@@ -86,7 +100,7 @@ def decode_typmod(name: str, spatial: str, typmod: int, not_null: bool) -> Geome
         has_z=bool(typmod & 2),
         has_m=bool(typmod & 1),
         geography=geography,
-        not_null=not_null,
+        **writing,
     )
 
 
@@ -118,6 +132,10 @@ def _columns(found: Mapping[str, Any]) -> Iterator[Column]:
                 enum=tuple(each["enum"]) if each["enum"] else None,
                 not_null=each["not_null"],
                 description=each["description"],
+                may_default=each["may_default"],
+                always_identity=each["always_identity"],
+                insertable=each["insertable"],
+                updatable=each["updatable"],
             )
 
 
@@ -130,7 +148,12 @@ def _parameters(found: Mapping[str, Any]) -> tuple[Parameter, ...] | None:
 def _collections(found: Mapping[str, Any], selection: Selection) -> Iterator[Collection]:
     columns = {column.name: column for column in _columns(found)}
     geometries = [
-        decode_typmod(each["name"], each["spatial"], each["typmod"], each["not_null"])
+        decode_typmod(
+            each["name"],
+            each["spatial"],
+            each["typmod"],
+            **{attribute: each[attribute] for attribute in ("not_null", "may_default", "insertable", "updatable")},
+        )
         for each in found["columns"]
         if each["spatial"] is not None
     ]
@@ -144,6 +167,8 @@ def _collections(found: Mapping[str, Any], selection: Selection) -> Iterator[Col
         override = selection.overrides.get(collection_id, Override())
         key = override.key or tuple(found["key"] or ())
         temporal = override.datetime or choose_temporal(columns)
+        own = _protected(columns, override)
+        writable = selection.allows_writing(collection_id)
         yield Collection(
             id=CollectionId(collection_id),
             title=override.title or collection_id,
@@ -152,22 +177,35 @@ def _collections(found: Mapping[str, Any], selection: Selection) -> Iterator[Col
             name=found["name"],
             kind=Kind(found["kind"]),
             geometry=_with_srid(geometry, override.srid),
-            columns=tuple(columns.values()),
+            columns=tuple(own.values()),
             key=key if all(each in columns for each in key) else (),
             temporal=temporal if all(each in columns and columns[each].temporal for each in temporal) else (),
             rows=rows,
             row_bytes=max(pages * PAGE_BYTES // rows, 64) if rows and pages else 256,
             parameters=_parameters(found),
-            by_name=columns,
+            by_name=own,
+            insertable=writable and found["insertable"],
+            updatable=writable and found["updatable"],
+            deletable=writable and found["deletable"],
+            modified=override.modified if override.modified in own and own[override.modified].temporal else None,
+            require_precondition=override.require_precondition,
+            put_creates=override.put_creates,
         )
+
+
+def _protected(columns: dict[str, Column], override: Override) -> dict[str, Column]:
+    """The columns, of which the settings make some read-only; what tells of changes is the database's to maintain."""
+    protected = {*override.read_only, override.modified}
+    return {
+        name: replace(column, insertable=False, updatable=False) if name in protected else column
+        for name, column in columns.items()
+    }
 
 
 def _with_srid(geometry: GeometryColumn, srid: int | None) -> GeometryColumn:
     if srid is None or geometry.srid != UNKNOWN:
         return geometry
-    return GeometryColumn(
-        geometry.name, geometry.type, Srid(srid), geometry.has_z, geometry.has_m, geometry.geography, geometry.not_null
-    )
+    return replace(geometry, srid=Srid(srid))
 
 
 def build_catalog(found: Iterable[Mapping[str, Any]], selection: Selection, fingerprint: str, extension: str = "") -> Catalog:

@@ -57,10 +57,25 @@ class TypedName:
 
 @dataclass(frozen=True, slots=True)
 class Column(TypedName):
-    """A property of the features."""
+    """A property of the features.
+
+    Attributes:
+        may_default: whether the database may give it a value when it gets none.
+        always_identity: whether only the database gives it values, save when it is overruled.
+        insertable, updatable: whether it can be written, by what it is, by privilege and by the settings.
+    """
 
     not_null: bool = False
     description: str | None = None
+    may_default: bool = False
+    always_identity: bool = False
+    insertable: bool = False
+    updatable: bool = False
+
+    @property
+    def required(self) -> bool:
+        """Whether a new feature must have a value for it."""
+        return self.not_null and not self.may_default
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +101,9 @@ class GeometryColumn:
     has_m: bool = False
     geography: bool = False
     not_null: bool = False
+    may_default: bool = False
+    insertable: bool = False
+    updatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +118,11 @@ class Collection:
         rows: the planner's estimate; None when it was never analysed.
         row_bytes: stored bytes of a row, estimated.
         parameters: of a function; None for everything else.
+        insertable, updatable, deletable: whether features can be made, changed, deleted: by what it is, by privilege and by
+            the settings.
+        modified: the column that says when a feature was last changed, which the database maintains.
+        require_precondition: whether changes need If-Match or If-Unmodified-Since.
+        put_creates: whether a PUT to an id that is free makes the feature.
     """
 
     id: CollectionId
@@ -116,11 +139,22 @@ class Collection:
     row_bytes: int = 256
     parameters: tuple[Parameter, ...] | None = None
     by_name: dict[str, Column] = field(default_factory=dict, compare=False)
+    insertable: bool = False
+    updatable: bool = False
+    deletable: bool = False
+    modified: str | None = None
+    require_precondition: bool = False
+    put_creates: bool = False
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
         """The columns of the key."""
         return tuple(self.by_name[name] for name in self.key)
+
+    @property
+    def is_view(self) -> bool:
+        """Whether rows are not the collection's own, so that PostgreSQL cannot lock them."""
+        return self.kind in (Kind.VIEW, Kind.FOREIGN_TABLE)
 
     @property
     def has_row_address(self) -> bool:

@@ -1,5 +1,6 @@
 """Coordinate reference systems. Axis order is x, y (longitude, latitude) everywhere inside geosvc."""
 
+from enum import Enum
 from functools import lru_cache
 from math import isfinite
 from typing import NewType
@@ -26,6 +27,20 @@ def _crs(srid: Srid) -> CRS | None:
         return CRS.from_epsg(srid)
     except CRSError:
         return None
+
+
+class AxisOrder(Enum):
+    """Which coordinate an authority writes first."""
+
+    EAST_NORTH = "x, y"
+    NORTH_EAST = "y, x"
+
+
+def axis_order(srid: Srid) -> AxisOrder:
+    """The order of coordinates outside geosvc, as the EPSG registry defines it."""
+    crs = _crs(srid)
+    first = crs.axis_info[0].direction if crs is not None and crs.axis_info else "east"
+    return AxisOrder.NORTH_EAST if first in ("north", "south") else AxisOrder.EAST_NORTH
 
 
 def is_geographic(srid: Srid) -> bool:

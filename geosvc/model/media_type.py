@@ -13,6 +13,7 @@ class MediaType:
         content_type: what Content-Type says.
         title: what a link to it says.
         extension: of a downloaded file.
+        posted_as: other names that a posted body of it may have.
     """
 
     essence: str
@@ -20,13 +21,20 @@ class MediaType:
     content_type: str
     title: str
     extension: str
+    posted_as: tuple[str, ...] = ()
 
 
 JSON = MediaType("application/json", "json", "application/json", "JSON", "json")
-GEOJSON = MediaType("application/geo+json", "geojson", "application/geo+json", "GeoJSON", "geojson")
+GEOJSON = MediaType("application/geo+json", "geojson", "application/geo+json", "GeoJSON", "geojson", ("application/json",))
 GEOJSONSEQ = MediaType(
-    "application/geo+json-seq", "geojsonseq", "application/geo+json-seq", "GeoJSON text sequence", "geojsons"
+    "application/geo+json-seq",
+    "geojsonseq",
+    "application/geo+json-seq",
+    "GeoJSON text sequence",
+    "geojsons",
+    ("application/x-ndjson", "application/geo+json-lines", "application/jsonl"),
 )
+MERGE_PATCH = MediaType("application/merge-patch+json", "json", "application/merge-patch+json", "Merge patch", "json")
 CSV = MediaType("text/csv", "csv", "text/csv; charset=utf-8; header=present", "CSV with WKT geometry", "csv")
 HTML = MediaType("text/html", "html", "text/html; charset=utf-8", "HTML", "html")
 PROBLEM = MediaType("application/problem+json", "problem", "application/problem+json", "Problem", "json")

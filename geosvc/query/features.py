@@ -12,6 +12,7 @@ from geosvc.model.media_type import GEOJSON, MediaType
 from geosvc.query.filters import cast_text, conditions, where
 from geosvc.query.geometry import Bare, Care, column_value
 from geosvc.query.paging import after, order_by, order_of
+from geosvc.query.versions import modified_of, version_of
 from geosvc.query.writing import write_feature, write_geometry
 from geosvc.requests.items import ItemsRequest
 from geosvc.sql.compose import REQUEST_TAG, SQL, Composable, Identifier, Param, Statement, compose
@@ -22,7 +23,7 @@ class Page:
     """A statement that reads features, and what it was made from.
 
     Attributes:
-        statement: rows of (a feature in UTF-8, then the sort values as text).
+        statement: rows of (a feature in UTF-8, then the sort values as text, then the values of `extra`).
         header: the names of a line's cells, for CSV.
     """
 
@@ -31,6 +32,7 @@ class Page:
     media_type: MediaType
     statement: Statement
     header: tuple[str, ...]
+    extra: tuple[Composable, ...] = ()
 
 
 def _source(collection: Collection, request: ItemsRequest) -> Composable:
@@ -43,9 +45,13 @@ def _source(collection: Collection, request: ItemsRequest) -> Composable:
 
 
 def _select(
-    collection: Collection, request: ItemsRequest, columns: Sequence[Composable], rows: int | None, care: Care
+    collection: Collection,
+    request: ItemsRequest,
+    columns: tuple[Sequence[Composable], Sequence[Composable]],
+    rows: int | None,
+    care: Care,
 ) -> Composable:
-    """The columns and the sort values of the features of a page, in order."""
+    """The features of a page, in order: the first columns, the sort values, the last columns."""
     keys = order_of(collection, request)
     tests = list(conditions(collection, request, care))
     offset = request.offset
@@ -54,7 +60,7 @@ def _select(
         if request.cursor.after:
             tests.append(after(keys, request.cursor.after))
     part = SQL("SELECT {} FROM {} t{}{}").format(
-        SQL(", ").join([*columns, *(SQL("{}::text").format(key.expression) for key in keys)]),
+        SQL(", ").join([*columns[0], *(SQL("{}::text").format(key.expression) for key in keys), *columns[1]]),
         _source(collection, request),
         where([REQUEST_TAG, *tests]),
         order_by(keys),
@@ -64,13 +70,19 @@ def _select(
     return SQL("{} OFFSET {}").format(part, Param(offset, "int8")) if offset else part
 
 
-def select_items(collection: Collection, request: ItemsRequest, media_type: MediaType) -> Page:
-    """The features of a page, and one more to know whether there is a next page; all of them without a limit."""
+def select_items(
+    collection: Collection, request: ItemsRequest, media_type: MediaType, extra: tuple[Composable, ...] = ()
+) -> Page:
+    """The features of a page, and one more to know whether there is a next page; all of them without a limit.
+
+    Args:
+        extra: what each row ends with besides.
+    """
     written = write_feature(collection, request, media_type)
     rows = None if request.limit is None else request.limit + 1
     name = "items.export" if request.limit is None else "items.page"
-    statement = compose(name, _select(collection, request, [written.feature], rows, Care.EXACTLY))
-    return Page(collection, request, media_type, statement, written.header)
+    statement = compose(name, _select(collection, request, ([written.feature], extra), rows, Care.EXACTLY))
+    return Page(collection, request, media_type, statement, written.header, extra)
 
 
 def select_stored(page: Page, rows: int) -> Statement:
@@ -79,7 +91,7 @@ def select_stored(page: Page, rows: int) -> Statement:
     """
     written = write_feature(page.collection, page.request, page.media_type)
     stored = SQL("ST_AsEWKB({})").format(column_value(page.collection.geometry))
-    columns = [written.head, stored, written.tail]
+    columns = ([written.head, stored, written.tail], page.extra)
     return compose("items.stored", _select(page.collection, page.request, columns, rows, Care.CAUTIOUSLY))
 
 
@@ -98,9 +110,9 @@ def write_stored(page: Page, stored: Sequence[bytes | None]) -> Statement:
 
 
 def select_item(collection: Collection, request: ItemsRequest, key: Sequence[str]) -> Page:
-    """The feature with these key values; no row when there is none."""
-    equals = tuple(zip(collection.key, key, strict=True))
-    return select_items(collection, replace(request, limit=1, equals=equals), GEOJSON)
+    """The feature with these key values; its row ends with its version and when it was modified."""
+    wanted = replace(request, limit=1, equals=tuple(zip(collection.key, key, strict=True)))
+    return select_items(collection, wanted, GEOJSON, (version_of(collection), modified_of(collection)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +120,7 @@ class Lookup:
     """A statement that finds features by id, planned once and run with many lists of ids.
 
     Attributes:
-        statement: (id as text, feature in UTF-8) a row.
+        statement: (id as text, feature in UTF-8, version, when modified) a row.
         place: of the list of ids among its arguments.
     """
 
@@ -125,8 +137,13 @@ def plan_lookup(collection: Collection, request: ItemsRequest) -> Lookup:
     """How features are found by id; for keys of one column."""
     column = collection.key_columns[0]
     ids = Param([], "text[]")
-    part = SQL("SELECT t.{name}::text, {feature} FROM {source} t WHERE {tag} AND t.{name} = ANY ({ids}::{type}[])").format(
+    part = SQL(
+        "SELECT t.{name}::text, {feature}, {version}, {modified} FROM {source} t"
+        " WHERE {tag} AND t.{name} = ANY ({ids}::{type}[])"
+    ).format(
         tag=REQUEST_TAG,
+        version=version_of(collection),
+        modified=modified_of(collection),
         name=Identifier(column.name),
         feature=write_feature(collection, request, GEOJSON).feature,
         source=_source(collection, request),

@@ -1,6 +1,6 @@
 """The id of a feature in a URL: one value for each column of the key."""
 
-from geosvc.errors import InvalidParameter, NotFound
+from geosvc.errors import InvalidFeature, InvalidParameter, NotFound
 from geosvc.model.collection import Collection
 from geosvc.requests.values import check_value
 
@@ -17,6 +17,15 @@ def _split(text: str) -> list[str]:
             values.append(current)
             current = ""
     return [] if escaped else [*values, current]
+
+
+def parse_posted_id(value: str | float, collection: Collection) -> tuple[str, ...]:
+    """The key values of the member `id` of a posted feature. Raises: InvalidFeature."""
+    text = value if isinstance(value, str) else str(value)
+    try:
+        return parse_feature_id(text, collection)
+    except NotFound:
+        raise InvalidFeature(f"{collection.id} cannot have a feature of this id", pointer="/id") from None
 
 
 def parse_feature_id(text: str, collection: Collection) -> tuple[str, ...]:

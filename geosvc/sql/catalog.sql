@@ -21,17 +21,23 @@ relation AS MATERIALIZED (
 ),
 field AS (
   SELECT a.attrelid AS owner, a.attnum AS position, a.attname AS name, a.attnotnull AS not_null,
-         a.atttypid AS type_oid, a.atttypmod AS typmod, col_description(a.attrelid, a.attnum) AS description
-  FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid
+         a.atttypid AS type_oid, a.atttypmod AS typmod, col_description(a.attrelid, a.attnum) AS description,
+         a.atthasdef OR a.attidentity <> '' OR r.relkind = 'v' AS may_default, a.attidentity = 'a' AS always_identity,
+         writable.here AND has_column_privilege(r.oid, a.attnum, 'INSERT') AS insertable,
+         writable.here AND a.attidentity <> 'a' AND has_column_privilege(r.oid, a.attnum, 'UPDATE') AS updatable
+  FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid,
+       LATERAL (SELECT a.attgenerated = '' AND (r.relkind <> 'v' OR pg_relation_is_updatable(r.oid, false) = 0
+                                                OR pg_column_is_updatable(r.oid, a.attnum, true)) AS here) writable
   WHERE a.attnum > 0 AND NOT a.attisdropped AND has_column_privilege(r.oid, a.attnum, 'SELECT')
   UNION ALL
-  SELECT p.oid, out.position::int2, out.name, false, out.type_oid, -1, NULL
+  SELECT p.oid, out.position::int2, out.name, false, out.type_oid, -1, NULL, false, false, false, false
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace,
        LATERAL unnest(p.proallargtypes, p.proargmodes::text[], p.proargnames)
          WITH ORDINALITY AS out(type_oid, mode, name, position)
   WHERE n.nspname = 'geosvc_functions' AND out.mode IN ('t', 'o', 'b')
   UNION ALL
-  SELECT p.oid, a.attnum, a.attname, a.attnotnull, a.atttypid, a.atttypmod, col_description(a.attrelid, a.attnum)
+  SELECT p.oid, a.attnum, a.attname, a.attnotnull, a.atttypid, a.atttypmod, col_description(a.attrelid, a.attnum),
+         false, false, false, false
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
        JOIN pg_type t ON t.oid = p.prorettype AND t.typtype = 'c'
        JOIN pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
@@ -48,6 +54,10 @@ described AS (
            'type_oid', b.oid::int8,
            'enum', (SELECT json_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = b.oid),
            'description', f.description,
+           'may_default', f.may_default,
+           'always_identity', f.always_identity,
+           'insertable', f.insertable,
+           'updatable', f.updatable,
            'spatial', (SELECT p.typname FROM postgis p WHERE p.oid = b.oid),
            'typmod', CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE f.typmod END
          ) ORDER BY f.position) AS columns
@@ -81,6 +91,9 @@ SELECT json_build_object(
                      FROM pg_partition_tree(r.oid) t JOIN pg_class leaf ON leaf.oid = t.relid
                      WHERE t.isleaf) END::int8,
   'pages', (r.relpages + coalesce((SELECT t.relpages FROM pg_class t WHERE t.oid = r.reltoastrelid), 0))::int8,
+  'insertable', pg_relation_is_updatable(r.oid, true) & 8 <> 0 AND has_any_column_privilege(r.oid, 'INSERT'),
+  'updatable', pg_relation_is_updatable(r.oid, true) & 4 <> 0 AND has_any_column_privilege(r.oid, 'UPDATE'),
+  'deletable', pg_relation_is_updatable(r.oid, true) & 16 <> 0 AND has_table_privilege(r.oid, 'DELETE'),
   'parameters', NULL
 ) AS collection
 FROM relation r JOIN described d ON d.owner = r.oid
@@ -94,6 +107,9 @@ SELECT json_build_object(
   'key', NULL,
   'rows', p.prorows::int8,
   'pages', 0,
+  'insertable', false,
+  'updatable', false,
+  'deletable', false,
   'parameters', (SELECT coalesce(json_agg(json_build_object(
                      'name', arg.name,
                      'type', format_type(arg.type_oid, NULL),

@@ -42,6 +42,7 @@ def plain(name: str, type_name: str = "text", not_null: bool = False, **more: An
     category = {"int4": "N", "date": "D", "timestamptz": "D"}.get(type_name, "S")
     described = {"name": name, "not_null": not_null, "type": type_name, "type_schema": "pg_catalog"}
     described |= {"type_name": type_name, "category": category, "type_oid": 1, "enum": None, "description": None}
+    described |= dict.fromkeys(("may_default", "always_identity", "insertable", "updatable"), False)
     return {**described, "spatial": None, "typmod": -1, **more}
 
 
@@ -53,6 +54,7 @@ def spatial(name: str = "geom", kind: int = 1, srid: int = 4326, **more: Any) ->
 def relation(name: str, *columns: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A row of the query."""
     row = {"schema": "public", "name": name, "kind": "r", "description": None, "columns": list(columns)}
+    row |= dict.fromkeys(("insertable", "updatable", "deletable"), False)
     return {**row, "key": None, "rows": None, "pages": 0, "parameters": None, **more}
 
 
@@ -62,25 +64,25 @@ def built(*rows: dict[str, Any], **selection: Any) -> Catalog:
 
 @given(st.integers(0, 15), st.integers(0, 999_999), st.booleans(), st.booleans(), st.booleans())
 def test_a_type_modifier_says_type_srid_and_axes(kind: int, srid: int, has_z: bool, has_m: bool, not_null: bool) -> None:
-    found = decode_typmod("g", "geometry", typmod(kind, srid, has_z, has_m), not_null)
+    found = decode_typmod("g", "geometry", typmod(kind, srid, has_z, has_m), not_null=not_null)
     assert found == GeometryColumn("g", TYPES[kind], Srid(srid), has_z, has_m, False, not_null)
 
 
 @given(st.integers(0, 15), st.integers(1, 999_999))
 def test_a_geography_has_the_srid_of_its_type_modifier(kind: int, srid: int) -> None:
-    assert decode_typmod("g", "geography", typmod(kind, srid), False).srid == srid
+    assert decode_typmod("g", "geography", typmod(kind, srid)).srid == srid
 
 
 @pytest.mark.parametrize("number", [-1, typmod(0, 0), typmod(1, 0)])
 def test_a_column_that_does_not_say_is_unknown_and_a_geography_wgs84(number: int) -> None:
-    assert decode_typmod("g", "geometry", number, False).srid == UNKNOWN
-    assert decode_typmod("g", "geography", number, False).srid == WGS84
-    assert decode_typmod("g", "geography", number, False).geography
+    assert decode_typmod("g", "geometry", number).srid == UNKNOWN
+    assert decode_typmod("g", "geography", number).srid == WGS84
+    assert decode_typmod("g", "geography", number).geography
 
 
 @given(st.integers(-(1 << 31), (1 << 31) - 1))
 def test_no_type_modifier_breaks_the_catalog(number: int) -> None:
-    found = decode_typmod("g", "geometry", number, False)
+    found = decode_typmod("g", "geometry", number)
     assert found.type in TYPES
     assert found.srid >= 0
 

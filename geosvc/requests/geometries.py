@@ -1,0 +1,233 @@
+"""Posted geometries: checked by thousands at a time, so that what is stored is what was meant, or mended on request.
+
+GEOS sees nothing that could harm it: depth and size are known before (docs/decisions/0015). A geometry that fits is EWKB in the
+end; one that does not has a Fault that says where and why.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from geosvc.model.collection import GeometryColumn
+from geosvc.model.crs import UNKNOWN, WGS84, Srid, is_geographic
+from geosvc.requests.geometry_faults import Fault, find_fault, place_of_invalidity
+from geosvc.requests.preferences import ContentCrs
+
+MAX_DEPTH = 64  # brackets within brackets; nested collections crash GEOS from some thousands on
+_TYPES = ("POINT", "LINESTRING", "LINEARRING", "POLYGON", "MULTIPOINT", "MULTILINESTRING", "MULTIPOLYGON", "GEOMETRYCOLLECTION")
+_CODES = {name: code for code, name in enumerate(_TYPES)}
+_ANY = frozenset(range(len(_TYPES)))
+_POINTS = (_CODES["POINT"], _CODES["MULTIPOINT"])
+_SINGLE_OF = {"MULTIPOINT": "POINT", "MULTILINESTRING": "LINESTRING", "MULTIPOLYGON": "POLYGON"}
+_COLLECT: dict[str, Callable[..., Any]] = {
+    "MULTIPOINT": shapely.multipoints,
+    "MULTILINESTRING": shapely.multilinestrings,
+    "MULTIPOLYGON": shapely.multipolygons,
+}
+_EMPTY = {
+    "MULTIPOINT": shapely.MultiPoint(),
+    "MULTILINESTRING": shapely.MultiLineString(),
+    "MULTIPOLYGON": shapely.MultiPolygon(),
+}
+_DIMENSION = {"POINT": 0, "MULTIPOINT": 0, "LINESTRING": 1, "MULTILINESTRING": 1, "POLYGON": 2, "MULTIPOLYGON": 2}
+_SLACK = 64  # brackets that are no positions: rings, members
+
+Shapes = NDArray[np.object_]
+
+
+@dataclass(frozen=True, slots=True)
+class GeometryRules:
+    """What a geometry must be.
+
+    Attributes:
+        crs: of the coordinates as they come.
+        repair: mend what can be mended.
+    """
+
+    column: GeometryColumn
+    crs: ContentCrs
+    max_vertices: int
+    repair: bool = False
+
+    @property
+    def stores_any_dimension(self) -> bool:
+        """Whether the column says nothing of heights: one without a type or an SRID."""
+        return self.column.type == "GEOMETRY" and self.column.srid in (UNKNOWN, WGS84)
+
+    @property
+    def srid(self) -> Srid:
+        """The SRID of the EWKB."""
+        return self.crs.srid
+
+
+@dataclass(slots=True)
+class Geometries:
+    """What became of geometries, by place.
+
+    Attributes:
+        ewkb: of each; None for none, and for those with a fault.
+        faults: what is wrong with those that cannot be stored.
+        repairs: what was changed in those that were mended.
+    """
+
+    ewkb: list[bytes | None]
+    faults: dict[int, Fault] = field(default_factory=dict)
+    repairs: dict[int, str] = field(default_factory=dict)
+
+
+def nesting_depth(text: bytes) -> int:
+    """How deep brackets are nested; those within strings count as well, so it may be too much but never too little."""
+    codes = np.frombuffer(text, dtype=np.uint8)
+    steps = np.zeros(len(codes), dtype=np.int8)
+    steps[(codes == 0x5B) | (codes == 0x7B)] = 1
+    steps[(codes == 0x5D) | (codes == 0x7D)] = -1
+    return int(np.cumsum(steps, dtype=np.int64).max(initial=0))
+
+
+@np.errstate(all="ignore")  # what is not finite is found and told
+def read_geometries(texts: Sequence[bytes], rules: GeometryRules) -> Geometries:
+    """Reads and checks geometries.
+
+    Args:
+        texts: GeoJSON geometries, each one a JSON value; `null` is none.
+    """
+    found = Geometries([None] * len(texts))
+    places = [place for place, text in enumerate(texts) if text != b"null" and not _oversized(found, place, text, rules)]
+    if not places:
+        return found
+    shapes = shapely.from_geojson(np.array([texts[place] for place in places], dtype=object), on_invalid="ignore")
+    shapes = np.atleast_1d(shapes)
+    _find_unreadable(found, places, shapes, texts)
+    if rules.crs.flipped:
+        shapes = _flip(shapes)
+    for check in (_find_out_of_range, _fit_type, _fit_dimension, _find_invalid):
+        shapes = check(found, places, shapes, rules)
+    shapes = shapely.set_srid(shapes, rules.srid)
+    for place, ewkb in zip(places, shapely.to_wkb(shapes, include_srid=True, flavor="extended"), strict=True):
+        if place not in found.faults:
+            found.ewkb[place] = ewkb
+    return found
+
+
+def _flip(shapes: Shapes) -> Any:
+    """With x before y, as it is inside geosvc; a missing one stays missing."""
+    with_z = bool(shapely.has_z(shapes).any())
+    return shapely.transform(shapes, lambda position: position[:, [1, 0, 2] if with_z else [1, 0]], include_z=with_z)
+
+
+def _oversized(found: Geometries, place: int, text: bytes, rules: GeometryRules) -> bool:
+    if text.count(b"[") > 2 * rules.max_vertices + _SLACK:
+        found.faults[place] = Fault(f"has more than {rules.max_vertices} positions")
+    elif len(text) > 2 * MAX_DEPTH and nesting_depth(text) > MAX_DEPTH:
+        found.faults[place] = Fault(f"is nested deeper than {MAX_DEPTH}")
+    return place in found.faults
+
+
+def _find_unreadable(found: Geometries, places: list[int], shapes: Shapes, texts: Sequence[bytes]) -> None:
+    for number in np.flatnonzero(shapely.is_missing(shapes)):
+        found.faults[places[number]] = find_fault(texts[places[number]])
+
+
+def _find_out_of_range(found: Geometries, places: list[int], shapes: Shapes, rules: GeometryRules) -> Shapes:
+    """Coordinates that are not finite or not on Earth, and too many of them."""
+    bounds, wrong = shapely.bounds(shapes), _not_finite(shapes)
+    for number in np.flatnonzero(wrong):
+        found.faults.setdefault(places[number], Fault("has a coordinate that is not a finite number", "/coordinates"))
+    if is_geographic(rules.srid):
+        beyond = (bounds[:, [0, 1]] < (-180, -90)).any(axis=1) | (bounds[:, [2, 3]] > (180, 90)).any(axis=1)
+        for number in np.flatnonzero(beyond & ~wrong):
+            detail = "has a longitude beyond 180 or a latitude beyond 90 degrees; positions are longitude, latitude"
+            found.faults.setdefault(places[number], Fault(detail, "/coordinates"))
+    for number in np.flatnonzero(shapely.get_num_coordinates(shapes) > rules.max_vertices):
+        found.faults.setdefault(places[number], Fault(f"has more than {rules.max_vertices} positions"))
+    return shapes
+
+
+def _not_finite(shapes: Shapes) -> NDArray[np.bool_]:
+    coordinates, owners = shapely.get_coordinates(shapes, include_z=True, return_index=True)
+    bad = ~np.isfinite(coordinates[:, :2]).all(axis=1) | (~np.isfinite(coordinates[:, 2]) & shapely.has_z(shapes)[owners])
+    wrong = np.zeros(len(shapes), dtype=bool)
+    wrong[owners[bad]] = True
+    return wrong
+
+
+def _fit_type(found: Geometries, places: list[int], shapes: Shapes, rules: GeometryRules) -> Shapes:
+    """Types that the column takes; a single one is a multi one with one member."""
+    wanted = rules.column.type
+    if wanted == "GEOMETRY" or wanted not in _CODES:
+        return shapes
+    codes = shapely.get_type_id(shapes)
+    single = _SINGLE_OF.get(wanted)
+    if single is not None:
+        promoted = np.flatnonzero(codes == _CODES[single])
+        if len(promoted):
+            shapes = shapes.copy()
+            shapes[promoted] = _promote(wanted, shapes[promoted])
+            codes = shapely.get_type_id(shapes)
+    for number in np.flatnonzero((codes != _CODES[wanted]) & (codes >= 0)):
+        detail = f"is a {_TYPES[codes[number]]}, and {rules.column.name} takes {wanted}"
+        found.faults.setdefault(places[number], Fault(detail, "/type"))
+    return shapes
+
+
+def _promote(wanted: str, shapes: Shapes) -> Any:
+    empty = shapely.is_empty(shapes)
+    if empty.any():
+        members = zip(empty, shapes, strict=True)
+        return np.array([_EMPTY[wanted] if none else _COLLECT[wanted]([each]) for none, each in members], dtype=object)
+    return _COLLECT[wanted](shapes, indices=np.arange(len(shapes)))
+
+
+def _fit_dimension(found: Geometries, places: list[int], shapes: Shapes, rules: GeometryRules) -> Shapes:
+    column = rules.column
+    if rules.stores_any_dimension:
+        return shapes
+    here = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+    wrong = (shapely.has_z(shapes) != column.has_z) & here
+    if rules.repair and wrong.any():
+        shapes = shapes.copy()
+        shapes[wrong] = shapely.force_3d(shapes[wrong]) if column.has_z else shapely.force_2d(shapes[wrong])
+        for number in np.flatnonzero(wrong):
+            found.repairs[places[number]] = "heights of 0 were added" if column.has_z else "heights were left out"
+        return shapes
+    for number in np.flatnonzero(wrong):
+        has = "has no heights, and {} needs them" if column.has_z else "has heights, and {} takes none"
+        found.faults.setdefault(places[number], Fault(has.format(column.name), "/coordinates"))
+    return shapes
+
+
+def _find_invalid(found: Geometries, places: list[int], shapes: Shapes, rules: GeometryRules) -> Shapes:
+    """What crosses itself, and the like; points are always valid."""
+    faulty = np.array([place in found.faults for place in places])
+    shaped = ~np.isin(shapely.get_type_id(shapes), (*_POINTS, -1)) & ~faulty
+    numbers = np.flatnonzero(shaped)
+    invalid = numbers[~shapely.is_valid(shapes[numbers])]
+    if not len(invalid):
+        return shapes
+    shapes = shapes.copy()
+    for number in invalid:
+        reason = shapely.is_valid_reason(shapes[number])
+        mended = _mend(shapes[number], rules.column) if rules.repair else None
+        if mended is None:
+            found.faults[places[number]] = Fault(place_of_invalidity(reason), "/coordinates")
+        else:
+            shapes[number] = mended
+            found.repairs[places[number]] = f"{place_of_invalidity(reason)}: made valid"
+    return shapes
+
+
+def _mend(shape: shapely.Geometry, column: GeometryColumn) -> shapely.Geometry | None:
+    """A valid geometry of the column's type that covers the same; None where there is none."""
+    mended = shapely.make_valid(shape, method="structure", keep_collapsed=False)
+    dimension = _DIMENSION.get(column.type)
+    if dimension is None:
+        return None if mended.is_empty else mended
+    parts = [part for part in shapely.get_parts(mended) if shapely.get_dimensions(part) == dimension and not part.is_empty]
+    if not parts or (column.type not in _SINGLE_OF and len(parts) > 1):
+        return None
+    whole: shapely.Geometry = _COLLECT[column.type](parts) if column.type in _SINGLE_OF else parts[0]
+    return whole

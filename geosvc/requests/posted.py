@@ -1,0 +1,362 @@
+"""Posted features: from bytes to what the database takes, or to the precise reason why not.
+
+Many are read in one go; only when something is wrong is each looked at. Source: RFC 7946 3.2, RFC 6901 for pointers.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+import orjson
+
+from geosvc.errors import InvalidBody, InvalidFeature, InvalidParameter, RequestError
+from geosvc.model.collection import Collection, Column
+from geosvc.requests.feature_id import parse_posted_id
+from geosvc.requests.geometries import Geometries, GeometryRules, nesting_depth, read_geometries
+from geosvc.requests.properties import Mode, properties_type, writable_columns
+from geosvc.requests.values import check_value
+
+GeometryType = Literal["Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection"]
+_PATH = re.compile(r"^(?P<words>.*?)(?: - at `\$(?P<index>\[\d+\])?(?P<path>.*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"unknown field `(.*)`", re.DOTALL)
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_BRACKETS = re.compile(r"(?:\[[^\]]*\])+$")
+MAX_PATCH_DEPTH = 16
+_NO_PROPERTIES = b"{}"
+
+
+class _Geometry(msgspec.Struct, gc=False):
+    type: GeometryType
+
+
+class _RawFeature(msgspec.Struct, gc=False):
+    """The parts as they came: PostgreSQL reads the properties, so that no digit is lost."""
+
+    geometry: msgspec.Raw = msgspec.Raw(b"null")
+    properties: msgspec.Raw = msgspec.Raw(b"null")
+
+
+@dataclass(slots=True)
+class Posted:
+    """Features that can be stored, each by its place in these lists.
+
+    Attributes:
+        indexes: of each in the body.
+        geometries: EWKB; None for none.
+        properties: a JSON object each, in UTF-8.
+        keys: the key values as text, where they come with the feature.
+        present: which of the columns with a default have a value, a bit each.
+        repairs: (index, what was changed).
+    """
+
+    indexes: list[int] = field(default_factory=list)
+    geometries: list[bytes | None] = field(default_factory=list)
+    properties: list[bytes] = field(default_factory=list)
+    keys: list[tuple[str, ...] | None] = field(default_factory=list)
+    present: list[int] = field(default_factory=list)
+    repairs: list[tuple[int, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.indexes)
+
+    def part(self, places: Iterable[int]) -> "Posted":
+        """Those at some places, without their repairs."""
+        chosen = list(places)
+        lists = (self.indexes, self.geometries, self.properties, self.keys, self.present)
+        return Posted(*([values[place] for place in chosen] for values in lists))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A merge patch that can be applied.
+
+    Attributes:
+        posted: one feature, of which only some parts count.
+        columns: those that it sets.
+        geometry: whether it sets the geometry.
+        merged: of JSON columns, what is merged into their values.
+    """
+
+    posted: Posted
+    columns: tuple[Column, ...]
+    geometry: bool
+    merged: Mapping[str, Any]
+
+
+class FeatureReader:
+    """Reads the features of one collection.
+
+    Args:
+        keyed: whether each must come with its id, as a member or as a property.
+    """
+
+    def __init__(
+        self, collection: Collection, mode: Mode, rules: GeometryRules, *, lenient: bool = False, keyed: bool = False
+    ) -> None:
+        self._collection = collection
+        self._mode = mode
+        self._rules = rules
+        self._keyed = keyed
+        self._columns = writable_columns(collection, mode)
+        keys = tuple(column for column in collection.key_columns if column not in self._columns)
+        self._attributes = {column.name: f"p{place}" for place, column in enumerate((*self._columns, *keys))}
+        self._with_default = tuple(
+            self._attributes[column.name]
+            for column in self._columns
+            if column.may_default and not (keyed and column.name in collection.key)
+        )
+        self.properties_type = properties_type(collection, mode, lenient=lenient)
+        feature = msgspec.defstruct("Feature", self._feature_fields(), gc=False)
+        self._one = msgspec.json.Decoder(feature)
+        self._many = msgspec.json.Decoder(list[feature])  # type: ignore[valid-type]
+
+    def _feature_fields(self) -> list[Any]:
+        """A whole feature has all members that RFC 7946 demands; a merge patch has any."""
+        geometry, properties = _Geometry | None, self.properties_type | None
+        if self._mode is Mode.MERGE:
+            optional = msgspec.UnsetType
+            return [
+                ("type", Literal["Feature"] | optional, msgspec.UNSET),
+                ("geometry", geometry | optional, msgspec.UNSET),
+                ("properties", self.properties_type | optional, msgspec.UNSET),
+                ("id", msgspec.Raw | optional, msgspec.UNSET),
+            ]
+        return [
+            ("type", Literal["Feature"]),
+            ("geometry", geometry),
+            ("properties", properties),
+            ("id", str | int | float | msgspec.UnsetType, msgspec.UNSET),
+        ]
+
+    @property
+    def default_columns(self) -> tuple[str, ...]:
+        """The names of the columns that the bits of `Posted.present` stand for."""
+        names = {attribute: name for name, attribute in self._attributes.items()}
+        return tuple(names[attribute] for attribute in self._with_default)
+
+    def columns_of(self, present: int) -> tuple[Column, ...]:
+        """The columns that features with these bits set have values for; NULL where they are silent and there is no default."""
+        absent = {name for bit, name in enumerate(self.default_columns) if not present >> bit & 1}
+        keys = self._collection.key if self._keyed else ()
+        return tuple(column for column in self._columns if column.name not in absent and column.name not in keys)
+
+    def decode(self, text: bytes) -> Any:
+        """One feature or merge patch, checked but for its geometry. Raises: InvalidBody, InvalidFeature."""
+        try:
+            return self._one.decode(text)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise self._explain(error) from None
+
+    def read_one(self, text: bytes, key: Sequence[str] | None = None) -> Posted:
+        """One feature.
+
+        Args:
+            key: the key values that it has already, which cannot be changed; its member `id` is passed over then.
+        Raises: InvalidBody, InvalidFeature.
+        """
+        decoded = self.decode(text)
+        if key is not None:
+            self._check_key(decoded.properties, key)
+        posted, refused = self._check([decoded], [text], [0])
+        if refused:
+            raise refused[0][1]
+        return posted
+
+    def read_patch(self, text: bytes, key: Sequence[str]) -> Patch:
+        """A merge patch. Raises: InvalidBody, InvalidFeature."""
+        decoded = self.decode(text)
+        if decoded.id is not msgspec.UNSET:
+            raise InvalidFeature("the id of a feature cannot be changed", pointer="/id")
+        values = None if decoded.properties is msgspec.UNSET else decoded.properties
+        self._check_key(values, key)
+        given = {
+            column.name: getattr(values, self._attributes[column.name])
+            for column in (self._columns if values is not None else ())
+            if getattr(values, self._attributes[column.name]) is not msgspec.UNSET
+        }
+        posted, refused = self._check([decoded], [text], [0], patch=decoded.geometry is msgspec.UNSET)
+        if refused:
+            raise refused[0][1]
+        merged = {name: patch for name, value in given.items() if (patch := _object_of(value, name)) is not None}
+        columns = tuple(column for column in self._columns if column.name in given)
+        return Patch(posted, columns, decoded.geometry is not msgspec.UNSET, merged)
+
+    def _check_key(self, values: Any, key: Sequence[str]) -> None:
+        for column, own in zip(self._collection.key_columns, key, strict=True):
+            given = _as_text(getattr(values, self._attributes[column.name], msgspec.UNSET))
+            if given is not None and given != own and not (column.type_name == "uuid" and given == own.lower()):
+                raise InvalidFeature(
+                    f"{column.name} is the key, which cannot be changed", pointer=f"/properties/{_escape(column.name)}"
+                )
+
+    def read_many(self, array: bytes, first: int) -> tuple[Posted, list[tuple[int, RequestError]]]:
+        """The features of a JSON array.
+
+        Args:
+            first: the index of the first of them in the body.
+        Returns: those that can be stored, and (index, what is wrong) of the others.
+        Raises: InvalidBody.
+        """
+        try:
+            decoded = self._many.decode(array)
+            texts: Sequence[bytes] | None = None
+        except msgspec.ValidationError:
+            return self._read_each(array, first)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise self._explain(error) from None
+        return self._check(decoded, texts, range(first, first + len(decoded)), array)
+
+    def _read_each(self, array: bytes, first: int) -> tuple[Posted, list[tuple[int, RequestError]]]:
+        refused: list[tuple[int, RequestError]] = []
+        decoded, texts, indexes = [], [], []
+        for index, raw in enumerate(msgspec.json.decode(array, type=list[msgspec.Raw]), first):
+            try:
+                decoded.append(self._one.decode(raw))
+            except (msgspec.DecodeError, RecursionError) as error:
+                refused.append((index, self._explain(error)))
+            else:
+                texts.append(bytes(raw))
+                indexes.append(index)
+        posted, others = self._check(decoded, texts, indexes)
+        return posted, sorted([*refused, *others], key=lambda each: each[0])
+
+    def _check(
+        self,
+        decoded: Sequence[Any],
+        texts: Sequence[bytes] | None,
+        indexes: Sequence[int],
+        array: bytes = b"",
+        *,
+        patch: bool = False,
+    ) -> tuple[Posted, list[tuple[int, RequestError]]]:
+        """What decoding does not check: geometries, ids, characters that PostgreSQL cannot store."""
+        if texts is None:
+            raws = msgspec.json.decode(array, type=list[_RawFeature])
+        else:
+            raws = [msgspec.json.decode(text, type=_RawFeature) for text in texts]
+        geometries = read_geometries([bytes(raw.geometry) for raw in raws], self._rules)
+        posted = Posted()
+        refused: list[tuple[int, RequestError]] = []
+        for place, (feature, raw, index) in enumerate(zip(decoded, raws, indexes, strict=True)):
+            try:
+                self._check_geometry(geometries, place, missing_is_well=patch)
+                self._take(posted, feature, bytes(raw.properties), geometries.ewkb[place])
+            except InvalidFeature as error:
+                refused.append((index, error))
+            else:
+                posted.indexes.append(index)
+                if place in geometries.repairs:
+                    posted.repairs.append((index, geometries.repairs[place]))
+        return posted, refused
+
+    def _check_geometry(self, geometries: Geometries, place: int, *, missing_is_well: bool) -> None:
+        fault, column = geometries.faults.get(place), self._rules.column
+        if fault is not None:
+            raise InvalidFeature(f"the geometry {fault.detail}", pointer=f"/geometry{fault.pointer}")
+        writable = column.insertable if self._mode is Mode.CREATE else column.updatable
+        if not writable and geometries.ewkb[place] is not None:
+            raise InvalidFeature("the geometry is read-only", pointer="/geometry")
+        if writable and geometries.ewkb[place] is None and column.not_null and not missing_is_well:
+            raise InvalidFeature("a feature of this collection needs a geometry", pointer="/geometry")
+
+    def _take(self, posted: Posted, feature: Any, properties: bytes, ewkb: bytes | None) -> None:
+        if _NUL.search(properties):
+            raise InvalidFeature("a property holds a NUL character, which cannot be stored", pointer="/properties")
+        values = None if feature.properties is msgspec.UNSET else feature.properties
+        key = self._key_of(feature, values) if self._keyed else None
+        present = 0
+        if values is not None:
+            for bit, attribute in enumerate(self._with_default):
+                if getattr(values, attribute) is not msgspec.UNSET:
+                    present |= 1 << bit
+        elif self._mode is not Mode.MERGE and (
+            required := next((column.name for column in self._columns if self._must_have(column.name)), None)
+        ):
+            raise InvalidFeature(f"the property {required} is missing", pointer="/properties")
+        posted.geometries.append(ewkb)
+        posted.properties.append(_NO_PROPERTIES if values is None else properties)
+        posted.keys.append(key)
+        posted.present.append(present)
+
+    def _must_have(self, name: str) -> bool:
+        return self._collection.by_name[name].required and name not in self._collection.key
+
+    def _key_of(self, feature: Any, values: Any) -> tuple[str, ...]:
+        """The key values of a feature: its id, or its properties of these names."""
+        given = [
+            _as_text(getattr(values, self._attributes[column.name], msgspec.UNSET)) for column in self._collection.key_columns
+        ]
+        if feature.id is msgspec.UNSET:
+            if None in given:
+                raise InvalidFeature("the feature needs an id", pointer="/id")
+            return tuple(text for text in given if text is not None)
+        from_id = parse_posted_id(feature.id, self._collection)
+        if any(text not in (None, own) for text, own in zip(given, from_id, strict=True)):
+            raise InvalidFeature("the id and the property of its column differ", pointer="/id")
+        return from_id
+
+    def _explain(self, error: Exception) -> RequestError:
+        """What msgspec found, in the words of the collection."""
+        if isinstance(error, RecursionError):
+            return InvalidFeature("is nested too deep")
+        if not isinstance(error, msgspec.ValidationError):
+            return InvalidBody(f"the body is no JSON: {str(error).removeprefix('JSON is malformed: ')}")
+        match = _PATH.match(str(error))
+        words, path = (match["words"], match["path"] or "") if match is not None else (str(error), "")
+        pointer = _pointer_of(path)
+        unknown = _UNKNOWN.search(words)
+        if unknown is None:
+            return InvalidFeature(_in_words(words, pointer), pointer=pointer or None)
+        name = unknown[1]
+        detail = f"{name} is read-only" if name in self._collection.by_name else f"there is no property {name}"
+        return InvalidFeature(detail, pointer=f"{pointer}/{_escape(name)}")
+
+
+def _object_of(value: Any, name: str) -> dict[str, Any] | None:
+    """The members of a JSON object; None for every other value."""
+    if not isinstance(value, msgspec.Raw) or not bytes(value).lstrip().startswith(b"{"):
+        return None
+    if nesting_depth(bytes(value)) > MAX_PATCH_DEPTH:
+        raise InvalidFeature(f"is nested deeper than {MAX_PATCH_DEPTH}", pointer=f"/properties/{_escape(name)}")
+    found: dict[str, Any] = orjson.loads(bytes(value))
+    return found
+
+
+def value_at_fault(collection: Collection, properties: bytes) -> InvalidFeature | None:
+    """Which property has a text that PostgreSQL cannot take as the type of its column; None when it cannot be told."""
+    for name, value in orjson.loads(properties).items():
+        column = collection.by_name.get(name)
+        if column is not None and isinstance(value, str):
+            try:
+                check_value(column, value, name)
+            except InvalidParameter as error:
+                return InvalidFeature(error.detail, pointer=f"/properties/{_escape(name)}")
+    return None
+
+
+def _as_text(value: Any) -> str | None:
+    if value is msgspec.UNSET or value is None or isinstance(value, bool):
+        return None
+    return bytes(value).decode() if isinstance(value, msgspec.Raw) else str(value)
+
+
+def _escape(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _pointer_of(path: str) -> str:
+    """Msgspec's `.properties.height` as `/properties/height`. A name may hold dots: below properties all of it is one."""
+    if path.startswith(".properties."):
+        return f"/properties/{_escape(_BRACKETS.sub('', path.removeprefix('.properties.')))}"
+    return path.replace(".", "/")
+
+
+def _in_words(words: str, pointer: str) -> str:
+    words = words.replace("`", "").replace("Invalid enum value", "there is no choice")
+    missing = re.match(r"Object missing required field (.*)", words)
+    if missing is not None:
+        return f"the {'property' if pointer.startswith('/properties') else 'member'} {missing[1]} is missing"
+    words = words[0].lower() + words[1:]
+    return f"{pointer.rpartition('/')[2] or 'the feature'}: {words}"

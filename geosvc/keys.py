@@ -52,5 +52,8 @@ NO_OPERATION = (None, None)
 OBSERVED = web.AppKey("observed", Observed)
 
 TRACE = web.RequestKey("trace", Trace)
+BODY = web.RequestKey("body", bytes)
+"""The body, once it is read whole."""
+
 STREAMING = web.RequestKey("streaming", bool)
 """Set once a response has begun: whatever fails then breaks the connection off."""

@@ -1,13 +1,13 @@
 """Bodies of requests: their media type and coding, read as they arrive, within the limits of size and time."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from geosvc.errors import BodyTimeout, BodyTooLarge, InvalidBody, UnsupportedMediaType
-from geosvc.keys import SETTINGS
+from geosvc.keys import BODY, SETTINGS
 from geosvc.model.media_type import MediaType
 from geosvc.requests.inflating import CODINGS, CorruptBody, InflatedTooLarge, Inflater
 
@@ -66,7 +66,43 @@ async def read_pieces(request: web.Request, max_bytes: int) -> AsyncGenerator[by
 
 
 async def read_body(request: web.Request, max_bytes: int) -> bytes:
-    """The whole body, inflated. Raises: as `read_pieces`."""
-    if hdrs.CONTENT_ENCODING not in request.headers and request.content.is_eof() and request.content.total_bytes <= max_bytes:
-        return await request.content.read()  # it arrived with the head
-    return b"".join([piece async for piece in read_pieces(request, max_bytes)])
+    """The whole body, inflated; it is kept for a handler that runs again. Raises: as `read_pieces`."""
+    return await read_rest(request, b"", read_pieces(request, max_bytes), max_bytes)
+
+
+async def read_rest(request: web.Request, head: bytes, rest: AsyncIterator[bytes], max_bytes: int) -> bytes:
+    """The whole body, of which the head is read. Raises: as `read_pieces`."""
+    if BODY in request:
+        return request[BODY]
+    pieces, size = [head], len(head)
+    async for piece in rest:
+        pieces.append(piece)
+        size += len(piece)
+        if size > max_bytes:
+            break
+    if size > max_bytes:
+        raise BodyTooLarge(f"one feature may have {max_bytes} bytes")
+    body = request[BODY] = b"".join(pieces)
+    return body
+
+
+async def read_head(
+    request: web.Request, max_bytes: int, enough: Callable[[bytes], bool]
+) -> tuple[bytes, AsyncIterator[bytes]]:
+    """The begin of a body, as much as is `enough`, and what follows it. Raises: as `read_pieces`."""
+    rest = read_pieces(request, max_bytes)
+    head, looked_at = bytearray(), 0
+    async for piece in rest:
+        head += piece
+        if len(head) >= 2 * looked_at:
+            looked_at = len(head)
+            if enough(bytes(head)):
+                break
+    return bytes(head), rest
+
+
+async def chained(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """A body whose head was read already."""
+    yield head
+    async for piece in rest:
+        yield piece

@@ -10,8 +10,9 @@ from dataclasses import replace
 from aiohttp import hdrs, web
 
 from geosvc.database.mutations import Fetch, Target, change_feature, create_feature, remove_feature
-from geosvc.errors import InvalidFeature, NotFound
-from geosvc.handlers.bodies import media_type_of, read_body
+from geosvc.errors import InvalidFeature, InvalidParameter, NotFound
+from geosvc.handlers.bodies import chained, media_type_of, read_body, read_head, read_pieces, read_rest
+from geosvc.handlers.bulk import load_features
 from geosvc.handlers.documents import collection_of
 from geosvc.handlers.writing import (
     WriteRequest,
@@ -25,10 +26,12 @@ from geosvc.handlers.writing import (
 )
 from geosvc.keys import SETTINGS, WRITES
 from geosvc.model.answer import Answer
+from geosvc.model.collection import Kind
 from geosvc.model.media_type import GEOJSON, GEOJSONSEQ, MERGE_PATCH
 from geosvc.query.mutations import Assignments, OnConflict, Returning, Source
 from geosvc.requests.posted import FeatureReader, Posted, value_at_fault
 from geosvc.requests.properties import Mode
+from geosvc.requests.splitting import is_feature_collection
 
 CHANGE_PARAMETERS = ("dry-run", "repair")
 CREATE_PARAMETERS = (*CHANGE_PARAMETERS, "upsert")
@@ -37,9 +40,40 @@ CREATE_PARAMETERS = (*CHANGE_PARAMETERS, "upsert")
 async def post_items(request: web.Request) -> web.Response:
     """POST: one feature is made; many are loaded."""
     wanted = await parse_write(request, items_methods, CREATE_PARAMETERS)
-    media_type_of(request, (GEOJSON, GEOJSONSEQ))
-    body = await read_body(request, request.app[SETTINGS].max_feature_bytes)
+    settings = request.app[SETTINGS]
+    if media_type_of(request, (GEOJSON, GEOJSONSEQ)) is GEOJSONSEQ:
+        check_upsert(wanted)
+        return await load_features(request, wanted, read_pieces(request, settings.max_body_bytes), sequence=True)
+
+    def kind_of(head: bytes) -> bool | None:
+        return is_collection(head, whole=request.content.at_eof())
+
+    head, rest = await read_head(request, settings.max_body_bytes, lambda head: kind_of(head) is not None)
+    if kind_of(head):
+        check_upsert(wanted)
+        return await load_features(request, wanted, chained(head, rest), sequence=False)
+    body = await read_rest(request, head, rest, settings.max_feature_bytes)
+    if wanted.options.upsert:
+        check_upsert(wanted)
+        return await load_features(request, wanted, chained(b"\x1e" + body, rest), sequence=True)
     return await create(request, wanted, body)
+
+
+def is_collection(head: bytes, *, whole: bool) -> bool | None:
+    """Whether a body is a FeatureCollection; None when more of it is needed to tell.
+
+    Args:
+        whole: whether there is no more of it: then two words tell most of those that are none.
+    """
+    if whole and b'"features"' not in head and b"FeatureCollection" not in head:
+        return False
+    return is_feature_collection(head)
+
+
+def check_upsert(wanted: WriteRequest) -> None:
+    """Raises: InvalidParameter where rows cannot be found by a key of their own."""
+    if wanted.options.upsert and (wanted.collection.kind is not Kind.TABLE or not wanted.collection.key):
+        raise InvalidParameter("upsert is for tables with a key", parameter="upsert")
 
 
 async def create(request: web.Request, wanted: WriteRequest, body: bytes) -> web.Response:

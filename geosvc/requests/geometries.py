@@ -34,6 +34,7 @@ _EMPTY = {
     "MULTIPOLYGON": shapely.MultiPolygon(),
 }
 _DIMENSION = {"POINT": 0, "MULTIPOINT": 0, "LINESTRING": 1, "MULTILINESTRING": 1, "POLYGON": 2, "MULTIPOLYGON": 2}
+_AT_ONCE = 256
 _SLACK = 64  # brackets that are no positions: rings, members
 
 Shapes = NDArray[np.object_]
@@ -99,8 +100,7 @@ def read_geometries(texts: Sequence[bytes], rules: GeometryRules) -> Geometries:
     places = [place for place, text in enumerate(texts) if text != b"null" and not _oversized(found, place, text, rules)]
     if not places:
         return found
-    shapes = shapely.from_geojson(np.array([texts[place] for place in places], dtype=object), on_invalid="ignore")
-    shapes = np.atleast_1d(shapes)
+    shapes = _parse([texts[place] for place in places])
     _find_unreadable(found, places, shapes, texts)
     if rules.crs.flipped:
         shapes = _flip(shapes)
@@ -111,6 +111,12 @@ def read_geometries(texts: Sequence[bytes], rules: GeometryRules) -> Geometries:
         if place not in found.faults:
             found.ewkb[place] = ewkb
     return found
+
+
+def _parse(texts: Sequence[bytes]) -> Shapes:
+    """GEOS holds the interpreter's lock while it parses: some at a time, so that the loop of another thread goes on."""
+    parts = (np.array(texts[start : start + _AT_ONCE], dtype=object) for start in range(0, len(texts), _AT_ONCE))
+    return np.concatenate([shapely.from_geojson(part, on_invalid="ignore") for part in parts])
 
 
 def _flip(shapes: Shapes) -> Any:

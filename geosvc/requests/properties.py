@@ -4,6 +4,7 @@ msgspec decodes and checks in one go, in C: unknown and read-only names, missing
 check, such as dates in all their forms, PostgreSQL does.
 """
 
+import re
 from enum import Enum
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -12,6 +13,7 @@ import msgspec
 
 from geosvc.model.collection import Collection, Column
 
+_LENGTH = re.compile(r"character(?: varying)?\(([0-9]+)\)")
 _INT8 = Annotated[str, msgspec.Meta(pattern=r"^[+-]?[0-9]{1,19}$")]
 _DECIMAL = Annotated[str, msgspec.Meta(pattern=r"^([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,5})?|NaN|-?Infinity)$")]
 _NOT_FINITE = Literal["NaN", "Infinity", "-Infinity"]
@@ -57,6 +59,9 @@ def writable_columns(collection: Collection, mode: Mode) -> tuple[Column, ...]:
 def _type_of(column: Column) -> Any:
     if column.enum is not None:
         return Literal[column.enum]
+    length = _LENGTH.fullmatch(column.type)
+    if length is not None and column.type_name in ("varchar", "bpchar"):
+        return Annotated[str, msgspec.Meta(max_length=int(length[1]))]
     if column.category == "A":
         return list[Any]
     # of the user's own types PostgreSQL knows more
@@ -83,7 +88,9 @@ def properties_type(collection: Collection, mode: Mode, *, lenient: bool) -> typ
     """
     writable = writable_columns(collection, mode)
     keys = tuple(column for column in collection.key_columns if column not in writable)
-    fields: list[Any] = [_field(place, column, mode, column.name in collection.key) for place, column in enumerate((*writable, *keys))]
+    fields: list[Any] = [
+        _field(place, column, mode, column.name in collection.key) for place, column in enumerate((*writable, *keys))
+    ]
     names = {f"p{place}": column.name for place, column in enumerate((*writable, *keys))}
     # required ones first, as msgspec wants them without keyword arguments; their place is in their name
     fields.sort(key=lambda field: field[2] is not msgspec.NODEFAULT)

@@ -1,0 +1,171 @@
+"""Inflates bodies as they arrive, never more than a piece at a time, so that no small body needs much memory.
+
+By zlib: isal is 2.5 times as fast (900 to 350 MB/s), but as of 1.9 refuses a gzip header with a checksum of its own (RFC 1952
+2.3.1, FHCRC) that arrives in two pieces.
+"""
+
+import sys
+import zlib
+from collections.abc import Iterator
+from typing import Protocol
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
+else:
+    from backports.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
+
+CODINGS = ("gzip", "deflate", "zstd")
+PIECE_BYTES = 1 << 20
+_ALIASES = {"x-gzip": "gzip"}  # RFC 9110 8.4.1.3
+# What is left of a block is copied at the end of each member, of which 64 KiB can hold 3,000.
+_BLOCK_BYTES = 1 << 14
+_GZIP_WINDOW = 31  # 15 bits, and 16 for a gzip header
+_ZSTD_WINDOW_LOG = 23  # 8 MiB, the most that RFC 9659 allows; each request may take as much memory
+
+
+class CorruptBody(Exception):
+    """The body is not what its coding says.
+
+    Attributes:
+        detail: what is wrong.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class InflatedTooLarge(Exception):
+    """The body is larger than it may be when it is inflated.
+
+    Attributes:
+        detail: the limit.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.detail = f"the body is larger than {max_bytes} bytes when it is inflated"
+        super().__init__(self.detail)
+
+
+class _Stream(Protocol):
+    """One member of a compressed body."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether it has ended."""
+        ...
+
+    def inflate(self, block: bytes, most: int) -> tuple[bytes, bytes]:
+        """As much as fits, and what is left of the block; all was inflated when nothing is left and less than `most` came."""
+        ...
+
+
+class _Zlib:
+    def __init__(self, window: int) -> None:
+        self._stream = zlib.decompressobj(window)
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    def inflate(self, block: bytes, most: int) -> tuple[bytes, bytes]:
+        inflated = self._stream.decompress(block, most)
+        return inflated, self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
+
+
+class _Zstd:
+    def __init__(self) -> None:
+        self._stream = ZstdDecompressor(options={DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG})
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    def inflate(self, block: bytes, most: int) -> tuple[bytes, bytes]:
+        inflated = self._stream.decompress(block, most)
+        return inflated, self._stream.unused_data if self._stream.eof else b""
+
+
+class Inflater:
+    """Inflates one body.
+
+    Args:
+        coding: one of CODINGS, `x-gzip` or `identity`, in any case.
+        max_bytes: so much may come of it.
+    """
+
+    def __init__(self, coding: str, max_bytes: int) -> None:
+        self._coding = _ALIASES.get(coding.lower(), coding.lower())
+        if self._coding not in (*CODINGS, "identity"):
+            raise ValueError(f"unknown coding: {coding}")
+        self._max_bytes = max_bytes
+        self._left = max_bytes
+        self._stream: _Stream | None = None
+        self._begin = b""  # of a deflate stream, too little to know its kind
+        self._ended = False  # whether a member has
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What the next bytes of the body inflate to, in pieces of 1 to PIECE_BYTES bytes; it has to be read to its end.
+
+        Raises: CorruptBody, InflatedTooLarge.
+        """
+        size = PIECE_BYTES if self._coding == "identity" else _BLOCK_BYTES
+        for start in range(0, len(data), size):
+            block = data[start : start + size]
+            if self._coding == "identity":
+                self._count(block)
+                yield block
+            else:
+                yield from self._inflate(block)
+
+    def finish(self) -> None:
+        """The body ends here. Raises: CorruptBody."""
+        if self._coding != "identity" and (self._stream is not None or not self._ended):
+            raise CorruptBody(f"the {self._coding} stream is cut off")
+
+    def _inflate(self, block: bytes) -> Iterator[bytes]:
+        pending = False
+        while block or pending:
+            if self._stream is None:
+                block, self._begin = self._begin + block, b""
+                self._stream = self._begin_stream(block)
+                if self._stream is None:
+                    self._begin = block
+                    return
+            most = min(PIECE_BYTES, self._left + 1)
+            try:
+                inflated, block = self._stream.inflate(block, most)
+            except (zlib.error, ZstdError) as error:
+                raise CorruptBody(self._what_is_wrong()) from error
+            if inflated:
+                self._count(inflated)
+                yield inflated
+            pending = len(inflated) == most and not self._stream.eof
+            if self._stream.eof:
+                self._stream, self._ended = None, True
+
+    def _begin_stream(self, begin: bytes) -> _Stream | None:
+        """None when more of it is needed."""
+        if self._coding == "gzip":
+            return _Zlib(_GZIP_WINDOW)
+        if self._coding == "zstd":
+            return _Zstd()
+        if self._ended:
+            raise CorruptBody("something follows the end of the deflate stream")
+        if len(begin) < 2:
+            return None
+        # Some send the bare stream (RFC 1951) instead of the zlib format (RFC 1950) that RFC 9110 8.4.1.2 asks for.
+        wrapped = begin[0] & 15 == 8 and int.from_bytes(begin[:2]) % 31 == 0
+        return _Zlib(zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS)
+
+    def _count(self, inflated: bytes) -> None:
+        self._left -= len(inflated)
+        if self._left < 0:
+            raise InflatedTooLarge(self._max_bytes)
+
+    def _what_is_wrong(self) -> str:
+        if self._ended:
+            return f"the {self._coding} stream is corrupt, or something else follows its end"
+        if self._coding == "zstd":
+            return "the zstd stream is corrupt, or its window is larger than 8 MiB"
+        return f"the {self._coding} stream is corrupt"

@@ -33,15 +33,14 @@ def parse_feature_id(text: str, collection: Collection) -> tuple[str, ...]:
 
     Raises: NotFound.
     """
-    missing = NotFound(f"{collection.id} has no feature {text!r}")
     if not collection.key:
         raise NotFound(f"{collection.id} has no key, so its features have no id")
     values = _split(text) if len(collection.key) > 1 else [text]
     if len(values) != len(collection.key) or "\0" in text:
-        raise missing
+        raise NotFound(f"{collection.id} has no feature {text!r}")
     for column, value in zip(collection.key_columns, values, strict=True):
         try:
             check_value(column, value, column.name)
         except InvalidParameter:
-            raise missing from None
+            raise NotFound(f"{collection.id} has no feature {text!r}") from None
     return tuple(values)

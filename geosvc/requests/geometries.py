@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from geosvc.model.collection import GeometryColumn
 from geosvc.model.crs import UNKNOWN, WGS84, Srid, is_geographic
+from geosvc.requests.brackets import BracketScanner
 from geosvc.requests.geometry_faults import Fault, find_fault, place_of_invalidity
 from geosvc.requests.preferences import ContentCrs
 
@@ -81,12 +82,10 @@ class Geometries:
 
 
 def nesting_depth(text: bytes) -> int:
-    """How deep brackets are nested; those within strings count as well, so it may be too much but never too little."""
-    codes = np.frombuffer(text, dtype=np.uint8)
-    steps = np.zeros(len(codes), dtype=np.int8)
-    steps[(codes == 0x5B) | (codes == 0x7B)] = 1
-    steps[(codes == 0x5D) | (codes == 0x7D)] = -1
-    return int(np.cumsum(steps, dtype=np.int64).max(initial=0))
+    """How deep brackets are nested; those within strings do not count. No more than MAX_DEPTH of them are not looked at."""
+    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+        return 0
+    return int(BracketScanner().scan(text).depth.max(initial=0))
 
 
 @np.errstate(all="ignore")  # what is not finite is found and told
@@ -97,7 +96,8 @@ def read_geometries(texts: Sequence[bytes], rules: GeometryRules) -> Geometries:
         texts: GeoJSON geometries, each one a JSON value; `null` is none.
     """
     found = Geometries([None] * len(texts))
-    places = [place for place, text in enumerate(texts) if text != b"null" and not _oversized(found, place, text, rules)]
+    _find_oversized(found, texts, rules.max_vertices)
+    places = [place for place, text in enumerate(texts) if text != b"null" and place not in found.faults]
     if not places:
         return found
     shapes = _parse([texts[place] for place in places])
@@ -125,12 +125,17 @@ def _flip(shapes: Shapes) -> Any:
     return shapely.transform(shapes, lambda position: position[:, [1, 0, 2] if with_z else [1, 0]], include_z=with_z)
 
 
-def _oversized(found: Geometries, place: int, text: bytes, rules: GeometryRules) -> bool:
-    if text.count(b"[") > 2 * rules.max_vertices + _SLACK:
-        found.faults[place] = Fault(f"has more than {rules.max_vertices} positions")
-    elif len(text) > 2 * MAX_DEPTH and nesting_depth(text) > MAX_DEPTH:
-        found.faults[place] = Fault(f"is nested deeper than {MAX_DEPTH}")
-    return place in found.faults
+def _find_oversized(found: Geometries, texts: Sequence[bytes], max_vertices: int) -> None:
+    """Those that GEOS must not see."""
+    most = 2 * max_vertices + _SLACK
+    for place, text in enumerate(texts):
+        if len(text) > most and text.count(b"[") > most:
+            found.faults[place] = Fault(f"has more than {max_vertices} positions")
+    if nesting_depth(b",".join(texts)) <= MAX_DEPTH:  # as nearly always
+        return
+    for place, text in enumerate(texts):
+        if nesting_depth(text) > MAX_DEPTH:
+            found.faults.setdefault(place, Fault(f"is nested deeper than {MAX_DEPTH}"))
 
 
 def _find_unreadable(found: Geometries, places: list[int], shapes: Shapes, texts: Sequence[bytes]) -> None:

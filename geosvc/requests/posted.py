@@ -13,8 +13,9 @@ import orjson
 
 from geosvc.errors import InvalidBody, InvalidFeature, InvalidParameter, RequestError
 from geosvc.model.collection import Collection, Column
+from geosvc.requests.brackets import BracketScanner
 from geosvc.requests.feature_id import parse_posted_id
-from geosvc.requests.geometries import Geometries, GeometryRules, nesting_depth, read_geometries
+from geosvc.requests.geometries import Geometries, GeometryRules, read_geometries
 from geosvc.requests.properties import Mode, properties_type, writable_columns
 from geosvc.requests.values import check_value
 
@@ -102,6 +103,7 @@ class FeatureReader:
         self._columns = writable_columns(collection, mode)
         keys = tuple(column for column in collection.key_columns if column not in self._columns)
         self._attributes = {column.name: f"p{place}" for place, column in enumerate((*self._columns, *keys))}
+        self._key_attributes = tuple(self._attributes[name] for name in collection.key)
         self._with_default = tuple(
             self._attributes[column.name]
             for column in self._columns
@@ -262,7 +264,7 @@ class FeatureReader:
             raise InvalidFeature("a feature of this collection needs a geometry", pointer="/geometry")
 
     def _take(self, posted: Posted, feature: Any, properties: bytes, ewkb: bytes | None) -> None:
-        if _NUL.search(properties):
+        if b"\\u0000" in properties and _NUL.search(properties):
             raise InvalidFeature("a property holds a NUL character, which cannot be stored", pointer="/properties")
         values = None if feature.properties is msgspec.UNSET else feature.properties
         key = self._key_of(feature, values) if self._keyed else None
@@ -285,9 +287,7 @@ class FeatureReader:
 
     def _key_of(self, feature: Any, values: Any) -> tuple[str, ...]:
         """The key values of a feature: its id, or its properties of these names."""
-        given = [
-            _as_text(getattr(values, self._attributes[column.name], msgspec.UNSET)) for column in self._collection.key_columns
-        ]
+        given = [_as_text(getattr(values, attribute, msgspec.UNSET)) for attribute in self._key_attributes]
         if feature.id is msgspec.UNSET:
             if None in given:
                 raise InvalidFeature("the feature needs an id", pointer="/id")
@@ -318,7 +318,7 @@ def _object_of(value: Any, name: str) -> dict[str, Any] | None:
     """The members of a JSON object; None for every other value."""
     if not isinstance(value, msgspec.Raw) or not bytes(value).lstrip().startswith(b"{"):
         return None
-    if nesting_depth(bytes(value)) > MAX_PATCH_DEPTH:
+    if bytes(value).count(b"{") > MAX_PATCH_DEPTH and BracketScanner().scan(bytes(value)).depth.max() > MAX_PATCH_DEPTH:
         raise InvalidFeature(f"is nested deeper than {MAX_PATCH_DEPTH}", pointer=f"/properties/{_escape(name)}")
     found: dict[str, Any] = orjson.loads(bytes(value))
     return found

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from benchmarks import export, item, page, start, telemetry
+from benchmarks import bulk, export, item, page, post, start, telemetry
 from benchmarks.arena import Arena
 from benchmarks.contest import QUICK, THOROUGH, Effort
 from benchmarks.data import find_boxes, make_data
@@ -27,6 +27,8 @@ BENCHMARKS: Mapping[str, Callable[[Arena], list[Result]]] = {
     "item": item.run,
     "telemetry": telemetry.run,
     "start": start.run,
+    "bulk": bulk.run,
+    "post": post.run,
 }
 _WIDTH = 150
 console = Console(stderr=True, highlight=False)
@@ -50,7 +52,7 @@ async def prepare(url: str, effort: Effort) -> Arena:
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the numbers here, too.")
 @click.option("--remove", is_flag=True, help="Remove the private cluster with its data, and measure nothing.")
 def main(names: tuple[str, ...], quick: bool, json_file: Path | None, remove: bool) -> None:
-    """Measures geosvc against limits and peers: page, export, item, telemetry, start; all of them unless some are NAMED."""
+    """Measures geosvc against limits and peers: all benchmarks, unless some are NAMED."""
     try:
         if remove:
             bench_cluster().remove()

@@ -1,5 +1,6 @@
 """The tables of the benchmarks, and boxes that hold a full page."""
 
+import asyncio
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,33 @@ class Box:
     def __str__(self) -> str:
         """As the parameter bbox takes it."""
         return f"{self.xmin},{self.ymin},{self.xmax},{self.ymax}"
+
+
+def run_sql(url: str, sql: str) -> None:
+    """Runs statements, one at a time."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            for statement in filter(None, map(str.strip, sql.split(";"))):
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+def count_rows(url: str, table: str) -> int:
+    """The rows of a table of the benchmarks' own."""
+
+    async def run() -> int:
+        connection = await asyncpg.connect(url)
+        try:
+            return int(await connection.fetchval(f"SELECT count(*) FROM {table}"))
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
 
 
 async def make_data(url: str, progress: Progress) -> None:

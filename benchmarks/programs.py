@@ -6,7 +6,7 @@ from pathlib import Path
 from geosvc.database.cluster import find_binaries
 from geosvc.errors import ClusterError, StartError
 
-PACKAGES = {"wrk": "wrk", "pgbench": "postgresql", "psql": "postgresql-client"}
+PACKAGES = {"wrk": "wrk", "pgbench": "postgresql", "psql": "postgresql-client", "ogr2ogr": "gdal-bin"}
 
 
 def find_program(name: str) -> Path:

@@ -27,7 +27,7 @@ class Load(msgspec.Struct, frozen=True):
         return self.requests / self.seconds
 
 
-def measure_wrk(url: str, paths: Sequence[str], clients: int, seconds: float) -> Load:
+def measure_wrk(url: str, paths: Sequence[str], clients: int, seconds: float, script_name: str = "wrk.lua") -> Load:
     """Asks for random ones of `paths`, each client for the next as soon as it has the last.
 
     Raises: StartError when wrk fails, or any answer is not a success.
@@ -35,7 +35,7 @@ def measure_wrk(url: str, paths: Sequence[str], clients: int, seconds: float) ->
     with NamedTemporaryFile("w", encoding="utf-8") as file:
         file.write("\n".join(paths) + "\n")
         file.flush()
-        script = Path(__file__).with_name("wrk.lua")
+        script = Path(__file__).with_name(script_name)
         # one thread: the two cores that a small machine has are the service's and PostgreSQL's
         options = ["-t", "1", "-c", str(clients), "-d", f"{max(round(seconds), 1)}s", "--timeout", "20s"]
         command = [str(find_program("wrk")), *options, "-s", str(script), url, "--", file.name]

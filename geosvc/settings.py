@@ -134,7 +134,7 @@ class Settings(BaseSettings):
     ] = 30
 
     writable: Annotated[Names, Field(description="Patterns of the collections that can be written to; none: none.")] = ()
-    write_pool_max_size: Annotated[int, Field(ge=1, le=1000, description="Connections that write, per worker.")] = 5
+    write_pool_max_size: Annotated[int, Field(ge=1, le=1000, description="Connections that write, per worker.")] = 10
     max_body_bytes: Annotated[Positive, Field(description="Bytes of a body of many features at the most, inflated.")] = 4 << 30
     max_feature_bytes: Annotated[Positive, Field(description="Bytes of one feature, or of a search, at the most.")] = 32 << 20
     max_vertices: Annotated[Positive, Field(description="Positions of one posted geometry at the most.")] = 1_000_000

@@ -97,7 +97,7 @@ class _Rows:
         )
         names: list[Composable] = [Identifier("g"), *(self._key(number) for number in range(len(self._keys)))]
         names += [self._value(place) for place in range(len(columns))] or [Identifier("nothing")]
-        return SQL("ROWS FROM ({}) WITH ORDINALITY AS s ({}, place)").format(SQL(", ").join(functions), SQL(", ").join(names))
+        return SQL("ROWS FROM ({}) AS s ({})").format(SQL(", ").join(functions), SQL(", ").join(names))
 
     def _key(self, number: int) -> Identifier:
         return Identifier(f"k{number}")
@@ -172,14 +172,14 @@ def plan_insert(
     returning: Returning,
     on_conflict: OnConflict = OnConflict.FAIL,
 ) -> Planned:
-    """Makes features. Its rows are what `returning` says, in the order of the features."""
+    """Makes features. Its rows are what `returning` says, in the order of the features: nothing here changes that of `s`."""
     rows = _Rows(collection, source)
     values = dict(rows.values())
     if collection.geometry.insertable:
         values[collection.geometry.name] = rows.geometry()
     overruling = source.keyed and any(column.always_identity for column in collection.key_columns)
     made = SQL("(t.xmax = 0)") if on_conflict is OnConflict.UPDATE else SQL("true")
-    insert = SQL("INSERT INTO {} AS t ({}) {}SELECT {} FROM {} WHERE {} ORDER BY s.place{} RETURNING {}").format(
+    insert = SQL("INSERT INTO {} AS t ({}) {}SELECT {} FROM {} WHERE {}{} RETURNING {}").format(
         _relation(collection),
         SQL(", ").join(map(Identifier, values)),
         SQL("OVERRIDING SYSTEM VALUE ") if overruling else SQL(""),

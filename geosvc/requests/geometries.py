@@ -6,8 +6,10 @@ end; one that does not has a Fault that says where and why.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from struct import pack
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -88,13 +90,40 @@ def nesting_depth(text: bytes) -> int:
     return int(BracketScanner().scan(text).depth.max(initial=0))
 
 
-@np.errstate(all="ignore")  # what is not finite is found and told
+class _Point(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    type: Literal["Point"]
+    coordinates: tuple[float, float]
+
+
+_POINT_DECODER = msgspec.json.Decoder(_Point)
+
+
+def _plain_point(text: bytes, rules: GeometryRules) -> bytes | None:
+    """The EWKB of a point of two finite coordinates in their range; None for everything else."""
+    if rules.crs.srid != WGS84 or rules.crs.flipped or rules.column.type not in ("POINT", "GEOMETRY") or rules.column.has_z:
+        return None
+    try:
+        x, y = _POINT_DECODER.decode(text).coordinates
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if not (-180 <= x <= 180 and -90 <= y <= 90):
+        return None
+    return pack("<BIIdd", 1, 0x20000001, WGS84, x, y)  # little-endian, type 1 with an SRID
+
+
 def read_geometries(texts: Sequence[bytes], rules: GeometryRules) -> Geometries:
     """Reads and checks geometries.
 
     Args:
         texts: GeoJSON geometries, each one a JSON value; `null` is none.
     """
+    point = _plain_point(texts[0], rules) if len(texts) == 1 else None
+    # what API clients post most, and a tenth of a request's time by way of arrays
+    return Geometries([point]) if point is not None else _read_many(texts, rules)
+
+
+@np.errstate(all="ignore")  # what is not finite is found and told
+def _read_many(texts: Sequence[bytes], rules: GeometryRules) -> Geometries:
     found = Geometries([None] * len(texts))
     _find_oversized(found, texts, rules.max_vertices)
     places = [place for place, text in enumerate(texts) if text != b"null" and place not in found.faults]

@@ -13,13 +13,15 @@ from aiohttp import web
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from geosvc.app import build_app
-from geosvc.errors import Forbidden, RequestError, UnknownParameter
+from geosvc.errors import RequestError, UnknownParameter
 from geosvc.handlers.api import API_TYPES
 from geosvc.keys import CATALOG
 from geosvc.model.catalog import Catalog
 from geosvc.model.collection import Collection, Column, Kind
 from geosvc.model.media_type import JSON, OPENAPI
-from geosvc.openapi import GENERAL_TAG, OPERATIONS, ApiWriter, describe_api, describe_type, queryables
+from geosvc.openapi import GENERAL_TAG, ApiWriter, describe_api, queryables
+from geosvc.openapi.operations import OPERATIONS
+from geosvc.openapi.schemas import describe_type
 from geosvc.requests.items import DECLARED, ITEM_DECLARED, Limits, parse_item_request, parse_items_request
 from geosvc.requests.negotiation import negotiate_media_type
 from geosvc.routes import ROUTES
@@ -29,6 +31,7 @@ from tests.unit.samples import collection, column, parameter
 
 BASE = "https://example.org/geo"
 LIMITS = Limits(default=10, maximum=10_000)
+WRITABLE = {"insertable": True, "updatable": True, "deletable": True}
 COUNTRIES = replace(
     collection(
         column("id", "int4"),
@@ -45,6 +48,7 @@ COUNTRIES = replace(
         name="countries",
     ),
     description="Every country.",
+    **WRITABLE,
 )
 NASTY = collection(
     column("a b"),
@@ -169,7 +173,9 @@ def test_an_export_declares_exactly_what_an_export_parses(api: dict[str, Any]) -
 
 def test_an_item_declares_exactly_what_an_item_parses(api: dict[str, Any]) -> None:
     described = parameters(api, f"{items_path(COUNTRIES)}/{{featureId}}")
-    assert set(described) == {"featureId", *(each.name for each in ITEM_DECLARED)}
+    in_query = {name for name, each in described.items() if each["in"] == "query"}
+    assert in_query == {each.name for each in ITEM_DECLARED}
+    assert set(described) - in_query == {"featureId", "If-None-Match", "If-Modified-Since"}
     for name in {each.name for each in DECLARED} - set(described):
         with pytest.raises(UnknownParameter):
             parse_item_request({name: "1"}, COUNTRIES)
@@ -233,13 +239,20 @@ def test_arrays_are_written_with_commas(api: dict[str, Any]) -> None:
 def test_every_error_of_the_tree_has_a_response(api: dict[str, Any]) -> None:
     def statuses(error: type[RequestError]) -> Iterator[int]:
         for each in error.__subclasses__():
-            if each is not Forbidden:  # of the admin listener
-                yield each.status
-                yield from statuses(each)
+            yield each.status
+            yield from statuses(each)
 
-    answers = api["paths"]["/collections/countries/items"]["get"]["responses"]
-    assert set(answers) == {"200", *map(str, statuses(RequestError))}
-    assert set(answers) == {"200", "400", "404", "405", "406", "500", "503", "504"}
+    operations = [each for path in ("", "/{featureId}") for each in api["paths"][items_path(COUNTRIES) + path].values()]
+    told = {status for operation in operations for status in operation["responses"] if int(status) >= 400}
+    assert told == set(map(str, statuses(RequestError)))
+    reading = api["paths"]["/collections/countries/items"]["get"]["responses"]
+    assert set(reading) == {"200", "400", "404", "405", "406", "500", "503", "504"}
+
+
+def test_what_cannot_be_written_has_no_operations_that_write(api: dict[str, Any]) -> None:
+    assert set(api["paths"][items_path(COUNTRIES)]) == {"get", "options", "post"}
+    assert set(api["paths"][f"{items_path(COUNTRIES)}/{{featureId}}"]) == {"get", "options", "put", "patch", "delete"}
+    assert set(api["paths"][items_path(KEYLESS)]) == {"get", "options"}
 
 
 def test_responses_have_their_media_types_and_headers(api: dict[str, Any]) -> None:

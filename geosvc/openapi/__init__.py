@@ -6,7 +6,6 @@ component named `limit`. Source: OGC 17-069r4 7.3 and 9; OpenAPI 3.0.3.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -16,178 +15,46 @@ import orjson
 from geosvc import __version__
 from geosvc.errors import MethodNotAllowed, RequestError
 from geosvc.model.catalog import Catalog
-from geosvc.model.collection import Collection, Column, TypedName
-from geosvc.model.crs import CRS84_URI
-from geosvc.model.media_type import ALIASES, DOCUMENT_TYPES, GEOJSON, ITEM_TYPES, ITEMS_TYPES, JSON, OPENAPI, PROBLEM
-from geosvc.requests.items import DECLARED, FORMAT, ITEM_DECLARED, Declared, Limits
-
-Json = dict[str, Any]
+from geosvc.model.collection import Collection, Column
+from geosvc.model.media_type import (
+    ALIASES,
+    DOCUMENT_TYPES,
+    GEOJSON,
+    GEOJSONSEQ,
+    ITEM_TYPES,
+    ITEMS_TYPES,
+    JSON,
+    MERGE_PATCH,
+    OPENAPI,
+    PROBLEM,
+)
+from geosvc.openapi.operations import OPERATIONS, Operation
+from geosvc.openapi.schemas import HEADERS, SCHEMAS, TEXT, Json, describe_type, ref
+from geosvc.requests.items import DECLARED, FORMAT, Declared, Limits
 
 GENERAL_TAG = "Capabilities"
-_ALWAYS = (400, 405, 406, 500)
-_DATABASE = (*_ALWAYS, 503, 504)
-_ALL = (*_DATABASE, 404)
 _RESERVED = frozenset(each.name for each in DECLARED)
-_PAGING = frozenset({"limit", "offset", "cursor", "count"})
+_VALIDATORS = ("ETag", "Last-Modified")
+_WRITTEN = ("Preference-Applied", "Idempotency-Replayed")
+_FLAGS = {
+    "dry-run": "Everything is checked and nothing stored.",
+    "repair": "What can be mended in a geometry is mended.",
+    "upsert": "A feature whose id is taken replaces the one that has it.",
+}
+_REQUEST_HEADERS = {
+    "If-Match": "Only if the feature has one of these ETags, or, with *, if there is one.",
+    "If-None-Match": "Only if the feature has none of these ETags, or, with *, if there is none.",
+    "If-Unmodified-Since": "Only if the feature was not changed since; If-Match beats it.",
+    "If-Modified-Since": "Only if the feature was changed since; If-None-Match beats it.",
+    "Prefer": "return=representation or minimal, handling=strict or lenient.",
+    "Content-Crs": "The reference system of the posted coordinates: CRS84 by default, or the storage CRS of the collection.",
+    "Idempotency-Key": "The same request with the same key is carried out once.",
+}
 _EXTENT = Declared(
     "extent",
     "exact reads every row for the extent, within the time box; estimated costs no scan.",
     {"type": "string", "enum": ["estimated", "exact"], "default": "estimated"},
 )
-_ITEMS_PARAMETERS = tuple(each.name for each in DECLARED)
-_ITEM_PARAMETERS = tuple("f-item" if each is FORMAT else each.name for each in ITEM_DECLARED)
-_EXPORT_PARAMETERS = tuple(name for name in _ITEMS_PARAMETERS if name not in _PAGING)
-_DOCUMENT_PARAMETERS = ("f-document",)
-_COLLECTION = "/collections/{collectionId}"
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """A GET of `routes.ROUTES`, as it is described.
-
-    Attributes:
-        path: with `{collectionId}` where every collection has a path of its own.
-        parameters: names of components.
-        answer: the component of the response 200.
-        errors: the statuses that it can fail with.
-        filters: whether it takes the queryables and, of a function, the parameters.
-    """
-
-    path: str
-    operation_id: str
-    summary: str
-    parameters: tuple[str, ...]
-    answer: str
-    errors: tuple[int, ...]
-    filters: bool = False
-
-
-OPERATIONS = (
-    Operation("/", "getLandingPage", "Where everything else is", _DOCUMENT_PARAMETERS, "LandingPage", _ALWAYS),
-    Operation("/api", "getApi", "This description", _DOCUMENT_PARAMETERS, "Api", (*_ALWAYS, 503)),
-    Operation("/conformance", "getConformanceDeclaration", "What holds", _DOCUMENT_PARAMETERS, "Conformance", _ALWAYS),
-    Operation("/collections", "getCollections", "All collections", _DOCUMENT_PARAMETERS, "Collections", _DATABASE),
-    Operation(_COLLECTION, "describeCollection", "What it is", ("extent", *_DOCUMENT_PARAMETERS), "Collection", _ALL),
-    Operation(f"{_COLLECTION}/items", "getFeatures", "A page of features", _ITEMS_PARAMETERS, "Features", _ALL, True),
-    Operation(f"{_COLLECTION}/items/{{featureId}}", "getFeature", "One feature", _ITEM_PARAMETERS, "Feature", _ALL),
-    Operation(f"{_COLLECTION}/export", "exportFeatures", "All features that match", _EXPORT_PARAMETERS, "Export", _ALL, True),
-)
-
-_TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?$"
-_TYPES: Mapping[str, Json] = {
-    **{
-        f"int{bits // 8}": {
-            "type": "integer",
-            **({"format": f"int{bits}"} if bits > 16 else {}),
-            "minimum": -(1 << (bits - 1)),
-            "maximum": (1 << (bits - 1)) - 1,
-        }
-        for bits in (16, 32, 64)
-    },
-    "oid": {"type": "integer", "minimum": 0, "maximum": (1 << 32) - 1},
-    "float4": {"type": "number", "format": "float"},
-    "float8": {"type": "number", "format": "double"},
-    "numeric": {"type": "number"},
-    "bool": {"type": "boolean"},
-    "uuid": {"type": "string", "format": "uuid"},
-    "date": {"type": "string", "format": "date"},
-    "timestamp": {"type": "string", "format": "date-time"},
-    "timestamptz": {"type": "string", "format": "date-time"},
-    "time": {"type": "string", "pattern": _TIME},
-    "timetz": {"type": "string", "pattern": _TIME},
-}
-
-
-def _ref(kind: str, name: str) -> Json:
-    return {"$ref": f"#/components/{kind}/{name}"}
-
-
-def _of(items: Json) -> Json:
-    return {"type": "array", "items": items}
-
-
-def _object(required: Iterable[str] = (), **properties: Json) -> Json:
-    described: Json = {"type": "object", "properties": properties}
-    if names := list(required):
-        described["required"] = names
-    return described
-
-
-_TEXT: Json = {"type": "string"}
-_URI: Json = {"type": "string", "format": "uri"}
-_COUNT: Json = {"type": "integer", "minimum": 0}
-_LINKS = _of(_ref("schemas", "link"))
-_NUMBERS = _of({"type": "number"})
-_SCHEMAS: Mapping[str, Json] = {
-    "problem": _object(
-        ("type", "title", "status", "detail", "request_id"),
-        type=_URI,
-        title=_TEXT,
-        status={"type": "integer", "minimum": 400, "maximum": 599},
-        detail=_TEXT,
-        request_id=_TEXT,
-        parameter={"type": "string", "description": "The parameter at fault."},
-    ),
-    "link": _object(("href", "rel"), href=_TEXT, rel=_TEXT, type=_TEXT, title=_TEXT),
-    "landingPage": _object(("links",), title=_TEXT, description=_TEXT, links=_LINKS),
-    "conformance": _object(("conformsTo",), conformsTo=_of(_URI), links=_LINKS),
-    "collections": _object(("links", "collections"), links=_LINKS, collections=_of(_ref("schemas", "collection"))),
-    "collection": _object(
-        ("id", "links"),
-        id=_TEXT,
-        title=_TEXT,
-        description=_TEXT,
-        itemType=_TEXT,
-        crs=_of(_URI),
-        extent=_ref("schemas", "extent"),
-        links=_LINKS,
-    ),
-    "extent": _object(
-        spatial=_object(bbox=_of({**_NUMBERS, "minItems": 4, "maxItems": 6}), crs=_URI),
-        temporal=_object(interval=_of(_of({"type": "string", "nullable": True})), trs=_URI),
-    ),
-    "geometry": {
-        **_object(("type",), type=_TEXT, coordinates=_of({}), geometries=_of({"type": "object"})),
-        "nullable": True,
-        "description": "GeoJSON, RFC 7946; null for a feature without a geometry.",
-    },
-    "feature": _object(
-        ("type", "geometry", "properties"),
-        type={"type": "string", "enum": ["Feature"]},
-        id={"oneOf": [_TEXT, {"type": "integer"}]},
-        geometry=_ref("schemas", "geometry"),
-        properties={"type": "object", "nullable": True},
-        links=_LINKS,
-    ),
-    "featureCollection": _object(
-        ("type", "features"),
-        type={"type": "string", "enum": ["FeatureCollection"]},
-        features=_of(_ref("schemas", "feature")),
-        links=_LINKS,
-        timeStamp={"type": "string", "format": "date-time"},
-        numberMatched=_COUNT,
-        numberMatchedEstimate=_COUNT,
-        numberReturned=_COUNT,
-    ),
-}
-
-_HEADERS: Mapping[str, Json] = {
-    "X-Request-ID": {"description": "The id of the request, the client's own if it sent one.", "schema": _TEXT},
-    "Content-Crs": {
-        "description": "The CRS of the coordinates.",
-        "schema": {"type": "string", "enum": [f"<{CRS84_URI}>"]},
-    },
-    "Content-Disposition": {"description": "The name of the file.", "schema": _TEXT},
-    "Retry-After": {"description": "Seconds to wait before asking again.", "schema": _COUNT},
-    "Allow": {"description": "The methods that the resource takes.", "schema": _TEXT},
-}
-
-
-def describe_type(typed: TypedName) -> Json:
-    """The schema of a value of this type as text in a URL; what PostgreSQL alone can check is any text."""
-    if typed.enum is not None:
-        return {"type": "string", "enum": list(typed.enum)}
-    return _TYPES.get(typed.type_name, _TEXT) if typed.type_schema == "pg_catalog" else _TEXT
 
 
 def _query_parameter(name: str, description: str, schema: Mapping[str, Any], required: bool = False) -> Json:
@@ -222,15 +89,16 @@ def _feature_id(collection: Collection) -> Json:
     else:
         names = ", ".join(column.name for column in key)
         description = f"The values of {names} with commas between them; a backslash takes the next character as it is."
-        schema = _TEXT
+        schema = TEXT
     return {"name": "featureId", "in": "path", "required": True, "description": description, "schema": schema}
 
 
 def _operation_of(operation: Operation) -> Callable[[str, str, Iterable[Json]], Json]:
     """What all collections have alike in this operation is made once."""
-    shared = [_ref("parameters", name) for name in operation.parameters]
-    answers = {"200": _ref("responses", operation.answer)}
-    answers |= {str(status): _ref("responses", _response_name(status)) for status in sorted(operation.errors)}
+    shared = [ref("parameters", name) for name in operation.parameters]
+    answers = {str(status): ref("responses", name) for status, name in ((operation.status, operation.answer), *operation.also)}
+    answers |= {str(status): ref("responses", _response_name(status)) for status in sorted(operation.errors)}
+    body = {"requestBody": ref("requestBodies", operation.body)} if operation.body is not None else {}
 
     def describe(operation_id: str, tag: str, own: Iterable[Json]) -> Json:
         return {
@@ -238,6 +106,7 @@ def _operation_of(operation: Operation) -> Callable[[str, str, Iterable[Json]], 
             "operationId": operation_id,
             "summary": operation.summary,
             "parameters": [*own, *shared],
+            **body,
             "responses": answers,
         }
 
@@ -259,9 +128,11 @@ def _paths(collections: Iterable[Collection]) -> Json:
             single = "{featureId}" in operation.path
             if "{collectionId}" not in operation.path or (single and not collection.key):
                 continue
+            if operation.needs is not None and not getattr(collection, operation.needs):
+                continue
             parameters = [_feature_id(collection)] if single else own if operation.filters else ()
             described = describe(f"{operation.operation_id}.{encoded}", collection.id, parameters)
-            paths[operation.path.replace("{collectionId}", encoded)] = {"get": described}
+            paths.setdefault(operation.path.replace("{collectionId}", encoded), {})[operation.method] = described
     return paths
 
 
@@ -272,15 +143,33 @@ def _parameters(limits: Limits) -> Json:
     for name, offered in (("f", ITEMS_TYPES), ("f-item", ITEM_TYPES), ("f-document", DOCUMENT_TYPES)):
         names = [name for each in offered for name in (each.short, *ALIASES.get(each, ())) if "/" not in name]
         declared[name] = _query_parameter(FORMAT.name, FORMAT.description, {**FORMAT.schema, "enum": names})
+    declared |= {name: _query_parameter(name, text, {"type": "boolean", "default": False}) for name, text in _FLAGS.items()}
+    declared |= {
+        name: {"name": name, "in": "header", "description": text, "schema": TEXT} for name, text in _REQUEST_HEADERS.items()
+    }
     return declared
 
 
-def _response(description: str, content: Mapping[str, Json], *headers: str) -> Json:
-    return {
-        "description": description,
-        "headers": {name: _ref("headers", name) for name in ("X-Request-ID", *headers)},
-        "content": {media_type: {"schema": schema} for media_type, schema in content.items()},
+def _request_bodies() -> Json:
+    """What is posted."""
+    feature, features = ref("schemas", "feature"), ref("schemas", "featureCollection")
+    content = {
+        "Feature": {GEOJSON.essence: feature},
+        "Features": {GEOJSON.essence: {"oneOf": [feature, features]}, GEOJSONSEQ.essence: TEXT},
+        "MergePatch": {MERGE_PATCH.essence: ref("schemas", "mergePatch")},
     }
+    return {
+        name: {"required": True, "content": {media_type: {"schema": schema} for media_type, schema in each.items()}}
+        for name, each in content.items()
+    }
+
+
+def _response(description: str, content: Mapping[str, Json], *headers: str) -> Json:
+    described: Json = {"description": description}
+    described["headers"] = {name: ref("headers", name) for name in ("X-Request-ID", *headers)}
+    if content:
+        described["content"] = {media_type: {"schema": schema} for media_type, schema in content.items()}
+    return described
 
 
 def _response_name(status: int) -> str:
@@ -303,19 +192,20 @@ def _problems() -> Json:
         description = " ".join(dict.fromkeys(f"{error.title()}." for error in errors))
         headers = ["Retry-After"] if any(error.retry_after_seconds is not None for error in errors) else []
         headers += ["Allow"] if any(issubclass(error, MethodNotAllowed) for error in errors) else []
-        content = {PROBLEM.essence: _ref("schemas", "problem")}
+        headers += ["Accept-Post", "Accept-Patch", "Accept-Encoding"] if status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE else []
+        content = {PROBLEM.essence: ref("schemas", "problem")}
         problems[_response_name(status)] = _response(description, content, *headers)
     return problems
 
 
 def _responses() -> Json:
-    features = _ref("schemas", "featureCollection")
-    items = {each.essence: features if each is GEOJSON else _TEXT for each in ITEMS_TYPES}
-    item = {each.essence: _ref("schemas", "feature") for each in ITEM_TYPES}
+    features = ref("schemas", "featureCollection")
+    items = {each.essence: features if each is GEOJSON else TEXT for each in ITEMS_TYPES}
+    item = {each.essence: ref("schemas", "feature") for each in ITEM_TYPES}
     api = {OPENAPI.content_type: {"type": "object"}, JSON.essence: {"type": "object"}}
 
     def document(description: str, schema: str) -> Json:
-        return _response(description, {JSON.essence: _ref("schemas", schema)})
+        return _response(description, {JSON.essence: ref("schemas", schema)})
 
     return {
         "LandingPage": document("Links to everything else.", "landingPage"),
@@ -324,8 +214,15 @@ def _responses() -> Json:
         "Collection": document("The collection.", "collection"),
         "Api": _response("An OpenAPI 3.0 document.", api),
         "Features": _response("The features of the page.", items, "Content-Crs"),
-        "Feature": _response("The feature.", item, "Content-Crs"),
+        "Feature": _response("The feature.", item, "Content-Crs", *_VALIDATORS),
         "Export": _response("The features, streamed.", items, "Content-Crs", "Content-Disposition"),
+        "NotModified": _response("The client has it already.", {}, *_VALIDATORS),
+        "Created": _response("The feature, if it is wanted in return.", item, "Location", *_VALIDATORS, *_WRITTEN),
+        "Changed": _response("The feature, if it is wanted in return.", item, *_VALIDATORS, *_WRITTEN),
+        "Stored": _response("It is done.", {}, *_VALIDATORS, *_WRITTEN),
+        "Loaded": _response("What became of the features.", {JSON.essence: ref("schemas", "loadReport")}, *_WRITTEN),
+        "ItemsOptions": _response("The methods and media types.", {}, "Allow", "Accept-Post"),
+        "ItemOptions": _response("The methods and media types.", {}, "Allow", "Accept-Patch"),
         **_problems(),
     }
 
@@ -352,9 +249,10 @@ def _contents(collections: Sequence[Collection], limits: Limits) -> Json:
         "tags": list(tags.values()),
         "paths": _paths(collections),
         "components": {
-            "schemas": _SCHEMAS,
+            "schemas": SCHEMAS,
             "parameters": _parameters(limits),
-            "headers": _HEADERS,
+            "headers": HEADERS,
+            "requestBodies": _request_bodies(),
             "responses": _responses(),
         },
     }

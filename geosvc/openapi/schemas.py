@@ -1,0 +1,151 @@
+"""The components that every description has: schemas and headers. Source: OpenAPI 3.0.3."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from geosvc.model.collection import TypedName
+from geosvc.model.crs import CRS84_URI
+
+Json = dict[str, Any]
+
+_TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?$"
+TYPES: Mapping[str, Json] = {
+    **{
+        f"int{bits // 8}": {
+            "type": "integer",
+            **({"format": f"int{bits}"} if bits > 16 else {}),
+            "minimum": -(1 << (bits - 1)),
+            "maximum": (1 << (bits - 1)) - 1,
+        }
+        for bits in (16, 32, 64)
+    },
+    "oid": {"type": "integer", "minimum": 0, "maximum": (1 << 32) - 1},
+    "float4": {"type": "number", "format": "float"},
+    "float8": {"type": "number", "format": "double"},
+    "numeric": {"type": "number"},
+    "bool": {"type": "boolean"},
+    "uuid": {"type": "string", "format": "uuid"},
+    "date": {"type": "string", "format": "date"},
+    "timestamp": {"type": "string", "format": "date-time"},
+    "timestamptz": {"type": "string", "format": "date-time"},
+    "time": {"type": "string", "pattern": _TIME},
+    "timetz": {"type": "string", "pattern": _TIME},
+}
+
+
+def ref(kind: str, name: str) -> Json:
+    """A reference to a component."""
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def of(items: Json) -> Json:
+    """An array."""
+    return {"type": "array", "items": items}
+
+
+def object_of(required: Iterable[str] = (), **properties: Json) -> Json:
+    """An object with these properties."""
+    described: Json = {"type": "object", "properties": properties}
+    if names := list(required):
+        described["required"] = names
+    return described
+
+
+TEXT: Json = {"type": "string"}
+URI: Json = {"type": "string", "format": "uri"}
+COUNT: Json = {"type": "integer", "minimum": 0}
+LINKS = of(ref("schemas", "link"))
+NUMBERS = of({"type": "number"})
+SCHEMAS: Mapping[str, Json] = {
+    "problem": object_of(
+        ("type", "title", "status", "detail", "request_id"),
+        type=URI,
+        title=TEXT,
+        status={"type": "integer", "minimum": 400, "maximum": 599},
+        detail=TEXT,
+        request_id=TEXT,
+        parameter={"type": "string", "description": "The parameter or header at fault."},
+        pointer={"type": "string", "description": "The place in the body that is at fault, a JSON pointer."},
+        index={**COUNT, "description": "The feature of the body that is at fault."},
+        constraint={"type": "string", "description": "The constraint of the database that does not hold."},
+    ),
+    "link": object_of(("href", "rel"), href=TEXT, rel=TEXT, type=TEXT, title=TEXT),
+    "landingPage": object_of(("links",), title=TEXT, description=TEXT, links=LINKS),
+    "conformance": object_of(("conformsTo",), conformsTo=of(URI), links=LINKS),
+    "collections": object_of(("links", "collections"), links=LINKS, collections=of(ref("schemas", "collection"))),
+    "collection": object_of(
+        ("id", "links"),
+        id=TEXT,
+        title=TEXT,
+        description=TEXT,
+        itemType=TEXT,
+        crs=of(URI),
+        extent=ref("schemas", "extent"),
+        links=LINKS,
+    ),
+    "extent": object_of(
+        spatial=object_of(bbox=of({**NUMBERS, "minItems": 4, "maxItems": 6}), crs=URI),
+        temporal=object_of(interval=of(of({"type": "string", "nullable": True})), trs=URI),
+    ),
+    "geometry": {
+        **object_of(("type",), type=TEXT, coordinates=of({}), geometries=of({"type": "object"})),
+        "nullable": True,
+        "description": "GeoJSON, RFC 7946; null for a feature without a geometry.",
+    },
+    "feature": object_of(
+        ("type", "geometry", "properties"),
+        type={"type": "string", "enum": ["Feature"]},
+        id={"oneOf": [TEXT, {"type": "integer"}]},
+        geometry=ref("schemas", "geometry"),
+        properties={"type": "object", "nullable": True},
+        links=LINKS,
+    ),
+    "featureCollection": object_of(
+        ("type", "features"),
+        type={"type": "string", "enum": ["FeatureCollection"]},
+        features=of(ref("schemas", "feature")),
+        links=LINKS,
+        timeStamp={"type": "string", "format": "date-time"},
+        numberMatched=COUNT,
+        numberMatchedEstimate=COUNT,
+        numberReturned=COUNT,
+    ),
+    "loadReport": object_of(
+        ("numberReceived", "numberCreated", "numberUpdated", "numberRejected", "rejected"),
+        numberReceived=COUNT,
+        numberCreated=COUNT,
+        numberUpdated=COUNT,
+        numberRejected=COUNT,
+        rejected=of(object_of(("index", "type", "detail"), index=COUNT, type=URI, detail=TEXT, pointer=TEXT, constraint=TEXT)),
+        numberRepaired=COUNT,
+        repaired=of(object_of(("index", "change"), index=COUNT, change=TEXT)),
+        ids=of(TEXT),
+    ),
+    "mergePatch": {"type": "object", "description": "RFC 7396: what is named is changed, null removes."},
+}
+
+HEADERS: Mapping[str, Json] = {
+    "X-Request-ID": {"description": "The id of the request, the client's own if it sent one.", "schema": TEXT},
+    "Content-Crs": {
+        "description": "The CRS of the coordinates.",
+        "schema": {"type": "string", "enum": [f"<{CRS84_URI}>"]},
+    },
+    "Content-Disposition": {"description": "The name of the file.", "schema": TEXT},
+    "Retry-After": {"description": "Seconds to wait before asking again.", "schema": COUNT},
+    "Allow": {"description": "The methods that the resource takes.", "schema": TEXT},
+    "Accept-Post": {"description": "The media types that POST takes.", "schema": TEXT},
+    "Accept-Patch": {"description": "The media types that PATCH takes.", "schema": TEXT},
+    "Accept-Encoding": {"description": "The codings that bodies may have.", "schema": TEXT},
+    "ETag": {"description": "The version of the feature, for If-Match and If-None-Match.", "schema": TEXT},
+    "Last-Modified": {"description": "When the feature was last changed, where the database tells.", "schema": TEXT},
+    "Location": {"description": "Where the new feature is.", "schema": TEXT},
+    "Preference-Applied": {"description": "The preferences that were heeded.", "schema": TEXT},
+    "Idempotency-Replayed": {"description": "Given when the answer is that of an earlier request.", "schema": TEXT},
+}
+
+
+def describe_type(typed: TypedName) -> Json:
+    """The schema of a value of this type as text in a URL; what PostgreSQL alone can check is any text."""
+    if typed.enum is not None:
+        return {"type": "string", "enum": list(typed.enum)}
+    return TYPES.get(typed.type_name, TEXT) if typed.type_schema == "pg_catalog" else TEXT

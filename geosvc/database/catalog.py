@@ -58,6 +58,10 @@ class CatalogFollower:
         """How many collections there are."""
         return len(self._catalog.collections) if self._catalog is not None else 0
 
+    def collections(self) -> tuple[Collection, ...]:
+        """The collections as they were last read; none when they never were."""
+        return tuple(self._catalog.collections.values()) if self._catalog is not None else ()
+
     async def collection(self, collection_id: str) -> Collection:
         """The collection of this id, also when it was made a moment ago.
 

@@ -1,5 +1,6 @@
-"""Where the brackets of a JSON text are, however it is cut into pieces. By numpy, at 2 ns a byte: a loop over tokens in
-Python takes thirty times as long.
+"""Where the brackets of a JSON text are, however it is cut into pieces.
+
+By numpy, at 1 to 2 ns a byte; a loop over the matches of a regular expression takes 38 ns.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ _BITS, _BRACKET = 0x26, 0x7F
 
 @dataclass(frozen=True, slots=True)
 class Brackets:
-    """The brackets outside strings, and the keys' and values' opening quotes where they were asked for.
+    """The brackets outside strings, and the quotes that open a string where those were asked for.
 
     Attributes:
         at: their offsets, ascending.

@@ -90,6 +90,13 @@ def test_several_members_in_a_row_are_one_body(coding: str, deflate: Callable[[b
     assert inflate(coding, cut(body, size)) == b"one" + TEXT + b"two"
 
 
+def test_a_bare_stream_that_begins_like_a_zlib_stream_is_inflated() -> None:
+    padded = (
+        b"\x08" + struct.pack("<HH", 5, 0xFFFF - 5) + b"hello"
+    )  # a stored block (RFC 1951 3.2.4), bits set that mean nothing
+    assert inflate("deflate", cut(padded + raw_deflate(b" world"), 1)) == b"hello world"
+
+
 def test_frames_of_zstd_that_are_to_be_skipped_are_skipped() -> None:
     skipped = struct.pack("<II", 0x184D2A50, 3) + b"abc"
     assert inflate("zstd", cut(skipped + compress(TEXT, "zstd") + skipped, 1)) == TEXT

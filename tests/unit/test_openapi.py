@@ -31,7 +31,6 @@ from tests.unit.samples import collection, column, parameter
 
 BASE = "https://example.org/geo"
 LIMITS = Limits(default=10, maximum=10_000)
-WRITABLE = {"insertable": True, "updatable": True, "deletable": True}
 COUNTRIES = replace(
     collection(
         column("id", "int4"),
@@ -48,7 +47,9 @@ COUNTRIES = replace(
         name="countries",
     ),
     description="Every country.",
-    **WRITABLE,
+    insertable=True,
+    updatable=True,
+    deletable=True,
 )
 NASTY = collection(
     column("a b"),

@@ -101,7 +101,7 @@ def collection_text(members: dict[str, object], features: object, random: random
     return written(dict(items), random, blanks).encode()
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(MEMBERS, FEATURES, LIMITS, RANDOM, st.sampled_from(["", " ", " \t\n\r"]), st.booleans())
 def test_a_collection_cut_anywhere_gives_exactly_its_features_and_members(
     members: dict[str, object], features: list[object], limits: Limits, random: random.Random, blanks: str, bom: bool
@@ -112,7 +112,7 @@ def test_a_collection_cut_anywhere_gives_exactly_its_features_and_members(
     assert splitter.members == members
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(FEATURES, LIMITS, RANDOM, st.booleans())
 def test_a_text_sequence_cut_anywhere_gives_exactly_its_features(
     features: list[object], limits: Limits, random: random.Random, last_line_feed: bool
@@ -122,7 +122,7 @@ def test_a_text_sequence_cut_anywhere_gives_exactly_its_features(
     assert decoded(split(SequenceSplitter(limits), cut(body, random))) == features
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(FEATURES, LIMITS, RANDOM, st.sampled_from(["", "\n", "\r\n", "\r\n \n"]))
 def test_lines_cut_anywhere_give_exactly_their_features(
     features: list[object], limits: Limits, random: random.Random, last: str
@@ -149,7 +149,7 @@ MUTATIONS = st.lists(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(MEMBERS, FEATURES, LIMITS, RANDOM, MUTATIONS)
 def test_a_damaged_collection_is_refused_here_or_by_the_decoder_and_is_never_misread(
     members: dict[str, object],
@@ -362,6 +362,13 @@ def test_long_runs_of_what_looks_like_structure_do_not_mislead(text: bytes, size
     pieces = split(FeatureCollectionSplitter(), [body[at : at + size] for at in range(0, len(body), size)])
     assert b",".join(piece.text for piece in pieces) == body[40:-2]
     assert [(piece.first, piece.count) for piece in pieces] in ([(0, 2)], [(0, 1), (1, 1)])
+
+
+def test_a_body_that_arrives_at_once_is_cut_no_larger() -> None:
+    body = b'{"features":[' + b",".join([b'{"a":"%b"}' % (b"x" * 90)] * 1_000) + b"]}"
+    pieces = split(FeatureCollectionSplitter(Limits(piece_bytes=1_000)), [body])
+    assert sum(piece.count for piece in pieces) == 1_000
+    assert max(len(piece.text) for piece in pieces) <= 2_200
 
 
 def test_white_space_between_features_costs_no_memory_and_is_not_part_of_them() -> None:

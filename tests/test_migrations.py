@@ -127,8 +127,10 @@ def everything(url: str) -> list[str | None]:
 
 
 def checkout(folder: Path, *revisions: str) -> Path:
-    """A copy of the checkout with further revisions, each of the phase named, that make the tables t2, t3, …"""
-    ignore = shutil.ignore_patterns("__pycache__")
+    """A copy of the checkout with the first revision and others behind it, each of the phase named, that make the tables t2,
+    t3, …
+    """
+    ignore = shutil.ignore_patterns("__pycache__", "000[2-9]_*.py")
     for name in ("geosvc", "migrations"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     for number, phase in enumerate(revisions, 2):

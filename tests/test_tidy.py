@@ -40,6 +40,7 @@ CATCHES_EXCEPTION = {
     ("geosvc/middleware.py", "_guarded"): "the boundary: whatever it is, the client learns only the request id",
     ("geosvc/events.py", "emit"): "an observer that fails must not fail what is observed; it is counted and told once",
     ("geosvc/observe/slow.py", "SlowQueries._work"): "one line that cannot be written must not be the last",
+    ("geosvc/handlers/bulk.py", "_read_and_store"): "whatever ends the reading ends the storing, and is raised again",
     ("geosvc/database/pool.py", "Database.connection"): "rolls back whatever it was, and raises it again",
 }
 MACHINE_PATHS = {

@@ -34,18 +34,18 @@ from geosvc.requests.preferences import (
 )
 from geosvc.requests.properties import Mode
 
-READING_METHODS = ("GET", "HEAD", "OPTIONS")
+READING_METHODS = (hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS)
 
 
 def items_methods(collection: Collection) -> tuple[str, ...]:
     """The methods of its items."""
-    return (*READING_METHODS, *(("POST",) if collection.insertable else ()))
+    return (*READING_METHODS, *((hdrs.METH_POST,) if collection.insertable else ()))
 
 
 def item_methods(collection: Collection) -> tuple[str, ...]:
     """The methods of each item."""
-    changing = (("PUT", "PATCH") if collection.updatable else ()) if collection.key else ()
-    removing = ("DELETE",) if collection.deletable and collection.key else ()
+    changing = ((hdrs.METH_PUT, hdrs.METH_PATCH) if collection.updatable else ()) if collection.key else ()
+    removing = (hdrs.METH_DELETE,) if collection.deletable and collection.key else ()
     return (*READING_METHODS, *changing, *removing)
 
 

@@ -101,7 +101,9 @@ class Settings(BaseSettings):
     exclude_tables: Annotated[Names, Field(description="Patterns of the collections to leave out.")] = ()
     collections: Annotated[
         dict[str, CollectionSettings],
-        Field(description="Key, datetime column, SRID, title and slow-query threshold by collection id."),
+        Field(
+            description="What the catalog cannot know, by collection id: key, datetime column, SRID, title, threshold, writing."
+        ),
     ] = {}
     catalog_poll_seconds: Annotated[Seconds, Field(description="How often each worker looks for DDL.")] = 2
 

@@ -28,7 +28,7 @@ def media_type_of(request: web.Request, taken: Sequence[MediaType], *, accept_he
 
 
 def _coding_of(request: web.Request) -> str:
-    coding = request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower().removeprefix("x-")
+    coding = request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower().replace("x-gzip", "gzip")
     if coding not in (*CODINGS, "identity"):
         known = ", ".join(CODINGS)
         raise UnsupportedMediaType(f"the codings of bodies are {known}", accepted=CODINGS, header=hdrs.ACCEPT_ENCODING)

@@ -45,7 +45,7 @@ migration: setup-test ## a new migration: make migration NAME=add-something
 
 lock: ## pins the newest versions with their hashes (needs uv)
 	@uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock
-	@uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra otel --group dev pyproject.toml -o requirements-dev.lock
+	@uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra load --extra otel --group dev pyproject.toml -o requirements-dev.lock
 
 build: setup-test ## the wheel, in dist/
 	@$(PYTHON) -m hatchling build -t wheel

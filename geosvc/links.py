@@ -105,6 +105,24 @@ def items_links(
     return links
 
 
+def search_links(base: str, collection: Collection, media_type: MediaType, cursor: str | None) -> list[Mapping[str, object]]:
+    """The links of the answer to a search: to ask again, the collection, and how the next page is asked for: the same body
+    with another cursor, as STAC API words it.
+
+    Args:
+        cursor: of the next page.
+    """
+    url = f"{collection_url(base, collection)}/search"
+    links: list[Mapping[str, object]] = [
+        {**link(url, "self", media_type, "This page"), "method": "POST"},
+        link(collection_url(base, collection), "collection", JSON, "The collection"),
+    ]
+    if cursor is not None:
+        following = {"method": "POST", "body": {"cursor": cursor}, "merge": True}
+        links.append({**link(url, "next", media_type, "Next page"), **following})
+    return links
+
+
 def item_url(base: str, collection: Collection, feature_id: str) -> str:
     """The URL of a feature."""
     return f"{collection_url(base, collection)}/items/{quote(feature_id, safe='')}"

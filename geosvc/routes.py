@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from geosvc.handlers import admin, api, collections, features, landing, operations, transactions
+from geosvc.handlers import admin, api, collections, features, landing, operations, search, transactions
 from geosvc.keys import OBSERVED
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -30,6 +30,7 @@ ROUTES = (
     Route("GET", "/collections/{collectionId}/items", features.get_items, "getFeatures"),
     Route("GET", "/collections/{collectionId}/items/{featureId}", features.get_item, "getFeature"),
     Route("GET", "/collections/{collectionId}/export", features.get_export, "exportFeatures"),
+    Route("POST", "/collections/{collectionId}/search", search.search_items, "searchFeatures"),
     Route("OPTIONS", "/collections/{collectionId}/items", transactions.get_items_options, "getItemsOptions"),
     Route("POST", "/collections/{collectionId}/items", transactions.post_items, "createFeatures"),
     Route("OPTIONS", "/collections/{collectionId}/items/{featureId}", transactions.get_item_options, "getItemOptions"),

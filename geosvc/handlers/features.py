@@ -50,9 +50,15 @@ async def parse_reading(request: web.Request, offered: Sequence[MediaType], limi
 
 
 async def get_items(request: web.Request) -> web.StreamResponse:
-    """A page of features: small ones in one piece, large ones as a stream."""
+    """A page of features."""
     settings = request.app[SETTINGS]
     reading = await parse_reading(request, ITEMS_TYPES, Limits(settings.limit_default, settings.limit_max))
+    return await send_page(request, reading)
+
+
+async def send_page(request: web.Request, reading: Reading) -> web.StreamResponse:
+    """The features that were asked for: a small page in one piece, a large one as a stream."""
+    settings = request.app[SETTINGS]
     page = select_items(reading.collection, reading.wanted, reading.media_type)
     encoder = make_encoder(reading.media_type, page.header)
     end = PageEnd(reading.wanted.limit)

@@ -12,7 +12,7 @@ from geosvc.database.counts import Count
 from geosvc.encode.batches import BatchSize
 from geosvc.encode.features import Encoder
 from geosvc.keys import COUNTS, SETTINGS
-from geosvc.links import items_links
+from geosvc.links import items_links, search_links
 from geosvc.model.collection import Collection
 from geosvc.model.media_type import MediaType
 from geosvc.model.row import Row
@@ -25,13 +25,18 @@ _MAX_FETCH_BYTES = 8 << 20  # a page that the catalog expects to be larger is st
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a request for features asks for."""
+    """What a request for features asks for.
+
+    Attributes:
+        posted: whether the parameters are in the body, as in a search.
+    """
 
     collection: Collection
     values: Mapping[str, str]
     wanted: ItemsRequest
     media_type: MediaType
     base: str
+    posted: bool = False
 
 
 def is_large(reading: Reading, stream_above_rows: int) -> bool:
@@ -71,6 +76,12 @@ def whole_count(reading: Reading, end: PageEnd) -> Count | None:
     return Count(wanted.offset + end.returned, exact=True)
 
 
+def _links(reading: Reading, cursor: str | None) -> Sequence[Mapping[str, object]]:
+    if reading.posted:
+        return search_links(reading.base, reading.collection, reading.media_type, cursor)
+    return items_links(reading.base, reading.collection, reading.values, reading.media_type, cursor)
+
+
 def describe_page(reading: Reading, end: PageEnd, count: Count | None) -> Mapping[str, object]:
     """The members of the FeatureCollection beside its features. numberMatched is exact or absent, as OGC 17-069r4 7.15.8
     asks; an estimate has a name of its own.
@@ -78,13 +89,7 @@ def describe_page(reading: Reading, end: PageEnd, count: Count | None) -> Mappin
     matched = count.number if count is not None and count.exact else None
     cursor = next_cursor(reading.collection, reading.wanted, end, matched)
     described: dict[str, object] = {
-        "links": items_links(
-            reading.base,
-            reading.collection,
-            reading.values,
-            reading.media_type,
-            encode_cursor(cursor) if cursor is not None else None,
-        ),
+        "links": _links(reading, encode_cursor(cursor) if cursor is not None else None),
         "timeStamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "numberReturned": end.returned,
     }

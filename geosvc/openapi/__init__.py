@@ -156,6 +156,7 @@ def _request_bodies() -> Json:
     content = {
         "Feature": {GEOJSON.essence: feature},
         "Features": {GEOJSON.essence: {"oneOf": [feature, features]}, GEOJSONSEQ.essence: TEXT},
+        "Search": {JSON.essence: ref("schemas", "search")},
         "MergePatch": {MERGE_PATCH.essence: ref("schemas", "mergePatch")},
     }
     return {

@@ -61,6 +61,16 @@ OPERATIONS = (
     Operation(_ITEMS, "getFeatures", "A page of features", _ITEMS_PARAMETERS, "Features", _ALL, True),
     Operation(_ITEM, "getFeature", "One feature", _GET_ITEM_PARAMETERS, "Feature", _ALL, also=((304, "NotModified"),)),
     Operation(f"{_COLLECTION}/export", "exportFeatures", "All features that match", _EXPORT_PARAMETERS, "Export", _ALL, True),
+    Operation(
+        f"{_COLLECTION}/search",
+        "searchFeatures",
+        "Features by a posted geometry",
+        ("f",),
+        "Features",
+        (*_ALL, 408, 413, 415, 422),
+        method="post",
+        body="Search",
+    ),
     Operation(_ITEMS, "getItemsOptions", "What can be done here", (), "ItemsOptions", _ALL, method="options"),
     Operation(
         _ITEMS,

@@ -5,6 +5,7 @@ from typing import Any
 
 from geosvc.model.collection import TypedName
 from geosvc.model.crs import CRS84_URI
+from geosvc.model.spatial import Predicate
 
 Json = dict[str, Any]
 
@@ -121,6 +122,15 @@ SCHEMAS: Mapping[str, Json] = {
         repaired=of(object_of(("index", "change"), index=COUNT, change=TEXT)),
         ids=of(TEXT),
     ),
+    "search": {
+        **object_of(
+            geometry=ref("schemas", "geometry"),
+            predicate={"type": "string", "enum": list(Predicate), "default": "intersects"},
+            distance={"type": "number", "minimum": 0, "description": "Metres, for dwithin and nearest."},
+            k={"type": "integer", "minimum": 1, "description": "How many are nearest.", "default": 10},
+        ),
+        "description": "The other members are the parameters of items and the queryables, under their own names.",
+    },
     "mergePatch": {"type": "object", "description": "RFC 7396: what is named is changed, null removes."},
 }
 

@@ -12,6 +12,7 @@ from geosvc.model.media_type import GEOJSON, MediaType
 from geosvc.query.filters import cast_text, conditions, where
 from geosvc.query.geometry import Bare, Care, column_value
 from geosvc.query.paging import after, order_by, order_of
+from geosvc.query.spatial import is_nearest, select_nearest
 from geosvc.query.versions import modified_of, version_of
 from geosvc.query.writing import write_feature, write_geometry
 from geosvc.requests.items import ItemsRequest
@@ -59,12 +60,16 @@ def _select(
         offset = request.cursor.offset
         if request.cursor.after:
             tests.append(after(keys, request.cursor.after))
-    part = SQL("SELECT {} FROM {} t{}{}").format(
-        SQL(", ").join([*columns[0], *(SQL("{}::text").format(key.expression) for key in keys), *columns[1]]),
+    source, wanted = (
         _source(collection, request),
-        where([REQUEST_TAG, *tests]),
-        order_by(keys),
+        [*columns[0], *(SQL("{}::text").format(key.expression) for key in keys), *columns[1]],
     )
+    if request.spatial is not None and is_nearest(request.spatial):
+        part = select_nearest(collection, request.spatial, wanted, source, SQL(" AND ").join([REQUEST_TAG, *tests]), care)
+    else:
+        part = SQL("SELECT {} FROM {} t{}{}").format(
+            SQL(", ").join(wanted), source, where([REQUEST_TAG, *tests]), order_by(keys)
+        )
     if rows is not None:
         part = SQL("{} LIMIT {}").format(part, Param(rows, "int8"))
     return SQL("{} OFFSET {}").format(part, Param(offset, "int8")) if offset else part
@@ -87,9 +92,9 @@ def select_items(
 
 def select_stored(page: Page, rows: int) -> Statement:
     """The same features, at most `rows`, with the geometry as it is stored: (text before it, EWKB or NULL, text behind
-    it, sort values). It calls nothing of PostGIS that a stored geometry can make fail.
+    it, sort values). It calls nothing of PostGIS that a stored geometry can make fail; so distances are left out.
     """
-    written = write_feature(page.collection, page.request, page.media_type)
+    written = write_feature(page.collection, replace(page.request, spatial=None), page.media_type)
     stored = SQL("ST_AsEWKB({})").format(column_value(page.collection.geometry))
     columns = ([written.head, stored, written.tail], page.extra)
     return compose("items.stored", _select(page.collection, page.request, columns, rows, Care.CAUTIOUSLY))

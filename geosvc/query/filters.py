@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from geosvc.model.collection import Collection, Column, TypedName
 from geosvc.query.geometry import Care, select_by_bbox
+from geosvc.query.spatial import select_by_geometry
 from geosvc.requests.items import ItemsRequest
 from geosvc.requests.temporal import Interval
 from geosvc.sql.compose import SQL, Composable, Identifier, Param
@@ -49,6 +50,8 @@ def conditions(collection: Collection, request: ItemsRequest, care: Care = Care.
     """
     if request.bbox is not None:
         yield select_by_bbox(collection.geometry, request.bbox, care)
+    if request.spatial is not None:
+        yield select_by_geometry(collection, request.spatial, care)
     if request.interval is not None:
         by_time = select_by_time(collection, request.interval)
         if by_time is not None:

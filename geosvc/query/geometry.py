@@ -49,7 +49,7 @@ def _let(value: Composable, body: SQL, **parts: Composable) -> Composable:
     return SQL("(SELECT {} FROM (SELECT {} AS g OFFSET 0) v)").format(body.format(g=once, **parts), value)
 
 
-def _in_degrees(geometry: GeometryColumn, value: Composable) -> Composable:
+def in_degrees(geometry: GeometryColumn, value: Composable) -> Composable:
     """`value` of this column in longitude and latitude, SRID 4326."""
     if geometry.srid == WGS84:
         return value
@@ -114,7 +114,7 @@ def _simplified(geometry: GeometryColumn, style: GeometryStyle, value: Composabl
 def written_geometry(geometry: GeometryColumn, style: GeometryStyle, value: Composable) -> Composable:
     """`value` of a column as RFC 7946 wants it: longitude and latitude, shells counter-clockwise, cut at the antimeridian."""
     value = _simplified(geometry, style, _linear(geometry, value))
-    value = _within_180(_in_degrees(geometry, value))
+    value = _within_180(in_degrees(geometry, value))
     return value if geometry.type in PLAIN_TYPES - AREAL_TYPES else SQL("ST_ForcePolygonCCW({})").format(value)
 
 
@@ -188,7 +188,7 @@ def _meets_part(geometry: GeometryColumn, box: Bbox, care: Care) -> list[Composa
             foreign = SQL("ST_SRID({}) NOT IN (0, 4326)").format(column)
             local = SQL("ST_SetSRID({}, 4326)").format(column)
             return [foreign, *_meets_degrees(geometry, local, box, care)]
-        return _meets_degrees(geometry, _in_degrees(geometry, column), box, care)
+        return _meets_degrees(geometry, in_degrees(geometry, column), box, care)
     transformed = SQL("ST_Transform({}, {})").format(_curved_envelope(box), Param(int(geometry.srid), "int4"))
     return [_meets(column, transformed, care)]
 
@@ -215,3 +215,16 @@ def select_by_bbox(geometry: GeometryColumn, box: Bbox, care: Care = Care.EXACTL
     if geometry.not_null:
         return SQL("({})").format(condition)
     return SQL("({} OR t.{} IS NULL)").format(condition, Identifier(geometry.name))
+
+
+def meets_box(geometry: GeometryColumn, box: Bbox, care: Care) -> Composable:
+    """A condition that the index answers: the geometry's own box meets this one; not true where there is no geometry.
+
+    Args:
+        care: cautiously, what cannot be compared is left in.
+    """
+    care = Care.CAUTIOUSLY if care is Care.CAUTIOUSLY else Care.ROUGHLY
+    if box.covers_the_world:
+        return SQL("NOT ST_IsEmpty({})").format(column_value(geometry))
+    tests = [test for part in box.parts() for test in _meets_part(geometry, part, care)]
+    return SQL("({})").format(SQL(" OR ").join(tests))

@@ -10,6 +10,7 @@ from geosvc.errors import InvalidParameter
 from geosvc.model.collection import Collection, Kind
 from geosvc.model.row import Row
 from geosvc.query.filters import cast_text
+from geosvc.query.spatial import is_nearest
 from geosvc.requests.cursor import Cursor, query_digest
 from geosvc.requests.items import ItemsRequest
 from geosvc.sql.compose import SQL, Composable, Identifier, Param
@@ -38,6 +39,8 @@ def order_of(collection: Collection, request: ItemsRequest) -> tuple[OrderKey, .
     """What the features are ordered by: the columns asked for, then what tells all rows apart. Empty where there is
     nothing, as in a view without a key.
     """
+    if is_nearest(request.spatial):
+        return ()
     keys = [
         OrderKey(
             SQL("t.{}").format(Identifier(name)),
@@ -117,7 +120,14 @@ def after(keys: tuple[OrderKey, ...], values: tuple[str | None, ...]) -> Composa
 def digest_of(collection: Collection, request: ItemsRequest) -> str:
     """Tells one query from another: two pages with the same digest select the same features in the same order."""
     return query_digest(
-        collection.id, collection.key, request.bbox, request.interval, request.equals, request.arguments, request.sortby
+        collection.id,
+        collection.key,
+        request.bbox,
+        request.interval,
+        request.equals,
+        request.arguments,
+        request.sortby,
+        *((request.spatial,) if request.spatial is not None else ()),
     )
 
 
@@ -137,7 +147,7 @@ def next_cursor(collection: Collection, request: ItemsRequest, end: "PageEnd", m
     Args:
         matched: the exact count, so that the pages that follow need not count again.
     """
-    if not end.more or end.last is None:
+    if not end.more or end.last is None or is_nearest(request.spatial):
         return None
     digest = digest_of(collection, request)
     if pages_by_key(collection):

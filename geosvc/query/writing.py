@@ -5,7 +5,9 @@ from itertools import count
 
 from geosvc.model.collection import Collection, Column, GeometryColumn
 from geosvc.model.media_type import CSV, GEOJSON, MediaType
+from geosvc.model.spatial import SpatialFilter
 from geosvc.query.geometry import NULL_FREE_TYPES, column_value, written_geometry
+from geosvc.query.spatial import distance_of
 from geosvc.requests.items import GeometryStyle, ItemsRequest
 from geosvc.sql.compose import SQL, Composable, Composed, Identifier, Param
 
@@ -91,10 +93,24 @@ def _id_member(collection: Collection, bigint_as_text: bool) -> Composable:
     return SQL("coalesce('\"id\":' || to_json({})::text || ',', '')").format(feature_id(collection))
 
 
+def _metres(collection: Collection, spatial: SpatialFilter) -> Composable:
+    """The distance to the posted geometry as text, to the millimetre."""
+    return SQL("round(({})::numeric, 3)::text").format(distance_of(collection, spatial))
+
+
+def _distance_member(collection: Collection, request: ItemsRequest) -> Composable:
+    if request.spatial is None or not request.spatial.measures:
+        return SQL("''")
+    return SQL("'\"distance\":' || {} || ','").format(_metres(collection, request.spatial))
+
+
 def _json(collection: Collection, request: ItemsRequest) -> Written:
     value = column_value(collection.geometry)
+    head = SQL('\'{{"type":"Feature",\' || {} || {} || \'"geometry":\'').format(
+        _id_member(collection, request.bigint_as_text), _distance_member(collection, request)
+    )
     return Written(
-        SQL('\'{{"type":"Feature",\' || {} || \'"geometry":\'').format(_id_member(collection, request.bigint_as_text)),
+        head,
         write_geometry(collection.geometry, request.geometry, GEOJSON, value),
         SQL("',\"properties\":' || {} || '}}'").format(_properties(collection, request)),
     )
@@ -126,11 +142,14 @@ def _csv(collection: Collection, request: ItemsRequest) -> Written:
     """WKT is the name by which GDAL knows a geometry."""
     columns = wanted_columns(collection, request)
     header = tuple(column.name for column in columns)
-    cells = SQL(" || ',' || ").join(_csv_cell(_csv_value(column), column.type_name not in _NEVER_QUOTED) for column in columns)
+    values = [_csv_cell(_csv_value(column), column.type_name not in _NEVER_QUOTED) for column in columns]
+    if request.spatial is not None and request.spatial.measures:
+        header, values = (*header, "distance"), [*values, _metres(collection, request.spatial)]
+    cells = SQL(" || ',' || ").join(values)
     if request.geometry.skip:
-        return Written(SQL("''"), SQL("''"), cells if columns else SQL("''"), header)
+        return Written(SQL("''"), SQL("''"), cells if values else SQL("''"), header)
     geometry = write_geometry(collection.geometry, request.geometry, CSV, column_value(collection.geometry))
-    tail = SQL("',' || {}").format(cells) if columns else SQL("''")
+    tail = SQL("',' || {}").format(cells) if values else SQL("''")
     return Written(SQL("''"), geometry, tail, ("WKT", *header))
 
 

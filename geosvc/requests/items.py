@@ -11,6 +11,7 @@ from geosvc.errors import InvalidParameter, UnknownParameter
 from geosvc.model.bbox import Bbox, parse_bbox
 from geosvc.model.collection import Collection
 from geosvc.model.number import parse_number
+from geosvc.model.spatial import SpatialFilter
 from geosvc.requests.cursor import Cursor, parse_cursor
 from geosvc.requests.temporal import Interval, parse_datetime
 from geosvc.requests.values import check_value
@@ -69,6 +70,7 @@ class ItemsRequest:
         equals: (column, text) of each property that must have a value.
         arguments: (parameter, text) of a function.
         properties: the names wanted, in the order of the table; None is all.
+        spatial: how features lie to a posted geometry.
     """
 
     limit: int | None
@@ -83,6 +85,7 @@ class ItemsRequest:
     geometry: GeometryStyle = GeometryStyle()
     count: CountMode = "estimated"
     bigint_as_text: bool = False
+    spatial: SpatialFilter | None = None
 
 
 FORMAT = Declared("f", "The media type by its short name; it beats the header Accept.", {"type": "string"})

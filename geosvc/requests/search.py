@@ -1,0 +1,148 @@
+"""The body of a search: a geometry, how features lie to it, and the parameters of items under their own names."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import isfinite
+from typing import Any
+
+import msgspec
+import shapely
+
+from geosvc.errors import InvalidBody, InvalidFeature, InvalidParameter, RequestError, UnknownParameter
+from geosvc.model.collection import Collection, GeometryColumn
+from geosvc.model.crs import WGS84
+from geosvc.model.spatial import Predicate, SpatialFilter
+from geosvc.requests.brackets import BracketScanner
+from geosvc.requests.geometries import MAX_DEPTH, GeometryRules, read_geometries
+from geosvc.requests.items import ItemsRequest, Limits, parse_items_request
+from geosvc.requests.preferences import ContentCrs
+
+_OWN = frozenset({"geometry", "predicate", "distance", "k", "filter", "filter-lang", "filter-crs"})
+_NAMES = frozenset({"properties", "sortby"})
+_ORDERED_BY_DISTANCE = ("limit", "offset", "cursor", "sortby")
+_EVERYWHERE = 20_037_509.0  # metres; nothing on Earth is farther
+DEFAULT_K = 10
+_POSTED = GeometryColumn("geometry", "GEOMETRY", WGS84, insertable=True)
+
+
+def parse_search(body: bytes, collection: Collection, limits: Limits, max_vertices: int) -> ItemsRequest:
+    """What the body of a search asks for. A member that is wrong is named by its pointer.
+
+    Raises: InvalidBody, InvalidParameter, UnknownParameter, InvalidFeature.
+    """
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and BracketScanner().scan(body).depth.max(initial=0) > MAX_DEPTH:
+        raise InvalidBody(f"the body is nested deeper than {MAX_DEPTH}")
+    try:
+        raws = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidBody(f"the body is no JSON object: {error}") from None
+    members = {name: _decode(name, bytes(raw)) for name, raw in raws.items()}
+    if "filter" in members:
+        raise UnknownParameter("filters in CQL2 are not built yet", parameter="filter", pointer="/filter")
+    spatial = _parse_spatial(members, raws, max_vertices)
+    values = {name: _as_text(name, value) for name, value in members.items() if name not in _OWN}
+    nearest = spatial is not None and spatial.predicate is Predicate.NEAREST
+    if nearest:
+        values |= {"limit": str(_parse_k(members, values, limits)), "count": "none"}
+    elif "k" in members:
+        raise InvalidParameter("k is for nearest", parameter="k", pointer="/k")
+    try:
+        items = parse_items_request(values, collection, limits)
+    except RequestError as error:
+        error.pointer = f"/{error.parameter}" if error.parameter in members else None
+        raise
+    if nearest and spatial is not None:
+        spatial = replace(spatial, rows=items.limit or 0)
+    return replace(items, spatial=spatial)
+
+
+def _decode(name: str, raw: bytes) -> Any:
+    if "\0" in name:
+        raise InvalidBody("a member holds a NUL character in its name")
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidBody(f"{name}: {error}", pointer=f"/{name}") from None
+
+
+def _as_text(name: str, value: Any) -> str:
+    """A member as the parameter of a URL would have it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        if any(not isinstance(each, str | int | float) or isinstance(each, bool) for each in value):
+            raise InvalidParameter(f"{name} takes numbers or texts", parameter=name, pointer=f"/{name}")
+        return ",".join(_quoted(name, str(each)) for each in value)
+    if not isinstance(value, str | int | float):
+        raise InvalidParameter(f"{name} takes a number, a text or an array of them", parameter=name, pointer=f"/{name}")
+    if "\0" in str(value):
+        raise InvalidParameter(f"{name} holds a NUL character", parameter=name, pointer=f"/{name}")
+    return str(value)
+
+
+def _quoted(name: str, text: str) -> str:
+    """A name in the list that `requests.items` reads; a sign stays before the quotes."""
+    if name not in _NAMES or not ("," in text or '"' in text):
+        return text
+    sign = text[0] if name == "sortby" and text[:1] in ("+", "-") else ""
+    return sign + '"' + text[len(sign) :].replace('"', '""') + '"'
+
+
+def _parse_spatial(members: Mapping[str, Any], raws: Mapping[str, msgspec.Raw], max_vertices: int) -> SpatialFilter | None:
+    if "geometry" not in members:
+        for name in ("predicate", "distance"):
+            if name in members:
+                raise InvalidParameter(f"{name} needs a geometry", parameter="geometry", pointer="/geometry")
+        return None
+    try:
+        predicate = Predicate(members.get("predicate", "intersects"))
+    except ValueError:
+        raise InvalidParameter(
+            f"predicate takes one of: {', '.join(Predicate)}", parameter="predicate", pointer="/predicate"
+        ) from None
+    metres = _parse_metres(members, predicate)
+    text, pointer = bytes(raws["geometry"]), "/geometry"
+    if isinstance(members["geometry"], dict) and members["geometry"].get("type") == "Feature":
+        inner = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        text, pointer = bytes(inner.get("geometry", msgspec.Raw(b"null"))), "/geometry/geometry"
+    shape = _read_geometry(text, pointer, max_vertices)
+    if shapely.get_type_id(shape) == shapely.GeometryType.GEOMETRYCOLLECTION:
+        raise InvalidFeature("a search takes no GeometryCollection", pointer=f"{pointer}/type")
+    ewkb = shapely.to_wkb(shapely.set_srid(shape, WGS84), include_srid=True, flavor="extended")
+    west, south, east, north = map(float, shapely.bounds(shape))
+    return SpatialFilter(ewkb, (west, south, east, north), predicate, metres)
+
+
+def _read_geometry(text: bytes, pointer: str, max_vertices: int) -> shapely.Geometry:
+    read = read_geometries([text], GeometryRules(_POSTED, ContentCrs(), max_vertices))
+    if 0 in read.faults:
+        fault = read.faults[0]
+        raise InvalidFeature(f"the geometry {fault.detail}", pointer=f"{pointer}{fault.pointer}")
+    shape = shapely.from_wkb(read.ewkb[0]) if read.ewkb[0] is not None else None
+    if shape is None or shape.is_empty:
+        raise InvalidFeature("the geometry is empty", pointer=pointer)
+    return shapely.force_2d(shape)
+
+
+def _parse_metres(members: Mapping[str, Any], predicate: Predicate) -> float | None:
+    value = members.get("distance")
+    if value is None:
+        if predicate is Predicate.DWITHIN:
+            raise InvalidParameter("dwithin needs a distance in metres", parameter="distance", pointer="/distance")
+        return None
+    if predicate not in (Predicate.DWITHIN, Predicate.NEAREST):
+        raise InvalidParameter("distance is for dwithin and nearest", parameter="distance", pointer="/distance")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
+        raise InvalidParameter("distance takes metres from 0", parameter="distance", pointer="/distance")
+    return min(float(value), _EVERYWHERE)
+
+
+def _parse_k(members: Mapping[str, Any], values: Mapping[str, str], limits: Limits) -> int:
+    for name in _ORDERED_BY_DISTANCE:
+        if name in values:
+            detail = f"nearest takes k rather than {name}: its order is the distance"
+            raise InvalidParameter(detail, parameter=name, pointer=f"/{name}")
+    k = members.get("k", DEFAULT_K)
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise InvalidParameter("k takes a whole number from 1", parameter="k", pointer="/k")
+    return min(k, limits.maximum)

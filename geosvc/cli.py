@@ -157,6 +157,38 @@ def slow(file: IO[bytes], since: str | None, as_json: bool) -> None:
         print_slow_log(log, console if console.is_terminal else Console(highlight=False, width=160))
 
 
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE...")
+@click.option("--collection", required=True, metavar="NAME", help="The table, in the first schema, or schema.table.")
+@click.option("--srid", type=click.IntRange(1), metavar="N", help="The EPSG code of coordinates whose file does not say.")
+@click.option("--layer", metavar="NAME", help="The layer, of files that have several.")
+@click.option("--append", "how", flag_value="append", help="To a table that is there.")
+@click.option("--replace", "how", flag_value="replace", help="Instead of a table that is there: it is dropped.")
+@click.option("--create", "how", flag_value="create", default=True, help="Into a new table (the default).")
+@click.option("--database-url", metavar="URL", help="The database. None: the private PostGIS.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings.")
+def load(
+    files: tuple[Path, ...],
+    config: Path | None,
+    collection: str,
+    srid: int | None,
+    layer: str | None,
+    how: str,
+    **options: object,
+) -> None:
+    """Loads files into a table, all of them or nothing: GeoJSON, text sequences, CSV, and what GDAL reads."""
+    from geosvc.loading import LoadOptions, load_files  # noqa: PLC0415 - shapely's readers, which `serve` need not wait for
+
+    settings = load_settings(config, **options)
+    wanted = LoadOptions(files, collection, srid, layer, how == "append", how == "replace")
+    if settings.database_url is None:
+        with private_database(settings) as served:
+            report = load_files(served, wanted)
+    else:
+        report = load_files(settings, wanted)
+    click.echo(f"{report.created} features into {collection}")
+
+
 @main.command("dev-db")
 @click.argument("action", type=click.Choice(["start", "stop", "status", "url", "reset"]))
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings.")

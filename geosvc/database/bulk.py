@@ -98,6 +98,11 @@ class BulkLoad:
         self._seen = SeenKeys()
         self.report = Report()
 
+    @property
+    def default_columns(self) -> tuple[str, ...]:
+        """The names of the columns that the bits of `Posted.present` stand for."""
+        return self._loading.reader.default_columns
+
     def reject(self, refused: Sequence[Rejection]) -> None:
         """Takes note of features that cannot be stored.
 

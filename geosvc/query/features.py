@@ -12,7 +12,7 @@ from geosvc.model.media_type import GEOJSON, MediaType
 from geosvc.query.filters import cast_text, conditions, where
 from geosvc.query.geometry import Bare, Care, column_value
 from geosvc.query.paging import after, order_by, order_of
-from geosvc.query.spatial import is_nearest, select_nearest
+from geosvc.query.spatial import Candidates, is_nearest, select_nearest
 from geosvc.query.versions import modified_of, version_of
 from geosvc.query.writing import write_feature, write_geometry
 from geosvc.requests.items import ItemsRequest
@@ -65,7 +65,8 @@ def _select(
         [*columns[0], *(SQL("{}::text").format(key.expression) for key in keys), *columns[1]],
     )
     if request.spatial is not None and is_nearest(request.spatial):
-        part = select_nearest(collection, request.spatial, wanted, source, SQL(" AND ").join([REQUEST_TAG, *tests]), care)
+        candidates = Candidates(source, SQL(" AND ").join([REQUEST_TAG, *tests]))
+        part = select_nearest(collection, request.spatial, wanted, candidates, care)
     else:
         part = SQL("SELECT {} FROM {} t{}{}").format(
             SQL(", ").join(wanted), source, where([REQUEST_TAG, *tests]), order_by(keys)

@@ -6,6 +6,7 @@ distance on the spheroid are only asked about geometries that ST_IsValid accepts
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from geosvc.model.collection import Collection, GeometryColumn
 from geosvc.model.crs import UNKNOWN, WGS84
@@ -94,22 +95,32 @@ def is_nearest(spatial: SpatialFilter | None) -> bool:
     return spatial is not None and spatial.predicate is Predicate.NEAREST
 
 
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The rows among which the nearest are looked for.
+
+    Attributes:
+        source: what follows FROM, without a name.
+        tests: the other conditions.
+    """
+
+    source: Composable
+    tests: Composable
+
+
 def select_nearest(
     collection: Collection,
     spatial: SpatialFilter,
     columns: Sequence[Composable],
-    source: Composable,
-    tests: Composable,
+    candidates: Candidates,
     care: Care,
 ) -> Composable:
     """The nearest rows, in the order of their distance, without a LIMIT; cautiously, of that of their boxes in a plane.
 
     Args:
         columns: what is selected.
-        source: what follows FROM, without a name.
-        tests: the other conditions.
     """
-    geometry, posted = collection.geometry, _posted(spatial)
+    geometry, posted, source, tests = collection.geometry, _posted(spatial), candidates.source, candidates.tests
     column = SQL("t.{}").format(Identifier(geometry.name))
     if care is Care.CAUTIOUSLY:
         return SQL("SELECT {} FROM {} t WHERE {} ORDER BY {} <#> {}").format(

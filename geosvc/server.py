@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from typing import Any
 
 import uvloop
@@ -101,6 +102,7 @@ def run(settings: Settings, place: Place | None = None) -> None:
     factory: Any = uvloop.new_event_loop if settings.loop == "uvloop" else asyncio.new_event_loop
     # rows come by the thousand and live for a page: with Python's thresholds, looking for cycles among them and among
     # everything that was imported takes a fifth of the time
+    sys.setswitchinterval(0.001)
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     try:

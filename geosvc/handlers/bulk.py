@@ -27,7 +27,7 @@ from geosvc.requests.properties import Mode
 from geosvc.requests.splitting import FeatureCollectionSplitter, SequenceSplitter
 
 PIECES_AHEAD = 2
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 4 << 20
 
 
 @dataclass(slots=True)
@@ -140,7 +140,7 @@ def _begin(request: web.Request, wanted: WriteRequest, *, sequence: bool) -> tup
     settings, collection = request.app[SETTINGS], wanted.collection
     keyed = wanted.options.upsert or any(not column.may_default for column in collection.key_columns)
     reader = reader_of(request, wanted, Mode.CREATE, keyed=keyed)
-    limits = Limits(max_feature_bytes=settings.max_feature_bytes)
+    limits = Limits(max_feature_bytes=settings.max_feature_bytes, piece_bytes=CHUNK_BYTES)
     splitter = SequenceSplitter(limits) if sequence else FeatureCollectionSplitter(limits)
     load = BulkLoad(
         Loading(

@@ -25,6 +25,7 @@ _UNKNOWN = re.compile(r"unknown field `(.*)`", re.DOTALL)
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _BRACKETS = re.compile(r"(?:\[[^\]]*\])+$")
 MAX_PATCH_DEPTH = 16
+_SHORT_KEYS = {"int2": 15, "int4": 31, "int8": 63}  # bits
 _NO_PROPERTIES = b"{}"
 
 
@@ -104,6 +105,9 @@ class FeatureReader:
         keys = tuple(column for column in collection.key_columns if column not in self._columns)
         self._attributes = {column.name: f"p{place}" for place, column in enumerate((*self._columns, *keys))}
         self._key_attributes = tuple(self._attributes[name] for name in collection.key)
+        # a key of one whole number, which nearly all ids are
+        bits = _SHORT_KEYS.get(collection.key_columns[0].type_name) if len(collection.key) == 1 else None
+        self._short_limit = 1 << bits if bits is not None else 0
         self._with_default = tuple(
             self._attributes[column.name]
             for column in self._columns
@@ -239,6 +243,10 @@ class FeatureReader:
         else:
             raws = [msgspec.json.decode(text, type=_RawFeature) for text in texts]
         geometries = read_geometries([bytes(raw.geometry) for raw in raws], self._rules)
+        if not patch and b"\\u0000" not in array and self._all_fit(geometries):
+            whole = self._take_all(decoded, raws, indexes, geometries)
+            if whole is not None:
+                return whole, []
         posted = Posted()
         refused: list[tuple[int, RequestError]] = []
         for place, (feature, raw, index) in enumerate(zip(decoded, raws, indexes, strict=True)):
@@ -252,6 +260,36 @@ class FeatureReader:
                 if place in geometries.repairs:
                     posted.repairs.append((index, geometries.repairs[place]))
         return posted, refused
+
+    def _all_fit(self, geometries: Geometries) -> bool:
+        column = self._rules.column
+        writable = column.insertable if self._mode is Mode.CREATE else column.updatable
+        return writable and not geometries.faults and not (column.not_null and None in geometries.ewkb)
+
+    def _take_all(
+        self, decoded: Sequence[Any], raws: Sequence[_RawFeature], indexes: Sequence[int], geometries: Geometries
+    ) -> Posted | None:
+        """All features at once, which is what most bodies allow; None when one of them must be looked at."""
+        values = [feature.properties for feature in decoded]
+        if None in values:
+            return None
+        keys: list[tuple[str, ...] | None] = [None] * len(values)
+        if self._keyed:
+            try:
+                keys = list(map(self._key_of, decoded, values))
+            except InvalidFeature:
+                return None
+        repairs = [(indexes[place], change) for place, change in geometries.repairs.items()]
+        properties = [bytes(raw.properties) for raw in raws]
+        return Posted(list(indexes), geometries.ewkb, properties, keys, self._present(values), repairs)
+
+    def _present(self, values: Sequence[Any]) -> list[int]:
+        present = [0] * len(values)
+        for bit, attribute in enumerate(self._with_default):
+            for place, each in enumerate(values):
+                if getattr(each, attribute) is not msgspec.UNSET:
+                    present[place] |= 1 << bit
+        return present
 
     def _check_geometry(self, geometries: Geometries, place: int, *, missing_is_well: bool) -> None:
         fault, column = geometries.faults.get(place), self._rules.column
@@ -268,13 +306,11 @@ class FeatureReader:
             raise InvalidFeature("a property holds a NUL character, which cannot be stored", pointer="/properties")
         values = None if feature.properties is msgspec.UNSET else feature.properties
         key = self._key_of(feature, values) if self._keyed else None
-        present = 0
-        if values is not None:
-            for bit, attribute in enumerate(self._with_default):
-                if getattr(values, attribute) is not msgspec.UNSET:
-                    present |= 1 << bit
-        elif self._mode is not Mode.MERGE and (
-            required := next((column.name for column in self._columns if self._must_have(column.name)), None)
+        present = self._present([values])[0] if values is not None else 0
+        if (
+            values is None
+            and self._mode is not Mode.MERGE
+            and (required := next((column.name for column in self._columns if self._must_have(column.name)), None))
         ):
             raise InvalidFeature(f"the property {required} is missing", pointer="/properties")
         posted.geometries.append(ewkb)
@@ -287,6 +323,10 @@ class FeatureReader:
 
     def _key_of(self, feature: Any, values: Any) -> tuple[str, ...]:
         """The key values of a feature: its id, or its properties of these names."""
+        if type(feature.id) is int and -self._short_limit <= feature.id < self._short_limit:
+            given_again = getattr(values, self._key_attributes[0], msgspec.UNSET)
+            if given_again is msgspec.UNSET or given_again == feature.id:
+                return (str(feature.id),)
         given = [_as_text(getattr(values, attribute, msgspec.UNSET)) for attribute in self._key_attributes]
         if feature.id is msgspec.UNSET:
             if None in given:

@@ -43,15 +43,16 @@ class Source(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is lost on the way, for a person."""
+        """What is lost on the way, for a person; complete when the features have been read."""
         ...
 
     def batches(self, rows: int = 5000, into: SourceSchema | None = None) -> Iterator[FeatureBatch]:
         """The features from the first on, `rows` at a time, in the order of the file.
 
         Args:
-            into: what they are to fit: names and types of columns, which are found by `SourceColumn.source`, and type, heights
-                and SRID of geometries, which are transformed. None: the file's own.
+            into: what they are to fit: names and types of columns, which are found by `SourceColumn.source`; type, heights and
+                SRID of geometries, which are transformed, or taken to be in it when the file does not say. None: the file's
+                own.
         Raises: SourceError.
         """
         ...

@@ -118,15 +118,15 @@ class DelimitedSource:
                 taken.append(line)
                 yield line
 
-        empty = re.compile(
-            rf'(?:"(?P<quoted>(?:[^"]|"")*)"|[^"{re.escape(delimiter)}\r\n]*)(?:{re.escape(delimiter)}|\r?\n|\r|$)'
-        )
+        mark = re.escape(delimiter)
+        end = rf"(?:{mark}|\r?\n|\r|$)"
+        cell = re.compile(rf'(?:"(?P<quoted>(?:[^"]|"")*+)"|(?:[^"{mark}\r\n][^{mark}\r\n]*+)?){end}')
         reader = csv.reader(tapped(), delimiter=delimiter, strict=True)
         number = 1
         try:
             for cells in reader:
                 if cells:
-                    yield _Line(number, _with_nulls(cells, taken, empty) if "" in cells else list(cells))
+                    yield _Line(number, _with_nulls(cells, taken, cell) if "" in cells else list(cells))
                 taken.clear()
                 number = reader.line_num + 1
         except csv.Error as error:

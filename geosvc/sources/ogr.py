@@ -27,7 +27,7 @@ from geosvc.sources.shapes import SeenGeometries, Shapes, fit, transform
 
 # A window is read at once, and begins with passing over all before it, which FlatGeobuf does at 0.9 µs a feature: so they are
 # as large as memory allows.
-_FIRST_WINDOW, _LARGEST_WINDOW = 5_000, 100_000
+_FIRST_WINDOW, _SMALLEST_WINDOW, _LARGEST_WINDOW = 1_000, 100, 100_000
 _WINDOW_BYTES = 64 << 20
 _ROW_BYTES = 200  # of Python objects, for the properties
 _EXACT_IN_FLOAT = 1 << 53
@@ -181,9 +181,7 @@ class OgrSource:
             yield _Window(first, fids, geometries, dict(zip(map(str, read["fields"]), values, strict=True)))
             first += len(fids)
             each = sum(len(geometry) for geometry in geometries if geometry is not None) // len(fids) + _ROW_BYTES
-            size = min(
-                _LARGEST_WINDOW, max(_FIRST_WINDOW if each < _WINDOW_BYTES // _FIRST_WINDOW else 100, _WINDOW_BYTES // each)
-            )
+            size = min(_LARGEST_WINDOW, max(_SMALLEST_WINDOW, _WINDOW_BYTES // each))
 
     def batches(self, rows: int = 5000, into: SourceSchema | None = None) -> Iterator[FeatureBatch]:
         """The features, `rows` at a time. Raises: SourceError."""

@@ -23,7 +23,7 @@ _COLLECTION_IN_WKB = re.compile(
 _SRID = re.compile(r"\s*SRID\s*=\s*(\d{1,6})\s*;", re.IGNORECASE)
 _WKT = re.compile(rf"\s*({'|'.join(GEOMETRY_TYPES[:-1])})\s*(ZM|Z|M)?\s*(?:EMPTY|\()", re.IGNORECASE)
 _CURVES = re.compile(r"CIRCULARSTRING|COMPOUNDCURVE|CURVEPOLYGON|MULTICURVE|MULTISURFACE", re.IGNORECASE)
-_THREE_NUMBERS = re.compile(r"\(\s*[-+0-9.eE]+\s+[-+0-9.eE]+\s+[-+0-9.eE]+")
+_FIRST_POSITION = re.compile(r"\(\s*[-+0-9.eE]+\s+[-+0-9.eE]+(\s+[-+0-9.eE])?")
 _HEX = re.compile("(?:00|01)[0-9A-Fa-f]{8}")
 _EWKB_SRID = 0x20000000
 _CODES: dict[str, int] = {name: code for code, name in enumerate(GEOMETRY_TYPES[:-1], 1)}
@@ -37,14 +37,15 @@ def look_at(text: str, seen: SeenGeometries) -> int | None:
         raise ValueError(f"the geometry has more than {MAX_COLLECTIONS} collections")
     srid = _SRID.match(text)
     found = _WKT.match(text, srid.end() if srid is not None else 0)
-    if _CURVES.search(text):
+    if (found is None or found[1][0] in "Gg") and _CURVES.search(text):
         raise ValueError("the geometry has curves, which cannot be loaded")
     if found is None:
         raise ValueError("the geometry is neither WKT nor hexadecimal WKB")
     dimensions = (found[2] or "").upper()
     seen.add_code(_CODES[found[1].upper()])
     seen.has_m |= "M" in dimensions
-    seen.has_z |= "Z" in dimensions or (not dimensions and _THREE_NUMBERS.search(text) is not None)
+    first = None if dimensions else _FIRST_POSITION.search(text)
+    seen.has_z |= "Z" in dimensions or (first is not None and first[1] is not None)
     return int(srid[1]) if srid is not None else None
 
 

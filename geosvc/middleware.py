@@ -26,6 +26,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 REQUEST_ID_HEADER = "X-Request-ID"
 SERVER_TIMING = "Server-Timing"
+ETAG = "ETag"  # as RFC 9110 writes it
 _SERVER_TIMING = "parse;dur=%.2f, pool;dur=%.2f, db;dur=%.2f, encode;dur=%.2f, total;dur=%.2f"
 ABANDONED_SECONDS = 1.0
 CLIENT_CLOSED_REQUEST = 499  # as nginx calls it
@@ -150,8 +151,8 @@ def _compress_whole_body(request: web.Request, response: web.Response) -> None:
         if coding is not None:
             response.body = compress(body, coding)
             response.headers[hdrs.CONTENT_ENCODING] = coding
-            if hdrs.ETAG in response.headers:
-                response.headers[hdrs.ETAG] = tag_of_coding(response.headers[hdrs.ETAG], coding)
+            if ETAG in response.headers:
+                response.headers[ETAG] = tag_of_coding(response.headers[ETAG], coding)
 
 
 async def add_private_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -166,11 +166,16 @@ class Database:
         """Opens connections up to POOL_MIN_SIZE where there are fewer."""
         if self.pool.get_size() >= self._settings.pool_min_size:
             return
-        async with AsyncExitStack() as stack:
-            with suppress(*DATABASE_ERRORS):
-                timeout = self._settings.pool_acquire_seconds
-                while self.pool.get_size() < self._settings.pool_min_size:
-                    await stack.enter_async_context(self.pool.acquire(timeout=timeout))
+        try:
+            async with AsyncExitStack() as stack:
+                with suppress(*DATABASE_ERRORS):
+                    timeout = self._settings.pool_acquire_seconds
+                    while self.pool.get_size() < self._settings.pool_min_size:
+                        await stack.enter_async_context(self.pool.acquire(timeout=timeout))
+        except asyncpg.InternalClientError as error:
+            # asyncpg's own end of an acquire that is cancelled as it succeeds hides the cancellation
+            if isinstance(error.__context__, asyncio.CancelledError):
+                raise error.__context__ from None
 
     async def expire(self) -> None:
         """Replaces every connection when it is next used: PostGIS was installed anew, or the server restarted."""

@@ -155,7 +155,7 @@ def send_answer(answer: Answer) -> web.Response:
 def validators(feature: StoredFeature) -> dict[str, str]:
     """ETag, and Last-Modified where it is known."""
     modified = feature.last_modified
-    return {hdrs.ETAG: feature.etag, **({hdrs.LAST_MODIFIED: modified} if modified is not None else {})}
+    return {"ETag": feature.etag, **({hdrs.LAST_MODIFIED: modified} if modified is not None else {})}
 
 
 def representation(base: str, collection: Collection, feature_id: str, text: bytes) -> tuple[dict[str, str], bytes]:

@@ -243,7 +243,8 @@ class FeatureReader:
         else:
             raws = [msgspec.json.decode(text, type=_RawFeature) for text in texts]
         geometries = read_geometries([bytes(raw.geometry) for raw in raws], self._rules)
-        if not patch and b"\\u0000" not in array and self._all_fit(geometries):
+        nul = any(b"\\u0000" in text for text in (texts if texts is not None else (array,)))
+        if self._mode is not Mode.MERGE and not nul and self._all_fit(geometries):
             whole = self._take_all(decoded, raws, indexes, geometries)
             if whole is not None:
                 return whole, []

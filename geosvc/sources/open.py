@@ -18,13 +18,19 @@ _OTHER_JSON = re.compile(rb'"type"\s*:\s*"Topology"|"esriGeometry|"geometryType"
 
 
 def open_source(path: Path, srid: int | None = None, layer: str | None = None) -> Source:
-    """Opens a file of features, by its extension, and by its content where that does not tell.
+    """Opens a file of features, by its extension, and by its content where that does not tell; and looks at all of them.
 
     Args:
         srid: of the coordinates; None: as the file says.
         layer: for files of several layers.
     Raises: SourceError; StartError when a package is missing.
     """
+    source = _choose(path, srid, layer)
+    _ = source.schema
+    return source
+
+
+def _choose(path: Path, srid: int | None, layer: str | None) -> Source:
     if path.is_dir() and path.suffix.lower() != ".gdb":
         raise SourceError(f"{path.name}: is a folder")
     extension = Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()

@@ -1,0 +1,42 @@
+"""How tests write: a service whose collections can be written to, and requests with the status they expect."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import ClientResponse
+
+from tests.conftest import Client
+
+GEOJSON = "application/geo+json"
+MERGE_PATCH = "application/merge-patch+json"
+Answer = tuple[Mapping[str, str], Any]
+
+
+async def read(response: ClientResponse, status: int) -> Answer:
+    """The headers and the JSON of a response; fails with the body when the status is another."""
+    body = await response.read()
+    assert response.status == status, (response.status, body[:2000])
+    return response.headers, json.loads(body) if body else None
+
+
+async def send(
+    client: Client, method: str, path: str, body: Any = None, status: int = 200, *, kind: str = GEOJSON, **headers: str
+) -> Answer:
+    """A request with a JSON body. Header names are written with underscores."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    if body is not None:
+        named.setdefault("Content-Type", kind)
+    text = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    async with client.request(method, f"/collections/{path}", data=text, headers=named) as response:
+        return await read(response, status)
+
+
+def feature(geometry: Any, **properties: Any) -> dict[str, Any]:
+    """A feature without an id."""
+    return {"type": "Feature", "geometry": geometry, "properties": properties}
+
+
+def point(x: float = 25.0, y: float = 60.0) -> dict[str, Any]:
+    """A point."""
+    return {"type": "Point", "coordinates": [x, y]}

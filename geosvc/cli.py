@@ -167,26 +167,18 @@ def slow(file: IO[bytes], since: str | None, as_json: bool) -> None:
 @click.option("--create", "how", flag_value="create", default=True, help="Into a new table (the default).")
 @click.option("--database-url", metavar="URL", help="The database. None: the private PostGIS.")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings.")
-def load(
-    files: tuple[Path, ...],
-    config: Path | None,
-    collection: str,
-    srid: int | None,
-    layer: str | None,
-    how: str,
-    **options: object,
-) -> None:
+def load(files: tuple[Path, ...], *, config: Path | None, how: str, database_url: str | None, **where: Any) -> None:
     """Loads files into a table, all of them or nothing: GeoJSON, text sequences, CSV, and what GDAL reads."""
     from geosvc.loading import LoadOptions, load_files  # noqa: PLC0415 - shapely's readers, which `serve` need not wait for
 
-    settings = load_settings(config, **options)
-    wanted = LoadOptions(files, collection, srid, layer, how == "append", how == "replace")
+    settings = load_settings(config, database_url=database_url)
+    wanted = LoadOptions(files, append=how == "append", replace=how == "replace", **where)
     if settings.database_url is None:
         with private_database(settings) as served:
             report = load_files(served, wanted)
     else:
         report = load_files(settings, wanted)
-    click.echo(f"{report.created} features into {collection}")
+    click.echo(f"{report.created} features into {wanted.collection}")
 
 
 @main.command("dev-db")

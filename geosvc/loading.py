@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -14,13 +14,14 @@ from geosvc.database.tables import finish_table, prepare_table, read_collection
 from geosvc.database.writing import Transaction, Writer
 from geosvc.errors import RequestError, StartError
 from geosvc.model.collection import Collection
-from geosvc.model.crs import WGS84, Srid
+from geosvc.model.crs import UNKNOWN, WGS84, Srid
 from geosvc.requests.geometries import GeometryRules
 from geosvc.requests.posted import FeatureReader, Posted
 from geosvc.requests.preferences import ContentCrs
 from geosvc.requests.properties import Mode
 from geosvc.settings import Settings
 from geosvc.sources import FeatureBatch, Source, SourceSchema, merge_schemas, open_source
+from geosvc.sources.schema import GEOMETRY_TYPES, GeometryType
 from geosvc.sources.table import create_index, create_table
 
 GEOMETRY_COLUMN = "geom"
@@ -107,7 +108,14 @@ class _Load:
         missing = [column.source for column in self._wanted.columns if column.name not in collection.by_name]
         if missing:
             raise StartError(f"{self._schema}.{self._name} has no column {', '.join(missing)}")
-        return self._wanted
+        column = collection.geometry
+        if column.type == "GEOMETRY" and column.srid == UNKNOWN:  # takes whatever there is
+            return self._wanted
+        if self._wanted.has_z and not column.has_z:
+            raise StartError(f"the files have heights, and {self._schema}.{self._name} takes none")
+        kind: GeometryType = next((each for each in GEOMETRY_TYPES if each == column.type), "GEOMETRY")
+        srid = self._wanted.srid if column.srid == UNKNOWN else column.srid
+        return replace(self._wanted, geometry_type=kind, has_z=column.has_z, srid=srid)
 
     def _loading(self, collection: Collection, into: SourceSchema) -> Loading:
         srid = Srid(into.srid or WGS84)

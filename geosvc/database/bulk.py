@@ -21,7 +21,8 @@ from geosvc.events import WriteRetried, emit
 from geosvc.model.collection import Collection
 from geosvc.model.crs import Srid
 from geosvc.query.mutations import OnConflict, Planned, Returning, Source
-from geosvc.requests.posted import FeatureReader, Posted, value_at_fault
+from geosvc.requests.posted import FeatureReader, Posted
+from geosvc.requests.posted_faults import value_at_fault
 
 Rejection = tuple[int, RequestError]
 

@@ -58,6 +58,7 @@ async def answer_once(
             raise IdempotencyKeyReused("this Idempotency-Key was used for another request")
         return Answer(status, {**orjson.loads(headers), "Idempotency-Replayed": "true"}, bytes(body))
     answer = await produce()
-    kept = (key.key, answer.status, orjson.dumps(dict(answer.headers)).decode(), answer.body, key.digest())
+    headers = orjson.dumps({f"{name}": value for name, value in answer.headers.items()}).decode()  # plain texts as names
+    kept = (key.key, answer.status, headers, answer.body, key.digest())
     await transaction.fetch(load_statement("idempotency_keep", kept))
     return answer

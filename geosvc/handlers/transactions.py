@@ -29,7 +29,8 @@ from geosvc.model.answer import Answer
 from geosvc.model.collection import Kind
 from geosvc.model.media_type import GEOJSON, GEOJSONSEQ, MERGE_PATCH
 from geosvc.query.mutations import Assignments, OnConflict, Returning, Source
-from geosvc.requests.posted import FeatureReader, Posted, value_at_fault
+from geosvc.requests.posted import FeatureReader, Posted
+from geosvc.requests.posted_faults import value_at_fault
 from geosvc.requests.properties import Mode
 from geosvc.requests.splitting import is_feature_collection
 

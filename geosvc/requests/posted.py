@@ -11,19 +11,16 @@ from typing import Any, Literal
 import msgspec
 import orjson
 
-from geosvc.errors import InvalidBody, InvalidFeature, InvalidParameter, RequestError
+from geosvc.errors import InvalidFeature, RequestError
 from geosvc.model.collection import Collection, Column
 from geosvc.requests.brackets import BracketScanner
 from geosvc.requests.feature_id import parse_posted_id
 from geosvc.requests.geometries import Geometries, GeometryRules, read_geometries
-from geosvc.requests.properties import Mode, properties_type, writable_columns
-from geosvc.requests.values import check_value
+from geosvc.requests.posted_faults import escape, explain
+from geosvc.requests.properties import Mode, decoded_columns, properties_type, writable_columns
 
 GeometryType = Literal["Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection"]
-_PATH = re.compile(r"^(?P<words>.*?)(?: - at `\$(?P<index>\[\d+\])?(?P<path>.*)`)?$", re.DOTALL)
-_UNKNOWN = re.compile(r"unknown field `(.*)`", re.DOTALL)
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_BRACKETS = re.compile(r"(?:\[[^\]]*\])+$")
 MAX_PATCH_DEPTH = 16
 _SHORT_KEYS = {"int2": 15, "int4": 31, "int8": 63}  # bits
 _NO_PROPERTIES = b"{}"
@@ -102,9 +99,9 @@ class FeatureReader:
         self._rules = rules
         self._keyed = keyed
         self._columns = writable_columns(collection, mode)
-        keys = tuple(column for column in collection.key_columns if column not in self._columns)
-        self._attributes = {column.name: f"p{place}" for place, column in enumerate((*self._columns, *keys))}
-        self._key_attributes = tuple(self._attributes[name] for name in collection.key)
+        decoded = decoded_columns(collection, mode, keyed=keyed)
+        self._attributes = {column.name: f"p{place}" for place, column in enumerate(decoded)}
+        self._key_attributes = tuple(self._attributes.get(name, "") for name in collection.key)
         # a key of one whole number, which nearly all ids are
         bits = _SHORT_KEYS.get(collection.key_columns[0].type_name) if len(collection.key) == 1 else None
         self._short_limit = 1 << bits if bits is not None else 0
@@ -113,7 +110,7 @@ class FeatureReader:
             for column in self._columns
             if column.may_default and not (keyed and column.name in collection.key)
         )
-        self.properties_type = properties_type(collection, mode, lenient=lenient)
+        self.properties_type = properties_type(collection, mode, lenient=lenient, keyed=keyed)
         feature = msgspec.defstruct("Feature", self._feature_fields(), gc=False)
         self._one = msgspec.json.Decoder(feature)
         self._many = msgspec.json.Decoder(list[feature])  # type: ignore[valid-type]
@@ -153,7 +150,7 @@ class FeatureReader:
         try:
             return self._one.decode(text)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise self._explain(error) from None
+            raise explain(error, self._collection) from None
 
     def read_one(self, text: bytes, key: Sequence[str] | None = None) -> Posted:
         """One feature.
@@ -194,7 +191,7 @@ class FeatureReader:
             given = _as_text(getattr(values, self._attributes[column.name], msgspec.UNSET))
             if given is not None and given != own and not (column.type_name == "uuid" and given == own.lower()):
                 raise InvalidFeature(
-                    f"{column.name} is the key, which cannot be changed", pointer=f"/properties/{_escape(column.name)}"
+                    f"{column.name} is the key, which cannot be changed", pointer=f"/properties/{escape(column.name)}"
                 )
 
     def read_many(self, array: bytes, first: int) -> tuple[Posted, list[tuple[int, RequestError]]]:
@@ -211,7 +208,7 @@ class FeatureReader:
         except msgspec.ValidationError:
             return self._read_each(array, first)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise self._explain(error) from None
+            raise explain(error, self._collection) from None
         return self._check(decoded, texts, range(first, first + len(decoded)), array)
 
     def _read_each(self, array: bytes, first: int) -> tuple[Posted, list[tuple[int, RequestError]]]:
@@ -221,7 +218,7 @@ class FeatureReader:
             try:
                 decoded.append(self._one.decode(raw))
             except (msgspec.DecodeError, RecursionError) as error:
-                refused.append((index, self._explain(error)))
+                refused.append((index, explain(error, self._collection)))
             else:
                 texts.append(bytes(raw))
                 indexes.append(index)
@@ -338,66 +335,18 @@ class FeatureReader:
             raise InvalidFeature("the id and the property of its column differ", pointer="/id")
         return from_id
 
-    def _explain(self, error: Exception) -> RequestError:
-        """What msgspec found, in the words of the collection."""
-        if isinstance(error, RecursionError):
-            return InvalidFeature("is nested too deep")
-        if not isinstance(error, msgspec.ValidationError):
-            return InvalidBody(f"the body is no JSON: {str(error).removeprefix('JSON is malformed: ')}")
-        match = _PATH.match(str(error))
-        words, path = (match["words"], match["path"] or "") if match is not None else (str(error), "")
-        pointer = _pointer_of(path)
-        unknown = _UNKNOWN.search(words)
-        if unknown is None:
-            return InvalidFeature(_in_words(words, pointer), pointer=pointer or None)
-        name = unknown[1]
-        detail = f"{name} is read-only" if name in self._collection.by_name else f"there is no property {name}"
-        return InvalidFeature(detail, pointer=f"{pointer}/{_escape(name)}")
-
 
 def _object_of(value: Any, name: str) -> dict[str, Any] | None:
     """The members of a JSON object; None for every other value."""
     if not isinstance(value, msgspec.Raw) or not bytes(value).lstrip().startswith(b"{"):
         return None
     if bytes(value).count(b"{") > MAX_PATCH_DEPTH and BracketScanner().scan(bytes(value)).depth.max() > MAX_PATCH_DEPTH:
-        raise InvalidFeature(f"is nested deeper than {MAX_PATCH_DEPTH}", pointer=f"/properties/{_escape(name)}")
+        raise InvalidFeature(f"is nested deeper than {MAX_PATCH_DEPTH}", pointer=f"/properties/{escape(name)}")
     found: dict[str, Any] = orjson.loads(bytes(value))
     return found
-
-
-def value_at_fault(collection: Collection, properties: bytes) -> InvalidFeature | None:
-    """Which property has a text that PostgreSQL cannot take as the type of its column; None when it cannot be told."""
-    for name, value in orjson.loads(properties).items():
-        column = collection.by_name.get(name)
-        if column is not None and isinstance(value, str):
-            try:
-                check_value(column, value, name)
-            except InvalidParameter as error:
-                return InvalidFeature(error.detail, pointer=f"/properties/{_escape(name)}")
-    return None
 
 
 def _as_text(value: Any) -> str | None:
     if value is msgspec.UNSET or value is None or isinstance(value, bool):
         return None
     return bytes(value).decode() if isinstance(value, msgspec.Raw) else str(value)
-
-
-def _escape(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
-
-
-def _pointer_of(path: str) -> str:
-    """Msgspec's `.properties.height` as `/properties/height`. A name may hold dots: below properties all of it is one."""
-    if path.startswith(".properties."):
-        return f"/properties/{_escape(_BRACKETS.sub('', path.removeprefix('.properties.')))}"
-    return path.replace(".", "/")
-
-
-def _in_words(words: str, pointer: str) -> str:
-    words = words.replace("`", "").replace("Invalid enum value", "there is no choice")
-    missing = re.match(r"Object missing required field (.*)", words)
-    if missing is not None:
-        return f"the {'property' if pointer.startswith('/properties') else 'member'} {missing[1]} is missing"
-    words = words[0].lower() + words[1:]
-    return f"{pointer.rpartition('/')[2] or 'the feature'}: {words}"

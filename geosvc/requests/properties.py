@@ -79,19 +79,26 @@ def _field(place: int, column: Column, mode: Mode, is_key: bool) -> tuple[str, A
     return f"p{place}", (kind | None if nullable else kind) | msgspec.UnsetType, msgspec.UNSET
 
 
-def properties_type(collection: Collection, mode: Mode, *, lenient: bool) -> type[msgspec.Struct]:
-    """What the properties of a feature are decoded to. The attributes are `p0`, `p1` … in the order of the columns; those of
-    the key are there as well, for a feature that was read has them.
+def decoded_columns(collection: Collection, mode: Mode, *, keyed: bool) -> tuple[Column, ...]:
+    """The columns that the properties of a feature may name: those that are written, and those of the key where a feature
+    has one already.
+    """
+    writable = writable_columns(collection, mode)
+    if mode is Mode.CREATE and not keyed:
+        return writable
+    return (*writable, *(column for column in collection.key_columns if column not in writable))
+
+
+def properties_type(collection: Collection, mode: Mode, *, lenient: bool, keyed: bool) -> type[msgspec.Struct]:
+    """What the properties of a feature are decoded to. The attributes are `p0`, `p1` … in the order of `decoded_columns`.
 
     Args:
         lenient: names that cannot be written are passed over.
+        keyed: whether features come with their key.
     """
-    writable = writable_columns(collection, mode)
-    keys = tuple(column for column in collection.key_columns if column not in writable)
-    fields: list[Any] = [
-        _field(place, column, mode, column.name in collection.key) for place, column in enumerate((*writable, *keys))
-    ]
-    names = {f"p{place}": column.name for place, column in enumerate((*writable, *keys))}
+    columns = decoded_columns(collection, mode, keyed=keyed)
+    fields: list[Any] = [_field(place, column, mode, column.name in collection.key) for place, column in enumerate(columns)]
+    names = {f"p{place}": column.name for place, column in enumerate(columns)}
     # required ones first, as msgspec wants them without keyword arguments; their place is in their name
     fields.sort(key=lambda field: field[2] is not msgspec.NODEFAULT)
     return msgspec.defstruct(

@@ -1,0 +1,64 @@
+"""What is wrong with a posted feature, in the words of its collection, with a JSON pointer (RFC 6901)."""
+
+import re
+
+import msgspec
+import orjson
+
+from geosvc.errors import InvalidBody, InvalidFeature, InvalidParameter, RequestError
+from geosvc.model.collection import Collection
+from geosvc.requests.values import check_value
+
+_PATH = re.compile(r"^(?P<words>.*?)(?: - at `\$(?P<index>\[\d+\])?(?P<path>.*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"unknown field `(.*)`", re.DOTALL)
+_BRACKETS = re.compile(r"(?:\[[^\]]*\])+$")
+
+
+def explain(error: Exception, collection: Collection) -> RequestError:
+    """What msgspec found, in the words of the collection."""
+    if isinstance(error, RecursionError):
+        return InvalidFeature("is nested too deep")
+    if not isinstance(error, msgspec.ValidationError):
+        return InvalidBody(f"the body is no JSON: {str(error).removeprefix('JSON is malformed: ')}")
+    match = _PATH.match(str(error))
+    words, path = (match["words"], match["path"] or "") if match is not None else (str(error), "")
+    pointer = _pointer_of(path)
+    unknown = _UNKNOWN.search(words)
+    if unknown is None:
+        return InvalidFeature(_in_words(words, pointer), pointer=pointer or None)
+    name = unknown[1]
+    detail = f"{name} is read-only" if name in collection.by_name else f"there is no property {name}"
+    return InvalidFeature(detail, pointer=f"{pointer}/{escape(name)}")
+
+
+def value_at_fault(collection: Collection, properties: bytes) -> InvalidFeature | None:
+    """Which property has a text that PostgreSQL cannot take as the type of its column; None when it cannot be told."""
+    for name, value in orjson.loads(properties).items():
+        column = collection.by_name.get(name)
+        if column is not None and isinstance(value, str):
+            try:
+                check_value(column, value, name)
+            except InvalidParameter as error:
+                return InvalidFeature(error.detail, pointer=f"/properties/{escape(name)}")
+    return None
+
+
+def escape(name: str) -> str:
+    """A name as a part of a JSON pointer."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _pointer_of(path: str) -> str:
+    """Msgspec's `.properties.height` as `/properties/height`. A name may hold dots: below properties all of it is one."""
+    if path.startswith(".properties."):
+        return f"/properties/{escape(_BRACKETS.sub('', path.removeprefix('.properties.')))}"
+    return path.replace(".", "/")
+
+
+def _in_words(words: str, pointer: str) -> str:
+    words = words.replace("`", "").replace("Invalid enum value", "there is no choice")
+    missing = re.match(r"Object missing required field (.*)", words)
+    if missing is not None:
+        return f"the {'property' if pointer.startswith('/properties') else 'member'} {missing[1]} is missing"
+    words = words[0].lower() + words[1:]
+    return f"{pointer.rpartition('/')[2] or 'the feature'}: {words}"

@@ -34,7 +34,7 @@ class Report:
     Attributes:
         rejected: (index, why), those that could not be stored.
         repaired: (index, what was changed), `numbers_told` of them at the most.
-        ids: of those that were stored; None when there are too many to tell.
+        ids: (index, id) of those that were stored; None when there are too many to tell, or features have none.
     """
 
     received: int = 0
@@ -43,7 +43,7 @@ class Report:
     rejected: list[Rejection] = field(default_factory=list)
     repaired: list[tuple[int, str]] = field(default_factory=list)
     number_repaired: int = 0
-    ids: list[str] | None = field(default_factory=list)
+    ids: list[tuple[int, str]] | None = field(default_factory=list)
 
 
 class SeenKeys:
@@ -97,7 +97,7 @@ class BulkLoad:
     def __init__(self, loading: Loading) -> None:
         self._loading = loading
         self._seen = SeenKeys()
-        self.report = Report()
+        self.report = Report(ids=[] if loading.collection.key else None)
 
     @property
     def default_columns(self) -> tuple[str, ...]:
@@ -120,6 +120,8 @@ class BulkLoad:
         async for posted in pieces:
             await self.store(transaction, posted)
         self.report.rejected.sort(key=lambda each: each[0])
+        if self.report.ids is not None:
+            self.report.ids.sort()
         return self.report
 
     async def store(self, transaction: Transaction, posted: Posted) -> None:
@@ -183,16 +185,19 @@ class BulkLoad:
                     raise
                 emit(WriteRetried(statement=transaction.statement, sqlstate=error.sqlstate or "", attempt=attempt))
                 await pause(attempt)
-        self._count(rows)
+        self._count(rows, posted)
 
-    def _count(self, rows: Sequence[Any]) -> None:
+    def _count(self, rows: Sequence[Any], posted: Posted) -> None:
         report = self.report
         if report.ids is None:
             stored, created = rows[0]
         else:
             stored, created = len(rows), sum(made for _, made in rows)
-            report.ids += [feature_id for feature_id, _ in rows if feature_id is not None]
-            if len(report.ids) > self._loading.max_ids:
+            # a trigger may have dropped some: then nobody knows which is whose
+            told = len(rows) == len(posted) and len(report.ids) + stored <= self._loading.max_ids
+            if told:
+                report.ids += [(index, row[0]) for index, row in zip(posted.indexes, rows, strict=True)]
+            else:
                 report.ids = None
         report.created += created
         report.updated += stored - created

@@ -80,10 +80,7 @@ async def load_features(
     """Stores the features of a body, and reports."""
     reading, load = _begin(request, wanted, sequence=sequence)
     try:
-        async with asyncio.timeout(request.app[SETTINGS].bulk_seconds):
-            return send_answer(await _read_and_store(request, wanted, body, reading, load))
-    except TimeoutError:
-        raise BodyTimeout(f"it took longer than {request.app[SETTINGS].bulk_seconds:g} seconds") from None
+        return send_answer(await _read_and_store(request, wanted, body, reading, load))
     except StaleCatalog:
         await request.app[CATALOG].look()
         raise Unavailable("the table was altered meanwhile; send it again") from None
@@ -97,23 +94,28 @@ async def _read_and_store(
     request: web.Request, wanted: WriteRequest, body: AsyncIterator[bytes], reading: Reading, load: BulkLoad
 ) -> Answer:
     pieces = _read_all(reading, load, body)
-    # nothing waits in the database for a client that is slow to begin, or that sends rubbish
-    first = await anext(pieces, None)
     channel: Channel[Posted] = Channel(PIECES_AHEAD)
-    storing = asyncio.ensure_future(_store(request, wanted, load, reading, channel))
-    storing.add_done_callback(lambda _: channel.close())
-    storing.add_done_callback(_forget)
+    storing: asyncio.Future[Answer] | None = None
+    bulk_seconds = request.app[SETTINGS].bulk_seconds
     try:
-        if first is not None and await channel.put(first):
-            async for posted in pieces:
-                if not await channel.put(posted):
-                    break
-        await channel.end()
+        async with asyncio.timeout(bulk_seconds):
+            # nothing waits in the database for a client that is slow to begin, or that sends rubbish
+            first = await anext(pieces, None)
+            storing = asyncio.ensure_future(_store(request, wanted, load, reading, channel))
+            storing.add_done_callback(lambda _: channel.close())
+            storing.add_done_callback(_forget)
+            if first is not None and await channel.put(first):
+                async for posted in pieces:
+                    if not await channel.put(posted):
+                        break
     except BaseException as error:
         channel.abandon()
-        if isinstance(error, RequestError):
+        if storing is not None and isinstance(error, RequestError | TimeoutError):
             await asyncio.wait((storing,))  # nothing of it is left when the client hears of it
+        if isinstance(error, TimeoutError):
+            raise BodyTimeout(f"the body took longer than {bulk_seconds:g} seconds") from None
         raise
+    await channel.end()  # from here on it is stored, whether or not somebody waits for it
     return await storing
 
 
@@ -210,6 +212,6 @@ def describe(report: Report, reading: Reading, *, dry_run: bool) -> tuple[int, d
         document["numberRepaired"] = report.number_repaired
         document["repaired"] = [{"index": index, "change": change} for index, change in report.repaired]
     if report.ids is not None and not dry_run:
-        document["ids"] = report.ids
+        document["ids"] = [feature_id for _, feature_id in report.ids]
     status = 201 if report.created and not dry_run else 200
     return status, {hdrs.CONTENT_TYPE: JSON.content_type}, orjson.dumps(document)

@@ -34,6 +34,7 @@ from geosvc.requests.posted_faults import value_at_fault
 from geosvc.requests.properties import Mode
 from geosvc.requests.splitting import is_feature_collection
 
+HEAD_BYTES = 2 << 20  # a collection has its features in sight by then
 CHANGE_PARAMETERS = ("dry-run", "repair")
 CREATE_PARAMETERS = (*CHANGE_PARAMETERS, "upsert")
 
@@ -49,7 +50,9 @@ async def post_items(request: web.Request) -> web.Response:
     def kind_of(head: bytes) -> bool | None:
         return is_collection(head, whole=request.content.at_eof())
 
-    head, rest = await read_head(request, settings.max_body_bytes, lambda head: kind_of(head) is not None)
+    head, rest = await read_head(
+        request, settings.max_body_bytes, lambda head: kind_of(head) is not None or len(head) > HEAD_BYTES
+    )
     if kind_of(head):
         check_upsert(wanted)
         return await load_features(request, wanted, chained(head, rest), sequence=False)

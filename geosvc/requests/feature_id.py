@@ -1,7 +1,9 @@
 """The id of a feature in a URL: one value for each column of the key."""
 
+from uuid import UUID
+
 from geosvc.errors import InvalidFeature, InvalidParameter, NotFound
-from geosvc.model.collection import Collection
+from geosvc.model.collection import Collection, Column
 from geosvc.requests.values import check_value
 
 
@@ -26,6 +28,20 @@ def parse_posted_id(value: str | float, collection: Collection) -> tuple[str, ..
         return parse_feature_id(text, collection)
     except NotFound:
         raise InvalidFeature(f"{collection.id} cannot have a feature of this id", pointer="/id") from None
+
+
+def canonical_key(key: tuple[str, ...], collection: Collection) -> tuple[str, ...]:
+    """Key values in the one way in which PostgreSQL writes them: 07 is 7, and a UUID has no capitals."""
+    return tuple(_canonical(text, column) for text, column in zip(key, collection.key_columns, strict=True))
+
+
+def _canonical(text: str, column: Column) -> str:
+    try:
+        if column.type_name in ("int2", "int4", "int8"):
+            return str(int(text))
+        return str(UUID(text)) if column.type_name == "uuid" else text
+    except ValueError:
+        return text  # the database says what is wrong
 
 
 def parse_feature_id(text: str, collection: Collection) -> tuple[str, ...]:

@@ -14,9 +14,9 @@ import orjson
 from geosvc.errors import InvalidFeature, RequestError
 from geosvc.model.collection import Collection, Column
 from geosvc.requests.brackets import BracketScanner
-from geosvc.requests.feature_id import parse_posted_id
+from geosvc.requests.feature_id import canonical_key, parse_posted_id
 from geosvc.requests.geometries import Geometries, GeometryRules, read_geometries
-from geosvc.requests.posted_faults import escape, explain
+from geosvc.requests.posted_faults import escape, explain, malformed
 from geosvc.requests.properties import Mode, decoded_columns, properties_type, writable_columns
 
 GeometryType = Literal["Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection"]
@@ -148,8 +148,9 @@ class FeatureReader:
     def decode(self, text: bytes) -> Any:
         """One feature or merge patch, checked but for its geometry. Raises: InvalidBody, InvalidFeature."""
         try:
+            text.decode()
             return self._one.decode(text)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise explain(error, self._collection) from None
 
     def read_one(self, text: bytes, key: Sequence[str] | None = None) -> Posted:
@@ -203,18 +204,22 @@ class FeatureReader:
         Raises: InvalidBody.
         """
         try:
+            array.decode()  # what is passed over is not looked at by the decoder
             decoded = self._many.decode(array)
-            texts: Sequence[bytes] | None = None
         except msgspec.ValidationError:
             return self._read_each(array, first)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise explain(error, self._collection) from None
-        return self._check(decoded, texts, range(first, first + len(decoded)), array)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise malformed(array, first, error) from None
+        return self._check(decoded, None, range(first, first + len(decoded)), array)
 
     def _read_each(self, array: bytes, first: int) -> tuple[Posted, list[tuple[int, RequestError]]]:
         refused: list[tuple[int, RequestError]] = []
         decoded, texts, indexes = [], [], []
-        for index, raw in enumerate(msgspec.json.decode(array, type=list[msgspec.Raw]), first):
+        try:
+            raws = msgspec.json.decode(array, type=list[msgspec.Raw])
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise malformed(array, first, error) from None
+        for index, raw in enumerate(raws, first):
             try:
                 decoded.append(self._one.decode(raw))
             except (msgspec.DecodeError, RecursionError) as error:
@@ -329,9 +334,10 @@ class FeatureReader:
         if feature.id is msgspec.UNSET:
             if None in given:
                 raise InvalidFeature("the feature needs an id", pointer="/id")
-            return tuple(text for text in given if text is not None)
-        from_id = parse_posted_id(feature.id, self._collection)
-        if any(text not in (None, own) for text, own in zip(given, from_id, strict=True)):
+            return canonical_key(tuple(text for text in given if text is not None), self._collection)
+        from_id = canonical_key(parse_posted_id(feature.id, self._collection), self._collection)
+        own = canonical_key(tuple(text or "" for text in given), self._collection)
+        if any(text and text != part for text, part in zip(own, from_id, strict=True)):
             raise InvalidFeature("the id and the property of its column differ", pointer="/id")
         return from_id
 

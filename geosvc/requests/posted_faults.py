@@ -3,14 +3,18 @@
 import re
 
 import msgspec
+import numpy as np
 import orjson
 
 from geosvc.errors import InvalidBody, InvalidFeature, InvalidParameter, RequestError
 from geosvc.model.collection import Collection
+from geosvc.requests.brackets import BracketScanner
 from geosvc.requests.values import check_value
 
 _PATH = re.compile(r"^(?P<words>.*?)(?: - at `\$(?P<index>\[\d+\])?(?P<path>.*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"unknown field `(.*)`", re.DOTALL)
+_BYTE = re.compile(r"\(byte (\d+)\)")
+_CLOSING = ord("}")
 _BRACKETS = re.compile(r"(?:\[[^\]]*\])+$")
 
 
@@ -29,6 +33,24 @@ def explain(error: Exception, collection: Collection) -> RequestError:
     name = unknown[1]
     detail = f"{name} is read-only" if name in collection.by_name else f"there is no property {name}"
     return InvalidFeature(detail, pointer=f"{pointer}/{escape(name)}")
+
+
+def malformed(array: bytes, first: int, error: Exception) -> InvalidBody:
+    """What is no JSON in an array of features, and in which of them.
+
+    Args:
+        first: the index in the body of the first of them.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        offset, detail = error.start, "it is not UTF-8"
+    else:
+        match = _BYTE.search(str(error))
+        offset = int(match[1]) if match is not None else 0
+        detail = _BYTE.sub("", str(error)).removeprefix("JSON is malformed: ").strip()
+    brackets = BracketScanner().scan(array[:offset])
+    ended = (brackets.depth == 1) & (np.frombuffer(array, np.uint8)[brackets.at] == _CLOSING)
+    index = first + int(np.count_nonzero(ended))
+    return InvalidBody(f"feature {index} is no JSON: {detail}", index=index)
 
 
 def value_at_fault(collection: Collection, properties: bytes) -> InvalidFeature | None:

@@ -12,6 +12,8 @@ def quote_literal(value: object) -> str:
     """A value as an SQL literal of unknown type, which the cast behind every parameter types."""
     if value is None:
         return "NULL"
+    if isinstance(value, bytes):
+        return f"'\\x{value.hex()}'"
     return "'" + str(value).replace("'", "''") + "'"
 
 

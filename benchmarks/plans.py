@@ -12,6 +12,7 @@ from geosvc.model.catalog import Catalog
 from geosvc.model.media_type import GEOJSON
 from geosvc.query.features import select_item, select_items
 from geosvc.requests.items import Limits, parse_item_request, parse_items_request
+from geosvc.requests.search import parse_search
 from geosvc.settings import Settings
 from geosvc.sql.compose import Statement
 
@@ -22,7 +23,7 @@ _SESSION = Statement("session", "SELECT name, current_setting(name) FROM pg_sett
 def _untagged(statement: Statement) -> Statement:
     """Without the condition that tells the server the request's id: what that costs is geosvc's own."""
     text, tags = _TAG.subn("true", statement.text)
-    assert tags == 1, statement.text
+    assert tags, statement.text
     return replace(statement, text=text)
 
 
@@ -53,6 +54,11 @@ class Planner:
         """Of `/items/{featureId}`, as a look-up of one feature."""
         collection = self.catalog[collection_id]
         return _untagged(select_item(collection, parse_item_request({}, collection), (feature_id,)).statement)
+
+    def search(self, collection_id: str, body: bytes) -> Statement:
+        """Of `POST /search`."""
+        collection = self.catalog[collection_id]
+        return _untagged(select_items(collection, parse_search(body, collection, Limits(10, 10_000), 1_000), GEOJSON).statement)
 
 
 async def make_planner(url: str) -> Planner:

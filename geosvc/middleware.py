@@ -15,6 +15,7 @@ from geosvc.encode.compression import CODINGS, compress
 from geosvc.errors import InternalError, InvalidParameter, MethodNotAllowed, NotFound, RequestError, StaleCatalog
 from geosvc.events import ClientGone, RequestEnded, RequestFailed, emit
 from geosvc.handlers.streaming import break_off
+from geosvc.handlers.writing import READING_METHODS, item_methods, items_methods
 from geosvc.keys import CATALOG, NO_OPERATION, OBSERVED, SETTINGS, STREAMING, TRACE
 from geosvc.problem import problem_response
 from geosvc.redaction import scrub
@@ -91,13 +92,24 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
 def _refused(request: web.Request, error: web.HTTPException) -> web.Response:
     """What aiohttp's router refuses; an OPTIONS that no handler takes is answered here."""
     if isinstance(error, web.HTTPMethodNotAllowed):
-        allowed = sorted(error.allowed_methods | {hdrs.METH_OPTIONS})
+        allowed = sorted(_possible(request, error.allowed_methods | {hdrs.METH_OPTIONS}))
         if request.method == hdrs.METH_OPTIONS:
             return web.Response(headers={hdrs.ALLOW: ", ".join(allowed)})
         return _failed(request, MethodNotAllowed(f"{request.method} is not for this resource", allowed=allowed))
     if isinstance(error, web.HTTPNotFound):
         return _failed(request, NotFound("there is nothing at this path"))
     return _failed(request, InvalidParameter(error.reason))
+
+
+def _possible(request: web.Request, methods: set[str]) -> set[str]:
+    """Of the methods that the router knows for a path, those that the collection takes."""
+    match request.rel_url.parts:
+        case ("/", "collections", name, "items", *feature):
+            found = (each for each in request.app[CATALOG].collections() if each.id == name)
+            collection = next(found, None)
+            taken = (item_methods if feature else items_methods)(collection) if collection is not None else READING_METHODS
+            return methods & set(taken)
+    return methods
 
 
 async def _replanned(request: web.Request, handler: Handler) -> web.StreamResponse:

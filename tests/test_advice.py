@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from geosvc.database.pool import Database
 from geosvc.events import SlowQuery
+from geosvc.keys import DATABASE, OPERATIONS
 from geosvc.observe.advice import Evidence, advise
 from geosvc.observe.plan import parse_plan
 from tests.conftest import Client, Service, execute
@@ -70,7 +70,7 @@ async def test_a_missing_spatial_index_comes_with_the_command_that_makes_it(serv
 async def test_a_small_table_needs_no_index(service: Service, bare_database_url: str) -> None:
     await asyncio.to_thread(execute, bare_database_url, POINTS.replace(str(ROWS), "50"))
     line = await slow_query(await service(bare_database_url, slow_query_ms=0), "/collections/points/items?bbox=0,0,0.1,0.1")
-    assert line.advice == []
+    assert [each for each in line.advice if each["code"] != "slow-connect"] == []  # a busy machine connects slowly
 
 
 async def test_a_column_that_a_view_transforms_wants_an_index_on_what_is_compared(
@@ -249,9 +249,9 @@ async def test_the_connection_for_plans_is_not_one_of_the_pool(service: Service,
     await asyncio.to_thread(execute, bare_database_url, POINTS)
     client = await service(bare_database_url, slow_query_ms=0, pool_min_size=0, pool_max_size=2)
     assert (await slow_query(client, "/collections/points/items")).plan
-    sizes = [each.size for each in vars(client.app)["_state"].values() if isinstance(each, Database)]
-    assert min(sizes) == 1
-    assert max(sizes) <= 2
+    assert client.app is not None
+    assert client.app[OPERATIONS].size == 1
+    assert client.app[DATABASE].size <= 2
 
 
 @pytest.mark.parametrize("explain", [True, False])

@@ -41,9 +41,11 @@ def _judged(geometry: GeometryColumn, spatial: SpatialFilter, sound: SQL, otherw
     """
     place, posted = in_degrees(geometry, column_value(geometry)), _posted(spatial)
     g: Composable = place if isinstance(place, Bare) else SQL("v.g")
-    body = SQL("CASE WHEN {} THEN {} ELSE {} END").format(
-        _SOUND.format(g=g), sound.format(g=g, q=posted, **parts), otherwise.format(g=g, q=posted, **parts)
-    )
+    body = sound.format(g=g, q=posted, **parts)
+    if geometry.type != "POINT":  # which GEOS takes every time
+        body = SQL("CASE WHEN {} THEN {} ELSE {} END").format(
+            _SOUND.format(g=g), body, otherwise.format(g=g, q=posted, **parts)
+        )
     return body if isinstance(place, Bare) else SQL("(SELECT {} FROM (SELECT {} AS g OFFSET 0) v)").format(body, place)
 
 
@@ -133,8 +135,7 @@ def select_nearest(
     if geometry.srid == WGS84 and not geometry.geography:
         return SQL(
             "WITH near (box) AS MATERIALIZED ({box}) SELECT {wanted} FROM {source} t WHERE {tests}"
-            " AND ({column} && (SELECT box FROM near) OR {column} && (SELECT ST_Translate(box, 360, 0) FROM near)"
-            " OR {column} && (SELECT ST_Translate(box, -360, 0) FROM near)) ORDER BY {order}"
+            " AND {column} && (SELECT box FROM near) ORDER BY {order}"
         ).format(
             box=_box_of_nearest(collection, spatial, source, tests),
             wanted=wanted,
@@ -161,15 +162,20 @@ def _rows(spatial: SpatialFilter) -> Param:
 
 def _box_of_nearest(collection: Collection, spatial: SpatialFilter, source: Composable, tests: Composable) -> Composable:
     """A box outside of which nothing is among the nearest: the first rows by the index's own distance, which is in degrees,
-    bound the distance in metres.
+    bound the distance in metres. One that reaches a pole or the antimeridian goes once around the Earth.
     """
+    west, south, east, north = spatial.bounds
+    farthest = max(abs(south), abs(north))
+    room = min(180 - east, west + 180)
     return SQL(
-        "SELECT ST_Expand({posted}, CASE WHEN e.top >= 89.9 THEN 360 ELSE e.up / cos(radians(e.top)) END, e.up)"
-        " FROM (SELECT b.metres / 110000 AS up,"
-        " b.metres / 110000 + greatest(abs(ST_YMin({posted})), abs(ST_YMax({posted}))) AS top"
+        "SELECT ST_Expand({posted}, CASE WHEN e.top >= 89.9 OR e.up / cos(radians(e.top)) > {room} THEN 720"
+        " ELSE e.up / cos(radians(e.top)) END, e.up)"
+        " FROM (SELECT b.metres / 110000 AS up, b.metres / 110000 + {farthest} AS top"
         " FROM (SELECT max(n.d) * 1.001 + 0.001 AS metres"
         " FROM (SELECT {distance} AS d FROM {source} t WHERE {tests} ORDER BY {column} <-> {posted} LIMIT {rows}) n) b) e"
     ).format(
+        room=Param(room, "float8"),
+        farthest=Param(farthest, "float8"),
         posted=_posted(spatial),
         distance=distance_of(collection, spatial),
         source=source,

@@ -34,7 +34,7 @@ CLIENT_CLOSED_REQUEST = 499  # as nginx calls it
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
 _EXPOSED = (
     "Content-Crs, ETag, Last-Modified, Link, Location, Allow, Accept-Post, Accept-Patch, Preference-Applied,"
-    " Idempotency-Replayed, X-Request-ID, Server-Timing"
+    " Idempotency-Replayed, Geometry-Repaired, X-Request-ID, Server-Timing"
 )
 _PREFLIGHT_SECONDS = "86400"
 _COMPRESS_FROM_BYTES = 1_024

@@ -35,7 +35,7 @@ CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
 AS 'BEGIN IF NEW.note = ''unwanted'' THEN RAISE EXCEPTION ''nobody wants it''; END IF; RETURN NEW; END';
 CREATE TRIGGER refuse BEFORE INSERT ON places FOR EACH ROW EXECUTE FUNCTION refuse();
 CREATE VIEW seen_places AS SELECT * FROM places;
-CREATE TABLE texts (id text PRIMARY KEY, n int, geom geometry);
+CREATE TABLE texts (id text PRIMARY KEY, n int, raw bytea, geom geometry);
 CREATE TABLE uuids (id uuid PRIMARY KEY, n int, geom geometry);
 CREATE TABLE pairs (a int, b text, n int, geom geometry, PRIMARY KEY (a, b));
 CREATE TABLE always (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n int, geom geometry);

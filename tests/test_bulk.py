@@ -287,6 +287,13 @@ async def test_upsert_makes_what_is_new_and_replaces_what_is_there(client: Clien
     assert (await fetch(client, url))["id"] == KEYS[table](7)
 
 
+async def test_upsert_replaces_the_whole_feature(client: Client, bulk_url: str) -> None:
+    path = "places?upsert=true"
+    await load(client, [feature(1, id=1, properties={"level": 3, "note": "n", "name": "a"})], path=path)
+    await load(client, [feature(1, id=1, properties={"name": "b"})], 200, path)
+    assert await ask(bulk_url, "SELECT name, note, level FROM places") == [("b", None, 7)]  # as a PUT does
+
+
 @pytest.mark.parametrize("apart", [1, 3_000])
 async def test_an_id_that_is_there_twice_is_rejected(client: Client, bulk_url: str, apart: int) -> None:
     features = [heavy(number, id=number + 1) for number in range(4_000)]

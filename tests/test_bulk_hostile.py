@@ -113,6 +113,13 @@ async def test_a_number_that_no_column_can_hold_is_that_of_its_feature(client: C
         await nothing_is_left(client, bulk_url)
 
 
+async def test_bytes_that_are_no_base64_are_not_blamed_on_the_geometry(client: Client, bulk_url: str) -> None:
+    features = [feature(0, id="a", properties={}), feature(1, id="b", properties={"raw": "%%%"})]
+    problem = await load(client, features, 422, "texts")
+    assert problem["pointer"] in ("/features/1", "/features/1/properties/raw")
+    await nothing_is_left(client, bulk_url, 0, "texts")
+
+
 @pytest.mark.parametrize("number", ["1e400", "NaN", "null", '"1"', "true"])
 async def test_a_coordinate_is_a_finite_number(client: Client, bulk_url: str, number: str) -> None:
     body = as_collection([feature(0), feature(1, geometry={"type": "Point", "coordinates": [123454321, 0]})])

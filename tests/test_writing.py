@@ -33,7 +33,7 @@ CREATE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   IF NEW.name = 'dropped' THEN RETURN NULL; END IF;
   IF NEW.name = 'slow' THEN PERFORM pg_sleep(0.7); END IF;
   IF NEW.name IN ('one', 'two') THEN
-    PERFORM FROM places WHERE name = CASE NEW.name WHEN 'one' THEN 'two' ELSE 'one' END FOR UPDATE; PERFORM pg_sleep(0.8);
+    PERFORM FROM places WHERE name = CASE NEW.name WHEN 'one' THEN 'two' ELSE 'one' END FOR UPDATE; PERFORM pg_sleep(1.5);
     UPDATE owners SET name = name WHERE name = 'Ann';
   END IF;
   RETURN NEW; END $$;

@@ -263,6 +263,7 @@ PATCHES = [
     ({"properties": {"path": "$$$"}}, 422, ""),
     ({"properties": {"class": "no_such_table"}}, 422, ""),
     ({"properties": {"part": "'"}}, 422, ""),
+    ({"properties": {"range": 5}}, 422, ""),
     ({"properties": {"tree": {"a": "\0"}}}, 422, "/properties"),
     ({"properties": {"tree": {"a\0": 1}}}, 422, "/properties"),
 ]

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from geosvc.database.writing import Writer
-from geosvc.errors import NotFound, PreconditionFailed, RequestError
+from geosvc.errors import InvalidFeature, NotFound, PreconditionFailed, RequestError
 from geosvc.model.collection import Collection
 from geosvc.model.feature import StoredFeature
 from geosvc.model.row import Row
@@ -116,7 +116,7 @@ async def change_feature(fetch: Fetch, target: Target, assignments: Assignments)
     statement = update_feature(target.collection, target.key, assignments, target.preconditions, request)
     there, feature_id, version, modified, text = (await fetch(statement))[0]
     if version is None:
-        raise refusal(target, there=there)
+        raise await refusal(fetch, target, there=there)
     if target.collection.is_view:
         again = await _read_again(fetch, target.collection, target.feature_id, target.representation)
         if again is not None:
@@ -128,13 +128,16 @@ async def remove_feature(fetch: Fetch, target: Target) -> None:
     """Deletes a feature. Raises: NotFound, PreconditionFailed."""
     there, deleted = (await fetch(delete_feature(target.collection, target.key, target.preconditions)))[0]
     if not deleted:
-        raise refusal(target, there=there)
+        raise await refusal(fetch, target, there=there)
 
 
-def refusal(target: Target, *, there: bool) -> RequestError:
+async def refusal(fetch: Fetch, target: Target, *, there: bool) -> RequestError:
     """Why a feature was not changed."""
     conditions = target.preconditions
-    if there and (conditions.protects):
+    now = await _read_again(fetch, target.collection, target.feature_id, False) if there else None
+    if now is not None and conditions.hold(now):
+        return InvalidFeature("a trigger of the database left the feature as it is")
+    if there and conditions.protects:
         return PreconditionFailed("the feature was changed by somebody else; get it again, and decide anew")
     if conditions.match is not None and target.collection.put_creates:
         return PreconditionFailed(f"{target.collection.id} has no feature {target.feature_id!r}")

@@ -85,6 +85,59 @@ def translate(error: BaseException, statement: str) -> RequestError:
 RETRYABLE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _MAX_TOLD = 300
 
+# Classes of SQLSTATE that PostgreSQL uses; functions may raise others, as the standard lets them.
+_SERVERS_OWN = frozenset(
+    (
+        *(
+            "00",
+            "01",
+            "02",
+            "03",
+            "08",
+            "09",
+            "0A",
+            "0B",
+            "0F",
+            "0L",
+            "0P",
+            "0Z",
+            "20",
+            "21",
+            "22",
+            "23",
+            "24",
+            "25",
+            "26",
+            "27",
+            "28",
+            "2B",
+        ),
+        *(
+            "2D",
+            "2F",
+            "34",
+            "38",
+            "39",
+            "3B",
+            "3D",
+            "3F",
+            "40",
+            "42",
+            "44",
+            "53",
+            "54",
+            "55",
+            "57",
+            "58",
+            "72",
+            "F0",
+            "HV",
+            "XX",
+        ),
+    )
+)
+_ABOUT_THE_SERVER = frozenset({"08", "25", "40", "42", "53", "55", "57"})
+
 _REFUSALS: dict[str, tuple[type[RequestError], str]] = {
     "23502": (InvalidFeature, "a value is missing that the database demands"),
     "23503": (Conflict, "what the feature refers to, or what refers to it, stands in the way"),
@@ -96,6 +149,7 @@ _REFUSALS: dict[str, tuple[type[RequestError], str]] = {
     "42501": (Forbidden, "the database does not allow it to the service"),
     "25006": (DatabaseUnavailable, "the database is read only now"),
     "55P03": (DatabaseUnavailable, "somebody else holds a lock"),
+    "42601": (InvalidFeature, "a value cannot be taken as the type of its property"),
     "42P10": (InvalidFeature, "the collection has no unique key to find features by"),
 }
 _REFUSALS_BY_CLASS: dict[str, tuple[type[RequestError], str]] = {
@@ -117,16 +171,20 @@ def translate_write(error: BaseException, statement: str) -> RequestError:
     if not isinstance(error, asyncpg.PostgresError) or isinstance(error, asyncpg.QueryCanceledError):
         return translate(error, statement)
     sqlstate = error.sqlstate or "XX000"
-    emit(WriteFailed(statement=statement, sqlstate=sqlstate, message=_message(error)))
+    # what is said of a feature may quote it: operators learn what kind of fault it is
+    words = _message(error) if sqlstate[:2] in _ABOUT_THE_SERVER else ""
+    reason = f"{type(error).__name__}: {words}".removesuffix(": ")
+    emit(WriteFailed(statement=statement, sqlstate=sqlstate, message=reason))
     constraint, column = getattr(error, "constraint_name", None), getattr(error, "column_name", None)
-    reason = f"{type(error).__name__}: {_message(error)}"
-    if sqlstate.startswith(("P0", "45")):
+    if sqlstate.startswith("P0") or sqlstate[:2] not in _SERVERS_OWN:
         # what a trigger raises was written for those who use the table
         told = str(error.args[0] if error.args else "").split("\n", 1)[0][:_MAX_TOLD]
         return InvalidFeature(f"the database refuses it: {told}", constraint=constraint, reason=reason)
-    if sqlstate in _POSTGIS_REFUSED:
+    if sqlstate in _POSTGIS_REFUSED and (sqlstate != "22023" or "eometry" in str(error)):
         return InvalidFeature("PostGIS refuses the geometry", pointer="/geometry", reason=reason)
     if isinstance(error, STALE_CATALOG) and sqlstate != "42501":
+        if getattr(error, "position", None) is None:  # not of the statement: a value names what is not there, as of regclass
+            return InvalidFeature("a value names something that the database does not have", reason=reason)
         return StaleCatalog("the write failed", reason=reason)
     kind, detail = _REFUSALS.get(sqlstate) or _REFUSALS_BY_CLASS.get(sqlstate[:2], (InternalError, "the write failed"))
     if constraint is not None:

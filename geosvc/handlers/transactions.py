@@ -94,7 +94,7 @@ async def create(request: web.Request, wanted: WriteRequest, body: bytes) -> web
         made = await create_feature(fetch, plan, collection, posted, representation=wanted.preferences.representation)
         if made is None:
             raise InvalidFeature("a trigger of the database dropped the feature")
-        return stored_answer(wanted, made, created=True)
+        return stored_answer(wanted, posted, made, created=True)
 
     with naming_the_value(wanted, posted):
         return await run_once(request, wanted, body, work)
@@ -112,7 +112,7 @@ async def replace_item(request: web.Request) -> web.Response:
 
     async def work(fetch: Fetch) -> Answer:
         try:
-            return stored_answer(wanted, await change_feature(fetch, target, replacement), created=False)
+            return stored_answer(wanted, posted, await change_feature(fetch, target, replacement), created=False)
         except NotFound:
             if not wanted.collection.put_creates:
                 raise
@@ -133,7 +133,7 @@ async def change_item(request: web.Request) -> web.Response:
     assignments = Assignments("write.patch", patch.posted, source, patch.geometry, merged=patch.merged)
 
     async def work(fetch: Fetch) -> Answer:
-        return stored_answer(wanted, await change_feature(fetch, target, assignments), created=False)
+        return stored_answer(wanted, patch.posted, await change_feature(fetch, target, assignments), created=False)
 
     with naming_the_value(wanted, patch.posted):
         return await run_once(request, wanted, body, work)
@@ -171,8 +171,8 @@ async def create_at(
     posted = replace(replacement.posted, keys=[target.key])
     made = await create_feature(fetch, plan, target.collection, posted, representation=target.representation)
     if made is not None:
-        return stored_answer(wanted, made, created=True)
-    return stored_answer(wanted, await change_feature(fetch, target, replacement), created=False)
+        return stored_answer(wanted, posted, made, created=True)
+    return stored_answer(wanted, posted, await change_feature(fetch, target, replacement), created=False)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from geosvc.model.feature import StoredFeature
 from geosvc.model.media_type import GEOJSON
 from geosvc.requests.feature_id import parse_feature_id
 from geosvc.requests.geometries import GeometryRules
-from geosvc.requests.posted import FeatureReader
+from geosvc.requests.posted import FeatureReader, Posted
 from geosvc.requests.preconditions import parse_preconditions
 from geosvc.requests.preferences import (
     ContentCrs,
@@ -165,9 +165,13 @@ def representation(base: str, collection: Collection, feature_id: str, text: byt
     return headers, text[:-1] + b',"links":' + links + b"}"
 
 
-def stored_answer(wanted: WriteRequest, feature: StoredFeature, *, created: bool) -> Answer:
-    """The answer to a feature that was stored: 201 with its place when it is new; with the feature when it is wanted."""
+def stored_answer(wanted: WriteRequest, posted: Posted, feature: StoredFeature, *, created: bool) -> Answer:
+    """The answer to a feature that was stored: 201 with its place when it is new; with the feature when it is wanted; with
+    what was changed in its geometry.
+    """
     headers, body = validators(feature), b""
+    if posted.repairs:
+        headers["Geometry-Repaired"] = "; ".join(change for _, change in posted.repairs)
     if created and feature.feature_id is not None:
         headers[hdrs.LOCATION] = item_url(wanted.base, wanted.collection, feature.feature_id)
     if feature.text is not None and wanted.preferences.representation:

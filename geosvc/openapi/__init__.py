@@ -35,7 +35,7 @@ from geosvc.requests.items import DECLARED, FORMAT, Declared, Limits
 GENERAL_TAG = "Capabilities"
 _RESERVED = frozenset(each.name for each in DECLARED)
 _VALIDATORS = ("ETag", "Last-Modified")
-_WRITTEN = ("Preference-Applied", "Idempotency-Replayed")
+_WRITTEN = ("Preference-Applied", "Geometry-Repaired", "Idempotency-Replayed")
 _FLAGS = {
     "dry-run": "Everything is checked and nothing stored.",
     "repair": "What can be mended in a geometry is mended.",

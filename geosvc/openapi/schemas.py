@@ -150,6 +150,7 @@ HEADERS: Mapping[str, Json] = {
     "Last-Modified": {"description": "When the feature was last changed, where the database tells.", "schema": TEXT},
     "Location": {"description": "Where the new feature is.", "schema": TEXT},
     "Preference-Applied": {"description": "The preferences that were heeded.", "schema": TEXT},
+    "Geometry-Repaired": {"description": "What was changed in the geometry.", "schema": TEXT},
     "Idempotency-Replayed": {"description": "Given when the answer is that of an earlier request.", "schema": TEXT},
 }
 

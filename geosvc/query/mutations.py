@@ -286,7 +286,7 @@ class Assignments:
         posted: one feature.
         geometry: whether the geometry is set.
         defaults: names of the columns that are set to their default.
-        merged: column name to the merge patch of its JSON value.
+        merged: column name to the merge patch of its JSON value: objects as dictionaries, all else as JSON text.
     """
 
     name: str
@@ -315,12 +315,12 @@ def _merged_column(column: Column, patch: Mapping[str, Any]) -> Composable:
 
 def _merged(value: Composable, patch: Mapping[str, Any]) -> Composable:
     expression: Composable = SQL("CASE WHEN jsonb_typeof(v.j) = 'object' THEN v.j ELSE '{{}}'::jsonb END").format()
-    removed = [name for name, each in patch.items() if each is None]
-    plain = {name: each for name, each in patch.items() if each is not None and not isinstance(each, dict)}
+    removed = [name for name, each in patch.items() if each == b"null"]
+    plain = [orjson.dumps(name) + b":" + each for name, each in patch.items() if isinstance(each, bytes) and each != b"null"]
     if removed:
         expression = SQL("({} - {})").format(expression, Param(removed, "text[]"))
     if plain:
-        expression = SQL("({} || {}::jsonb)").format(expression, Param(orjson.dumps(plain).decode(), "text"))
+        expression = SQL("({} || {}::jsonb)").format(expression, Param(f"{{{b','.join(plain).decode()}}}", "text"))
     for name, each in patch.items():
         if isinstance(each, dict):
             inner = _merged(SQL("(v.j -> {})").format(Param(name, "text")), each)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
-import orjson
 
 from geosvc.errors import InvalidFeature, RequestError
 from geosvc.model.collection import Collection, Column
@@ -183,7 +182,11 @@ class FeatureReader:
         posted, refused = self._check([decoded], [text], [0], patch=decoded.geometry is msgspec.UNSET)
         if refused:
             raise refused[0][1]
-        merged = {name: patch for name, value in given.items() if (patch := _object_of(value, name)) is not None}
+        merged = {
+            name: patch
+            for name, value in given.items()
+            if self._collection.by_name[name].type_name in ("json", "jsonb") and (patch := _object_of(value, name)) is not None
+        }
         columns = tuple(column for column in self._columns if column.name in given)
         return Patch(posted, columns, decoded.geometry is not msgspec.UNSET, merged)
 
@@ -343,13 +346,18 @@ class FeatureReader:
 
 
 def _object_of(value: Any, name: str) -> dict[str, Any] | None:
-    """The members of a JSON object; None for every other value."""
+    """The members of a JSON object, objects as dictionaries and everything else as it came; None for every other value."""
     if not isinstance(value, msgspec.Raw) or not bytes(value).lstrip().startswith(b"{"):
         return None
     if bytes(value).count(b"{") > MAX_PATCH_DEPTH and BracketScanner().scan(bytes(value)).depth.max() > MAX_PATCH_DEPTH:
         raise InvalidFeature(f"is nested deeper than {MAX_PATCH_DEPTH}", pointer=f"/properties/{escape(name)}")
-    found: dict[str, Any] = orjson.loads(bytes(value))
-    return found
+    return _members(bytes(value))
+
+
+def _members(text: bytes) -> dict[str, Any]:
+    members = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    texts = {name: bytes(raw).strip() for name, raw in members.items()}
+    return {name: _members(each) if each.startswith(b"{") else each for name, each in texts.items()}
 
 
 def _as_text(value: Any) -> str | None:

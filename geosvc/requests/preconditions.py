@@ -40,6 +40,15 @@ class Preconditions:
         """Whether a change with them cannot overwrite what its sender has not seen."""
         return self.match is not None or self.none_match is not None or self.unmodified_since is not None
 
+    def hold(self, feature: StoredFeature) -> bool:
+        """Whether a feature that is there fulfils them. Changes decide it in their statement; this is to explain them."""
+        if self.match is not None and self.match != "*" and feature.version not in self.match:
+            return False
+        if self.none_match is not None and (self.none_match == "*" or feature.version in self.none_match):
+            return False
+        late = self.unmodified_since is not None and feature.modified is not None and feature.modified > self.unmodified_since
+        return not late
+
     def is_cached(self, feature: StoredFeature) -> bool:
         """Whether the client has this representation already. If-None-Match beats If-Modified-Since (RFC 9110 13.2.2)."""
         if self.none_match is not None:

@@ -27,7 +27,8 @@ _TYPES: dict[str, Any] = {
     "int2": _integer(16),
     "int4": _integer(32),
     "int8": _integer(64) | _INT8,  # JavaScript cannot hold them, and sends text
-    "oid": Annotated[int, msgspec.Meta(ge=0, le=(1 << 32) - 1)],
+    "oid": Annotated[int, msgspec.Meta(ge=0, le=(1 << 32) - 1)] | _INT8,
+    "bytea": Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9+/\s]*={0,2}\s*$")],
     "float4": float | _NOT_FINITE,
     "float8": float | _NOT_FINITE,
     "numeric": int | float | _DECIMAL,
@@ -35,7 +36,7 @@ _TYPES: dict[str, Any] = {
     "uuid": UUID,
     "json": msgspec.Raw,
     "jsonb": msgspec.Raw,
-    **dict.fromkeys(("text", "varchar", "bpchar", "name", "date", "timestamp", "timestamptz", "time", "timetz", "bytea"), str),
+    **dict.fromkeys(("text", "varchar", "bpchar", "name", "date", "timestamp", "timestamptz", "time", "timetz"), str),
     **dict.fromkeys(("interval", "inet", "cidr", "macaddr", "macaddr8", "xml", "tsvector", "bit", "varbit"), str),
 }
 

@@ -53,7 +53,7 @@ def spatial(name: str = "geom", kind: int = 1, srid: int = 4326, **more: Any) ->
 
 def relation(name: str, *columns: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A row of the query."""
-    row = {"schema": "public", "name": name, "kind": "r", "description": None, "columns": list(columns)}
+    row: dict[str, Any] = {"schema": "public", "name": name, "kind": "r", "description": None, "columns": list(columns)}
     row |= dict.fromkeys(("insertable", "updatable", "deletable"), False)
     return {**row, "key": None, "rows": None, "pages": 0, "parameters": None, **more}
 

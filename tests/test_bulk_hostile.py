@@ -262,7 +262,8 @@ async def test_a_content_length_that_is_too_long_is_noticed(service: Service, bu
         await nothing_is_left(client, bulk_url)
 
 
-async def test_a_content_length_that_is_too_short_is_noticed(client: Client, bulk_url: str) -> None:
+async def test_lengths_that_are_wrong_are_noticed(service: Service, bulk_url: str) -> None:
+    client = await service(bulk_url, writable=("*",), read_stall_seconds=0.5)
     body = as_collection([feature(number) for number in range(20)])
     with quiet():
         async with uploading(url_of(client), ITEMS, len(body) - 10) as upload:
@@ -271,6 +272,11 @@ async def test_a_content_length_that_is_too_short_is_noticed(client: Client, bul
         async with uploading(url_of(client), ITEMS) as upload:
             await upload.send(b"ffffffffffffffffff\r\n" + body)
             assert (await upload.answer())[0] == 400
+        for number in (1, 4_000):  # before a transaction and within it
+            async with uploading(url_of(client), ITEMS) as upload:
+                await upload.chunk(HEAD + b",".join(json.dumps(heavy(each)).encode() for each in range(number)))
+                await upload.send(b"no length\r\n")
+                assert (await upload.answer())[0] in (400, 408)  # aiohttp does not tell the handler
         await nothing_is_left(client, bulk_url)
 
 
@@ -290,7 +296,8 @@ async def test_every_feature_may_have_other_properties(client: Client, bulk_url:
     assert row == (sum(14 + 4 * number.bit_count() for number in range(10_000)),)
 
 
-async def test_a_column_that_is_dropped_meanwhile_is_a_503_and_then_it_works(client: Client, bulk_url: str) -> None:
+async def test_a_column_that_is_dropped_meanwhile_is_a_503_and_then_it_works(service: Service, bulk_url: str) -> None:
+    client = await service(bulk_url, writable=("*",), catalog_poll_seconds=60)
     async with uploading(url_of(client), ITEMS) as upload:
         await upload.chunk(HEAD + json.dumps(feature(1, properties={"note": "n"})).encode())
         await asyncio.sleep(0.2)

@@ -261,7 +261,7 @@ PATCHES = [
     ({"properties": {"range": {"lower": 1}}}, 422, ""),
     ({"properties": {"range": "x"}}, 422, ""),
     ({"properties": {"path": "$$$"}}, 422, ""),
-    ({"properties": {"class": "no_such_table"}}, 422, ""),
+    ({"properties": {"class": "no_such_table"}}, 422, "/properties/class"),
     ({"properties": {"part": "'"}}, 422, ""),
     ({"properties": {"range": 5}}, 422, ""),
     ({"properties": {"tree": {"a": "\0"}}}, 422, "/properties"),

@@ -39,7 +39,7 @@ WRITTEN = [
     ("tree", '{"a": [1, {"b": null}], "big": 123456789012345678901234567890}', None),
     ("tree", '"text"', '"text"'),
     ("tree", "[]", "[]"),
-    ("written", '{"b":1,  "a":2, "b":3}', '{"b":1,  "a":2, "b":3}'),
+    ("written", '[{"b":1,  "a":2, "b":3}]', '[{"b":1,  "a":2, "b":3}]'),
     ("numbers", "[1,null,-3]", "[1,null,-3]"),
     ("numbers", "[]", "[]"),
     ("numbers", "[[1,2],[3,4]]", "[[1,2],[3,4]]"),
@@ -97,6 +97,7 @@ async def of_label(client: Client, label: str) -> bytes:
 
 def without_own(properties: bytes) -> bytes:
     """What may be written of the properties of `nasty_types`: neither the key nor what is generated."""
+    properties = re.sub(rb'"a_regclass":("[^"]*(\\"[^"]*)*"|null),', b"", properties)  # what the database knows by name
     return re.sub(rb',"generated":[^,}]*', b"", re.sub(rb'^\{"id":\d+,', b"{", properties))
 
 
@@ -173,16 +174,15 @@ async def test_a_merged_number_keeps_its_digits(kinds: Client, number: str, colu
     assert found["properties"][column]["n"] == Decimal(number)
 
 
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**53), 2**53)
-    | st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "c d", "", "é", "$1"]), inner, max_size=3)
-    ),
-    max_leaves=12,
-)
+def within(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Values, lists of them and objects of them."""
+    names = st.sampled_from(["a", "b", "c d", "", "é", "$1"])
+    return inner | st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3)
+
+
+texts = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=5)
+scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**64) | texts
+json_values = within(within(within(scalars)))
 
 
 def merged(target: Any, patch: Any) -> Any:

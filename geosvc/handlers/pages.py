@@ -17,6 +17,7 @@ from geosvc.model.collection import Collection
 from geosvc.model.media_type import MediaType
 from geosvc.model.row import Row
 from geosvc.query.paging import PageEnd, next_cursor
+from geosvc.query.spatial import is_nearest
 from geosvc.requests.cursor import encode_cursor
 from geosvc.requests.items import ItemsRequest
 
@@ -87,7 +88,8 @@ def describe_page(reading: Reading, end: PageEnd, count: Count | None) -> Mappin
     asks; an estimate has a name of its own.
     """
     matched = count.number if count is not None and count.exact else None
-    cursor = next_cursor(reading.collection, reading.wanted, end, matched)
+    pages = not is_nearest(reading.wanted.spatial)
+    cursor = next_cursor(reading.collection, reading.wanted, end, matched) if pages else None
     described: dict[str, object] = {
         "links": _links(reading, encode_cursor(cursor) if cursor is not None else None),
         "timeStamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),

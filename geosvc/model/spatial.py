@@ -1,13 +1,19 @@
 """A question asked with a geometry."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from math import cos, radians
+from math import asin, cos, degrees, radians, sin
 
-from geosvc.model.bbox import Bbox
+EVERYWHERE_METRES = 20_037_509.0  # nothing on Earth is farther
+# The least radius of curvature of the spheroid, that of the meridian at the equator: on a sphere so small every distance is
+# a larger angle than it is on the spheroid.
+LEAST_RADIUS_METRES = 6_335_439.0
+# How far a geodesic leaves the straight line in degrees, at the most, where positions are EDGE_DEGREES apart: 1.2 metres, for
+# the posted geometry and for the stored one.
+EDGE_DEGREES = 0.1
+SLACK_METRES = 3.0
 
-_LEAST_METRES_OF_A_DEGREE = 110_000.0  # a degree of latitude has 110,574 at the equator, and more elsewhere
-_POLE = 89.9
+Bounds = tuple[float, float, float, float]
 
 
 class Predicate(StrEnum):
@@ -26,36 +32,40 @@ class Predicate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SpatialFilter:
-    """Features by how they lie to a geometry.
+    """Features by how they lie to a geometry. What is EWKB has two dimensions and SRID 4326.
 
     Attributes:
-        ewkb: of the geometry, SRID 4326, degrees.
+        ewkb: the geometry.
         bounds: (xmin, ymin, xmax, ymax) of it, degrees.
         metres: how far away features may be, on the spheroid.
         rows: of nearest, how many are wanted.
+        geodesics: EWKB of its parts where distances are asked for, with positions at every EDGE_DEGREES of their edges.
+        inside: EWKB of a point of it.
     """
 
-    ewkb: bytes
-    bounds: tuple[float, float, float, float]
+    ewkb: bytes = field(repr=False)
+    bounds: Bounds
     predicate: Predicate
     metres: float | None = None
     rows: int = 0
+    geodesics: tuple[bytes, ...] = field(default=(), repr=False)
+    inside: bytes = field(default=b"", repr=False)
 
     @property
     def measures(self) -> bool:
         """Whether each feature comes with its distance."""
         return self.predicate in (Predicate.DWITHIN, Predicate.NEAREST)
 
-    def box(self) -> Bbox:
-        """A box that holds everything within `metres`, and often a little more; west above east crosses the antimeridian."""
-        west, south, east, north = self.bounds
-        up = (self.metres or 0.0) / _LEAST_METRES_OF_A_DEGREE
-        south, north = max(south - up, -90.0), min(north + up, 90.0)
-        farthest = max(abs(south), abs(north))
-        aside = up / cos(radians(farthest)) if farthest < _POLE else 360.0
-        if not up:
-            aside = 0.0
-        west, east = west - aside, east + aside
-        if east - west >= 360:
-            return Bbox(-180.0, south, 180.0, north)
-        return Bbox(west + 360 if west < -180 else west, south, east - 360 if east > 180 else east, north)
+
+def surroundings(bounds: Bounds, metres: float) -> Bounds:
+    """A box of all that lies within so many metres of a box, with longitudes beyond 180 degrees either way; from -540 to 540
+    where it holds a pole.
+    """
+    west, south, east, north = bounds
+    angle = (metres * 1.0001 + SLACK_METRES) / LEAST_RADIUS_METRES
+    farthest = max(abs(south), abs(north))
+    bottom, top = max(south - degrees(angle), -90.0), min(north + degrees(angle), 90.0)
+    if farthest + degrees(angle) >= 90:
+        return -540.0, bottom, 540.0, top
+    aside = degrees(asin(min(1.0, sin(angle) / cos(radians(farthest)))))
+    return west - aside, bottom, east + aside, top

@@ -11,8 +11,9 @@ from geosvc.model.collection import Collection
 from geosvc.model.media_type import GEOJSON, MediaType
 from geosvc.query.filters import cast_text, conditions, where
 from geosvc.query.geometry import Bare, Care, column_value
+from geosvc.query.nearest import Candidates, select_nearest
 from geosvc.query.paging import after, order_by, order_of
-from geosvc.query.spatial import Candidates, is_nearest, select_nearest
+from geosvc.query.spatial import is_nearest
 from geosvc.query.versions import modified_of, version_of
 from geosvc.query.writing import write_feature, write_geometry
 from geosvc.requests.items import ItemsRequest
@@ -65,7 +66,7 @@ def _select(
         [*columns[0], *(SQL("{}::text").format(key.expression) for key in keys), *columns[1]],
     )
     if request.spatial is not None and is_nearest(request.spatial):
-        candidates = Candidates(source, SQL(" AND ").join([REQUEST_TAG, *tests]))
+        candidates = Candidates(source, tuple(tests))
         part = select_nearest(collection, request.spatial, wanted, candidates, care)
     else:
         part = SQL("SELECT {} FROM {} t{}{}").format(
@@ -93,9 +94,9 @@ def select_items(
 
 def select_stored(page: Page, rows: int) -> Statement:
     """The same features, at most `rows`, with the geometry as it is stored: (text before it, EWKB or NULL, text behind
-    it, sort values). It calls nothing of PostGIS that a stored geometry can make fail; so distances are left out.
+    it, sort values). It calls nothing of PostGIS that a stored geometry can make fail.
     """
-    written = write_feature(page.collection, replace(page.request, spatial=None), page.media_type)
+    written = write_feature(page.collection, page.request, page.media_type, Care.CAUTIOUSLY)
     stored = SQL("ST_AsEWKB({})").format(column_value(page.collection.geometry))
     columns = ([written.head, stored, written.tail], page.extra)
     return compose("items.stored", _select(page.collection, page.request, columns, rows, Care.CAUTIOUSLY))

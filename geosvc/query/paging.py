@@ -35,13 +35,15 @@ class OrderKey:
         return Param(text, "text", self.type)
 
 
+_DISTANCE = OrderKey(SQL("d.metres"), Identifier("pg_catalog", "float8"), False, False)
+
+
 def order_of(collection: Collection, request: ItemsRequest) -> tuple[OrderKey, ...]:
     """What the features are ordered by: the columns asked for, then what tells all rows apart. Empty where there is
     nothing, as in a view without a key.
     """
-    if is_nearest(request.spatial):
-        return ()
-    keys = [
+    keys = [_DISTANCE] if is_nearest(request.spatial) else []
+    keys += [
         OrderKey(
             SQL("t.{}").format(Identifier(name)),
             cast_text(column, None).cast or Identifier("text"),
@@ -147,7 +149,7 @@ def next_cursor(collection: Collection, request: ItemsRequest, end: "PageEnd", m
     Args:
         matched: the exact count, so that the pages that follow need not count again.
     """
-    if not end.more or end.last is None or is_nearest(request.spatial):
+    if not end.more or end.last is None:
         return None
     digest = digest_of(collection, request)
     if pages_by_key(collection):

@@ -1,17 +1,28 @@
-"""Conditions and distances of a posted geometry.
+"""How features lie to a posted geometry, and how far from it they are.
 
-A box finds candidates by the index; then each is looked at, in degrees, as GeoJSON's lines are straight there. GEOS and the
-distance on the spheroid are only asked about geometries that ST_IsValid accepts: some of the others crash the server
-(fixtures/README.md). Those lie to the posted geometry as liblwgeom's planar distance says, or not at all.
+A box finds candidates by the index; then each is looked at: in degrees, as the lines of GeoJSON are straight there, or in the
+storage CRS; metres are those on the spheroid. No stored geometry may fail or crash that (docs/decisions/0005): GEOS is asked
+about what ST_IsValid accepts, and what liblwgeom measures is rid of empty rings and members first, which crash it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
+from geosvc.model.bbox import Bbox
 from geosvc.model.collection import Collection, GeometryColumn
-from geosvc.model.crs import UNKNOWN, WGS84
-from geosvc.model.spatial import Predicate, SpatialFilter
-from geosvc.query.geometry import Bare, Care, column_value, in_degrees, meets_box
+from geosvc.model.crs import UNKNOWN, WGS84, area_of_use
+from geosvc.model.spatial import EVERYWHERE_METRES, Predicate, SpatialFilter, surroundings
+from geosvc.query.geometry import (
+    RID_OF_EMPTIES,
+    WIDEST_GEOGRAPHY_PREFILTER,
+    Bare,
+    Care,
+    column_value,
+    curved_envelope,
+    in_degrees,
+    linear,
+)
 from geosvc.sql.compose import SQL, Composable, Identifier, Param
 
 _TESTS = {
@@ -23,73 +34,41 @@ _TESTS = {
     Predicate.OVERLAPS: SQL("ST_Overlaps({g}, {q})"),
     Predicate.TOUCHES: SQL("ST_Touches({g}, {q})"),
 }
-_SOUND = SQL(
-    "CASE GeometryType({g}) WHEN 'POINT' THEN true WHEN 'LINESTRING' THEN ST_IsValid({g}) WHEN 'POLYGON' THEN ST_IsValid({g})"
-    " WHEN 'MULTIPOINT' THEN ST_IsValid({g}) WHEN 'MULTILINESTRING' THEN ST_IsValid({g})"
-    " WHEN 'MULTIPOLYGON' THEN ST_IsValid({g}) ELSE false END"
+_PLANAR = (Predicate.INTERSECTS, Predicate.DISJOINT)  # what liblwgeom can tell without GEOS
+_PLAIN = SQL("'POINT', 'LINESTRING', 'POLYGON', 'MULTIPOINT', 'MULTILINESTRING', 'MULTIPOLYGON'")
+_WITH_COLLECTIONS = SQL(
+    "'POINT', 'LINESTRING', 'POLYGON', 'MULTIPOINT', 'MULTILINESTRING', 'MULTIPOLYGON', 'GEOMETRYCOLLECTION'"
 )
-_ABOUT_METRES = SQL("ST_Distance({g}, {q}) * 111195")
+_ON_EARTH = SQL(
+    "{g} && ST_MakeEnvelope(-540, -90, 540, 90, 4326) AND {g} @ ST_MakeEnvelope(-540, -90, 540, 90, 4326)"  # && is for NaN
+)
+_EDGE_PARTS = 32  # pieces that the posted geometry's longest side is cut into before it is transformed
+Area = tuple[float, float, float, float]
 
 
-def _posted(spatial: SpatialFilter) -> Composable:
-    return SQL("{}::geometry").format(Param(spatial.ewkb, "bytea"))
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The posted geometry in a statement.
 
-
-def _judged(geometry: GeometryColumn, spatial: SpatialFilter, sound: SQL, otherwise: SQL, **parts: Composable) -> Composable:
-    """`sound` of a geometry that GEOS may be asked about, `otherwise` of every other; `{g}` is the row's in degrees, `{q}` the
-    posted one.
+    Attributes:
+        planar: geometry, SRID 4326.
+        geodesics: geography, in parts.
+        inside: geometry, a point of it.
     """
-    place, posted = in_degrees(geometry, column_value(geometry)), _posted(spatial)
-    g: Composable = place if isinstance(place, Bare) else SQL("v.g")
-    body = sound.format(g=g, q=posted, **parts)
-    if geometry.type != "POINT":  # which GEOS takes every time
-        body = SQL("CASE WHEN {} THEN {} ELSE {} END").format(
-            _SOUND.format(g=g), body, otherwise.format(g=g, q=posted, **parts)
-        )
-    return body if isinstance(place, Bare) else SQL("(SELECT {} FROM (SELECT {} AS g OFFSET 0) v)").format(body, place)
+
+    planar: Composable
+    geodesics: tuple[Composable, ...]
+    inside: Composable
 
 
-def select_by_geometry(collection: Collection, spatial: SpatialFilter, care: Care) -> Composable:
-    """A condition: the geometry lies to the posted one as the predicate says; never true where there is none.
-
-    Args:
-        care: other than exactly, a little more may be selected.
-    """
-    geometry = collection.geometry
-    here = SQL("t.{} IS NOT NULL").format(Identifier(geometry.name))
-    if spatial.predicate is Predicate.NEAREST:
-        within = _near(geometry, spatial, care) if spatial.metres is not None else SQL("true")
-        return SQL("({} AND NOT ST_IsEmpty({}) AND {})").format(here, column_value(geometry), within)
-    if spatial.predicate is Predicate.DWITHIN:
-        return _near(geometry, spatial, care)
-    meets = SQL("({} AND {})").format(meets_box(geometry, spatial.box(), care), _tested(geometry, spatial, care))
-    if spatial.predicate is Predicate.DISJOINT:
-        return SQL("({} AND ({}) IS NOT TRUE)").format(here, meets)
-    return meets
-
-
-def _tested(geometry: GeometryColumn, spatial: SpatialFilter, care: Care) -> Composable:
-    if care is not Care.EXACTLY:
-        return SQL("true")
-    planar = spatial.predicate in (Predicate.INTERSECTS, Predicate.DISJOINT)
-    otherwise = SQL("ST_DWithin({g}, {q}, 0)") if planar else SQL("false")
-    return _judged(geometry, spatial, _TESTS[spatial.predicate], otherwise)
-
-
-def _near(geometry: GeometryColumn, spatial: SpatialFilter, care: Care) -> Composable:
-    """Within a distance in metres."""
-    close = meets_box(geometry, spatial.box(), care)
-    if care is not Care.EXACTLY:
-        return close
-    metres = Param(spatial.metres, "float8")
-    within = SQL("ST_DWithin({g}::geography, {q}::geography, {metres})")
-    about = SQL("ST_Distance({g}, {q}) * 111195 <= {metres}")
-    return SQL("({} AND {})").format(close, _judged(geometry, spatial, within, about, metres=metres))
-
-
-def distance_of(collection: Collection, spatial: SpatialFilter) -> Composable:
-    """Metres between the row `t` and the posted geometry; of a geometry that is not valid, about."""
-    return _judged(collection.geometry, spatial, SQL("ST_Distance({g}::geography, {q}::geography)"), _ABOUT_METRES)
+@lru_cache(maxsize=1)
+def asked_of(spatial: SpatialFilter) -> Asked:
+    """The same objects for one statement: however often a parameter is named, it is sent once."""
+    return Asked(
+        SQL("{}::geometry").format(Param(spatial.ewkb, "bytea")),
+        tuple(SQL("{}::geometry::geography").format(Param(each, "bytea")) for each in spatial.geodesics),
+        SQL("{}::geometry").format(Param(spatial.inside, "bytea")),
+    )
 
 
 def is_nearest(spatial: SpatialFilter | None) -> bool:
@@ -97,89 +76,167 @@ def is_nearest(spatial: SpatialFilter | None) -> bool:
     return spatial is not None and spatial.predicate is Predicate.NEAREST
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """The rows among which the nearest are looked for.
-
-    Attributes:
-        source: what follows FROM, without a name.
-        tests: the other conditions.
-    """
-
-    source: Composable
-    tests: Composable
-
-
-def select_nearest(
-    collection: Collection,
-    spatial: SpatialFilter,
-    columns: Sequence[Composable],
-    candidates: Candidates,
-    care: Care,
-) -> Composable:
-    """The nearest rows, in the order of their distance, without a LIMIT; cautiously, of that of their boxes in a plane.
+def select_by_geometry(collection: Collection, spatial: SpatialFilter, care: Care) -> Composable:
+    """A condition: the geometry lies to the posted one as the predicate says; never true where there is none. Of nearest
+    `query.nearest` says more.
 
     Args:
-        columns: what is selected.
+        care: roughly, by boxes; cautiously, what is not valid or cannot be compared intersects, and is nothing else.
     """
-    geometry, posted, source, tests = collection.geometry, _posted(spatial), candidates.source, candidates.tests
-    column = SQL("t.{}").format(Identifier(geometry.name))
-    if care is Care.CAUTIOUSLY:
-        return SQL("SELECT {} FROM {} t WHERE {} ORDER BY {} <#> {}").format(
-            SQL(", ").join(columns), source, tests, column_value(geometry), posted
-        )
-    order = SQL(", ").join(
-        [distance_of(collection, spatial), *(SQL("t.{}").format(Identifier(name)) for name in collection.key)]
+    geometry = collection.geometry
+    if spatial.predicate is Predicate.NEAREST:
+        return SQL("true")
+    if spatial.predicate is Predicate.DWITHIN:
+        close = _surrounded(geometry, spatial)
+        if care is Care.ROUGHLY:
+            return close
+        return SQL("({} AND {} <= {})").format(close, distance_of(collection, spatial, care), Param(spatial.metres, "float8"))
+    meets = SQL("({})").format(SQL(" OR ").join(_meetings(geometry, spatial, care)))
+    west, _, east, _ = spatial.bounds
+    if geometry.geography and geometry.type == "POINT" and east - west <= WIDEST_GEOGRAPHY_PREFILTER:
+        # what the index of geography knows of lines and polygons is another box (docs/decisions/0007)
+        indexed = SQL("t.{} && {}::geography").format(Identifier(geometry.name), curved_envelope(Bbox(*spatial.bounds)))
+        meets = SQL("({} AND {})").format(indexed, meets)
+    return (
+        SQL("(t.{} IS NOT NULL AND NOT {})").format(Identifier(geometry.name), meets)
+        if spatial.predicate is Predicate.DISJOINT
+        else meets
     )
-    wanted = SQL(", ").join(columns)
-    if geometry.srid == WGS84 and not geometry.geography:
+
+
+def _of(value: Composable, made: Callable[[Composable], Composable]) -> Composable:
+    """What is made of a value that is computed once however often it is named."""
+    if isinstance(value, Bare):
+        return made(value)
+    return SQL("(SELECT {} FROM (SELECT {} AS g OFFSET 0) v)").format(made(SQL("v.g")), value)
+
+
+def _area_with(geometry: GeometryColumn, box: Bbox) -> Area | None:
+    """The area in which coordinates transform both ways, if the box lies within it."""
+    area = area_of_use(geometry.srid) if geometry.srid != UNKNOWN else None
+    return area if area is not None and box.lies_within(area) else None
+
+
+def _meetings(geometry: GeometryColumn, spatial: SpatialFilter, care: Care) -> list[Composable]:
+    """Conditions, of which one must hold."""
+    column, posted = column_value(geometry), asked_of(spatial).planar
+    if geometry.geography or geometry.srid == WGS84:
+        west, _, east, _ = spatial.bounds
+        # longitudes may be stored beyond 180 degrees either way, as is usual around the Pacific
+        shifts = [360.0] * (west < 0) + [-360.0] * (east > 90)
+        others = [SQL("ST_Translate({}, {}, 0)").format(posted, Param(shift, "float8")) for shift in shifts]
+        return [_meets(geometry, spatial, care, column, each) for each in (posted, *others)]
+    if _area_with(geometry, Bbox(*spatial.bounds)) is not None:
+        west, south, east, north = spatial.bounds
+        step = Param(max((east - west) / _EDGE_PARTS, (north - south) / _EDGE_PARTS, 1e-6), "float8")
+        there = SQL("ST_Transform(ST_Segmentize({}, {}), {})").format(posted, step, Param(int(geometry.srid), "int4"))
+        return [_meets(geometry, spatial, care, column, there)]
+    if care is not Care.CAUTIOUSLY:
+        return [_meets(geometry, spatial, care, in_degrees(geometry, column), posted)]
+    # a transformation may fail
+    local = _meets(geometry, spatial, care, SQL("ST_SetSRID({}, 4326)").format(column), posted)
+    left_in = SQL("true") if spatial.predicate in _PLANAR else SQL("false")
+    return [SQL("CASE WHEN ST_SRID({}) IN (0, 4326) THEN {} ELSE {} END").format(column, local, left_in)]
+
+
+def _meets(geometry: GeometryColumn, spatial: SpatialFilter, care: Care, value: Composable, posted: Composable) -> Composable:
+    """Whether `value` of the column lies to `posted` as the predicate says, both in the same CRS."""
+    boxes = SQL("{g} && {q}")
+    if care is Care.ROUGHLY:
+        return _of(value, lambda g: boxes.format(g=g, q=posted))
+    test = _TESTS[spatial.predicate]
+    if geometry.type == "POINT":
+        return _of(value, lambda g: SQL("({} AND {})").format(boxes.format(g=g, q=posted), test.format(g=g, q=posted)))
+    planar, exactly = spatial.predicate in _PLANAR, care is Care.EXACTLY
+
+    def judged(g: Composable) -> Composable:
+        by_box = SQL("true") if planar else SQL("false")
+        by_liblwgeom = SQL("ST_DWithin({}, {}, 0)").format(RID_OF_EMPTIES.format(g=g), posted)
         return SQL(
-            "WITH near (box) AS MATERIALIZED ({box}) SELECT {wanted} FROM {source} t WHERE {tests}"
-            " AND {column} && (SELECT box FROM near) ORDER BY {order}"
+            "CASE WHEN GeometryType({g}) NOT IN ({types}) THEN {by_box} WHEN ST_IsValid({g}) THEN {test} ELSE {invalid} END"
         ).format(
-            box=_box_of_nearest(collection, spatial, source, tests),
-            wanted=wanted,
-            source=source,
-            tests=tests,
-            column=column,
-            order=order,
+            g=g,
+            types=_WITH_COLLECTIONS if planar and exactly else _PLAIN,
+            by_box=by_box,
+            test=test.format(g=g, q=posted),
+            invalid=by_liblwgeom if planar and exactly else by_box,
         )
+
+    looked_at = _of(linear(geometry, value) if exactly else value, judged)
+    return SQL("({} AND {})").format(_of(value, lambda g: boxes.format(g=g, q=posted)), looked_at)
+
+
+def _surrounded(geometry: GeometryColumn, spatial: SpatialFilter) -> Composable:
+    """A condition that the index answers, and that holds of everything within the distance."""
+    metres = EVERYWHERE_METRES if spatial.metres is None else spatial.metres
     if geometry.geography:
-        there: Composable = SQL("{}::geography").format(posted)
-    elif geometry.srid == UNKNOWN:
-        there = posted
-    else:
-        there = SQL("ST_Transform({}, {})").format(posted, Param(geometry.srid, "int4"))
-    return SQL(
-        "SELECT {wanted} FROM (SELECT t.* FROM {source} t WHERE {tests} ORDER BY {column} <-> {there} LIMIT {k}) t"
-        " ORDER BY {order}"
-    ).format(wanted=wanted, source=source, tests=tests, column=column, there=there, k=_rows(spatial), order=order)
+        name, most = Identifier(geometry.name), Param(metres, "float8")
+        expanded = (SQL("t.{} && _ST_Expand({}, {})").format(name, each, most) for each in asked_of(spatial).geodesics)
+        return SQL("({})").format(SQL(" OR ").join(expanded))
+    west, south, east, north = surroundings(spatial.bounds, metres)
+    column = column_value(geometry)
+    if geometry.srid == WGS84:
+        shifts = [0.0] + [360.0] * (west < 0) + [-360.0] * (east > 90)
+        boxes = [_envelope((west + shift, south, east + shift, north)) for shift in shifts]
+        return SQL("({})").format(SQL(" OR ").join(SQL("{} && {}").format(column, box) for box in boxes))
+    if west >= -180 and east <= 180 and _area_with(geometry, Bbox(west, south, east, north)) is not None:
+        # a little wider: the edges are no straight lines there
+        wide, high = 0.002 * (east - west), 0.002 * (north - south)
+        step = Param(max(east - west, north - south) / _EDGE_PARTS, "float8")
+        box = _envelope((west - wide, max(south - high, -90.0), east + wide, min(north + high, 90.0)))
+        srid = Param(int(geometry.srid), "int4")
+        return SQL("{} && ST_Transform(ST_Segmentize({}, {}), {})").format(column, box, step, srid)
+    return SQL("t.{} IS NOT NULL").format(Identifier(geometry.name))
 
 
-def _rows(spatial: SpatialFilter) -> Param:
-    return Param(spatial.rows, "int8")
+def _envelope(bounds: Area) -> Composable:
+    return SQL("ST_MakeEnvelope({}, 4326)").format(SQL(", ").join(Param(bound, "float8") for bound in bounds))
 
 
-def _box_of_nearest(collection: Collection, spatial: SpatialFilter, source: Composable, tests: Composable) -> Composable:
-    """A box outside of which nothing is among the nearest: the first rows by the index's own distance, which is in degrees,
-    bound the distance in metres. One that reaches a pole or the antimeridian goes once around the Earth.
+def distance_of(collection: Collection, spatial: SpatialFilter, care: Care = Care.EXACTLY) -> Composable:
+    """Metres on the spheroid between the row `t` and the posted geometry; NULL where there are none: empty, not on Earth, or of
+    a type that cannot be measured. Cautiously nothing fails it.
     """
-    west, south, east, north = spatial.bounds
-    farthest = max(abs(south), abs(north))
-    room = min(180 - east, west + 180)
-    return SQL(
-        "SELECT ST_Expand({posted}, CASE WHEN e.top >= 89.9 OR e.up / cos(radians(e.top)) > {room} THEN 720"
-        " ELSE e.up / cos(radians(e.top)) END, e.up)"
-        " FROM (SELECT b.metres / 110000 AS up, b.metres / 110000 + {farthest} AS top"
-        " FROM (SELECT max(n.d) * 1.001 + 0.001 AS metres"
-        " FROM (SELECT {distance} AS d FROM {source} t WHERE {tests} ORDER BY {column} <-> {posted} LIMIT {rows}) n) b) e"
-    ).format(
-        room=Param(room, "float8"),
-        farthest=Param(farthest, "float8"),
-        posted=_posted(spatial),
-        distance=distance_of(collection, spatial),
-        source=source,
-        tests=tests,
-        column=SQL("t.{}").format(Identifier(collection.geometry.name)),
-        rows=_rows(spatial),
-    )
+    geometry, column = collection.geometry, column_value(collection.geometry)
+    value: Composable = column
+    if care is Care.EXACTLY:
+        value = in_degrees(geometry, linear(geometry, column))
+    elif geometry.srid != WGS84:
+        return _cautious_distance(geometry, spatial)
+    return _of(value, lambda g: _measured(geometry, g, spatial, care))
+
+
+def _measured(geometry: GeometryColumn, g: Composable, spatial: SpatialFilter, care: Care) -> Composable:
+    """Of a geometry in degrees."""
+    if geometry.type == "POINT":
+        distance = _to_nearest_part(SQL("{}::geography").format(g), spatial)
+        on_earth = SQL("ST_X({g}) BETWEEN -540 AND 540 AND ST_Y({g}) BETWEEN -90 AND 90").format(g=g)
+        return SQL("CASE WHEN {} THEN {} END").format(on_earth, distance)
+    # edges of geography are geodesics; those of geometry are straight in degrees
+    whole = SQL("{}::geography") if geometry.geography else SQL("ST_Segmentize({}, 0.1)::geography")
+    types = _WITH_COLLECTIONS if care is Care.EXACTLY else _PLAIN
+    distance = _of(whole.format(RID_OF_EMPTIES.format(g=g)), lambda whole: _to_nearest_part(whole, spatial))
+    return SQL("CASE WHEN GeometryType({}) IN ({}) AND {} THEN {} END").format(g, types, _ON_EARTH.format(g=g), distance)
+
+
+def _to_nearest_part(geography: Composable, spatial: SpatialFilter) -> Composable:
+    distances = [SQL("ST_Distance({}, {})").format(geography, each) for each in asked_of(spatial).geodesics]
+    return distances[0] if len(distances) == 1 else SQL("least({})").format(SQL(", ").join(distances))
+
+
+def _cautious_distance(geometry: GeometryColumn, spatial: SpatialFilter) -> Composable:
+    """Only of what transforms without fail."""
+    column = column_value(geometry)
+    if geometry.srid == UNKNOWN:
+        known: Composable = SQL("ST_SRID({}) IN (0, 4326)").format(column)
+        value = SQL("ST_SetSRID({}, 4326)").format(column)
+    else:
+        area = area_of_use(geometry.srid)
+        if area is None:
+            return SQL("NULL::float8")
+        west, south, east, north = Bbox(*area).parts()[0].xmin, area[1], Bbox(*area).parts()[0].xmax, area[3]
+        srid = Param(int(geometry.srid), "int4")
+        known = SQL("{} @ ST_Transform(ST_Segmentize({}, 1), {})").format(column, _envelope((west, south, east, north)), srid)
+        value = SQL("ST_Transform({}, 4326)").format(column)
+    distance = _of(value, lambda g: _measured(geometry, g, spatial, Care.CAUTIOUSLY))
+    return SQL("CASE WHEN {} THEN {} END").format(known, distance)

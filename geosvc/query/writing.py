@@ -6,8 +6,8 @@ from itertools import count
 from geosvc.model.collection import Collection, Column, GeometryColumn
 from geosvc.model.media_type import CSV, GEOJSON, MediaType
 from geosvc.model.spatial import SpatialFilter
-from geosvc.query.geometry import NULL_FREE_TYPES, column_value, written_geometry
-from geosvc.query.spatial import distance_of
+from geosvc.query.geometry import NULL_FREE_TYPES, Care, column_value, written_geometry
+from geosvc.query.spatial import distance_of, is_nearest
 from geosvc.requests.items import GeometryStyle, ItemsRequest
 from geosvc.sql.compose import SQL, Composable, Composed, Identifier, Param
 
@@ -35,9 +35,14 @@ class Written:
         return SQL("convert_to({} || {} || {}, 'UTF8')").format(self.head, self.geometry, self.tail)
 
 
-def write_feature(collection: Collection, request: ItemsRequest, media_type: MediaType) -> Written:
-    """How a feature is written in a media type of items."""
-    return _csv(collection, request) if media_type is CSV else _json(collection, request)
+def write_feature(collection: Collection, request: ItemsRequest, media_type: MediaType, care: Care = Care.EXACTLY) -> Written:
+    """How a feature is written in a media type of items.
+
+    Args:
+        care: how its distance is measured, where there is one.
+    """
+    metres = _metres(collection, request.spatial, care)
+    return _csv(collection, request, metres) if media_type is CSV else _json(collection, request, metres)
 
 
 def write_geometry(geometry: GeometryColumn, style: GeometryStyle, media_type: MediaType, value: Composable) -> Composable:
@@ -93,21 +98,19 @@ def _id_member(collection: Collection, bigint_as_text: bool) -> Composable:
     return SQL("coalesce('\"id\":' || to_json({})::text || ',', '')").format(feature_id(collection))
 
 
-def _metres(collection: Collection, spatial: SpatialFilter) -> Composable:
-    """The distance to the posted geometry as text, to the millimetre."""
-    return SQL("round(({})::numeric, 3)::text").format(distance_of(collection, spatial))
+def _metres(collection: Collection, spatial: SpatialFilter | None, care: Care) -> Composable | None:
+    """The distance to the posted geometry as text, to the millimetre; None where none is asked for."""
+    if spatial is None or not spatial.measures:
+        return None
+    metres = SQL("d.metres") if is_nearest(spatial) else distance_of(collection, spatial, care)
+    return SQL("trim_scale(round(({})::numeric, 3))::text").format(metres)
 
 
-def _distance_member(collection: Collection, request: ItemsRequest) -> Composable:
-    if request.spatial is None or not request.spatial.measures:
-        return SQL("''")
-    return SQL("'\"distance\":' || {} || ','").format(_metres(collection, request.spatial))
-
-
-def _json(collection: Collection, request: ItemsRequest) -> Written:
+def _json(collection: Collection, request: ItemsRequest, metres: Composable | None) -> Written:
     value = column_value(collection.geometry)
+    distance = SQL("''") if metres is None else SQL("'\"distance\":' || coalesce({}, 'null') || ','").format(metres)
     head = SQL('\'{{"type":"Feature",\' || {} || {} || \'"geometry":\'').format(
-        _id_member(collection, request.bigint_as_text), _distance_member(collection, request)
+        _id_member(collection, request.bigint_as_text), distance
     )
     return Written(
         head,
@@ -138,13 +141,13 @@ def _properties(collection: Collection, request: ItemsRequest) -> Composable:
     return SQL("(SELECT row_to_json({row})::text FROM (SELECT {values}) {row})").format(row=row, values=values)
 
 
-def _csv(collection: Collection, request: ItemsRequest) -> Written:
+def _csv(collection: Collection, request: ItemsRequest, metres: Composable | None) -> Written:
     """WKT is the name by which GDAL knows a geometry."""
     columns = wanted_columns(collection, request)
     header = tuple(column.name for column in columns)
     values = [_csv_cell(_csv_value(column), column.type_name not in _NEVER_QUOTED) for column in columns]
-    if request.spatial is not None and request.spatial.measures:
-        header, values = (*header, "distance"), [*values, _metres(collection, request.spatial)]
+    if metres is not None:
+        header, values = (*header, "distance"), [*values, SQL("coalesce({}, '')").format(metres)]
     cells = SQL(" || ',' || ").join(values)
     if request.geometry.skip:
         return Written(SQL("''"), SQL("''"), cells if values else SQL("''"), header)

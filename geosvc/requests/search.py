@@ -11,16 +11,17 @@ import shapely
 from geosvc.errors import InvalidBody, InvalidFeature, InvalidParameter, RequestError, UnknownParameter
 from geosvc.model.collection import Collection, GeometryColumn
 from geosvc.model.crs import WGS84
-from geosvc.model.spatial import Predicate, SpatialFilter
+from geosvc.model.spatial import EVERYWHERE_METRES, Predicate, SpatialFilter
 from geosvc.requests.brackets import BracketScanner
+from geosvc.requests.geodesic import geodesics_of, has_empty_part
 from geosvc.requests.geometries import MAX_DEPTH, GeometryRules, read_geometries
 from geosvc.requests.items import ItemsRequest, Limits, parse_items_request
 from geosvc.requests.preferences import ContentCrs
 
 _OWN = frozenset({"geometry", "predicate", "distance", "k", "filter", "filter-lang", "filter-crs"})
 _NAMES = frozenset({"properties", "sortby"})
+_ARRAYS = _NAMES | {"bbox"}
 _ORDERED_BY_DISTANCE = ("limit", "offset", "cursor", "sortby")
-_EVERYWHERE = 20_037_509.0  # metres; nothing on Earth is farther
 DEFAULT_K = 10
 _POSTED = GeometryColumn("geometry", "GEOMETRY", WGS84, insertable=True)
 
@@ -40,7 +41,7 @@ def parse_search(body: bytes, collection: Collection, limits: Limits, max_vertic
     if "filter" in members:
         raise UnknownParameter("filters in CQL2 are not built yet", parameter="filter", pointer="/filter")
     spatial = _parse_spatial(members, raws, max_vertices)
-    values = {name: _as_text(name, value) for name, value in members.items() if name not in _OWN}
+    values = {name: _as_text(name, value, bytes(raws[name])) for name, value in members.items() if name not in _OWN}
     nearest = spatial is not None and spatial.predicate is Predicate.NEAREST
     if nearest:
         values |= {"limit": str(_parse_k(members, values, limits)), "count": "none"}
@@ -65,19 +66,25 @@ def _decode(name: str, raw: bytes) -> Any:
         raise InvalidBody(f"{name}: {error}", pointer=f"/{name}") from None
 
 
-def _as_text(name: str, value: Any) -> str:
-    """A member as the parameter of a URL would have it."""
+def _as_text(name: str, value: Any, raw: bytes) -> str:
+    """A member as the parameter of a URL would have it; numbers with all their digits.
+
+    Args:
+        raw: the member as it came.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        if any(not isinstance(each, str | int | float) or isinstance(each, bool) for each in value):
+        if name not in _ARRAYS or any(not isinstance(each, str | int | float) or isinstance(each, bool) for each in value):
             raise InvalidParameter(f"{name} takes numbers or texts", parameter=name, pointer=f"/{name}")
         return ",".join(_quoted(name, str(each)) for each in value)
     if not isinstance(value, str | int | float):
         raise InvalidParameter(f"{name} takes a number, a text or an array of them", parameter=name, pointer=f"/{name}")
-    if "\0" in str(value):
+    if isinstance(value, int | float):
+        return raw.decode().strip()
+    if "\0" in value:
         raise InvalidParameter(f"{name} holds a NUL character", parameter=name, pointer=f"/{name}")
-    return str(value)
+    return value
 
 
 def _quoted(name: str, text: str) -> str:
@@ -108,9 +115,22 @@ def _parse_spatial(members: Mapping[str, Any], raws: Mapping[str, msgspec.Raw], 
     shape = _read_geometry(text, pointer, max_vertices)
     if shapely.get_type_id(shape) == shapely.GeometryType.GEOMETRYCOLLECTION:
         raise InvalidFeature("a search takes no GeometryCollection", pointer=f"{pointer}/type")
-    ewkb = shapely.to_wkb(shapely.set_srid(shape, WGS84), include_srid=True, flavor="extended")
     west, south, east, north = map(float, shapely.bounds(shape))
-    return SpatialFilter(ewkb, (west, south, east, north), predicate, metres)
+    ewkb = _ewkb(shape)
+    spatial = SpatialFilter(ewkb, (west, south, east, north), predicate, metres)
+    if not spatial.measures:
+        return spatial
+    if isinstance(shape, shapely.Point):
+        return replace(spatial, geodesics=(ewkb,), inside=ewkb)
+    try:
+        geodesics = geodesics_of(shape, max_vertices)
+    except ValueError as error:
+        raise InvalidFeature(f"the geometry {error}", pointer=f"{pointer}/coordinates") from None
+    return replace(spatial, geodesics=tuple(map(_ewkb, geodesics)), inside=_ewkb(shapely.point_on_surface(shape)))
+
+
+def _ewkb(shape: shapely.Geometry) -> bytes:
+    return shapely.to_wkb(shapely.set_srid(shape, WGS84), include_srid=True, flavor="extended")
 
 
 def _read_geometry(text: bytes, pointer: str, max_vertices: int) -> shapely.Geometry:
@@ -121,6 +141,8 @@ def _read_geometry(text: bytes, pointer: str, max_vertices: int) -> shapely.Geom
     shape = shapely.from_wkb(read.ewkb[0]) if read.ewkb[0] is not None else None
     if shape is None or shape.is_empty:
         raise InvalidFeature("the geometry is empty", pointer=pointer)
+    if not isinstance(shape, shapely.Point) and has_empty_part(shape):
+        raise InvalidFeature("the geometry has an empty part", pointer=f"{pointer}/coordinates")
     return shapely.force_2d(shape)
 
 
@@ -134,7 +156,7 @@ def _parse_metres(members: Mapping[str, Any], predicate: Predicate) -> float | N
         raise InvalidParameter("distance is for dwithin and nearest", parameter="distance", pointer="/distance")
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
         raise InvalidParameter("distance takes metres from 0", parameter="distance", pointer="/distance")
-    return min(float(value), _EVERYWHERE)
+    return min(float(value), EVERYWHERE_METRES)
 
 
 def _parse_k(members: Mapping[str, Any], values: Mapping[str, str], limits: Limits) -> int:

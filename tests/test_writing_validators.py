@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from email.utils import format_datetime, parsedate_to_datetime
+from typing import Any
 
 import pytest
 
@@ -34,9 +35,9 @@ async def client(service: Service, url: str) -> Client:
     return await service(url, writable=("*",), collections={"notes": {"modified": "at"}})
 
 
-async def etag_of(client: Client, path: str, **headers: str) -> str:
+async def etag_of(client: Client, path: str, **headers: Any) -> str:
     """The ETag of a feature."""
-    etag = (await send(client, "GET", path, **headers))[0]["ETag"]
+    etag = (await send(client, "GET", path, None, 200, **headers))[0]["ETag"]
     assert etag.startswith('"')
     assert etag.endswith('"')
     return etag

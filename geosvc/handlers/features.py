@@ -22,7 +22,7 @@ from geosvc.handlers.pages import (
     whole_count,
 )
 from geosvc.handlers.streaming import send_stream
-from geosvc.handlers.writing import representation, validators
+from geosvc.handlers.writing import cached_validators, representation, validators
 from geosvc.keys import DATABASE, LOOKUPS, SETTINGS
 from geosvc.links import base_url
 from geosvc.model.collection import Collection
@@ -106,7 +106,7 @@ async def get_item(request: web.Request) -> web.Response:
     if feature is None or feature.text is None:
         raise NotFound(f"{collection.id} has no feature {feature_id!r}")
     if parse_preconditions(request.headers).is_cached(feature):
-        return web.Response(status=304, headers=validators(feature))
+        return web.Response(status=304, headers=cached_validators(feature, request.headers.get(hdrs.IF_NONE_MATCH)))
     headers, body = representation(base_url(request), collection, feature_id, feature.text)
     return web.Response(body=body, headers={**headers, **validators(feature)})
 

@@ -158,6 +158,14 @@ def validators(feature: StoredFeature) -> dict[str, str]:
     return {"ETag": feature.etag, **({hdrs.LAST_MODIFIED: modified} if modified is not None else {})}
 
 
+def cached_validators(feature: StoredFeature, none_match: str | None) -> dict[str, str]:
+    """The same for a client that has a representation already: the tag of its own, which may be of a content coding."""
+    headers = validators(feature)
+    if none_match is not None and feature.version in none_match and "," not in none_match:
+        headers["ETag"] = none_match.strip().removeprefix("W/")
+    return headers
+
+
 def representation(base: str, collection: Collection, feature_id: str, text: bytes) -> tuple[dict[str, str], bytes]:
     """The headers and the body of a feature with its links."""
     links = orjson.dumps(item_links(base, collection, feature_id))

@@ -1,6 +1,7 @@
 """How tests write: a service whose collections can be written to, and requests with the status they expect."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.conftest import Client
 
 GEOJSON = "application/geo+json"
 MERGE_PATCH = "application/merge-patch+json"
+OURS = re.compile(rb"SELECT|INSERT|UPDATE |RETURNING|json_to_recordset|asyncpg|Traceback|::text")  # what no client may see
 Answer = tuple[Mapping[str, str], Any]
 
 
@@ -58,3 +60,16 @@ def raw_properties(text: bytes) -> bytes:
     """The text of the properties of a feature."""
     begin = text.index(b'"properties":') + len(b'"properties":')
     return text[begin : text.rindex(b',"links":')]
+
+
+async def problem_of(client: Client, method: str, path: str, body: bytes | None, **headers: str) -> dict[str, Any]:
+    """The problem that a request ends with; it tells nothing of the inside."""
+    async with client.request(method, f"/collections/{path}", data=body, headers=headers) as response:
+        text = await response.read()
+        assert 400 <= response.status < 500, (response.status, text)
+        assert response.content_type == "application/problem+json"
+        assert not OURS.search(text), text
+        found: dict[str, Any] = json.loads(text)
+        assert found["status"] == response.status
+        assert found["type"] == f"urn:geosvc:problem:{found['type'].rpartition(':')[2]}"
+        return found

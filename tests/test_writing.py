@@ -33,7 +33,8 @@ CREATE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   IF NEW.name = 'dropped' THEN RETURN NULL; END IF;
   IF NEW.name = 'slow' THEN PERFORM pg_sleep(0.7); END IF;
   IF NEW.name IN ('one', 'two') THEN
-    PERFORM FROM places WHERE name = CASE NEW.name WHEN 'one' THEN 'two' ELSE 'one' END FOR UPDATE; PERFORM pg_sleep(1.5);
+    PERFORM pg_sleep(0.7);  -- each holds its own row by then
+    PERFORM FROM places WHERE name = CASE NEW.name WHEN 'one' THEN 'two' ELSE 'one' END FOR UPDATE;
     UPDATE owners SET name = name WHERE name = 'Ann';
   END IF;
   RETURN NEW; END $$;

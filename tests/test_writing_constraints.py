@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from geosvc.events import WriteFailed
+from geosvc.events import RequestFailed, WriteFailed
 from tests.conftest import Client, Service, execute
 from tests.observing import seen
 from tests.posting import GEOJSON, MERGE_PATCH, feature, place_of, point, send
@@ -31,6 +31,8 @@ CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF NEW.note = 'assert' THEN ASSERT false, 'an assertion'; END IF;
     IF NEW.note = 'null' THEN NEW.must = NULL; END IF;
     IF NEW.note = 'drop' THEN RETURN NULL; END IF;
+    IF NEW.note = 'broken' THEN PERFORM FROM no_such_table; END IF;
+    IF NEW.note = 'misspelt' THEN EXECUTE 'SELEKT 1'; END IF;
     IF NEW.note = 'change' THEN NEW.note = 'changed by the trigger'; END IF;
     RETURN NEW; END $$;
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON parcels FOR EACH ROW EXECUTE FUNCTION guard();
@@ -106,10 +108,20 @@ async def test_a_trigger_is_told_in_its_own_words_and_a_column_by_its_name(clien
     assert "parcels are closed on Sundays" in problem["detail"]
     problem = (await send(client, "PATCH", ITEM, {"properties": {"note": "later"}}, 422, kind=MERGE_PATCH))[1]
     assert "found at the end" in problem["detail"]
+    for note in ("sqlstate", "class 23", "class 22", "odd"):
+        problem = (await send(client, "POST", ITEMS, parcel(note=note, name="x"), None))[1]
+        assert "secret-x" in problem["detail"], note
     problem = (await send(client, "POST", ITEMS, parcel(note="null"), 422))[1]
     assert problem["pointer"] == "/properties/must"
     problem = (await send(client, "POST", ITEMS, feature(point(25, -60)), 409))[1]
     assert problem["constraint"] == "in_the_north"
+
+
+@pytest.mark.parametrize("note", ["broken", "misspelt"])
+async def test_a_trigger_that_does_not_run_is_no_fault_of_the_client(client: Client, note: str) -> None:
+    with seen(RequestFailed) as failed:
+        await send(client, "POST", ITEMS, parcel(note=note), 500)
+    assert failed
 
 
 async def test_no_value_of_a_request_is_in_the_event_of_a_refusal(client: Client) -> None:

@@ -1,17 +1,13 @@
 """Bad requests to write: each has its status, slug and place, none is a 500, and no answer holds SQL."""
 
-import asyncio
 import gzip
 import json
-import re
 from typing import Any
 
 import pytest
-from backports import zstd
 
-from tests.bulk_bodies import uploading, url_of
 from tests.conftest import Client, Service, execute
-from tests.posting import GEOJSON, MERGE_PATCH, feature, point, send
+from tests.posting import GEOJSON, MERGE_PATCH, OURS, feature, point, problem_of, send
 
 TABLE = """
 CREATE TYPE colour AS ENUM ('red', 'green');
@@ -25,7 +21,6 @@ CREATE TABLE anything (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, geom geo
 CREATE TABLE multi (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, geom geometry(MultiPolygon, 4326));
 CREATE TABLE high (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, geom geometry(PointZ, 4326));
 """
-SQL = re.compile(rb"SELECT|INSERT|UPDATE |RETURNING|json_to_recordset|asyncpg|Traceback|::text")
 ITEMS, ITEM = "houses/items", "houses/items/1"
 RING = [[25, 60], [26, 60], [26, 61], [25, 61], [25, 60]]
 BOW_TIE = [[25, 60], [26, 61], [26, 60], [25, 61], [25, 60]]
@@ -60,24 +55,11 @@ async def client(service: Service, url: str) -> Client:
     return await service(url, writable=("*",), collections={"houses": {"read_only": ["secret"]}}, **limits)
 
 
-async def problem_of(client: Client, method: str, path: str, body: bytes | None, **headers: str) -> dict[str, Any]:
-    """The problem that a request ends with; it tells nothing of the inside."""
-    async with client.request(method, f"/collections/{path}", data=body, headers=headers) as response:
-        text = await response.read()
-        assert 400 <= response.status < 500, (response.status, text)
-        assert response.content_type == "application/problem+json"
-        assert not SQL.search(text), text
-        found: dict[str, Any] = json.loads(text)
-        assert found["status"] == response.status
-        assert found["type"] == f"urn:geosvc:problem:{found['type'].rpartition(':')[2]}"
-        return found
-
-
 async def fault(client: Client, method: str, path: str, body: bytes, kind: str) -> tuple[int, str, str]:
     """Status, pointer and detail of an answer; it tells nothing of the inside."""
     async with client.request(method, f"/collections/{path}", data=body, headers={"Content-Type": kind}) as response:
         text = await response.read()
-        assert not SQL.search(text), text
+        assert not OURS.search(text), text
         found: dict[str, Any] = json.loads(text) if text else {}
         return response.status, found.get("pointer", ""), found.get("detail", "")
 
@@ -261,7 +243,7 @@ PATCHES = [
     ({"properties": {"range": {"lower": 1}}}, 422, ""),
     ({"properties": {"range": "x"}}, 422, ""),
     ({"properties": {"path": "$$$"}}, 422, ""),
-    ({"properties": {"class": "no_such_table"}}, 422, "/properties/class"),
+    ({"properties": {"class": "no_such_table"}}, 422, ""),
     ({"properties": {"part": "'"}}, 422, ""),
     ({"properties": {"range": 5}}, 422, ""),
     ({"properties": {"tree": {"a": "\0"}}}, 422, "/properties"),
@@ -360,53 +342,3 @@ async def test_unknown_parameters_are_named(client: Client, method: str) -> None
     ):
         problem = await problem_of(client, method, f"{path}?{query}", body, **{"Content-Type": kind})
         assert (problem["status"], problem["type"].rpartition(":")[2], problem["parameter"]) == (400, slug, name)
-
-
-async def test_compressed_bodies_are_taken(client: Client) -> None:
-    text = json.dumps(house()).encode()
-    for coding, body in (("gzip", gzip.compress(text)), ("X-GZIP", gzip.compress(text)), ("zstd", zstd.compress(text))):
-        await send(client, "POST", ITEMS, body, 201, Content_Encoding=coding)
-        await send(client, "PUT", ITEM, body, 204, Content_Encoding=coding)
-        problem = await problem_of(
-            client, "PUT", ITEM, body[:-5], **{"Content-Type": GEOJSON, "Content-Encoding": coding.lower()}
-        )
-        assert (problem["status"], problem["type"].rpartition(":")[2]) == (400, "invalid-body")
-
-
-async def test_a_body_that_is_too_large_is_refused_inflated_too(client: Client) -> None:
-    text = json.dumps(house(name="x" * 300_000)).encode()
-    for coding, body in (("identity", text), ("gzip", gzip.compress(text)), ("zstd", zstd.compress(text))):
-        for method, path in (("POST", ITEMS), ("PUT", ITEM), ("PATCH", ITEM)):
-            kind = MERGE_PATCH if method == "PATCH" else GEOJSON
-            problem = await problem_of(client, method, path, body, **{"Content-Type": kind, "Content-Encoding": coding})
-            assert (problem["status"], problem["type"].rpartition(":")[2]) == (413, "body-too-large")
-
-
-async def test_a_body_that_stalls_is_refused_after_a_while(service: Service, url: str) -> None:
-    client = await service(url, writable=("*",), read_stall_seconds=0.3)
-    async with uploading(url_of(client), f"/collections/{ITEMS}") as upload:
-        await upload.chunk(b'{"type":')
-        status, problem = await upload.answer(5)
-    assert (status, problem["type"]) == (408, "urn:geosvc:problem:body-timeout")
-
-
-async def test_a_body_that_comes_a_byte_at_a_time_is_taken(service: Service, url: str) -> None:
-    client = await service(url, writable=("*",), read_stall_seconds=5)
-    text = json.dumps(house()).encode()
-    async with uploading(url_of(client), f"/collections/{ITEMS}") as upload:
-        for number in range(len(text)):
-            await upload.chunk(text[number : number + 1])
-        await upload.chunk(b"")
-        assert (await upload.answer())[0] == 201
-
-
-async def test_a_body_shorter_than_it_says_stores_nothing(client: Client) -> None:
-    text = json.dumps(house()).encode()
-    for sent in (text, text[:20], b""):
-        async with uploading(url_of(client), f"/collections/{ITEMS}", length=len(text) + 10) as upload:
-            await upload.send(sent)
-            upload.writer.write_eof()
-            status, _ = await upload.answer(5)
-        assert status in (0, 400)
-    await asyncio.sleep(0.1)
-    assert (await send(client, "GET", ITEMS))[1]["numberReturned"] == 1

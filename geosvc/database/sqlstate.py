@@ -1,5 +1,7 @@
 """From what asyncpg raises to what geosvc says: the only map of SQLSTATEs."""
 
+import re
+
 import asyncpg
 
 from geosvc.database.watch import outcome_of
@@ -85,57 +87,8 @@ def translate(error: BaseException, statement: str) -> RequestError:
 RETRYABLE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _MAX_TOLD = 300
 
-# Classes of SQLSTATE that PostgreSQL uses; functions may raise others, as the standard lets them.
-_SERVERS_OWN = frozenset(
-    (
-        *(
-            "00",
-            "01",
-            "02",
-            "03",
-            "08",
-            "09",
-            "0A",
-            "0B",
-            "0F",
-            "0L",
-            "0P",
-            "0Z",
-            "20",
-            "21",
-            "22",
-            "23",
-            "24",
-            "25",
-            "26",
-            "27",
-            "28",
-            "2B",
-        ),
-        *(
-            "2D",
-            "2F",
-            "34",
-            "38",
-            "39",
-            "3B",
-            "3D",
-            "3F",
-            "40",
-            "42",
-            "44",
-            "53",
-            "54",
-            "55",
-            "57",
-            "58",
-            "72",
-            "F0",
-            "HV",
-            "XX",
-        ),
-    )
-)
+# The classes that the standard and PostgreSQL use; functions may raise others, and 45 is theirs by custom.
+_SERVERS_OWN = re.compile(r"(?!45)[0-4A-H]|5[34578]|72|XX")
 _ABOUT_THE_SERVER = frozenset({"08", "25", "40", "42", "53", "55", "57"})
 
 _REFUSALS: dict[str, tuple[type[RequestError], str]] = {
@@ -175,17 +128,35 @@ def translate_write(error: BaseException, statement: str) -> RequestError:
     words = _message(error) if sqlstate[:2] in _ABOUT_THE_SERVER else ""
     reason = f"{type(error).__name__}: {words}".removesuffix(": ")
     emit(WriteFailed(statement=statement, sqlstate=sqlstate, message=reason))
-    constraint, column = getattr(error, "constraint_name", None), getattr(error, "column_name", None)
-    if sqlstate.startswith("P0") or sqlstate[:2] not in _SERVERS_OWN:
-        # what a trigger raises was written for those who use the table
+    return (
+        _of_a_function(error, sqlstate, reason) or _of_a_value(error, sqlstate, reason) or _of_a_rule(error, sqlstate, reason)
+    )
+
+
+def _of_a_function(error: asyncpg.PostgresError, sqlstate: str, reason: str) -> RequestError | None:
+    """What a trigger raises was written for those who use the table; one that does not work is nobody's fault but its own."""
+    if not _SERVERS_OWN.match(sqlstate) or "at RAISE" in (getattr(error, "context", None) or ""):
         told = str(error.args[0] if error.args else "").split("\n", 1)[0][:_MAX_TOLD]
-        return InvalidFeature(f"the database refuses it: {told}", constraint=constraint, reason=reason)
+        kind = Conflict if sqlstate.startswith("23") else InvalidFeature
+        constraint = getattr(error, "constraint_name", None)
+        return kind(f"the database refuses it: {told}", constraint=constraint, reason=reason)
+    if sqlstate.startswith("42") and sqlstate != "42501" and getattr(error, "context", None) is not None:
+        return InternalError("a function of the database does not work", reason=reason)
+    return None
+
+
+def _of_a_value(error: asyncpg.PostgresError, sqlstate: str, reason: str) -> RequestError | None:
     if sqlstate in _POSTGIS_REFUSED and (sqlstate != "22023" or "eometry" in str(error)):
         return InvalidFeature("PostGIS refuses the geometry", pointer="/geometry", reason=reason)
-    if isinstance(error, STALE_CATALOG) and sqlstate != "42501":
-        if getattr(error, "position", None) is None:  # not of the statement: a value names what is not there, as of regclass
-            return InvalidFeature("a value names something that the database does not have", reason=reason)
-        return StaleCatalog("the write failed", reason=reason)
+    if not isinstance(error, STALE_CATALOG) or sqlstate == "42501":
+        return None
+    if getattr(error, "position", None) is None:  # it is no name of the statement's, but of a value, as of regclass
+        return InvalidFeature("a value names something that the database does not have", reason=reason)
+    return StaleCatalog("the write failed", reason=reason)
+
+
+def _of_a_rule(error: asyncpg.PostgresError, sqlstate: str, reason: str) -> RequestError:
+    constraint, column = getattr(error, "constraint_name", None), getattr(error, "column_name", None)
     kind, detail = _REFUSALS.get(sqlstate) or _REFUSALS_BY_CLASS.get(sqlstate[:2], (InternalError, "the write failed"))
     if constraint is not None:
         detail = f"{detail} (constraint {constraint})"

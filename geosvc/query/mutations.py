@@ -198,10 +198,15 @@ def _conflict(collection: Collection, values: Mapping[str, Composable], on_confl
     if on_conflict is OnConflict.FAIL:
         return SQL("")
     key = SQL(", ").join(map(Identifier, collection.key))
-    changed = [name for name in values if name not in collection.key]
-    if on_conflict is OnConflict.NOTHING or not changed:
+    assigned = [SQL("{n} = EXCLUDED.{n}").format(n=Identifier(name)) for name in values if name not in collection.key]
+    # what the feature is silent about, as a PUT does
+    silent = (column.name for column in collection.columns if column.updatable and column.may_default)
+    assigned += [
+        SQL("{} = DEFAULT").format(Identifier(name)) for name in silent if name not in values and name not in collection.key
+    ]
+    if on_conflict is OnConflict.NOTHING or not assigned:
         return SQL(" ON CONFLICT ({}) DO NOTHING").format(key)
-    assignments = SQL(", ").join(SQL("{n} = EXCLUDED.{n}").format(n=Identifier(name)) for name in changed)
+    assignments = SQL(", ").join(assigned)
     return SQL(" ON CONFLICT ({}) DO UPDATE SET {}").format(key, assignments)
 
 

@@ -15,7 +15,7 @@ setup-test: ## installs what the tests need as well
 	@scripts/setup test
 
 setup-bench: setup-test ## installs what the benchmarks need as well
-	@command -v wrk >/dev/null || scripts/setup bench
+	@command -v wrk >/dev/null && command -v ogr2ogr >/dev/null || scripts/setup bench
 
 test: setup-test ## everything the tests need, then all tests
 	@$(PYTHON) -m pytest

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from geosvc.events import WriteFailed
 from tests.conftest import Client, Service, execute
+from tests.observing import seen
 from tests.posting import GEOJSON, MERGE_PATCH, OURS, feature, point, problem_of, send
 
 TABLE = """
@@ -254,12 +256,14 @@ PATCHES = [
 async def test_a_merge_patch_that_cannot_be_applied_is_refused_with_its_place(client: Client) -> None:
     before = (await send(client, "GET", ITEM))[1]
     wrong = []
-    for body, status, pointer in PATCHES:
-        text = json.dumps(body).encode()
-        got = await fault(client, "PATCH", ITEM, text, MERGE_PATCH)
-        if (*got[:2],) != (status, pointer):
-            wrong.append((text, got, pointer))
+    with seen(WriteFailed) as events:
+        for body, status, pointer in PATCHES:
+            text = json.dumps(body).encode()
+            got = await fault(client, "PATCH", ITEM, text, MERGE_PATCH)
+            if (*got[:2],) != (status, pointer):
+                wrong.append((text, got, pointer))
     assert not wrong
+    assert not [event for event in events if "no_such_table" in str(event) or "$" in str(event)]
     assert (await send(client, "GET", ITEM))[1] == before
 
 

@@ -125,7 +125,8 @@ def translate_write(error: BaseException, statement: str) -> RequestError:
         return translate(error, statement)
     sqlstate = error.sqlstate or "XX000"
     # what is said of a feature may quote it: operators learn what kind of fault it is
-    words = _message(error) if sqlstate[:2] in _ABOUT_THE_SERVER else ""
+    of_a_value = sqlstate.startswith("42") and getattr(error, "position", None) is None
+    words = _message(error) if sqlstate[:2] in _ABOUT_THE_SERVER and not of_a_value else ""
     reason = f"{type(error).__name__}: {words}".removesuffix(": ")
     emit(WriteFailed(statement=statement, sqlstate=sqlstate, message=reason))
     return (

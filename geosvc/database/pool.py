@@ -81,8 +81,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _session_settings(settings: Settings, writes: bool) -> dict[str, str]:
-    # a body that is slow but steady keeps its transaction waiting for the next piece
-    stall_seconds = settings.bulk_seconds if writes else settings.write_stall_seconds
+    stall_seconds = settings.read_stall_seconds if writes else settings.write_stall_seconds
     return {
         "timezone": "UTC",
         "datestyle": "ISO, YMD",

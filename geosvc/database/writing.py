@@ -16,7 +16,7 @@ from geosvc.database.sqlstate import DATABASE_ERRORS, RETRYABLE, translate_write
 from geosvc.database.watch import Running
 from geosvc.events import WriteRetried, emit
 from geosvc.model.row import Row
-from geosvc.sql.compose import Statement
+from geosvc.sql.compose import SQL, Param, Statement, compose
 from geosvc.trace import current_trace
 
 REPEATABLE_READ = "ISOLATION LEVEL REPEATABLE READ"
@@ -41,6 +41,11 @@ class Transaction:
             rows = await self._connection.fetch(statement.text, *running.run.args)
             running.got(len(rows))
             return rows
+
+    async def wait_for_pieces(self, seconds: float) -> None:
+        """Lets the transaction wait so long for what it is to store: a body may be slow but steady."""
+        setting = SQL("SELECT set_config('idle_in_transaction_session_timeout', {}, true)")
+        await self.fetch(compose("write.wait", setting.format(Param(f"{round(seconds * 1000)}ms", "text"))))
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:

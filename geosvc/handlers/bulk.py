@@ -175,6 +175,7 @@ async def _store(
             pass
 
     async def in_transaction(transaction: Transaction) -> Answer:
+        await transaction.wait_for_pieces(request.app[SETTINGS].bulk_seconds)
         if wanted.idempotency_key is None:
             return await produce(transaction)
         key = idempotency_key(request, wanted, reading.digest.digest)

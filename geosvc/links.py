@@ -128,9 +128,9 @@ def item_url(base: str, collection: Collection, feature_id: str) -> str:
     return f"{collection_url(base, collection)}/items/{quote(feature_id, safe='')}"
 
 
-def item_links(base: str, collection: Collection, feature_id: str) -> list[Link]:
-    """The links of a feature."""
-    return [
-        link(item_url(base, collection, feature_id), "self", ITEM_TYPES[0], "This feature"),
-        link(collection_url(base, collection), "collection", JSON, "The collection"),
-    ]
+def item_links(base: str, collection: Collection, feature_id: str | None) -> list[Link]:
+    """The links of a feature; one without an id has none to itself."""
+    links = [link(collection_url(base, collection), "collection", JSON, "The collection")]
+    if feature_id is not None:
+        links.insert(0, link(item_url(base, collection, feature_id), "self", ITEM_TYPES[0], "This feature"))
+    return links

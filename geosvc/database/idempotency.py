@@ -47,7 +47,7 @@ async def answer_once(
     Raises: IdempotencyKeyReused, NotMigrated.
     """
     try:
-        await transaction.fetch(load_statement("idempotency_expire", (key.kept_seconds,)))
+        await transaction.fetch(load_statement("idempotency_expire", (key.kept_seconds, key.key)))
         claimed = await transaction.fetch(load_statement("idempotency_claim", (key.key, b"")))
     except _NOT_THERE:
         raise NotMigrated("Idempotency-Key needs the schema that `geosvc migrate` makes") from None

@@ -136,7 +136,7 @@ def translate_write(error: BaseException, statement: str) -> RequestError:
 
 def _of_a_function(error: asyncpg.PostgresError, sqlstate: str, reason: str) -> RequestError | None:
     """What a trigger raises was written for those who use the table; one that does not work is nobody's fault but its own."""
-    if not _SERVERS_OWN.match(sqlstate) or "at RAISE" in (getattr(error, "context", None) or ""):
+    if not _SERVERS_OWN.match(sqlstate) or getattr(error, "server_source_function", None) == "exec_stmt_raise":
         told = str(error.args[0] if error.args else "").split("\n", 1)[0][:_MAX_TOLD]
         kind = Conflict if sqlstate.startswith("23") else InvalidFeature
         constraint = getattr(error, "constraint_name", None)

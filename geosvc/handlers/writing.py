@@ -166,7 +166,7 @@ def cached_validators(feature: StoredFeature, none_match: str | None) -> dict[st
     return headers
 
 
-def representation(base: str, collection: Collection, feature_id: str, text: bytes) -> tuple[dict[str, str], bytes]:
+def representation(base: str, collection: Collection, feature_id: str | None, text: bytes) -> tuple[dict[str, str], bytes]:
     """The headers and the body of a feature with its links."""
     links = orjson.dumps(item_links(base, collection, feature_id))
     headers = {hdrs.CONTENT_TYPE: GEOJSON.content_type, "Content-Crs": f"<{CRS84_URI}>"}
@@ -183,7 +183,7 @@ def stored_answer(wanted: WriteRequest, posted: Posted, feature: StoredFeature, 
     if created and feature.feature_id is not None:
         headers[hdrs.LOCATION] = item_url(wanted.base, wanted.collection, feature.feature_id)
     if feature.text is not None and wanted.preferences.representation:
-        more, body = representation(wanted.base, wanted.collection, feature.feature_id or "", feature.text)
+        more, body = representation(wanted.base, wanted.collection, feature.feature_id, feature.text)
         headers |= more
     status = 200 if wanted.options.dry_run else 201 if created else 200 if body else 204
     return wanted.answer(status, headers, body)

@@ -192,7 +192,7 @@ class FeatureReader:
 
     def _check_key(self, values: Any, key: Sequence[str]) -> None:
         for column, own in zip(self._collection.key_columns, key, strict=True):
-            given = _as_text(getattr(values, self._attributes[column.name], msgspec.UNSET))
+            given = _as_text(getattr(values, self._attributes.get(column.name, ""), msgspec.UNSET))
             if given is not None and given != own and not (column.type_name == "uuid" and given == own.lower()):
                 raise InvalidFeature(
                     f"{column.name} is the key, which cannot be changed", pointer=f"/properties/{escape(column.name)}"

@@ -15,7 +15,6 @@ _PATH = re.compile(r"^(?P<words>.*?)(?: - at `\$(?P<index>\[\d+\])?(?P<path>.*)`
 _UNKNOWN = re.compile(r"unknown field `(.*)`", re.DOTALL)
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _CLOSING = ord("}")
-_BRACKETS = re.compile(r"(?:\[[^\]]*\])+$")
 
 
 def explain(error: Exception, collection: Collection) -> RequestError:
@@ -71,9 +70,11 @@ def escape(name: str) -> str:
 
 
 def _pointer_of(path: str) -> str:
-    """Msgspec's `.properties.height` as `/properties/height`. A name may hold dots: below properties all of it is one."""
+    """Msgspec's `.properties.height` as `/properties/height`. A name may hold dots and brackets: below properties all of it
+    is one, for nothing within a property is checked.
+    """
     if path.startswith(".properties."):
-        return f"/properties/{escape(_BRACKETS.sub('', path.removeprefix('.properties.')))}"
+        return f"/properties/{escape(path.removeprefix('.properties.'))}"
     return path.replace(".", "/")
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from geosvc.model.collection import Collection, Column
 
+_UNREADABLE = re.compile(r'["\\\x00-\x1f]')  # msgspec takes no field of such a name: those columns are read-only
 _LENGTH = re.compile(r"character(?: varying)?\(([0-9]+)\)")
 _INT8 = Annotated[str, msgspec.Meta(pattern=r"^[+-]?[0-9]{1,19}$")]
 _DECIMAL = Annotated[str, msgspec.Meta(pattern=r"^([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,5})?|NaN|-?Infinity)$")]
@@ -52,9 +53,10 @@ class Mode(Enum):
 
 def writable_columns(collection: Collection, mode: Mode) -> tuple[Column, ...]:
     """The columns that a feature may have as properties."""
+    columns = [column for column in collection.columns if not _UNREADABLE.search(column.name)]
     if mode is Mode.CREATE:
-        return tuple(column for column in collection.columns if column.insertable and not column.always_identity)
-    return tuple(column for column in collection.columns if column.updatable and column.name not in collection.key)
+        return tuple(column for column in columns if column.insertable and not column.always_identity)
+    return tuple(column for column in columns if column.updatable and column.name not in collection.key)
 
 
 def _type_of(column: Column) -> Any:
@@ -87,7 +89,8 @@ def decoded_columns(collection: Collection, mode: Mode, *, keyed: bool) -> tuple
     writable = writable_columns(collection, mode)
     if mode is Mode.CREATE and not keyed:
         return writable
-    return (*writable, *(column for column in collection.key_columns if column not in writable))
+    keys = (column for column in collection.key_columns if column not in writable and not _UNREADABLE.search(column.name))
+    return (*writable, *keys)
 
 
 def properties_type(collection: Collection, mode: Mode, *, lenient: bool, keyed: bool) -> type[msgspec.Struct]:

@@ -26,8 +26,8 @@ field AS (
          writable.here AND has_column_privilege(r.oid, a.attnum, 'INSERT') AS insertable,
          writable.here AND a.attidentity <> 'a' AND has_column_privilege(r.oid, a.attnum, 'UPDATE') AS updatable
   FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid,
-       LATERAL (SELECT a.attgenerated = '' AND (r.relkind <> 'v' OR pg_relation_is_updatable(r.oid, false) = 0
-                                                OR pg_column_is_updatable(r.oid, a.attnum, true)) AS here) writable
+       LATERAL (SELECT a.attgenerated = '' AND (CASE WHEN r.relkind <> 'v' THEN true ELSE pg_relation_is_updatable(r.oid, false) = 0
+                                                OR pg_column_is_updatable(r.oid, a.attnum, true) END) AS here) writable
   WHERE a.attnum > 0 AND NOT a.attisdropped AND has_column_privilege(r.oid, a.attnum, 'SELECT')
   UNION ALL
   SELECT p.oid, out.position::int2, out.name, false, out.type_oid, -1, NULL, false, false, false, false
@@ -91,9 +91,12 @@ SELECT json_build_object(
                      FROM pg_partition_tree(r.oid) t JOIN pg_class leaf ON leaf.oid = t.relid
                      WHERE t.isleaf) END::int8,
   'pages', (r.relpages + coalesce((SELECT t.relpages FROM pg_class t WHERE t.oid = r.reltoastrelid), 0))::int8,
-  'insertable', pg_relation_is_updatable(r.oid, true) & 8 <> 0 AND has_any_column_privilege(r.oid, 'INSERT'),
-  'updatable', pg_relation_is_updatable(r.oid, true) & 4 <> 0 AND has_any_column_privilege(r.oid, 'UPDATE'),
-  'deletable', pg_relation_is_updatable(r.oid, true) & 16 <> 0 AND has_table_privilege(r.oid, 'DELETE'),
+  'insertable', CASE r.relkind WHEN 'r' THEN true WHEN 'p' THEN true WHEN 'm' THEN false
+    ELSE pg_relation_is_updatable(r.oid, true) & 8 <> 0 END AND has_any_column_privilege(r.oid, 'INSERT'),
+  'updatable', CASE r.relkind WHEN 'r' THEN true WHEN 'p' THEN true WHEN 'm' THEN false
+    ELSE pg_relation_is_updatable(r.oid, true) & 4 <> 0 END AND has_any_column_privilege(r.oid, 'UPDATE'),
+  'deletable', CASE r.relkind WHEN 'r' THEN true WHEN 'p' THEN true WHEN 'm' THEN false
+    ELSE pg_relation_is_updatable(r.oid, true) & 16 <> 0 END AND has_table_privilege(r.oid, 'DELETE'),
   'parameters', NULL
 ) AS collection
 FROM relation r JOIN described d ON d.owner = r.oid

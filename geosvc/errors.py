@@ -10,6 +10,7 @@
         ├── UnknownParameter   400
         ├── InvalidValue       400
         ├── InvalidBody        400
+        ├── InvalidFilter      400
         ├── Forbidden          403
         ├── NotFound           404
         ├── MethodNotAllowed   405
@@ -77,6 +78,7 @@ class RequestError(GeosvcError):
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
     retry_after_seconds: ClassVar[int | None] = None
+    position: int | None = None
 
     def __init__(
         self,
@@ -128,6 +130,22 @@ class InvalidBody(RequestError):
 
     status = 400
     slug = "invalid-body"
+
+
+class InvalidFilter(RequestError):
+    """The filter is not one that the collection can be asked with.
+
+    Args:
+        at: the place in a filter in text, counted from 1 in characters; the pointer into one in JSON.
+    """
+
+    status = 400
+    slug = "invalid-filter"
+
+    def __init__(self, detail: str, at: int | str) -> None:
+        place = f"at character {at}: " if isinstance(at, int) else ""
+        super().__init__(place + detail, parameter="filter", pointer=at if isinstance(at, str) else None)
+        self.position = at if isinstance(at, int) else None
 
 
 class Forbidden(RequestError):

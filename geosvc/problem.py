@@ -18,7 +18,7 @@ def problem_response(error: RequestError, request_id: str) -> web.Response:
         "detail": error.detail if error.status != 500 or error.slug != "internal-error" else "see the log",
         "request_id": request_id,
     }
-    for member in ("parameter", "pointer", "index", "constraint"):
+    for member in ("parameter", "pointer", "position", "index", "constraint"):
         if (value := getattr(error, member)) is not None:
             body[member] = value
     headers = {"Cache-Control": "no-store"}

@@ -68,8 +68,19 @@ def _queryable(column: Column) -> Queryable | None:
     return None if kind is None else Queryable(column.name, kind, column, integer=column.type_name in _INTEGERS)
 
 
+def _geometry(collection: Collection) -> Queryable:
+    return Queryable(collection.geometry.name, ValueKind.GEOMETRY, geometry=collection.geometry)
+
+
+def queryable(collection: Collection, name: str) -> Queryable | None:
+    """The property of this name, if a filter may name it."""
+    column = collection.by_name.get(name)
+    if column is not None:
+        return _queryable(column)
+    return _geometry(collection) if name == collection.geometry.name else None
+
+
 def queryables(collection: Collection) -> dict[str, Queryable]:
     """By name, in the order of the table; the geometry comes last."""
     found = [each for column in collection.columns if (each := _queryable(column)) is not None]
-    found.append(Queryable(collection.geometry.name, ValueKind.GEOMETRY, geometry=collection.geometry))
-    return {each.name: each for each in found}
+    return {each.name: each for each in (*found, _geometry(collection))}

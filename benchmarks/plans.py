@@ -11,7 +11,7 @@ from geosvc.database.pool import Database
 from geosvc.model.catalog import Catalog
 from geosvc.model.media_type import GEOJSON
 from geosvc.query.features import select_item, select_items
-from geosvc.requests.items import Limits, parse_item_request, parse_items_request
+from geosvc.requests.items import Limits, ReadingRules, parse_item_request, parse_items_request
 from geosvc.requests.search import parse_search
 from geosvc.settings import Settings
 from geosvc.sql.compose import Statement
@@ -25,6 +25,9 @@ def _untagged(statement: Statement) -> Statement:
     text, tags = _TAG.subn("true", statement.text)
     assert tags, statement.text
     return replace(statement, text=text)
+
+
+SEARCHING = ReadingRules(Limits(10, 10_000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,13 @@ class Planner:
         """Of `/items?bbox=…&limit=…`."""
         collection = self.catalog[collection_id]
         values = {"bbox": bbox, "limit": str(limit)}
-        wanted = parse_items_request(values, collection, Limits(limit, limit))
+        wanted = parse_items_request(values, collection, ReadingRules(Limits(limit, limit)))
         return _untagged(select_items(collection, wanted, GEOJSON).statement)
 
     def export(self, collection_id: str) -> Statement:
         """Of `/export`."""
         collection = self.catalog[collection_id]
-        return _untagged(select_items(collection, parse_items_request({}, collection, None), GEOJSON).statement)
+        return _untagged(select_items(collection, parse_items_request({}, collection), GEOJSON).statement)
 
     def item(self, collection_id: str, feature_id: str) -> Statement:
         """Of `/items/{featureId}`, as a look-up of one feature."""
@@ -58,7 +61,7 @@ class Planner:
     def search(self, collection_id: str, body: bytes) -> Statement:
         """Of `POST /search`."""
         collection = self.catalog[collection_id]
-        return _untagged(select_items(collection, parse_search(body, collection, Limits(10, 10_000), 1_000), GEOJSON).statement)
+        return _untagged(select_items(collection, parse_search(body, collection, SEARCHING, 1_000), GEOJSON).statement)
 
 
 async def make_planner(url: str) -> Planner:

@@ -32,6 +32,7 @@ from geosvc.keys import (
     Observed,
 )
 from geosvc.middleware import add_common_headers, add_private_headers, end_abandoned, surround
+from geosvc.model.crs import Srid, epsg_crs
 from geosvc.observe.access import AccessLog
 from geosvc.observe.diagnosis import Diagnoser
 from geosvc.observe.lag import watch_loop
@@ -108,11 +109,13 @@ def build_app(settings: Settings, place: Place | None = None) -> web.Application
 
     Args:
         place: of this worker among others.
-    Raises: SettingsError when there is no DATABASE_URL, or a threshold is for a route that is not there.
+    Raises: SettingsError when there is no DATABASE_URL, a threshold is for a route that is not there, or a reference system
+        for a code that nobody knows.
     """
     if settings.database_url is None:
         raise SettingsError(["GEOSVC_DATABASE_URL: is not set"])
     check_routes(settings)
+    check_crs(settings)
     url = settings.database_url.get_secret_value()
     database = Database(settings, url)
     app = web.Application(middlewares=[surround])
@@ -162,3 +165,10 @@ def check_routes(settings: Settings) -> None:
     wrong = [name for name in settings.slow_query_ms_by_route if name not in known]
     if wrong:
         raise SettingsError([f"GEOSVC_SLOW_QUERY_MS_BY_ROUTE.{name}: there is no such operation or path" for name in wrong])
+
+
+def check_crs(settings: Settings) -> None:
+    """Raises: SettingsError for codes of no reference system with two horizontal axes."""
+    wrong = ", ".join(str(code) for code in settings.crs if epsg_crs(Srid(code)) is None)
+    if wrong:
+        raise SettingsError([f"GEOSVC_CRS: no geographic or projected reference system of EPSG is called {wrong}"])

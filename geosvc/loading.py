@@ -14,10 +14,9 @@ from geosvc.database.tables import finish_table, prepare_table, read_collection
 from geosvc.database.writing import Transaction, Writer
 from geosvc.errors import RequestError, StartError
 from geosvc.model.collection import Collection
-from geosvc.model.crs import UNKNOWN, WGS84, Srid
+from geosvc.model.crs import UNKNOWN, WGS84, Srid, in_file_order
 from geosvc.requests.geometries import GeometryRules
 from geosvc.requests.posted import FeatureReader, Posted
-from geosvc.requests.preferences import ContentCrs
 from geosvc.requests.properties import Mode
 from geosvc.settings import Settings
 from geosvc.sources import FeatureBatch, Source, SourceSchema, merge_schemas, open_source
@@ -118,10 +117,10 @@ class _Load:
         return replace(self._wanted, geometry_type=kind, has_z=column.has_z, srid=srid)
 
     def _loading(self, collection: Collection, into: SourceSchema) -> Loading:
-        srid = Srid(into.srid or WGS84)
-        rules = GeometryRules(collection.geometry, ContentCrs(srid), self._settings.max_vertices)
+        crs = in_file_order(Srid(into.srid or WGS84))
+        rules = GeometryRules(collection.geometry, crs, self._settings.max_vertices)
         reader = FeatureReader(collection, Mode.CREATE, rules)
-        return Loading(collection, reader, Plans(), srid, False, False, False, 1, 0)
+        return Loading(collection, reader, Plans(), crs, False, False, False, 1, 0)
 
     async def _load_source(
         self, transaction: Transaction, load: BulkLoad, path: Path, source: Source, into: SourceSchema

@@ -48,6 +48,7 @@ SslMode = Literal["disable", "require", "verify-ca", "verify-full"]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Milliseconds = Annotated[float, Field(ge=0, le=86_400_000, allow_inf_nan=False)]
+EpsgCodes = Annotated[tuple[Annotated[int, Field(gt=0, lt=1_000_000_000)], ...], NoDecode, BeforeValidator(_split_commas)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
@@ -105,6 +106,10 @@ class Settings(BaseSettings):
             description="What the catalog cannot know, by collection id: key, datetime column, SRID, title, threshold, writing."
         ),
     ] = {}
+    crs: Annotated[
+        EpsgCodes,
+        Field(description="EPSG codes to offer beside CRS84, 4326, 3857 and what is stored."),
+    ] = ()
     catalog_poll_seconds: Annotated[Seconds, Field(description="How often each worker looks for DDL.")] = 2
 
     pool_min_size: Annotated[int, Field(ge=0, description="Connections kept open, per worker.")] = 2

@@ -15,7 +15,7 @@ from geosvc.database.pool import Database
 from geosvc.model.catalog import Selection
 from geosvc.model.media_type import GEOJSON
 from geosvc.query.features import select_items
-from geosvc.requests.items import Limits
+from geosvc.requests.items import Limits, ReadingRules
 from geosvc.requests.search import parse_search
 from tests.conftest import Client, Service, execute, settings_for
 
@@ -304,7 +304,7 @@ async def test_the_index_finds_the_candidates(search_url: str, collection: str, 
         body = json.dumps(
             {"geometry": shapely.geometry.mapping(shapely.box(23, 61, 23.1, 61.1)), "predicate": predicate, **more}
         )
-        wanted = parse_search(body.encode(), found, Limits(10, 100), 1_000)
+        wanted = parse_search(body.encode(), found, ReadingRules(Limits(10, 100)), 1_000)
         statement = select_items(found, wanted, GEOJSON).statement
         async with database.connection() as connection:
             plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {statement.text}", *statement.args))

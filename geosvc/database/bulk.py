@@ -19,7 +19,7 @@ from geosvc.database.writing import ATTEMPTS, Transaction, pause
 from geosvc.errors import BodyTooLarge, Conflict, InvalidFeature, RequestError
 from geosvc.events import WriteRetried, emit
 from geosvc.model.collection import Collection
-from geosvc.model.crs import Srid
+from geosvc.model.crs import Crs
 from geosvc.query.mutations import OnConflict, Planned, Returning, Source
 from geosvc.requests.posted import FeatureReader, Posted
 from geosvc.requests.posted_faults import value_at_fault
@@ -83,7 +83,7 @@ class Loading:
     collection: Collection
     reader: FeatureReader
     plans: Plans
-    srid: Srid
+    crs: Crs
     keyed: bool
     upsert: bool
     lenient: bool
@@ -168,7 +168,7 @@ class BulkLoad:
 
     def _plan(self, present: int) -> Planned:
         loading = self._loading
-        source = Source(loading.reader.columns_of(present), loading.keyed, loading.srid)
+        source = Source(loading.reader.columns_of(present), loading.keyed, loading.crs)
         returning = Returning.COUNTS if self.report.ids is None else Returning.IDS
         on_conflict = OnConflict.UPDATE if loading.upsert else OnConflict.FAIL
         return loading.plans.insert(loading.collection, source, returning, on_conflict)

@@ -17,7 +17,7 @@ from geosvc.events import GeometriesRefused, emit
 from geosvc.model.feature import StoredFeature
 from geosvc.model.media_type import CSV
 from geosvc.model.row import Row
-from geosvc.query.features import Page, select_items, select_stored, write_stored
+from geosvc.query.features import Page, select_items, select_stored, transform_stored, write_stored
 from geosvc.query.paging import PageEnd, next_cursor
 
 
@@ -96,7 +96,7 @@ async def _write(database: Database, page: Page, stored: list[bytes | None], rea
     except UnreadableGeometry as error:
         if len(stored) == 1:
             reasons.append(error.reason or error.detail)
-            return [_write_refused(page, stored[0] or b"")]
+            return [await _write_refused(database, page, stored[0] or b"")]
     half = len(stored) // 2
     return [
         *await _write(database, page, stored[:half], reasons),
@@ -104,7 +104,15 @@ async def _write(database: Database, page: Page, stored: list[bytes | None], rea
     ]
 
 
-def _write_refused(page: Page, ewkb: bytes) -> str:
+async def _write_refused(database: Database, page: Page, ewkb: bytes) -> str:
     if page.media_type is CSV:
         return ""
-    return geojson_of_ewkb(ewkb, page.request.geometry.precision) or "null"
+    style = page.request.geometry
+    written = geojson_of_ewkb(ewkb, style.digits, style.crs)
+    if written is not None:
+        return written
+    try:
+        transformed = (await database.fetch(transform_stored(page, ewkb)))[0][0]
+    except UnreadableGeometry:
+        return "null"
+    return geojson_of_ewkb(transformed, style.digits, style.crs) or "null"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from geosvc.database.writing import Writer
 from geosvc.errors import InvalidFeature, NotFound, PreconditionFailed, RequestError
 from geosvc.model.collection import Collection
+from geosvc.model.crs import CRS84, Crs
 from geosvc.model.feature import StoredFeature
 from geosvc.model.row import Row
 from geosvc.query.features import select_item
@@ -25,7 +26,7 @@ from geosvc.query.mutations import (
 )
 from geosvc.requests.feature_id import parse_feature_id
 from geosvc.requests.geometries import GeometryRules
-from geosvc.requests.items import ItemsRequest
+from geosvc.requests.items import GeometryStyle, ItemsRequest
 from geosvc.requests.posted import FeatureReader, Posted
 from geosvc.requests.preconditions import Preconditions
 from geosvc.requests.properties import Mode
@@ -33,7 +34,6 @@ from geosvc.sql.compose import Statement
 
 Fetch = Callable[[Statement], Awaitable[Sequence[Row]]]
 MAX_PLANS = 512
-_WHOLE = ItemsRequest(limit=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,19 @@ class Target:
     Attributes:
         key: its key values.
         feature_id: as it stands in the URL.
-        representation: whether the feature is wanted in return.
+        representation: the CRS in which the feature is wanted in return; None when it is not wanted.
     """
 
     collection: Collection
     key: tuple[str, ...]
     feature_id: str
     preconditions: Preconditions
-    representation: bool
+    representation: Crs | None
+
+
+def _whole(crs: Crs) -> ItemsRequest:
+    """A feature with all that belongs to it."""
+    return ItemsRequest(limit=1, geometry=GeometryStyle(crs=crs))
 
 
 class Plans:
@@ -63,12 +68,12 @@ class Plans:
         """The statement for these sources."""
         names = tuple(column.name for column in source.columns)
         # the entry holds the collection, so no other can get its id() while the entry is here
-        kind = (id(collection), names, source.keyed, source.srid, returning, on_conflict)
+        kind = (id(collection), names, source.keyed, source.crs, returning, on_conflict)
         entry = self._plans.get(kind)
         if entry is None:
             if len(self._plans) >= MAX_PLANS:
                 self._plans.clear()
-            entry = collection, plan_insert(collection, source, _WHOLE, returning, on_conflict)
+            entry = collection, plan_insert(collection, source, _whole(source.crs), returning, on_conflict)
             self._plans[kind] = entry
         return entry[1]
 
@@ -97,7 +102,7 @@ class Writes:
 
 
 async def create_feature(
-    fetch: Fetch, plan: Planned, collection: Collection, posted: Posted, *, representation: bool
+    fetch: Fetch, plan: Planned, collection: Collection, posted: Posted, *, representation: Crs | None
 ) -> StoredFeature | None:
     """Makes a feature; None when its id is taken and the plan says that nothing happens then. Raises: asyncpg's errors."""
     rows = await fetch(plan.of(posted))
@@ -112,7 +117,7 @@ async def create_feature(
 
 async def change_feature(fetch: Fetch, target: Target, assignments: Assignments) -> StoredFeature:
     """Changes a feature. Raises: NotFound, PreconditionFailed."""
-    request = _WHOLE if target.representation else None
+    request = _whole(target.representation) if target.representation is not None else None
     statement = update_feature(target.collection, target.key, assignments, target.preconditions, request)
     there, feature_id, version, modified, text = (await fetch(statement))[0]
     if version is None:
@@ -134,7 +139,7 @@ async def remove_feature(fetch: Fetch, target: Target) -> None:
 async def refusal(fetch: Fetch, target: Target, *, there: bool) -> RequestError:
     """Why a feature was not changed."""
     conditions = target.preconditions
-    now = await _read_again(fetch, target.collection, target.feature_id, False) if there else None
+    now = await _read_again(fetch, target.collection, target.feature_id, None) if there else None
     if now is not None and conditions.hold(now):
         return InvalidFeature("a trigger of the database left the feature as it is")
     if there and conditions.protects:
@@ -144,9 +149,10 @@ async def refusal(fetch: Fetch, target: Target, *, there: bool) -> RequestError:
     return NotFound(f"{target.collection.id} has no feature {target.feature_id!r}")
 
 
-async def _read_again(fetch: Fetch, collection: Collection, feature_id: str, representation: bool) -> StoredFeature | None:
+async def _read_again(fetch: Fetch, collection: Collection, feature_id: str, crs: Crs | None) -> StoredFeature | None:
+    """A feature as it is now, with its text when it is wanted in a CRS."""
     key = parse_feature_id(feature_id, collection)
-    rows = await fetch(select_item(collection, _WHOLE, key).statement)
+    rows = await fetch(select_item(collection, _whole(crs or CRS84), key).statement)
     if not rows:
         return None
-    return StoredFeature(rows[0][0] if representation else None, rows[0][-2], rows[0][-1], feature_id)
+    return StoredFeature(rows[0][0] if crs is not None else None, rows[0][-2], rows[0][-1], feature_id)

@@ -5,6 +5,8 @@ from math import isfinite, isnan
 from struct import error as struct_error
 from struct import unpack_from
 
+from geosvc.model.crs import CRS84, UNKNOWN, WGS84, Crs
+
 MAX_DEPTH = 32
 _SRID_FLAG, _M_FLAG, _Z_FLAG = 0x20000000, 0x40000000, 0x80000000
 _PLAIN = {1: "Point", 2: "LineString", 3: "Polygon"}
@@ -21,6 +23,7 @@ class _Unwritable(ValueError):
 class _Reader:
     ewkb: bytes
     precision: int
+    crs: Crs
     position: int = 0
 
     def _number(self, order: str) -> int:
@@ -40,8 +43,9 @@ class _Reader:
         written = 2 + bool(kind & _Z_FLAG)  # M has no place in GeoJSON
         values = unpack_from(f"{order}{count * axes}d", self.ewkb, self.position)
         self.position += count * axes * 8
+        order_of_axes = (1, 0, 2)[:written] if self.crs.flipped else range(written)
         return [
-            "[" + ",".join(map(self._coordinate, values[start : start + written])) + "]"
+            "[" + ",".join(self._coordinate(values[start + axis]) for axis in order_of_axes) + "]"
             for start in range(0, count * axes, axes)
         ]
 
@@ -72,8 +76,10 @@ class _Reader:
         order = "<" if self.ewkb[self.position] == 1 else ">"
         self.position += 1
         kind = self._number(order)
-        if kind & _SRID_FLAG and self._number(order) not in (0, 4326):
-            raise _Unwritable("not in degrees")
+        srid = self._number(order) if kind & _SRID_FLAG else UNKNOWN
+        # members have the SRID of the whole; what has none is taken for degrees
+        if not depth and (srid or WGS84) != self.crs.srid:
+            raise _Unwritable("in another CRS")
         shape = kind & 0xFF
         if shape in _PLAIN or shape == _TRIANGLE:
             return _PLAIN.get(shape, "Polygon"), self._coordinates(order, kind)
@@ -90,14 +96,15 @@ def _member(name: str, text: str) -> str:
     return f'{{"type":"{name}","{key}":{text}}}'
 
 
-def geojson_of_ewkb(ewkb: bytes, precision: int) -> str | None:
-    """The GeoJSON text of a geometry in longitude and latitude; None when it has none: it is not finite, in another CRS,
-    a curve, nested more than MAX_DEPTH deep, or no EWKB.
+def geojson_of_ewkb(ewkb: bytes, precision: int, crs: Crs = CRS84) -> str | None:
+    """The GeoJSON text of a geometry; None when it has none: it is not finite, in another CRS, a curve, nested more than
+    MAX_DEPTH deep, or no EWKB.
 
     Args:
         precision: digits behind the point.
+        crs: that it must be in, and whose axis order is written.
     """
     try:
-        return _member(*_Reader(ewkb, precision).geometry())
+        return _member(*_Reader(ewkb, precision, crs).geometry())
     except (_Unwritable, struct_error, IndexError):
         return None

@@ -149,7 +149,7 @@ def _begin(request: web.Request, wanted: WriteRequest, *, sequence: bool) -> tup
             collection,
             reader,
             request.app[WRITES].plans,
-            wanted.crs.srid,
+            wanted.crs,
             keyed,
             wanted.options.upsert,
             wanted.preferences.lenient,

@@ -14,11 +14,13 @@ from geosvc.handlers.documents import collection_of, query_of
 from geosvc.handlers.pages import (
     Reading,
     batch_size,
+    content_crs,
     content_disposition,
     count_matching,
     describe_page,
     encode_batches,
     is_large,
+    reading_rules,
     whole_count,
 )
 from geosvc.handlers.streaming import send_stream
@@ -26,24 +28,21 @@ from geosvc.handlers.writing import cached_validators, representation, validator
 from geosvc.keys import DATABASE, LOOKUPS, SETTINGS
 from geosvc.links import base_url
 from geosvc.model.collection import Collection
-from geosvc.model.crs import CRS84_URI
 from geosvc.model.feature import StoredFeature
 from geosvc.model.media_type import ITEM_TYPES, ITEMS_TYPES, MediaType
 from geosvc.query.features import select_item, select_items
 from geosvc.query.paging import PageEnd, check_cursor
 from geosvc.requests.feature_id import parse_feature_id
-from geosvc.requests.items import ItemsRequest, Limits, parse_item_request, parse_items_request
+from geosvc.requests.items import ItemsRequest, ReadingRules, parse_item_request, parse_items_request
 from geosvc.requests.negotiation import negotiate_media_type
 from geosvc.requests.preconditions import parse_preconditions
 
-CONTENT_CRS = {"Content-Crs": f"<{CRS84_URI}>"}
 
-
-async def parse_reading(request: web.Request, offered: Sequence[MediaType], limits: Limits | None) -> Reading:
+async def parse_reading(request: web.Request, offered: Sequence[MediaType], rules: ReadingRules) -> Reading:
     """Raises: RequestError."""
     collection = await collection_of(request)
     values = query_of(request)
-    wanted = parse_items_request(values, collection, limits)
+    wanted = parse_items_request(values, collection, rules)
     media_type = negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), offered)
     check_cursor(collection, wanted)
     return Reading(collection, values, wanted, media_type, base_url(request))
@@ -51,9 +50,7 @@ async def parse_reading(request: web.Request, offered: Sequence[MediaType], limi
 
 async def get_items(request: web.Request) -> web.StreamResponse:
     """A page of features."""
-    settings = request.app[SETTINGS]
-    reading = await parse_reading(request, ITEMS_TYPES, Limits(settings.limit_default, settings.limit_max))
-    return await send_page(request, reading)
+    return await send_page(request, await parse_reading(request, ITEMS_TYPES, reading_rules(request)))
 
 
 async def send_page(request: web.Request, reading: Reading) -> web.StreamResponse:
@@ -62,7 +59,7 @@ async def send_page(request: web.Request, reading: Reading) -> web.StreamRespons
     page = select_items(reading.collection, reading.wanted, reading.media_type)
     encoder = make_encoder(reading.media_type, page.header)
     end = PageEnd(reading.wanted.limit)
-    headers = {hdrs.CONTENT_TYPE: reading.media_type.content_type, **CONTENT_CRS}
+    headers = {hdrs.CONTENT_TYPE: reading.media_type.content_type, **content_crs(reading.wanted)}
     if is_large(reading, settings.stream_above_rows):
         # counted first: a request that holds one connection must not wait for another
         count = await count_matching(request, reading)
@@ -78,7 +75,7 @@ async def send_page(request: web.Request, reading: Reading) -> web.StreamRespons
 
 async def get_export(request: web.Request) -> web.StreamResponse:
     """All features that match, as a download."""
-    reading = await parse_reading(request, ITEMS_TYPES, limits=None)
+    reading = await parse_reading(request, ITEMS_TYPES, reading_rules(request, paged=False))
     page = select_items(reading.collection, reading.wanted, reading.media_type)
     encoder = make_encoder(reading.media_type, page.header)
     batches = stream_features(request.app[DATABASE], page, batch_size(request, reading.collection))
@@ -89,7 +86,7 @@ async def get_export(request: web.Request) -> web.StreamResponse:
         {
             hdrs.CONTENT_TYPE: reading.media_type.content_type,
             hdrs.CONTENT_DISPOSITION: content_disposition(reading.collection.id, reading.media_type),
-            **CONTENT_CRS,
+            **content_crs(reading.wanted),
         },
     )
 
@@ -98,7 +95,7 @@ async def get_item(request: web.Request) -> web.Response:
     """One feature."""
     collection = await collection_of(request)
     values = query_of(request)
-    wanted = parse_item_request(values, collection)
+    wanted = parse_item_request(values, collection, reading_rules(request))
     negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), ITEM_TYPES)
     feature_id = request.match_info["featureId"]
     key = parse_feature_id(feature_id, collection)
@@ -106,8 +103,9 @@ async def get_item(request: web.Request) -> web.Response:
     if feature is None or feature.text is None:
         raise NotFound(f"{collection.id} has no feature {feature_id!r}")
     if parse_preconditions(request.headers).is_cached(feature):
-        return web.Response(status=304, headers=cached_validators(feature, request.headers.get(hdrs.IF_NONE_MATCH)))
-    headers, body = representation(base_url(request), collection, feature_id, feature.text)
+        cached = cached_validators(feature, request.headers.get(hdrs.IF_NONE_MATCH))
+        return web.Response(status=304, headers={**content_crs(wanted), **cached})
+    headers, body = representation(base_url(request), collection, feature_id, feature.text, wanted.geometry.crs)
     return web.Response(body=body, headers={**headers, **validators(feature)})
 
 

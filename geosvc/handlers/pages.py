@@ -14,12 +14,13 @@ from geosvc.encode.features import Encoder
 from geosvc.keys import COUNTS, SETTINGS
 from geosvc.links import items_links, search_links
 from geosvc.model.collection import Collection
+from geosvc.model.crs import Srid
 from geosvc.model.media_type import MediaType
 from geosvc.model.row import Row
 from geosvc.query.paging import PageEnd, next_cursor
 from geosvc.query.spatial import is_nearest
 from geosvc.requests.cursor import encode_cursor
-from geosvc.requests.items import ItemsRequest
+from geosvc.requests.items import ItemsRequest, Limits, ReadingRules
 
 _MAX_FETCH_BYTES = 8 << 20  # a page that the catalog expects to be larger is streamed
 
@@ -38,6 +39,22 @@ class Reading:
     media_type: MediaType
     base: str
     posted: bool = False
+
+
+def reading_rules(request: web.Request, *, paged: bool = True) -> ReadingRules:
+    """What the settings say of reading.
+
+    Args:
+        paged: whether there are pages.
+    """
+    settings = request.app[SETTINGS]
+    limits = Limits(settings.limit_default, settings.limit_max) if paged else None
+    return ReadingRules(limits, tuple(map(Srid, settings.crs)))
+
+
+def content_crs(wanted: ItemsRequest) -> dict[str, str]:
+    """The header that says what the coordinates are in."""
+    return {"Content-Crs": wanted.geometry.crs.content_crs}
 
 
 def is_large(reading: Reading, stream_above_rows: int) -> bool:

@@ -5,12 +5,12 @@ from aiohttp import hdrs, web
 from geosvc.handlers.bodies import media_type_of, read_body
 from geosvc.handlers.documents import collection_of, query_of
 from geosvc.handlers.features import send_page
-from geosvc.handlers.pages import Reading
+from geosvc.handlers.pages import Reading, reading_rules
 from geosvc.keys import SETTINGS
 from geosvc.links import base_url
 from geosvc.model.media_type import GEOJSON, ITEMS_TYPES
 from geosvc.query.paging import check_cursor
-from geosvc.requests.items import Limits, refuse_unknown
+from geosvc.requests.items import refuse_unknown
 from geosvc.requests.negotiation import negotiate_media_type
 from geosvc.requests.search import parse_search
 
@@ -24,7 +24,6 @@ async def search_items(request: web.Request) -> web.StreamResponse:
     media_type = negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), ITEMS_TYPES)
     media_type_of(request, (GEOJSON,))
     body = await read_body(request, settings.max_feature_bytes)
-    limits = Limits(settings.limit_default, settings.limit_max)
-    wanted = parse_search(body, collection, limits, settings.max_vertices)
+    wanted = parse_search(body, collection, reading_rules(request), settings.max_vertices)
     check_cursor(collection, wanted)
     return await send_page(request, Reading(collection, values, wanted, media_type, base_url(request), posted=True))

@@ -86,12 +86,12 @@ async def create(request: web.Request, wanted: WriteRequest, body: bytes) -> web
     keyed = any(not column.may_default for column in collection.key_columns)
     reader = reader_of(request, wanted, Mode.CREATE, keyed=keyed)
     posted = reader.read_one(body)
-    source = Source(reader.columns_of(posted.present[0]), keyed, wanted.crs.srid)
-    returning = Returning.FEATURES if wanted.preferences.representation else Returning.VALIDATORS
+    source = Source(reader.columns_of(posted.present[0]), keyed, wanted.crs)
+    returning = Returning.FEATURES if wanted.representation is not None else Returning.VALIDATORS
     plan = request.app[WRITES].plans.insert(collection, source, returning, OnConflict.FAIL)
 
     async def work(fetch: Fetch) -> Answer:
-        made = await create_feature(fetch, plan, collection, posted, representation=wanted.preferences.representation)
+        made = await create_feature(fetch, plan, collection, posted, representation=wanted.representation)
         if made is None:
             raise InvalidFeature("a trigger of the database dropped the feature")
         return stored_answer(wanted, posted, made, created=True)
@@ -129,7 +129,7 @@ async def change_item(request: web.Request) -> web.Response:
     media_type_of(request, (MERGE_PATCH,), accept_header="Accept-Patch")
     body = await read_body(request, request.app[SETTINGS].max_feature_bytes)
     patch = reader_of(request, wanted, Mode.MERGE).read_patch(body, target.key)
-    source = Source(patch.columns, False, wanted.crs.srid)
+    source = Source(patch.columns, False, wanted.crs)
     assignments = Assignments("write.patch", patch.posted, source, patch.geometry, merged=patch.merged)
 
     async def work(fetch: Fetch) -> Answer:
@@ -156,7 +156,7 @@ def replacement_of(wanted: WriteRequest, reader: FeatureReader, posted: Posted) 
     columns = reader.columns_of(posted.present[0])
     names = {column.name for column in columns}
     defaults = tuple(name for name in reader.default_columns if name not in names)
-    source = Source(columns, False, wanted.crs.srid)
+    source = Source(columns, False, wanted.crs)
     return Assignments("write.replace", posted, source, wanted.collection.geometry.updatable, defaults)
 
 
@@ -165,8 +165,8 @@ async def create_at(
 ) -> Answer:
     """Makes the feature of a PUT under the id of its URL; replaces it if somebody else made it meanwhile."""
     columns = tuple(column for column in replacement.source.columns if column.insertable)
-    source = Source(columns, True, wanted.crs.srid)
-    returning = Returning.FEATURES if target.representation else Returning.VALIDATORS
+    source = Source(columns, True, wanted.crs)
+    returning = Returning.FEATURES if target.representation is not None else Returning.VALIDATORS
     plan = request.app[WRITES].plans.insert(target.collection, source, returning, OnConflict.NOTHING)
     posted = replace(replacement.posted, keys=[target.key])
     made = await create_feature(fetch, plan, target.collection, posted, representation=target.representation)

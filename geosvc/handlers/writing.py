@@ -12,11 +12,12 @@ from geosvc.database.mutations import Fetch, Target
 from geosvc.database.writing import REPEATABLE_READ, Transaction
 from geosvc.errors import InvalidParameter, MethodNotAllowed, PreconditionRequired
 from geosvc.handlers.documents import collection_of, query_of
+from geosvc.handlers.pages import reading_rules
 from geosvc.keys import SETTINGS, WRITES
 from geosvc.links import base_url, item_links, item_url
 from geosvc.model.answer import Answer
 from geosvc.model.collection import Collection
-from geosvc.model.crs import CRS84_URI
+from geosvc.model.crs import Crs
 from geosvc.model.feature import StoredFeature
 from geosvc.model.media_type import GEOJSON
 from geosvc.requests.feature_id import parse_feature_id
@@ -24,7 +25,6 @@ from geosvc.requests.geometries import GeometryRules
 from geosvc.requests.posted import FeatureReader, Posted
 from geosvc.requests.preconditions import parse_preconditions
 from geosvc.requests.preferences import (
-    ContentCrs,
     Preferences,
     WriteOptions,
     parse_content_crs,
@@ -60,10 +60,15 @@ class WriteRequest:
     collection: Collection
     options: WriteOptions
     preferences: Preferences
-    crs: ContentCrs
+    crs: Crs
     idempotency_key: str | None
     base: str
     digest: bytes
+
+    @property
+    def representation(self) -> Crs | None:
+        """What the feature is wanted in, in return; None when it is not wanted."""
+        return self.crs if self.preferences.representation else None
 
     def answer(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> Answer:
         """An answer that says which preferences were applied."""
@@ -85,7 +90,7 @@ async def parse_write(
         collection,
         parse_write_options(query_of(request), frozenset(known)),
         parse_preferences(headers.get("Prefer")),
-        parse_content_crs(headers.get("Content-Crs"), collection),
+        parse_content_crs(headers.get("Content-Crs"), collection, reading_rules(request).crs),
         parse_idempotency_key(headers.get("Idempotency-Key")),
         base_url(request),
         "\n".join(parts).encode("utf-8", "surrogateescape"),
@@ -99,7 +104,7 @@ def target_of(request: web.Request, wanted: WriteRequest) -> Target:
     if wanted.collection.require_precondition and not preconditions.protects:
         raise PreconditionRequired("changes of this collection need If-Match, with the ETag of the feature")
     key = parse_feature_id(feature_id, wanted.collection)
-    return Target(wanted.collection, key, feature_id, preconditions, wanted.preferences.representation)
+    return Target(wanted.collection, key, feature_id, preconditions, wanted.representation)
 
 
 def reader_of(request: web.Request, wanted: WriteRequest, mode: Mode, *, keyed: bool = False) -> FeatureReader:
@@ -166,10 +171,12 @@ def cached_validators(feature: StoredFeature, none_match: str | None) -> dict[st
     return headers
 
 
-def representation(base: str, collection: Collection, feature_id: str | None, text: bytes) -> tuple[dict[str, str], bytes]:
+def representation(
+    base: str, collection: Collection, feature_id: str | None, text: bytes, crs: Crs
+) -> tuple[dict[str, str], bytes]:
     """The headers and the body of a feature with its links."""
     links = orjson.dumps(item_links(base, collection, feature_id))
-    headers = {hdrs.CONTENT_TYPE: GEOJSON.content_type, "Content-Crs": f"<{CRS84_URI}>"}
+    headers = {hdrs.CONTENT_TYPE: GEOJSON.content_type, "Content-Crs": crs.content_crs}
     return headers, text[:-1] + b',"links":' + links + b"}"
 
 
@@ -182,8 +189,8 @@ def stored_answer(wanted: WriteRequest, posted: Posted, feature: StoredFeature, 
         headers["Geometry-Repaired"] = "; ".join(change for _, change in posted.repairs)
     if created and feature.feature_id is not None:
         headers[hdrs.LOCATION] = item_url(wanted.base, wanted.collection, feature.feature_id)
-    if feature.text is not None and wanted.preferences.representation:
-        more, body = representation(wanted.base, wanted.collection, feature.feature_id, feature.text)
+    if feature.text is not None and wanted.representation is not None:
+        more, body = representation(wanted.base, wanted.collection, feature.feature_id, feature.text, wanted.crs)
         headers |= more
     status = 200 if wanted.options.dry_run else 201 if created else 200 if body else 204
     return wanted.answer(status, headers, body)

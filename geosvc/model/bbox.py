@@ -1,17 +1,23 @@
-"""Bounding boxes in CRS84, degrees. Source: OGC 17-069r4 7.15.3 and RFC 7946 5."""
+"""Bounding boxes in any CRS. Source: OGC 17-069r4 7.15.3, OGC 18-058r1 6.2.3 and RFC 7946 5."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from geosvc.errors import InvalidParameter
+from geosvc.model.crs import CRS84, WGS84, Crs, Srid, half_turn
 from geosvc.model.number import parse_number
+
+_WORLD_METRES = 20_037_508.342789244  # from the meridian of Greenwich to its antimeridian in EPSG:3857
+_POLE_METRES = 2.5e8  # EPSG:3857; a pole is infinitely far, and this far north there is nothing but the pole in 64 bits
 
 
 @dataclass(frozen=True, slots=True)
 class Bbox:
-    """(xmin, ymin, xmax, ymax) in CRS84, degrees, and the heights in metres when three axes were given.
+    """(xmin, ymin, xmax, ymax) in a CRS, and the heights in metres when three axes were given.
 
-    xmin > xmax: the box crosses the antimeridian.
+    Attributes:
+        srid: of the numbers, which are x, y here whatever their order was outside. In angles xmin > xmax means that the box
+            crosses the antimeridian.
     """
 
     xmin: float
@@ -20,20 +26,20 @@ class Bbox:
     ymax: float
     zmin: float | None = None
     zmax: float | None = None
+    srid: Srid = WGS84
 
     @property
     def covers_the_world(self) -> bool:
         """Whether every place on Earth lies within."""
-        return self.xmin <= -180 and self.xmax >= 180 and self.ymin <= -90 and self.ymax >= 90
+        degrees = self.srid == WGS84
+        return degrees and self.xmin <= -180 and self.xmax >= 180 and self.ymin <= -90 and self.ymax >= 90
 
     def parts(self) -> tuple["Bbox", ...]:
         """One box, or the two on either side of the antimeridian."""
         if self.xmin <= self.xmax:
             return (self,)
-        return (
-            Bbox(self.xmin, self.ymin, 180.0, self.ymax, self.zmin, self.zmax),
-            Bbox(-180.0, self.ymin, self.xmax, self.ymax, self.zmin, self.zmax),
-        )
+        east = half_turn(self.srid) or 180.0
+        return replace(self, xmax=east), replace(self, xmin=-east)
 
     def lies_within(self, area: tuple[float, float, float, float]) -> bool:
         """Whether this box (a single part) lies within area: (west, south, east, north), degrees."""
@@ -44,13 +50,34 @@ class Bbox:
             return west <= self.xmin and self.xmax <= east
         return self.xmin >= west or self.xmax <= east
 
+    def of_web_mercator(self) -> "Bbox":
+        """A box of EPSG:3857 in degrees. It is one there too, as the edges of both are meridians and parallels."""
+        west, east = (math.copysign(min(abs(x), 3 * _WORLD_METRES), x) / _WORLD_METRES * 180 for x in (self.xmin, self.xmax))
+        west, east = _around(west, east, 180.0)
+        return replace(self, xmin=west, ymin=_latitude(self.ymin), xmax=east, ymax=_latitude(self.ymax), srid=WGS84)
 
-def _wrap(longitude: float) -> float:
-    return longitude if -180 <= longitude <= 180 else (longitude + 180) % 360 - 180
+
+def _latitude(northing: float) -> float:
+    if abs(northing) >= _POLE_METRES:
+        return math.copysign(90.0, northing)
+    return math.degrees(math.atan(math.sinh(northing / _WORLD_METRES * math.pi)))
 
 
-def parse_bbox(text: str) -> Bbox:
-    """Four or six numbers with commas between them.
+def _wrap(longitude: float, half: float) -> float:
+    return longitude if -half <= longitude <= half else (longitude + half) % (2 * half) - half
+
+
+def _around(west: float, east: float, half: float) -> tuple[float, float]:
+    """West and east within the circle; all of it where they are that far apart."""
+    return (-half, half) if east - west >= 2 * half else (_wrap(west, half), _wrap(east, half))
+
+
+def _wrong(detail: str) -> InvalidParameter:
+    return InvalidParameter(f"bbox {detail}", parameter="bbox")
+
+
+def parse_bbox(text: str, crs: Crs = CRS84) -> Bbox:
+    """Four or six numbers with commas between them, in the axis order of the CRS.
 
     Longitudes up to 540 degrees either way are wrapped, since maps that pan across the antimeridian send them.
 
@@ -58,28 +85,38 @@ def parse_bbox(text: str) -> Bbox:
     """
     parts = text.split(",")
     if len(parts) not in (4, 6):
-        raise InvalidParameter(f"bbox takes 4 or 6 numbers, not {len(parts)}", parameter="bbox")
+        raise _wrong(f"takes 4 or 6 numbers, not {len(parts)}")
     try:
         numbers = [parse_number(part) for part in parts]
     except ValueError:
-        raise InvalidParameter("bbox holds something that is no number", parameter="bbox") from None
+        raise _wrong("holds something that is no number") from None
     if not all(map(math.isfinite, numbers)):
-        raise InvalidParameter("bbox takes finite numbers", parameter="bbox")
+        raise _wrong("takes finite numbers")
     half = len(numbers) // 2
     (west, south), (east, north) = numbers[:2], numbers[half : half + 2]
-    if max(abs(south), abs(north)) > 90:
-        raise InvalidParameter("bbox has a latitude beyond 90 degrees", parameter="bbox")
-    if south > north:
-        raise InvalidParameter("bbox has its south above its north", parameter="bbox")
-    if max(abs(west), abs(east)) > 540:
-        raise InvalidParameter("bbox has a longitude beyond 540 degrees", parameter="bbox")
-    if east - west >= 360:
-        west, east = -180.0, 180.0
-    else:
-        west, east = _wrap(west), _wrap(east)
+    if crs.flipped:
+        west, south, east, north = south, west, north, east
+    box = _within_the_circle(west, south, east, north, crs)
     if half == 2:
-        return Bbox(west, south, east, north)
+        return box
     bottom, top = numbers[2], numbers[5]
     if bottom > top:
-        raise InvalidParameter("bbox has its bottom above its top", parameter="bbox")
-    return Bbox(west, south, east, north, bottom, top)
+        raise _wrong("has its bottom above its top")
+    return replace(box, zmin=bottom, zmax=top)
+
+
+def _within_the_circle(west: float, south: float, east: float, north: float, crs: Crs) -> Bbox:
+    if south > north:
+        raise _wrong("has its south above its north")
+    half = half_turn(crs.srid)
+    if half is None:
+        if west > east:
+            raise _wrong("has its west above its east")
+        return Bbox(west, south, east, north, srid=crs.srid)
+    unit = "degrees" if half == 180 else f"of {2 * half:g} in a circle"
+    if max(abs(south), abs(north)) > half / 2:
+        raise _wrong(f"has a latitude beyond {half / 2:g} {unit}")
+    if max(abs(west), abs(east)) > 3 * half:
+        raise _wrong(f"has a longitude beyond {3 * half:g} {unit}")
+    west, east = _around(west, east, half)
+    return Bbox(west, south, east, north, srid=crs.srid)

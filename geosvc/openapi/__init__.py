@@ -47,7 +47,7 @@ _REQUEST_HEADERS = {
     "If-Unmodified-Since": "Only if the feature was not changed since; If-Match beats it.",
     "If-Modified-Since": "Only if the feature was changed since; If-None-Match beats it.",
     "Prefer": "return=representation or minimal, handling=strict or lenient.",
-    "Content-Crs": "The reference system of the posted coordinates: CRS84 by default, or the storage CRS of the collection.",
+    "Content-Crs": "The reference system of the posted coordinates: one that the collection lists, CRS84 by default.",
     "Idempotency-Key": "The same request with the same key is carried out once.",
 }
 _EXTENT = Declared(
@@ -217,9 +217,11 @@ def _responses() -> Json:
         "Features": _response("The features of the page.", items, "Content-Crs"),
         "Feature": _response("The feature.", item, "Content-Crs", *_VALIDATORS),
         "Export": _response("The features, streamed.", items, "Content-Crs", "Content-Disposition"),
-        "NotModified": _response("The client has it already.", {}, *_VALIDATORS),
-        "Created": _response("The feature, if it is wanted in return.", item, "Location", *_VALIDATORS, *_WRITTEN),
-        "Changed": _response("The feature, if it is wanted in return.", item, *_VALIDATORS, *_WRITTEN),
+        "NotModified": _response("The client has it already.", {}, "Content-Crs", *_VALIDATORS),
+        "Created": _response(
+            "The feature, if it is wanted in return.", item, "Location", "Content-Crs", *_VALIDATORS, *_WRITTEN
+        ),
+        "Changed": _response("The feature, if it is wanted in return.", item, "Content-Crs", *_VALIDATORS, *_WRITTEN),
         "Stored": _response("It is done.", {}, *_VALIDATORS, *_WRITTEN),
         "Loaded": _response("What became of the features.", {JSON.essence: ref("schemas", "loadReport")}, *_WRITTEN),
         "ItemsOptions": _response("The methods and media types.", {}, "Allow", "Accept-Post"),

@@ -81,6 +81,7 @@ SCHEMAS: Mapping[str, Json] = {
         description=TEXT,
         itemType=TEXT,
         crs=of(URI),
+        storageCrs=URI,
         extent=ref("schemas", "extent"),
         links=LINKS,
     ),
@@ -137,8 +138,8 @@ SCHEMAS: Mapping[str, Json] = {
 HEADERS: Mapping[str, Json] = {
     "X-Request-ID": {"description": "The id of the request, the client's own if it sent one.", "schema": TEXT},
     "Content-Crs": {
-        "description": "The CRS of the coordinates.",
-        "schema": {"type": "string", "enum": [f"<{CRS84_URI}>"]},
+        "description": "The reference system of the coordinates: the URI of one that the collection lists, in angle brackets.",
+        "schema": {"type": "string", "pattern": "^<.+>$", "example": f"<{CRS84_URI}>"},
     },
     "Content-Disposition": {"description": "The name of the file.", "schema": TEXT},
     "Retry-After": {"description": "Seconds to wait before asking again.", "schema": COUNT},

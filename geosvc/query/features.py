@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from geosvc.model.collection import Collection
 from geosvc.model.media_type import GEOJSON, MediaType
 from geosvc.query.filters import cast_text, conditions, where
-from geosvc.query.geometry import Bare, Care, column_value
+from geosvc.query.geometry import Bare, Care, column_value, in_crs
 from geosvc.query.nearest import Candidates, select_nearest
 from geosvc.query.paging import after, order_by, order_of
 from geosvc.query.spatial import is_nearest
@@ -114,6 +114,16 @@ def write_stored(page: Page, stored: Sequence[bytes | None]) -> Statement:
         " LATERAL (SELECT {value} AS g OFFSET 0) s ORDER BY stored.place"
     ).format(text=text, value=value, stored=Param(list(stored), "bytea[]"))
     return compose("items.write_stored", part)
+
+
+def transform_stored(page: Page, ewkb: bytes) -> Statement:
+    """(EWKB) of a geometry in the CRS of the page, which is all that is asked of PostGIS."""
+    geometry = replace(page.collection.geometry, geography=False)
+    value = in_crs(geometry, Bare(SQL("s.g").format()), page.request.geometry.crs.srid)
+    part = SQL("SELECT ST_AsEWKB({}) FROM (SELECT encode({}, 'hex')::geometry AS g OFFSET 0) s").format(
+        value, Param(ewkb, "bytea")
+    )
+    return compose("items.transform_stored", part)
 
 
 def select_item(collection: Collection, request: ItemsRequest, key: Sequence[str]) -> Page:

@@ -11,7 +11,7 @@ from enum import Enum
 
 from geosvc.model.bbox import Bbox
 from geosvc.model.collection import GeometryColumn
-from geosvc.model.crs import UNKNOWN, WGS84, area_of_use, is_geographic
+from geosvc.model.crs import UNKNOWN, WEB_MERCATOR, WGS84, Srid, area_of_use, half_turn, is_geographic
 from geosvc.requests.items import GeometryStyle
 from geosvc.sql.compose import SQL, Composable, Composed, Identifier, Param, Params
 
@@ -71,6 +71,24 @@ def in_degrees(geometry: GeometryColumn, value: Composable) -> Composable:
     return SQL("ST_Transform({}, 4326)").format(value)
 
 
+def in_crs(geometry: GeometryColumn, value: Composable, srid: Srid) -> Composable:
+    """`value` of this column in another CRS, x before y. Nothing is transformed that is there already: to transform costs more
+    than to write.
+    """
+    if srid == WGS84:
+        return in_degrees(geometry, value)
+    if geometry.srid == srid:
+        return value
+    wanted = Param(int(srid), "int4")
+    if geometry.srid == UNKNOWN:
+        rows = SQL(
+            "CASE ST_SRID({g}) WHEN {srid} THEN {g} WHEN 0 THEN ST_Transform(ST_SetSRID({g}, 4326), {srid})"
+            " ELSE ST_Transform({g}, {srid}) END"
+        )
+        return _let(value, rows, srid=wanted)
+    return SQL("ST_Transform({}, {})").format(value, wanted)
+
+
 def linear(geometry: GeometryColumn, value: Composable) -> Composable:
     """`value` of types that GeoJSON and WKT readers know: arcs as segments, surfaces of patches as multipolygons."""
     if geometry.type in PLAIN_TYPES:
@@ -109,6 +127,37 @@ def _within_180(value: Composable) -> Composable:
     )
 
 
+def _within_half_turn(value: Composable, srid: Srid, half: float) -> Composable:
+    """The same for other geographic systems, whose circle may have 400 grads."""
+    west, east, whole = (Param(each, "float8") for each in (-half, half, 2 * half))
+    south, north, back = (Param(each, "float8") for each in (-half / 2, half / 2, -2 * half))
+    world = SQL("ST_MakeEnvelope({}, {}, {}, {}, {})").format(west, south, east, north, Param(int(srid), "int4"))
+    return _let(
+        _finite(value, srid),
+        SQL(
+            "CASE WHEN {g} @ {world} OR ST_IsEmpty({g}) OR NOT ST_IsValid({g}) THEN {g}"
+            " ELSE ST_WrapX(ST_WrapX({g}, {east}, {back}), {west}, {whole}) END"
+        ),
+        world=world,
+        west=west,
+        east=east,
+        back=back,
+        whole=whole,
+    )
+
+
+def _finite(value: Composable, srid: Srid) -> Composable:
+    """What is not finite has no place, as in `_within_180`."""
+    return _let(
+        value,
+        SQL(
+            "CASE WHEN {g} && {all} AND {g} @ {all} OR ST_IsEmpty({g}) THEN {g}"
+            " ELSE ST_GeomFromText(ST_AsText({g}) || ' not finite') END"
+        ),
+        all=SQL("ST_MakeEnvelope(-1e30, -1e30, 1e30, 1e30, {})").format(Param(int(srid), "int4")),
+    )
+
+
 def _simplified(geometry: GeometryColumn, style: GeometryStyle, value: Composable) -> Composable:
     degrees = geometry.geography or is_geographic(geometry.srid)
     tolerance = style.tolerance
@@ -122,15 +171,27 @@ def _simplified(geometry: GeometryColumn, style: GeometryStyle, value: Composabl
 
 
 def written_geometry(geometry: GeometryColumn, style: GeometryStyle, value: Composable) -> Composable:
-    """`value` of a column as RFC 7946 wants it: longitude and latitude, shells counter-clockwise, cut at the antimeridian."""
-    value = _simplified(geometry, style, linear(geometry, value))
-    value = _within_180(in_degrees(geometry, value))
-    return value if geometry.type in PLAIN_TYPES - AREAL_TYPES else SQL("ST_ForcePolygonCCW({})").format(value)
+    """`value` of a column in the CRS that is wanted and in its axis order; shells counter-clockwise, and angles cut at the
+    antimeridian, as RFC 7946 has it.
+    """
+    srid = style.crs.srid
+    value = in_crs(geometry, _simplified(geometry, style, linear(geometry, value)), srid)
+    half = half_turn(srid)
+    if srid == WGS84:
+        value = _within_180(value)
+    else:
+        value = _finite(value, srid) if half is None else _within_half_turn(value, srid, half)
+    if geometry.type not in PLAIN_TYPES - AREAL_TYPES:
+        value = SQL("ST_ForcePolygonCCW({})").format(value)
+    return SQL("ST_FlipCoordinates({})").format(value) if style.crs.flipped else value
 
 
 def _envelope(box: Bbox, shift: float = 0.0) -> Composed:
     corners = (box.xmin + shift, box.ymin, box.xmax + shift, box.ymax)
-    return SQL("ST_MakeEnvelope({}, 4326)").format(SQL(", ").join(Param(corner, "float8") for corner in corners))
+    numbers = SQL(", ").join(Param(corner, "float8") for corner in corners)
+    if box.srid == WGS84:
+        return SQL("ST_MakeEnvelope({}, 4326)").format(numbers)
+    return SQL("ST_MakeEnvelope({}, {})").format(numbers, Param(int(box.srid), "int4"))
 
 
 def curved_envelope(box: Bbox) -> Composed:
@@ -187,8 +248,17 @@ def _meets_geography(geometry: GeometryColumn, column: Composable, box: Bbox, ca
     return SQL("({} AND ({}))").format(indexed, tests)
 
 
+def _there(geometry: GeometryColumn, box: Bbox) -> Composable:
+    """A box of another CRS than longitude and latitude in that of the column."""
+    if box.srid == geometry.srid:
+        return _envelope(box)
+    return SQL("ST_Transform({}, {})").format(curved_envelope(box), Param(int(geometry.srid or WGS84), "int4"))
+
+
 def _meets_part(geometry: GeometryColumn, box: Bbox, care: Care) -> list[Composable]:
     column = column_value(geometry)
+    if box.srid != WGS84:
+        return [_meets(column, _there(geometry, box), care)]
     if geometry.geography:
         return [_meets_geography(geometry, column, box, care)]
     if geometry.srid == WGS84:
@@ -218,6 +288,8 @@ def select_by_bbox(geometry: GeometryColumn, box: Bbox, care: Care = Care.EXACTL
     Args:
         care: how geometries are compared; other than exactly, a little more may be selected.
     """
+    if box.srid == WEB_MERCATOR != geometry.srid:
+        box = box.of_web_mercator()
     tests = [test for part in box.parts() for test in _meets_part(geometry, part, care)]
     condition: Composable = SQL(" OR ").join(tests)
     if box.covers_the_world:

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from geosvc.model.collection import Collection, Column
-from geosvc.model.crs import UNKNOWN, Srid
+from geosvc.model.crs import UNKNOWN, Crs
 from geosvc.model.media_type import GEOJSON
 from geosvc.query.versions import has_key, modified_of, version_of
 from geosvc.query.writing import feature_id, write_feature
@@ -47,12 +47,12 @@ class Source:
     Attributes:
         columns: those that are taken from the properties.
         keyed: whether the key is taken from the ids.
-        srid: of the geometries.
+        crs: of the geometries, and of the features that are returned.
     """
 
     columns: tuple[Column, ...]
     keyed: bool
-    srid: Srid
+    crs: Crs
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class _Rows:
         """The geometry as the column stores it."""
         column = self._collection.geometry
         value: Composable = SQL("s.g::geometry")
-        if column.srid not in (UNKNOWN, self._source.srid):
+        if column.srid not in (UNKNOWN, self._source.crs.srid):
             value = SQL("ST_Transform({}, {})").format(value, Param(column.srid, "int4"))
         return SQL("{}::geography").format(value) if column.geography else value
 

@@ -50,7 +50,7 @@ def write_geometry(geometry: GeometryColumn, style: GeometryStyle, media_type: M
     if style.skip:
         return SQL("''") if media_type is CSV else SQL("'null'")
     written = written_geometry(geometry, style, value)
-    precision = Param(style.precision, "int4")
+    precision = Param(style.digits, "int4")
     if media_type is CSV:
         return _csv_cell(SQL("ST_AsText({}, {})").format(written, precision), quoted=True)
     text = SQL("ST_AsGeoJSON({}, {}, 0)").format(written, precision)

@@ -15,10 +15,9 @@ import shapely
 from numpy.typing import NDArray
 
 from geosvc.model.collection import GeometryColumn
-from geosvc.model.crs import UNKNOWN, WGS84, Srid, is_geographic
+from geosvc.model.crs import UNKNOWN, WGS84, Crs, Srid, half_turn
 from geosvc.requests.brackets import BracketScanner
 from geosvc.requests.geometry_faults import Fault, find_fault, place_of_invalidity
-from geosvc.requests.preferences import ContentCrs
 
 MAX_DEPTH = 64  # brackets within brackets; nested collections crash GEOS from some thousands on
 _TYPES = ("POINT", "LINESTRING", "LINEARRING", "POLYGON", "MULTIPOINT", "MULTILINESTRING", "MULTIPOLYGON", "GEOMETRYCOLLECTION")
@@ -53,7 +52,7 @@ class GeometryRules:
     """
 
     column: GeometryColumn
-    crs: ContentCrs
+    crs: Crs
     max_vertices: int
     repair: bool = False
 
@@ -177,10 +176,13 @@ def _find_out_of_range(found: Geometries, places: list[int], shapes: Shapes, rul
     bounds, wrong = shapely.bounds(shapes), _not_finite(shapes)
     for number in np.flatnonzero(wrong):
         found.faults.setdefault(places[number], Fault("has a coordinate that is not a finite number", "/coordinates"))
-    if is_geographic(rules.srid):
-        beyond = (bounds[:, [0, 1]] < (-180, -90)).any(axis=1) | (bounds[:, [2, 3]] > (180, 90)).any(axis=1)
+    half = half_turn(rules.srid)
+    if half is not None:
+        beyond = (np.abs(bounds) > (half, half / 2, half, half / 2)).any(axis=1)
+        order = "latitude, longitude" if rules.crs.flipped else "longitude, latitude"
+        unit = "degrees" if half == 180 else "grads"
         for number in np.flatnonzero(beyond & ~wrong):
-            detail = "has a longitude beyond 180 or a latitude beyond 90 degrees; positions are longitude, latitude"
+            detail = f"has a longitude beyond {half:g} or a latitude beyond {half / 2:g} {unit}; positions are {order}"
             found.faults.setdefault(places[number], Fault(detail, "/coordinates"))
     for number in np.flatnonzero(shapely.get_num_coordinates(shapes) > rules.max_vertices):
         found.faults.setdefault(places[number], Fault(f"has more than {rules.max_vertices} positions"))

@@ -10,6 +10,7 @@ from typing import Any, Literal, NoReturn
 from geosvc.errors import InvalidParameter, UnknownParameter
 from geosvc.model.bbox import Bbox, parse_bbox
 from geosvc.model.collection import Collection
+from geosvc.model.crs import CRS84, Crs, Srid, default_crs, digits_of, listed_crs, parse_crs
 from geosvc.model.number import parse_number
 from geosvc.model.spatial import SpatialFilter
 from geosvc.requests.cursor import Cursor, parse_cursor
@@ -37,6 +38,22 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingRules:
+    """What the settings say of reading.
+
+    Attributes:
+        limits: None where there are no pages.
+        crs: EPSG codes that every collection can be had in, beside those that it has anyway.
+    """
+
+    limits: Limits | None = None
+    crs: tuple[Srid, ...] = ()
+
+
+UNPAGED = ReadingRules()
+
+
+@dataclass(frozen=True, slots=True)
 class SortKey:
     """A column to sort by."""
 
@@ -50,15 +67,22 @@ class GeometryStyle:
 
     Attributes:
         skip: leave them out.
-        precision: digits behind the point of a degree.
+        precision: digits behind the point; None is what the CRS needs.
         tolerance: of a simplification in units of the storage CRS (metres for geography); None is none.
         zoom_level: the Web Mercator zoom whose pixel is the tolerance; None is none.
+        crs: that they are written in.
     """
 
     skip: bool = False
-    precision: int = 7
+    precision: int | None = None
     tolerance: float | None = None
     zoom_level: int | None = None
+    crs: Crs = CRS84
+
+    @property
+    def digits(self) -> int:
+        """Digits behind the point."""
+        return digits_of(self.crs.srid) if self.precision is None else self.precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +117,19 @@ DECLARED: Sequence[Declared] = (
     Declared(
         "bbox",
         "Only features that intersect this box: west, south, east, north (or with bottom and top as third and sixth), "
-        "CRS84, degrees. West above east crosses the antimeridian. Features without a geometry match every box.",
+        "CRS84, degrees; with bbox-crs in the axis order and unit of that. West above east crosses the antimeridian. "
+        "Features without a geometry match every box.",
         {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6},
+    ),
+    Declared(
+        "bbox-crs",
+        "The reference system of bbox: one of those that the collection lists. CRS84 by default.",
+        {"type": "string", "format": "uri"},
+    ),
+    Declared(
+        "crs",
+        "The reference system of the coordinates of the answer: one of those that the collection lists. CRS84 by default.",
+        {"type": "string", "format": "uri"},
     ),
     Declared(
         "datetime",
@@ -118,8 +153,8 @@ DECLARED: Sequence[Declared] = (
     Declared("skipGeometry", "Leaves the geometry out.", {"type": "boolean", "default": False}),
     Declared(
         "precision",
-        "Digits behind the point of coordinates.",
-        {"type": "integer", "minimum": 0, "maximum": 15, "default": 7},
+        "Digits behind the point of coordinates; 7 for degrees and 4 for metres by default.",
+        {"type": "integer", "minimum": 0, "maximum": 15},
     ),
     Declared(
         "simplify",
@@ -171,7 +206,7 @@ def _choice(values: Mapping[str, str], name: str, choices: Sequence[str], defaul
     return chosen
 
 
-def _parse_geometry_style(values: Mapping[str, str]) -> GeometryStyle:
+def _parse_geometry_style(values: Mapping[str, str], crs: Crs) -> GeometryStyle:
     tolerance = None
     if "simplify" in values:
         try:
@@ -184,10 +219,25 @@ def _parse_geometry_style(values: Mapping[str, str]) -> GeometryStyle:
             raise InvalidParameter("zoom-level and simplify exclude each other", parameter="zoom-level")
     return GeometryStyle(
         skip=_choice(values, "skipGeometry", ("true", "false"), "false") == "true",
-        precision=parse_integer("precision", values["precision"], 0, 15) if "precision" in values else 7,
+        precision=parse_integer("precision", values["precision"], 0, 15) if "precision" in values else None,
         tolerance=tolerance or None,
         zoom_level=parse_integer("zoom-level", values["zoom-level"], 0, 30) if "zoom-level" in values else None,
+        crs=crs,
     )
+
+
+def _parse_crs(values: Mapping[str, str], collection: Collection, rules: ReadingRules) -> Crs:
+    if "crs" not in values:
+        return default_crs(collection)
+    return parse_crs(values["crs"], listed_crs(collection, rules.crs), "crs")
+
+
+def _parse_box(values: Mapping[str, str], collection: Collection, rules: ReadingRules) -> Bbox | None:
+    """A bbox-crs is looked at even where there is no box."""
+    crs = CRS84
+    if "bbox-crs" in values:
+        crs = parse_crs(values["bbox-crs"], listed_crs(collection, rules.crs), "bbox-crs")
+    return parse_bbox(values["bbox"], crs) if "bbox" in values else None
 
 
 def _split_names(name: str, text: str) -> list[str]:
@@ -257,11 +307,12 @@ def _parse_equals(values: Mapping[str, str], collection: Collection, taken: froz
     return tuple(equals)
 
 
-def parse_items_request(values: Mapping[str, str], collection: Collection, limits: Limits | None) -> ItemsRequest:
-    """The parameters of items; with `limits` None those of export, which has no pages.
+def parse_items_request(values: Mapping[str, str], collection: Collection, rules: ReadingRules = UNPAGED) -> ItemsRequest:
+    """The parameters of items; without limits those of export, which has no pages.
 
     Raises: InvalidParameter, UnknownParameter.
     """
+    limits = rules.limits
     if limits is None and (paging := _PAGING & values.keys()):
         raise UnknownParameter("an export has no pages", parameter=min(paging))
     arguments = frozenset(parameter.name for parameter in collection.parameters or ())
@@ -272,13 +323,13 @@ def parse_items_request(values: Mapping[str, str], collection: Collection, limit
         limit=None if limits is None else _parse_limit(values.get("limit"), limits),
         offset=parse_integer("offset", values["offset"], 0) if "offset" in values else 0,
         cursor=cursor,
-        bbox=parse_bbox(values["bbox"]) if "bbox" in values else None,
+        bbox=_parse_box(values, collection, rules),
         interval=parse_datetime(values["datetime"]) if "datetime" in values else None,
         equals=_parse_equals(values, collection, _RESERVED | arguments),
         arguments=_parse_arguments(values, collection),
         sortby=_parse_sortby(values["sortby"], collection) if values.get("sortby") else (),
         properties=_parse_properties(values.get("properties"), collection),
-        geometry=_parse_geometry_style(values),
+        geometry=_parse_geometry_style(values, _parse_crs(values, collection, rules)),
         count=_choice(values, "count", ("exact", "estimated", "none"), "estimated"),  # type: ignore[arg-type]
         bigint_as_text=_choice(values, "bigint", ("number", "string"), "number") == "string",
     )
@@ -297,11 +348,11 @@ def _parse_properties(text: str | None, collection: Collection) -> tuple[str, ..
     return tuple(column.name for column in collection.columns if column.name in wanted)
 
 
-_ITEM_PARAMETERS = frozenset({"properties", "skipGeometry", "precision", "simplify", "zoom-level", "bigint", "f"})
+_ITEM_PARAMETERS = frozenset({"crs", "properties", "skipGeometry", "precision", "simplify", "zoom-level", "bigint", "f"})
 ITEM_DECLARED = tuple(each for each in DECLARED if each.name in _ITEM_PARAMETERS)
 
 
-def parse_item_request(values: Mapping[str, str], collection: Collection) -> ItemsRequest:
+def parse_item_request(values: Mapping[str, str], collection: Collection, rules: ReadingRules = UNPAGED) -> ItemsRequest:
     """The parameters of one item: what of it, and how it is written.
 
     Raises: InvalidParameter, UnknownParameter.
@@ -311,7 +362,7 @@ def parse_item_request(values: Mapping[str, str], collection: Collection) -> Ite
         limit=1,
         arguments=_parse_arguments(values, collection),
         properties=_parse_properties(values.get("properties"), collection),
-        geometry=_parse_geometry_style(values),
+        geometry=_parse_geometry_style(values, _parse_crs(values, collection, rules)),
         bigint_as_text=_choice(values, "bigint", ("number", "string"), "number") == "string",
     )
 

@@ -1,18 +1,17 @@
 """What a client would like of a write, and how it names it: Prefer, Idempotency-Key, Content-Crs, and the query string."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from geosvc.errors import InvalidParameter
 from geosvc.model.collection import Collection
-from geosvc.model.crs import CRS84_URI, CRS84H_URI, WGS84, AxisOrder, Srid, axis_order
+from geosvc.model.crs import Crs, Srid, default_crs, listed_crs, parse_crs
 from geosvc.requests.items import refuse_unknown
 
 _PREFERENCE = re.compile(r'\s*([A-Za-z-]+)\s*(?:=\s*"?([^",;]*)"?)?\s*(?:;[^,]*)?')
 _KEY = re.compile(r'"?([\x21\x23-\x5b\x5d-\x7e]{1,255})"?')
-_EPSG = re.compile(r"https?://www\.opengis\.net/def/crs/EPSG/[0-9.]+/([0-9]{1,6})|urn:ogc:def:crs:EPSG:[0-9.]*:([0-9]{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,33 +49,17 @@ def parse_idempotency_key(text: str | None) -> str | None:
     return match[1]
 
 
-@dataclass(frozen=True, slots=True)
-class ContentCrs:
-    """The reference system of posted coordinates.
+def parse_content_crs(text: str | None, collection: Collection, configured: Sequence[Srid]) -> Crs:
+    """The reference system of posted coordinates: any that the collection lists, with or without angle brackets.
 
-    Attributes:
-        flipped: whether they come in the order y, x.
-    """
-
-    srid: Srid = WGS84
-    flipped: bool = False
-
-
-def parse_content_crs(text: str | None, collection: Collection) -> ContentCrs:
-    """CRS84 by default; the storage CRS of the collection and WGS 84 besides.
-
+    Args:
+        configured: EPSG codes of the settings.
     Raises: InvalidParameter.
     """
     if text is None:
-        return ContentCrs()
+        return default_crs(collection)
     uri = text.strip().removeprefix("<").removesuffix(">")
-    if uri in (CRS84_URI, CRS84H_URI):
-        return ContentCrs()
-    match = _EPSG.fullmatch(uri)
-    srid = Srid(int(match[1] or match[2])) if match is not None else None
-    if srid is None or srid not in (WGS84, collection.geometry.srid):
-        raise InvalidParameter(f"Content-Crs takes {CRS84_URI} or the storage CRS of the collection", parameter="Content-Crs")
-    return ContentCrs(srid, axis_order(srid) is AxisOrder.NORTH_EAST)
+    return parse_crs(uri, listed_crs(collection, configured), "Content-Crs")
 
 
 @dataclass(frozen=True, slots=True)

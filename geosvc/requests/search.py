@@ -10,13 +10,12 @@ import shapely
 
 from geosvc.errors import InvalidBody, InvalidFeature, InvalidParameter, RequestError, UnknownParameter
 from geosvc.model.collection import Collection, GeometryColumn
-from geosvc.model.crs import WGS84
+from geosvc.model.crs import CRS84, WGS84
 from geosvc.model.spatial import EVERYWHERE_METRES, Predicate, SpatialFilter
 from geosvc.requests.brackets import BracketScanner
 from geosvc.requests.geodesic import geodesics_of, has_empty_part
 from geosvc.requests.geometries import MAX_DEPTH, GeometryRules, read_geometries
-from geosvc.requests.items import ItemsRequest, Limits, parse_items_request
-from geosvc.requests.preferences import ContentCrs
+from geosvc.requests.items import ItemsRequest, ReadingRules, parse_items_request
 
 _OWN = frozenset({"geometry", "predicate", "distance", "k", "filter", "filter-lang", "filter-crs"})
 _NAMES = frozenset({"properties", "sortby"})
@@ -26,7 +25,7 @@ DEFAULT_K = 10
 _POSTED = GeometryColumn("geometry", "GEOMETRY", WGS84, insertable=True)
 
 
-def parse_search(body: bytes, collection: Collection, limits: Limits, max_vertices: int) -> ItemsRequest:
+def parse_search(body: bytes, collection: Collection, rules: ReadingRules, max_vertices: int) -> ItemsRequest:
     """What the body of a search asks for. A member that is wrong is named by its pointer.
 
     Raises: InvalidBody, InvalidParameter, UnknownParameter, InvalidFeature.
@@ -44,11 +43,11 @@ def parse_search(body: bytes, collection: Collection, limits: Limits, max_vertic
     values = {name: _as_text(name, value, bytes(raws[name])) for name, value in members.items() if name not in _OWN}
     nearest = spatial is not None and spatial.predicate is Predicate.NEAREST
     if nearest:
-        values |= {"limit": str(_parse_k(members, values, limits)), "count": "none"}
+        values |= {"limit": str(_parse_k(members, values, rules)), "count": "none"}
     elif "k" in members:
         raise InvalidParameter("k is for nearest", parameter="k", pointer="/k")
     try:
-        items = parse_items_request(values, collection, limits)
+        items = parse_items_request(values, collection, rules)
     except RequestError as error:
         error.pointer = f"/{error.parameter}" if error.parameter in members else None
         raise
@@ -134,7 +133,7 @@ def _ewkb(shape: shapely.Geometry) -> bytes:
 
 
 def _read_geometry(text: bytes, pointer: str, max_vertices: int) -> shapely.Geometry:
-    read = read_geometries([text], GeometryRules(_POSTED, ContentCrs(), max_vertices))
+    read = read_geometries([text], GeometryRules(_POSTED, CRS84, max_vertices))
     if 0 in read.faults:
         fault = read.faults[0]
         raise InvalidFeature(f"the geometry {fault.detail}", pointer=f"{pointer}{fault.pointer}")
@@ -159,7 +158,7 @@ def _parse_metres(members: Mapping[str, Any], predicate: Predicate) -> float | N
     return min(float(value), EVERYWHERE_METRES)
 
 
-def _parse_k(members: Mapping[str, Any], values: Mapping[str, str], limits: Limits) -> int:
+def _parse_k(members: Mapping[str, Any], values: Mapping[str, str], rules: ReadingRules) -> int:
     for name in _ORDERED_BY_DISTANCE:
         if name in values:
             detail = f"nearest takes k rather than {name}: its order is the distance"
@@ -167,4 +166,4 @@ def _parse_k(members: Mapping[str, Any], values: Mapping[str, str], limits: Limi
     k = members.get("k", DEFAULT_K)
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise InvalidParameter("k takes a whole number from 1", parameter="k", pointer="/k")
-    return min(k, limits.maximum)
+    return k if rules.limits is None else min(k, rules.limits.maximum)

@@ -13,6 +13,7 @@ from geosvc.requests.items import (
     GeometryStyle,
     ItemsRequest,
     Limits,
+    ReadingRules,
     SortKey,
     parse_integer,
     parse_item_request,
@@ -39,10 +40,11 @@ NEAREST = collection(
     name="nearest",
 )
 LIMITS = Limits(default=10, maximum=100)
+RULES = ReadingRules(LIMITS)
 
 
 def items(**values: str) -> ItemsRequest:
-    return parse_items_request(values, PLACES, LIMITS)
+    return parse_items_request(values, PLACES, RULES)
 
 
 def test_without_parameters_there_is_a_first_page_of_everything() -> None:
@@ -201,16 +203,16 @@ def test_properties_are_wanted_once_each_in_the_order_of_the_table(text: str, na
 @pytest.mark.parametrize(("name", "text"), [("limit", "1"), ("offset", "0"), ("cursor", "x"), ("count", "none")])
 def test_an_export_has_no_pages(name: str, text: str) -> None:
     with pytest.raises(UnknownParameter, match="no pages") as caught:
-        parse_items_request({name: text}, PLACES, None)
+        parse_items_request({name: text}, PLACES)
     assert caught.value.parameter == name
 
 
 def test_an_export_has_no_limit_but_filters() -> None:
-    assert parse_items_request({"name": "x"}, PLACES, None) == ItemsRequest(limit=None, equals=(("name", "x"),))
+    assert parse_items_request({"name": "x"}, PLACES) == ItemsRequest(limit=None, equals=(("name", "x"),))
 
 
 def test_the_arguments_of_a_function_come_in_its_order_and_are_no_filters() -> None:
-    request = parse_items_request({"many": "3", "name": "x", "lon": "1.5"}, NEAREST, LIMITS)
+    request = parse_items_request({"many": "3", "name": "x", "lon": "1.5"}, NEAREST, RULES)
     assert request.arguments == (("lon", "1.5"), ("many", "3"))
     assert request.equals == (("name", "x"),)
 
@@ -220,7 +222,7 @@ def test_the_arguments_of_a_function_come_in_its_order_and_are_no_filters() -> N
 )
 def test_an_argument_that_is_missing_or_wrong_is_named(values: dict[str, str], name: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
-        parse_items_request(values, NEAREST, LIMITS)
+        parse_items_request(values, NEAREST, RULES)
     assert caught.value.parameter == name
 
 
@@ -266,7 +268,6 @@ def test_every_declared_default_is_the_default() -> None:
     request = items()
     found = {
         "skipGeometry": request.geometry.skip,
-        "precision": request.geometry.precision,
         "count": request.count,
         "bigint": "string" if request.bigint_as_text else "number",
     }
@@ -304,7 +305,7 @@ def test_a_whole_number_is_taken_within_its_bounds(number: int) -> None:
 )
 def test_no_request_does_anything_but_parse_or_be_refused_by_name(values: dict[str, str]) -> None:
     try:
-        request = parse_items_request(values, PLACES, LIMITS)
+        request = parse_items_request(values, PLACES, RULES)
     except RequestError as error:
         assert error.status == 400
         assert error.parameter in values

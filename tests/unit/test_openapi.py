@@ -22,7 +22,7 @@ from geosvc.model.media_type import JSON, OPENAPI
 from geosvc.openapi import GENERAL_TAG, ApiWriter, describe_api, queryables
 from geosvc.openapi.operations import OPERATIONS
 from geosvc.openapi.schemas import describe_type
-from geosvc.requests.items import DECLARED, ITEM_DECLARED, Limits, parse_item_request, parse_items_request
+from geosvc.requests.items import DECLARED, ITEM_DECLARED, Limits, ReadingRules, parse_item_request, parse_items_request
 from geosvc.requests.negotiation import negotiate_media_type
 from geosvc.routes import ROUTES
 from geosvc.settings import load_settings
@@ -156,7 +156,7 @@ def test_every_queryable_is_accepted_by_items(api: dict[str, Any]) -> None:
             values = {"integer": "7", "boolean": "true", "string": "x"}
             formats = {"date-time": "2026-11-21T00:00:00Z", "uuid": "0" * 32}
             value = schema.get("enum", [formats.get(schema.get("format"), values[schema["type"]])])[0]
-            assert parse_items_request({name: value}, each, LIMITS).equals == ((name, value),)
+            assert parse_items_request({name: value}, each, ReadingRules(LIMITS)).equals == ((name, value),)
 
 
 def test_an_export_declares_exactly_what_an_export_parses(api: dict[str, Any]) -> None:
@@ -164,7 +164,7 @@ def test_an_export_declares_exactly_what_an_export_parses(api: dict[str, Any]) -
     refused = set()
     for each in DECLARED:
         try:
-            parse_items_request({each.name: "1"}, COUNTRIES, limits=None)
+            parse_items_request({each.name: "1"}, COUNTRIES)
         except UnknownParameter:
             refused.add(each.name)
         except RequestError:

@@ -7,10 +7,10 @@
     │   └── MigrationError
     └── RequestError                  carries an HTTP status, a slug and a title (its docstring)
         ├── InvalidParameter   400
+        │   └── InvalidFilter
         ├── UnknownParameter   400
         ├── InvalidValue       400
         ├── InvalidBody        400
-        ├── InvalidFilter      400
         ├── Forbidden          403
         ├── NotFound           404
         ├── MethodNotAllowed   405
@@ -132,14 +132,13 @@ class InvalidBody(RequestError):
     slug = "invalid-body"
 
 
-class InvalidFilter(RequestError):
+class InvalidFilter(InvalidParameter):
     """The filter is not one that the collection can be asked with.
 
     Args:
         at: the place in a filter in text, counted from 1 in characters; the pointer into one in JSON.
     """
 
-    status = 400
     slug = "invalid-filter"
 
     def __init__(self, detail: str, at: int | str) -> None:

@@ -144,6 +144,13 @@ class Settings(BaseSettings):
     write_pool_max_size: Annotated[int, Field(ge=1, le=1000, description="Connections that write, per worker.")] = 10
     max_body_bytes: Annotated[Positive, Field(description="Bytes of a body of many features at the most, inflated.")] = 4 << 30
     max_feature_bytes: Annotated[Positive, Field(description="Bytes of one feature, or of a search, at the most.")] = 32 << 20
+    max_filter_length: Annotated[Positive, Field(description="Characters of a filter at the most.")] = 65_536
+    max_filter_depth: Annotated[
+        int, Field(gt=0, le=60, description="Parentheses, functions and negations of a filter within each other, at the most.")
+    ] = 40
+    max_filter_parts: Annotated[Positive, Field(description="Properties, literals and operators of a filter at the most.")] = (
+        10_000
+    )
     max_vertices: Annotated[Positive, Field(description="Positions of one posted geometry at the most.")] = 1_000_000
     max_rejected: Annotated[Positive, Field(description="Bad features of one body until all of it is refused.")] = 10_000
     bulk_seconds: Annotated[Seconds, Field(description="How long a body of many features may take in all.")] = 3_600

@@ -232,7 +232,9 @@ async def test_csv_and_sequences_carry_the_distance(service: Service, search_url
         ({"bbox": [1, 2, 3]}, 400, "/bbox"),
         ({"sortby": ["nothing"]}, 400, "/sortby"),
         ({"properties": [1, None]}, 400, "/properties"),
-        ({"filter": {"op": "="}}, 400, "/filter"),
+        ({"filter": {"op": "="}}, 400, "/filter/args"),
+        ({"filter": "a ="}, 400, "/filter"),
+        ({"filter": "TRUE", "filter-lang": "cql2-json"}, 400, "/filter-lang"),
         ({"limit": 0}, 400, "/limit"),
     ],
 )

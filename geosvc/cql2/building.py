@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from geosvc.cql2.tree import CONDITIONS, SCALARS, At, Condition, Geometry, Node, Scalar
 from geosvc.errors import InvalidFilter
 
-MAX_EXPONENT = 308  # of a double
+MIN_EXPONENT, MAX_EXPONENT = -324, 308  # of a double
 MAX_DIGITS = 100
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _TIMESTAMP = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?[Zz]", re.ASCII)
@@ -94,7 +94,7 @@ def make_number(text: str, at: At) -> Decimal:
     except InvalidOperation:
         raise InvalidFilter("the number cannot be read", at) from None
     exponent = number.adjusted() if number else 0
-    if not number.is_finite() or abs(exponent) > MAX_EXPONENT or len(number.as_tuple().digits) > MAX_DIGITS:
+    if not number.is_finite() or not MIN_EXPONENT <= exponent <= MAX_EXPONENT or len(number.as_tuple().digits) > MAX_DIGITS:
         raise InvalidFilter("the number is out of range", at)
     return number
 

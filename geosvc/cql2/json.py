@@ -212,17 +212,19 @@ _MAKERS: dict[str, tuple[int, _Maker]] = {
 }
 
 
-def parse_json(text: bytes, caps: Caps, geometries: GeometryReader) -> Condition:
+def parse_json(text: bytes, caps: Caps, geometries: GeometryReader, root: str = "") -> Condition:
     """The tree of a filter in CQL2 JSON.
 
+    Args:
+        root: the pointer to the filter, where it is part of a document.
     Raises: InvalidFilter, with a pointer to the fault and what was expected there.
     """
     if len(text) > caps.length:
-        raise InvalidFilter(f"the filter has more than {caps.length} bytes", "")
+        raise InvalidFilter(f"the filter has more than {caps.length} bytes", root)
     try:
         value = _DECODER.decode(text)
     except RecursionError:
-        raise InvalidFilter("the filter is nested too deeply", "") from None
+        raise InvalidFilter("the filter is nested too deeply", root) from None
     except (msgspec.DecodeError, ValueError) as error:
-        raise InvalidFilter(f"the filter is no JSON: {error}", "") from None
-    return condition(_Parser(caps, geometries).node(value, ""))
+        raise InvalidFilter(f"the filter is no JSON: {error}", root) from None
+    return condition(_Parser(caps, geometries).node(value, root))

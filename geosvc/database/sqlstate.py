@@ -47,6 +47,9 @@ DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Intern
 
 _POSTGIS_REFUSED = ("XX000", "22023", "38000")  # what PostGIS raises for a geometry or an SRID
 
+_OUT_OF_RANGE = (InvalidValue, "a calculation in the request leaves the range of its numbers")
+_BY_STATE: dict[str, tuple[type[RequestError], str]] = {"22003": _OUT_OF_RANGE, "22008": _OUT_OF_RANGE}
+
 _BY_CLASS: dict[str, tuple[type[RequestError], str]] = {
     "08": (DatabaseUnavailable, "the database cannot be reached"),
     "53": (DatabaseUnavailable, "the database has no resources left"),
@@ -79,7 +82,7 @@ def translate(error: BaseException, statement: str) -> RequestError:
     emit(ReadFailed(statement=statement, sqlstate=sqlstate, message=_message(error)))
     if isinstance(error, STALE_CATALOG):
         return StaleCatalog("the query failed", reason=reason)
-    kind, detail = _BY_CLASS.get(sqlstate[:2], (InternalError, "the query failed"))
+    kind, detail = _BY_STATE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2], (InternalError, "the query failed"))
     return kind(detail, reason=reason)
 
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from geosvc.cql2.building import Caps
 from geosvc.database.counts import Count
 from geosvc.encode.batches import BatchSize
 from geosvc.encode.features import Encoder
@@ -20,6 +21,7 @@ from geosvc.model.row import Row
 from geosvc.query.paging import PageEnd, next_cursor
 from geosvc.query.spatial import is_nearest
 from geosvc.requests.cursor import encode_cursor
+from geosvc.requests.filters import FilterRules
 from geosvc.requests.items import ItemsRequest, Limits, ReadingRules
 
 _MAX_FETCH_BYTES = 8 << 20  # a page that the catalog expects to be larger is streamed
@@ -49,7 +51,8 @@ def reading_rules(request: web.Request, *, paged: bool = True) -> ReadingRules:
     """
     settings = request.app[SETTINGS]
     limits = Limits(settings.limit_default, settings.limit_max) if paged else None
-    return ReadingRules(limits, tuple(map(Srid, settings.crs)))
+    caps = Caps(settings.max_filter_length, settings.max_filter_depth, settings.max_filter_parts)
+    return ReadingRules(limits, tuple(map(Srid, settings.crs)), FilterRules(caps, settings.max_vertices))
 
 
 def content_crs(wanted: ItemsRequest) -> dict[str, str]:

@@ -214,7 +214,8 @@ def area_of_use(srid: Srid) -> tuple[float, float, float, float] | None:
 
 
 @lru_cache(maxsize=256)
-def _to_degrees(srid: Srid) -> Transformer | None:
+def to_degrees(srid: Srid) -> Transformer | None:
+    """Makes longitudes and latitudes of x and y; None where the CRS is not known."""
     crs = _crs(srid)
     return None if crs is None else Transformer.from_crs(crs, WGS84, always_xy=True)
 
@@ -226,7 +227,7 @@ def bounds_in_degrees(srid: Srid, bounds: tuple[float, float, float, float]) -> 
     """
     if srid in (WGS84, UNKNOWN):
         return bounds
-    transformer = _to_degrees(srid)
+    transformer = to_degrees(srid)
     if transformer is None:
         return None
     transformed = transformer.transform_bounds(*bounds)

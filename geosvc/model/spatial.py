@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import asin, cos, degrees, radians, sin
 
+from geosvc.model.crs import Srid
+
 EVERYWHERE_METRES = 20_037_509.0  # nothing on Earth is farther
 # The least radius of curvature of the spheroid, that of the meridian at the equator: on a sphere so small every distance is
 # a larger angle than it is on the spheroid.
@@ -20,6 +22,7 @@ class Predicate(StrEnum):
     """How a feature lies to the posted geometry: the feature … it."""
 
     INTERSECTS = "intersects"
+    EQUALS = "equals"
     WITHIN = "within"
     CONTAINS = "contains"
     CROSSES = "crosses"
@@ -41,6 +44,7 @@ class SpatialFilter:
         rows: of nearest, how many are wanted.
         geodesics: EWKB of its parts where distances are asked for, with positions at every EDGE_DEGREES of their edges.
         inside: EWKB of a point of it.
+        native: the geometry in the CRS that it was given in, where that is another, as its SRID and EWKB.
     """
 
     ewkb: bytes = field(repr=False)
@@ -50,6 +54,7 @@ class SpatialFilter:
     rows: int = 0
     geodesics: tuple[bytes, ...] = field(default=(), repr=False)
     inside: bytes = field(default=b"", repr=False)
+    native: tuple[Srid, bytes] | None = field(default=None, repr=False)
 
     @property
     def measures(self) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from geosvc.model.collection import Collection, Column, TypedName
+from geosvc.query.filtering import select_by_filter
 from geosvc.query.geometry import Care, select_by_bbox
 from geosvc.query.spatial import select_by_geometry
 from geosvc.requests.items import ItemsRequest
@@ -56,6 +57,8 @@ def conditions(collection: Collection, request: ItemsRequest, care: Care = Care.
         by_time = select_by_time(collection, request.interval)
         if by_time is not None:
             yield by_time
+    if request.filter is not None:
+        yield select_by_filter(collection, request.filter.condition, care)
     for name, text in request.equals:
         yield SQL("t.{} = {}").format(Identifier(name), cast_text(collection.by_name[name], text))
 

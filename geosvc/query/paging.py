@@ -129,7 +129,7 @@ def digest_of(collection: Collection, request: ItemsRequest) -> str:
         request.equals,
         request.arguments,
         request.sortby,
-        *((request.spatial,) if request.spatial is not None else ()),
+        *(each for each in (request.spatial, request.filter) if each is not None),
     )
 
 

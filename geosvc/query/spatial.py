@@ -28,6 +28,7 @@ from geosvc.sql.compose import SQL, Composable, Identifier, Param
 _TESTS = {
     Predicate.INTERSECTS: SQL("ST_Intersects({g}, {q})"),
     Predicate.DISJOINT: SQL("ST_Intersects({g}, {q})"),
+    Predicate.EQUALS: SQL("ST_Equals({g}, {q})"),
     Predicate.WITHIN: SQL("ST_Within({g}, {q})"),
     Predicate.CONTAINS: SQL("ST_Contains({g}, {q})"),
     Predicate.CROSSES: SQL("ST_Crosses({g}, {q})"),
@@ -61,7 +62,7 @@ class Asked:
     inside: Composable
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=8)
 def asked_of(spatial: SpatialFilter) -> Asked:
     """The same objects for one statement: however often a parameter is named, it is sent once."""
     return Asked(
@@ -120,6 +121,8 @@ def _area_with(geometry: GeometryColumn, box: Bbox) -> Area | None:
 def _meetings(geometry: GeometryColumn, spatial: SpatialFilter, care: Care) -> list[Composable]:
     """Conditions, of which one must hold."""
     column, posted = column_value(geometry), asked_of(spatial).planar
+    if spatial.native is not None and spatial.native[0] == geometry.srid:
+        return [_meets(geometry, spatial, care, column, SQL("{}::geometry").format(Param(spatial.native[1], "bytea")))]
     if geometry.geography or geometry.srid == WGS84:
         west, _, east, _ = spatial.bounds
         # longitudes may be stored beyond 180 degrees either way, as is usual around the Pacific

@@ -4,7 +4,7 @@ description is made from, so that it cannot differ from what is parsed.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
 from geosvc.errors import InvalidParameter, UnknownParameter
@@ -14,6 +14,7 @@ from geosvc.model.crs import CRS84, Crs, Srid, default_crs, digits_of, listed_cr
 from geosvc.model.number import parse_number
 from geosvc.model.spatial import SpatialFilter
 from geosvc.requests.cursor import Cursor, parse_cursor
+from geosvc.requests.filters import Filter, FilterLanguage, FilterRules, parse_filter
 from geosvc.requests.temporal import Interval, parse_datetime
 from geosvc.requests.values import check_value
 
@@ -44,10 +45,12 @@ class ReadingRules:
     Attributes:
         limits: None where there are no pages.
         crs: EPSG codes that every collection can be had in, beside those that it has anyway.
+        filters: what they may be at the most.
     """
 
     limits: Limits | None = None
     crs: tuple[Srid, ...] = ()
+    filters: FilterRules = field(default_factory=FilterRules)
 
 
 UNPAGED = ReadingRules()
@@ -95,6 +98,7 @@ class ItemsRequest:
         arguments: (parameter, text) of a function.
         properties: the names wanted, in the order of the table; None is all.
         spatial: how features lie to a posted geometry.
+        filter: what else a feature has to fulfil.
     """
 
     limit: int | None
@@ -110,6 +114,7 @@ class ItemsRequest:
     count: CountMode = "estimated"
     bigint_as_text: bool = False
     spatial: SpatialFilter | None = None
+    filter: Filter | None = None
 
 
 FORMAT = Declared("f", "The media type by its short name; it beats the header Accept.", {"type": "string"})
@@ -136,6 +141,17 @@ DECLARED: Sequence[Declared] = (
         "Only features whose time intersects this instant, date or interval (start/end, .. for open). Features without a "
         "time match every interval.",
         {"type": "string"},
+    ),
+    Declared("filter", "Only features of which this CQL2 expression is true.", {"type": "string"}),
+    Declared(
+        "filter-lang",
+        "The encoding of the filter.",
+        {"type": "string", "enum": list(FilterLanguage), "default": FilterLanguage.TEXT},
+    ),
+    Declared(
+        "filter-crs",
+        "The reference system of the geometries in the filter: one of those that the collection lists. CRS84 by default.",
+        {"type": "string", "format": "uri"},
     ),
     Declared("limit", "Features of a page; more than the maximum gives the maximum.", {"type": "integer", "minimum": 1}),
     Declared(
@@ -240,6 +256,13 @@ def _parse_box(values: Mapping[str, str], collection: Collection, rules: Reading
     return parse_bbox(values["bbox"], crs) if "bbox" in values else None
 
 
+def _parse_filter(values: Mapping[str, str], collection: Collection, rules: ReadingRules) -> Filter | None:
+    crs = CRS84
+    if "filter-crs" in values:
+        crs = parse_crs(values["filter-crs"], listed_crs(collection, rules.crs), "filter-crs")
+    return parse_filter(values, crs, rules.filters)
+
+
 def _split_names(name: str, text: str) -> list[str]:
     """Names with commas between them; a name that holds a comma itself is in double quotes, with `""` for a quote. A sign
     may stand before the quotes.
@@ -332,6 +355,7 @@ def parse_items_request(values: Mapping[str, str], collection: Collection, rules
         geometry=_parse_geometry_style(values, _parse_crs(values, collection, rules)),
         count=_choice(values, "count", ("exact", "estimated", "none"), "estimated"),  # type: ignore[arg-type]
         bigint_as_text=_choice(values, "bigint", ("number", "string"), "number") == "string",
+        filter=_parse_filter(values, collection, rules),
     )
 
 

@@ -8,16 +8,17 @@ from typing import Any
 import msgspec
 import shapely
 
-from geosvc.errors import InvalidBody, InvalidFeature, InvalidParameter, RequestError, UnknownParameter
+from geosvc.errors import InvalidBody, InvalidFeature, InvalidFilter, InvalidParameter, RequestError
 from geosvc.model.collection import Collection, GeometryColumn
 from geosvc.model.crs import CRS84, WGS84
 from geosvc.model.spatial import EVERYWHERE_METRES, Predicate, SpatialFilter
 from geosvc.requests.brackets import BracketScanner
+from geosvc.requests.filters import FilterLanguage
 from geosvc.requests.geodesic import geodesics_of, has_empty_part
 from geosvc.requests.geometries import MAX_DEPTH, GeometryRules, read_geometries
 from geosvc.requests.items import ItemsRequest, ReadingRules, parse_items_request
 
-_OWN = frozenset({"geometry", "predicate", "distance", "k", "filter", "filter-lang", "filter-crs"})
+_OWN = frozenset({"geometry", "predicate", "distance", "k", "filter", "filter-lang"})
 _NAMES = frozenset({"properties", "sortby"})
 _ARRAYS = _NAMES | {"bbox"}
 _ORDERED_BY_DISTANCE = ("limit", "offset", "cursor", "sortby")
@@ -28,7 +29,7 @@ _POSTED = GeometryColumn("geometry", "GEOMETRY", WGS84, insertable=True)
 def parse_search(body: bytes, collection: Collection, rules: ReadingRules, max_vertices: int) -> ItemsRequest:
     """What the body of a search asks for. A member that is wrong is named by its pointer.
 
-    Raises: InvalidBody, InvalidParameter, UnknownParameter, InvalidFeature.
+    Raises: InvalidBody, InvalidFilter, InvalidParameter, UnknownParameter, InvalidFeature.
     """
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and BracketScanner().scan(body).depth.max(initial=0) > MAX_DEPTH:
         raise InvalidBody(f"the body is nested deeper than {MAX_DEPTH}")
@@ -37,23 +38,38 @@ def parse_search(body: bytes, collection: Collection, rules: ReadingRules, max_v
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidBody(f"the body is no JSON object: {error}") from None
     members = {name: _decode(name, bytes(raw)) for name, raw in raws.items()}
-    if "filter" in members:
-        raise UnknownParameter("filters in CQL2 are not built yet", parameter="filter", pointer="/filter")
     spatial = _parse_spatial(members, raws, max_vertices)
     values = {name: _as_text(name, value, bytes(raws[name])) for name, value in members.items() if name not in _OWN}
+    values |= _filter_values(members, raws)
     nearest = spatial is not None and spatial.predicate is Predicate.NEAREST
     if nearest:
         values |= {"limit": str(_parse_k(members, values, rules)), "count": "none"}
     elif "k" in members:
         raise InvalidParameter("k is for nearest", parameter="k", pointer="/k")
     try:
-        items = parse_items_request(values, collection, rules)
+        items = parse_items_request(values, collection, replace(rules, filters=replace(rules.filters, root="/filter")))
+    except InvalidFilter as error:
+        error.pointer = error.pointer or "/filter"
+        raise
     except RequestError as error:
         error.pointer = f"/{error.parameter}" if error.parameter in members else None
         raise
     if nearest and spatial is not None:
         spatial = replace(spatial, rows=items.limit or 0)
     return replace(items, spatial=spatial)
+
+
+def _filter_values(members: Mapping[str, Any], raws: Mapping[str, msgspec.Raw]) -> dict[str, str]:
+    """The parameters of the filter: one in JSON is part of the body, one in text a string in it. Raises: InvalidParameter."""
+    if "filter" not in members:
+        return {}
+    text = members["filter"]
+    language = FilterLanguage.TEXT if isinstance(text, str) else FilterLanguage.JSON
+    if members.get("filter-lang", language) != language:
+        raise InvalidParameter(f"the filter is {language}", parameter="filter-lang", pointer="/filter-lang")
+    if isinstance(text, str) and "\0" in text:
+        raise InvalidParameter("filter holds a NUL character", parameter="filter", pointer="/filter")
+    return {"filter": text if isinstance(text, str) else bytes(raws["filter"]).decode(), "filter-lang": language}
 
 
 def _decode(name: str, raw: bytes) -> Any:

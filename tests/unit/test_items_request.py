@@ -265,11 +265,12 @@ def test_every_declared_parameter_is_known_and_every_bound_is_kept(declared: obj
 
 
 def test_every_declared_default_is_the_default() -> None:
-    request = items()
+    request = items(filter="TRUE")
     found = {
         "skipGeometry": request.geometry.skip,
         "count": request.count,
         "bigint": "string" if request.bigint_as_text else "number",
+        "filter-lang": request.filter.language if request.filter is not None else None,
     }
     declared = {each.name: each.schema["default"] for each in DECLARED if "default" in each.schema}
     assert declared == found

@@ -4,10 +4,11 @@ import math
 from dataclasses import dataclass, replace
 
 from geosvc.errors import InvalidParameter
-from geosvc.model.crs import CRS84, WGS84, Crs, Srid, half_turn
+from geosvc.model.crs import CRS84, WEB_MERCATOR, WGS84, Crs, Srid, half_turn
 from geosvc.model.number import parse_number
 
 _WORLD_METRES = 20_037_508.342789244  # from the meridian of Greenwich to its antimeridian in EPSG:3857
+_EVERYTHING = 1e30  # beyond every coordinate
 _POLE_METRES = 2.5e8  # EPSG:3857; a pole is infinitely far, and this far north there is nothing but the pole in 64 bits
 
 
@@ -27,6 +28,11 @@ class Bbox:
     zmin: float | None = None
     zmax: float | None = None
     srid: Srid = WGS84
+
+    @property
+    def is_beyond_the_world(self) -> bool:
+        """Whether a box of EPSG:3857 reaches farther than once around."""
+        return max(-self.xmin, self.xmax) > _WORLD_METRES
 
     @property
     def covers_the_world(self) -> bool:
@@ -55,6 +61,17 @@ class Bbox:
         west, east = (math.copysign(min(abs(x), 3 * _WORLD_METRES), x) / _WORLD_METRES * 180 for x in (self.xmin, self.xmax))
         west, east = _around(west, east, 180.0)
         return replace(self, xmin=west, ymin=_latitude(self.ymin), xmax=east, ymax=_latitude(self.ymax), srid=WGS84)
+
+    def in_web_mercator(self) -> "Bbox":
+        """A part of a box in degrees in EPSG:3857."""
+        west, east = (x / 180 * _WORLD_METRES for x in (self.xmin, self.xmax))
+        return replace(self, xmin=west, ymin=_northing(self.ymin), xmax=east, ymax=_northing(self.ymax), srid=WEB_MERCATOR)
+
+
+def _northing(latitude: float) -> float:
+    if abs(latitude) >= 90:
+        return math.copysign(_EVERYTHING, latitude)
+    return math.asinh(math.tan(math.radians(latitude))) / math.pi * _WORLD_METRES
 
 
 def _latitude(northing: float) -> float:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from geosvc.model.collection import Collection, Column, TypedName
+from geosvc.query.boxes import select_by_bbox
 from geosvc.query.filtering import select_by_filter
-from geosvc.query.geometry import Care, select_by_bbox
+from geosvc.query.geometry import Care
 from geosvc.query.spatial import select_by_geometry
 from geosvc.requests.items import ItemsRequest
 from geosvc.requests.temporal import Interval

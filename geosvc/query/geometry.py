@@ -9,9 +9,8 @@ the page is read again, cautiously.
 from dataclasses import dataclass
 from enum import Enum
 
-from geosvc.model.bbox import Bbox
 from geosvc.model.collection import GeometryColumn
-from geosvc.model.crs import UNKNOWN, WEB_MERCATOR, WGS84, Srid, area_of_use, half_turn, is_geographic
+from geosvc.model.crs import UNKNOWN, WGS84, Srid, half_turn, is_geographic
 from geosvc.requests.items import GeometryStyle
 from geosvc.sql.compose import SQL, Composable, Composed, Identifier, Param, Params
 
@@ -26,12 +25,6 @@ RID_OF_EMPTIES = SQL(
     "(SELECT CASE WHEN NOT ST_IsEmpty(m.s) THEN m.s ELSE ST_Envelope({g}) END"
     " FROM (SELECT ST_SnapToGrid({g}, 1e-10) AS s OFFSET 0) m)"
 )
-_TOUCHES = SQL(
-    "CASE WHEN GeometryType({g}) IN ('POLYGON', 'MULTIPOLYGON', 'GEOMETRYCOLLECTION') THEN ST_DWithin({whole}, {b}, 0)"
-    " ELSE ST_DWithin({g}, {b}, 0) END"
-)
-WIDEST_GEOGRAPHY_PREFILTER = 170.0  # degrees; beyond, a ring on the sphere is ambiguous
-_EDGE_PARTS = 32  # pieces an edge of the box is cut into before it is transformed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +44,7 @@ def column_value(geometry: GeometryColumn) -> Bare:
     return Bare(template.format(Identifier(geometry.name)))
 
 
-def _let(value: Composable, body: SQL, **parts: Composable) -> Composable:
+def let(value: Composable, body: SQL, **parts: Composable) -> Composable:
     """`body` with `{g}` for the value, which is computed once however often it is named."""
     if isinstance(value, Bare):
         return body.format(g=value, **parts)
@@ -64,7 +57,7 @@ def in_degrees(geometry: GeometryColumn, value: Composable) -> Composable:
     if geometry.srid == WGS84:
         return value
     if geometry.srid == UNKNOWN:
-        return _let(
+        return let(
             value,
             SQL("CASE ST_SRID({g}) WHEN 4326 THEN {g} WHEN 0 THEN ST_SetSRID({g}, 4326) ELSE ST_Transform({g}, 4326) END"),
         )
@@ -85,7 +78,7 @@ def in_crs(geometry: GeometryColumn, value: Composable, srid: Srid) -> Composabl
             "CASE ST_SRID({g}) WHEN {srid} THEN {g} WHEN 0 THEN ST_Transform(ST_SetSRID({g}, 4326), {srid})"
             " ELSE ST_Transform({g}, {srid}) END"
         )
-        return _let(value, rows, srid=wanted)
+        return let(value, rows, srid=wanted)
     return SQL("ST_Transform({}, {})").format(value, wanted)
 
 
@@ -93,7 +86,7 @@ def linear(geometry: GeometryColumn, value: Composable) -> Composable:
     """`value` of types that GeoJSON and WKT readers know: arcs as segments, surfaces of patches as multipolygons."""
     if geometry.type in PLAIN_TYPES:
         return value
-    return _let(
+    return let(
         value,
         SQL(
             "CASE WHEN GeometryType({g}) IN"
@@ -113,7 +106,7 @@ def _within_180(value: Composable) -> Composable:
     What is not finite has no place on Earth; it raises, so that the page is read again and each geometry looked at.
     `&&` is false for NaN, `@` for infinity.
     """
-    return _let(
+    return let(
         value,
         SQL(
             "CASE WHEN {g} @ ST_MakeEnvelope(-180, -90, 180, 90, 4326) AND {g} && ST_MakeEnvelope(-180, -90, 180, 90, 4326)"
@@ -132,7 +125,7 @@ def _within_half_turn(value: Composable, srid: Srid, half: float) -> Composable:
     west, east, whole = (Param(each, "float8") for each in (-half, half, 2 * half))
     south, north, back = (Param(each, "float8") for each in (-half / 2, half / 2, -2 * half))
     world = SQL("ST_MakeEnvelope({}, {}, {}, {}, {})").format(west, south, east, north, Param(int(srid), "int4"))
-    return _let(
+    return let(
         _finite(value, srid),
         SQL(
             "CASE WHEN {g} @ {world} OR ST_IsEmpty({g}) OR NOT ST_IsValid({g}) THEN {g}"
@@ -148,7 +141,7 @@ def _within_half_turn(value: Composable, srid: Srid, half: float) -> Composable:
 
 def _finite(value: Composable, srid: Srid) -> Composable:
     """What is not finite has no place, as in `_within_180`."""
-    return _let(
+    return let(
         value,
         SQL(
             "CASE WHEN {g} && {all} AND {g} @ {all} OR ST_IsEmpty({g}) THEN {g}"
@@ -186,20 +179,6 @@ def written_geometry(geometry: GeometryColumn, style: GeometryStyle, value: Comp
     return SQL("ST_FlipCoordinates({})").format(value) if style.crs.flipped else value
 
 
-def _envelope(box: Bbox, shift: float = 0.0) -> Composed:
-    corners = (box.xmin + shift, box.ymin, box.xmax + shift, box.ymax)
-    numbers = SQL(", ").join(Param(corner, "float8") for corner in corners)
-    if box.srid == WGS84:
-        return SQL("ST_MakeEnvelope({}, 4326)").format(numbers)
-    return SQL("ST_MakeEnvelope({}, {})").format(numbers, Param(int(box.srid), "int4"))
-
-
-def curved_envelope(box: Bbox) -> Composed:
-    """The box with points along its edges, which are no straight lines in another CRS or on the sphere."""
-    longest = max(box.xmax - box.xmin, box.ymax - box.ymin)
-    return SQL("ST_Segmentize({}, {})").format(_envelope(box), Param(max(longest / _EDGE_PARTS, 1e-6), "float8"))
-
-
 class Care(Enum):
     """How geometries are compared with a box."""
 
@@ -209,93 +188,3 @@ class Care(Enum):
     """By their shape, invalid ones by their own boxes; nothing fails the statement."""
     ROUGHLY = "roughly"
     """By their own boxes, whose selectivity the planner knows."""
-
-
-def _meets(value: Composable, box: Composable, care: Care) -> Composable:
-    g = value if isinstance(value, Bare) else SQL("v.g")
-    touches = _TOUCHES.format(g=g, whole=RID_OF_EMPTIES.format(g=g), b=box)
-    if care is Care.ROUGHLY:
-        body = SQL("{g} && {b}")
-    elif care is Care.CAUTIOUSLY:
-        body = SQL(
-            "({g} && {b} AND CASE WHEN {g} @ {b} THEN true WHEN GeometryType({g}) IN ('LINESTRING', 'POLYGON', 'MULTIPOINT',"
-            " 'MULTILINESTRING', 'MULTIPOLYGON') AND ST_IsValid({g}) THEN {touches} ELSE true END)"
-        )
-    else:
-        # CASE rather than OR, of which the planner would make another index scan and a wrong estimate
-        body = SQL("({g} && {b} AND CASE WHEN {g} @ {b} THEN true ELSE {touches} END)")
-    return _let(value, body, b=box, touches=touches)
-
-
-def _meets_degrees(geometry: GeometryColumn, value: Composable, box: Bbox, care: Care) -> list[Composable]:
-    """A box against longitudes that may be stored beyond 180 degrees either way, as is usual around the Pacific."""
-    shifts = [0.0] + [360.0] * (box.xmin < 0) + [-360.0] * (box.xmax > 90)
-    if geometry.type == "POINT" and care is not Care.ROUGHLY:
-        # && and @ compare boxes of 32-bit floats: exact for a point only with a distance
-        exact = SQL("({g} && {b} AND ST_DWithin({g}, {b}, 0))")
-        return [_let(value, exact, b=_envelope(box, shift)) for shift in shifts]
-    return [_meets(value, _envelope(box, shift), care) for shift in shifts]
-
-
-def _meets_geography(geometry: GeometryColumn, column: Composable, box: Bbox, care: Care) -> Composable:
-    """A box against geography, compared in longitude and latitude, as GeoJSON's lines are straight there. Only for points
-    is that what the index of a geography column knows; an index on `(column::geometry)` serves the others.
-    """
-    tests = SQL(" OR ").join(_meets_degrees(geometry, column, box, care))
-    if geometry.type != "POINT" or box.xmax - box.xmin > WIDEST_GEOGRAPHY_PREFILTER:
-        return tests
-    indexed = SQL("t.{} && {}::geography").format(Identifier(geometry.name), curved_envelope(box))
-    return SQL("({} AND ({}))").format(indexed, tests)
-
-
-def _there(geometry: GeometryColumn, box: Bbox) -> Composable:
-    """A box of another CRS than longitude and latitude in that of the column."""
-    if box.srid == geometry.srid:
-        return _envelope(box)
-    return SQL("ST_Transform({}, {})").format(curved_envelope(box), Param(int(geometry.srid or WGS84), "int4"))
-
-
-def _meets_part(geometry: GeometryColumn, box: Bbox, care: Care) -> list[Composable]:
-    column = column_value(geometry)
-    if box.srid != WGS84:
-        return [_meets(column, _there(geometry, box), care)]
-    if geometry.geography:
-        return [_meets_geography(geometry, column, box, care)]
-    if geometry.srid == WGS84:
-        return _meets_degrees(geometry, column, box, care)
-    area = area_of_use(geometry.srid) if geometry.srid != UNKNOWN else None
-    if area is None or not box.lies_within(area):
-        if care is Care.CAUTIOUSLY:
-            # what cannot be compared without a transformation, which may fail, is left in
-            foreign = SQL("ST_SRID({}) NOT IN (0, 4326)").format(column)
-            local = SQL("ST_SetSRID({}, 4326)").format(column)
-            return [foreign, *_meets_degrees(geometry, local, box, care)]
-        return _meets_degrees(geometry, in_degrees(geometry, column), box, care)
-    transformed = SQL("ST_Transform({}, {})").format(curved_envelope(box), Param(int(geometry.srid), "int4"))
-    return [_meets(column, transformed, care)]
-
-
-def _at_height(geometry: GeometryColumn, box: Bbox) -> Composable:
-    """Features without heights are at every height."""
-    return SQL("(ST_Zmflag({g}) NOT IN (2, 3) OR (ST_ZMax({g}) >= {low} AND ST_ZMin({g}) <= {high}))").format(
-        g=column_value(geometry), low=Param(box.zmin, "float8"), high=Param(box.zmax, "float8")
-    )
-
-
-def select_by_bbox(geometry: GeometryColumn, box: Bbox, care: Care = Care.EXACTLY) -> Composable:
-    """A condition: the geometry intersects the box, or there is none (OGC 17-069r4 7.15.3, requirement C).
-
-    Args:
-        care: how geometries are compared; other than exactly, a little more may be selected.
-    """
-    if box.srid == WEB_MERCATOR != geometry.srid:
-        box = box.of_web_mercator()
-    tests = [test for part in box.parts() for test in _meets_part(geometry, part, care)]
-    condition: Composable = SQL(" OR ").join(tests)
-    if box.covers_the_world:
-        condition = SQL("NOT ST_IsEmpty({})").format(column_value(geometry))
-    if box.zmin is not None:
-        condition = SQL("({}) AND {}").format(condition, _at_height(geometry, box))
-    if geometry.not_null:
-        return SQL("({})").format(condition)
-    return SQL("({} OR t.{} IS NULL)").format(condition, Identifier(geometry.name))

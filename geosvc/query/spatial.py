@@ -13,16 +13,8 @@ from geosvc.model.bbox import Bbox
 from geosvc.model.collection import Collection, GeometryColumn
 from geosvc.model.crs import UNKNOWN, WGS84, area_of_use
 from geosvc.model.spatial import EVERYWHERE_METRES, Predicate, SpatialFilter, surroundings
-from geosvc.query.geometry import (
-    RID_OF_EMPTIES,
-    WIDEST_GEOGRAPHY_PREFILTER,
-    Bare,
-    Care,
-    column_value,
-    curved_envelope,
-    in_degrees,
-    linear,
-)
+from geosvc.query.boxes import WIDEST_GEOGRAPHY_PREFILTER, curved_envelope
+from geosvc.query.geometry import RID_OF_EMPTIES, Bare, Care, column_value, in_degrees, linear
 from geosvc.sql.compose import SQL, Composable, Identifier, Param
 
 _TESTS = {

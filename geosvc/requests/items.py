@@ -10,7 +10,8 @@ from typing import Any, Literal, NoReturn
 from geosvc.errors import InvalidParameter, UnknownParameter
 from geosvc.model.bbox import Bbox, parse_bbox
 from geosvc.model.collection import Collection
-from geosvc.model.crs import CRS84, Crs, Srid, default_crs, digits_of, listed_crs, parse_crs
+from geosvc.model.crs import CRS84, WEB_MERCATOR, WGS84, Crs, Srid, default_crs, digits_of, listed_crs, parse_crs
+from geosvc.model.images import settled
 from geosvc.model.number import parse_number
 from geosvc.model.spatial import SpatialFilter
 from geosvc.requests.cursor import Cursor, parse_cursor
@@ -253,7 +254,10 @@ def _parse_box(values: Mapping[str, str], collection: Collection, rules: Reading
     crs = CRS84
     if "bbox-crs" in values:
         crs = parse_crs(values["bbox-crs"], listed_crs(collection, rules.crs), "bbox-crs")
-    return parse_bbox(values["bbox"], crs) if "bbox" in values else None
+    if "bbox" not in values:
+        return None
+    box = parse_bbox(values["bbox"], crs)
+    return box if crs.srid in (WGS84, WEB_MERCATOR, collection.geometry.srid) else settled(box)
 
 
 def _parse_filter(values: Mapping[str, str], collection: Collection, rules: ReadingRules) -> Filter | None:

@@ -707,6 +707,12 @@ def test_a_cell_goes_into_a_column_of_texts_as_it_is(tmp_path: Path) -> None:
     assert values(source, replace(source.schema, columns=texts_only)) == [{"a": "TRUE", "b": "1.50"}]
 
 
+@pytest.mark.parametrize("single", ["POINT", "LINESTRING", "POLYGON"])
+def test_an_empty_geometry_is_an_empty_one_of_many_parts_where_others_have_many(tmp_path: Path, single: str) -> None:
+    source = open_source(written(tmp_path / "a.csv", f"wkt,a\n{single} EMPTY,1\nMULTI{single} EMPTY,2\n"))
+    assert texts(source) == [f"0;MULTI{single} EMPTY"] * 2
+
+
 def test_a_geometry_that_does_not_fit_is_named(tmp_path: Path) -> None:
     source = open_source(written(tmp_path / "a.csv", "wkt;a\nPOINT(1 2);1\nLINESTRING(1 2,3 4);1\n"))
     with pytest.raises(SourceError, match=r"^a\.csv, line 3: the geometry is a LINESTRING, and POINT is wanted"):

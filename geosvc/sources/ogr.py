@@ -20,10 +20,11 @@ from pyproj.exceptions import CRSError
 
 from geosvc.errors import StartError
 from geosvc.model.crs import WGS84
+from geosvc.requests.geometries import Shapes
 from geosvc.sources.batch import FeatureBatch
 from geosvc.sources.errors import SourceError
 from geosvc.sources.schema import ColumnType, SourceColumn, SourceSchema, safe_names
-from geosvc.sources.shapes import SeenGeometries, Shapes, fit, transform
+from geosvc.sources.shapes import SeenGeometries, fit, transform
 
 # A window is read at once, and begins with passing over all before it, which FlatGeobuf does at 0.9 µs a feature: so they are
 # as large as memory allows.

@@ -187,7 +187,7 @@ class DelimitedSource:
             where = [self._where(line.number) for line in lines]
             geometries = fit(self._shapes(lines, where.__getitem__), own.srid, into, where.__getitem__)
             properties = [_encoded(line.cells, writers) for line in lines]
-            yield FeatureBatch(geometries, properties, [None] * len(lines), first)
+            yield FeatureBatch(geometries, properties, first)
             first += len(lines)
 
     def _shapes(self, lines: Sequence[_Line], where: Callable[[int], str]) -> Shapes:

@@ -52,7 +52,6 @@ class _Feature(msgspec.Struct, gc=False):
 
     geometry: msgspec.Raw = _NULL
     properties: msgspec.Raw = _NULL
-    id: msgspec.Raw = _NULL
 
 
 class _Member(msgspec.Struct, gc=False):
@@ -180,7 +179,6 @@ class GeoJSONSource:
         return FeatureBatch(
             fit(shapes, self.schema.srid, into, lambda place: self._where(first + place)),
             [renaming.of(bytes(feature.properties)) for feature in features],
-            [_id_of(bytes(feature.id)) for feature in features],
             first,
         )
 
@@ -278,9 +276,3 @@ _BLANK = re.compile(r"[ \t\r\n,]*")
 def _skip(text: str, start: int) -> int:
     found = _BLANK.match(text, start)
     return start if found is None else found.end()
-
-
-def _id_of(raw: bytes) -> str | None:
-    if raw == b"null":
-        return None
-    return str(msgspec.json.decode(raw)) if raw.startswith(b'"') else raw.decode()

@@ -189,7 +189,6 @@ class OgrSource:
         own = {column.source: column for column in self.schema.columns}
         into = into or self.schema
         names = {column.source: column.name for column in into.columns if column.source in own}
-        has_fids = bool(self._layer_facts["fid_column"])
         self.done_bytes = 0
         for window in self._windows(list(names)):
             values = [self._values(own[name], window) for name in names if name in window.fields]
@@ -202,7 +201,6 @@ class OgrSource:
                 yield FeatureBatch(
                     geometries,
                     _encode(columns, [value[part] for value in values], len(geometries)),
-                    [str(fid) if has_fids else None for fid in window.fids[part].tolist()],
                     first,
                 )
 

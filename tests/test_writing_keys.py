@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.conftest import Client, Service, execute
-from tests.posting import MERGE_PATCH, feature, place_of, point, send
+from tests.conftest import Client
+from tests.posting import MERGE_PATCH, feature, place_of, point, send, with_tables, writable
 
 TABLES = """
 CREATE TABLE always (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n int, geom geometry(Point, 4326));
@@ -26,20 +26,10 @@ CREATE TABLE bare (geom geometry(Point, 4326));
 """
 MADE_BY_DATABASE = ["always", "bydefault", "counted", "uuids"]
 CODE = "6f1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
-
-
-@pytest.fixture
-def url(bare_database_url: str) -> str:
-    """The tables."""
-    execute(bare_database_url, TABLES)
-    return bare_database_url
-
-
-@pytest.fixture
-async def client(service: Service, url: str) -> Client:
-    """The tables, writable; a PUT makes a feature in some of them."""
-    creating = {name: {"put_creates": True} for name in (*MADE_BY_DATABASE, "pairs", "natural_uuids", "only_keys")}
-    return await service(url, writable=("*",), collections=creating)
+url = with_tables(TABLES)
+client = writable(
+    collections={name: {"put_creates": True} for name in (*MADE_BY_DATABASE, "pairs", "natural_uuids", "only_keys")}
+)
 
 
 def new(**members: Any) -> dict[str, Any]:

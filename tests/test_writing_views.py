@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from tests.conftest import Client, Service, execute
-from tests.posting import MERGE_PATCH, feature, place_of, point, send
+from tests.posting import MERGE_PATCH, feature, place_of, point, send, with_tables, writable
 
 PASSWORD = "s3cret-passw0rd"
 TABLES = f"""
@@ -62,19 +62,8 @@ KEYS = {
 }
 NOTHING = {"GET", "HEAD", "OPTIONS"}
 CHANGES = {"PUT", "PATCH", "DELETE"}
-
-
-@pytest.fixture
-def url(bare_database_url: str) -> str:
-    """The tables and views, and a role that may do little."""
-    execute(bare_database_url, TABLES)
-    return bare_database_url
-
-
-@pytest.fixture
-async def client(service: Service, url: str) -> Client:
-    """The same, writable."""
-    return await service(url, writable=("*",), collections=KEYS)
+url = with_tables(TABLES)
+client = writable(collections=KEYS)
 
 
 @pytest.fixture
@@ -125,6 +114,18 @@ async def test_a_view_has_the_defaults_and_constraints_of_its_table(client: Clie
     for method, path, kind in (("POST", "filtered/items", "application/geo+json"), ("PATCH", place_of(headers), MERGE_PATCH)):
         await send(client, method, path, feature(point(), name="x", n=-1), 409, kind=kind)
     await send(client, "PATCH", place_of(headers), {"properties": {"n": 8}}, 204, kind=MERGE_PATCH)
+
+
+async def test_a_view_has_the_etags_and_preconditions_of_a_table(client: Client) -> None:
+    headers, _ = await send(client, "POST", "filtered/items", feature(point(), name="new"), 201)
+    place = place_of(headers)
+    assert (await send(client, "GET", place))[0]["ETag"] == headers["ETag"]
+    patch = {"properties": {"n": 5}}
+    await send(client, "PATCH", place, patch, 412, kind=MERGE_PATCH, If_Match='"0"')
+    headers, _ = await send(client, "PATCH", place, patch, 204, kind=MERGE_PATCH, If_Match=headers["ETag"])
+    assert (await send(client, "GET", place))[0]["ETag"] == headers["ETag"]
+    await send(client, "DELETE", place, status=204)
+    await send(client, "GET", place, status=404)
 
 
 async def test_a_put_to_a_view_does_not_know_the_defaults_of_its_table(client: Client) -> None:
@@ -184,8 +185,9 @@ async def test_partitions_are_one_collection(client: Client) -> None:
 
 async def test_what_is_generated_cannot_be_written_and_follows(client: Client) -> None:
     headers, _ = await send(client, "POST", "computed/items", feature(None, x=3), 201)
-    problem = (await send(client, "PUT", place_of(headers), feature(point(), x=3), 422))[1]
-    assert (problem["pointer"], problem["detail"]) == ("/geometry", "the geometry is read-only")
+    for method, path in (("POST", "computed/items"), ("PUT", place_of(headers))):
+        problem = (await send(client, method, path, feature(point(), x=3), 422))[1]
+        assert (problem["pointer"], problem["detail"]) == ("/geometry", "the geometry is read-only")
     problem = (await send(client, "PATCH", place_of(headers), {"properties": {"twice": 3}}, 422, kind=MERGE_PATCH))[1]
     assert problem["pointer"] == "/properties/twice"
     _, body = await send(client, "PUT", place_of(headers), feature(None, x=4), 200, Prefer="return=representation")

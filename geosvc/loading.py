@@ -1,11 +1,11 @@
 """`geosvc load`: files into a table, all of them or nothing, by the same way as posted features."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from geosvc.database.bulk import BulkLoad, Loading, Report
 from geosvc.database.mutations import Plans
@@ -95,9 +95,15 @@ class _Load:
         )
         collection = await read_collection(transaction, self._schema, self._name)
         into = self._wanted if made else self._fitting(collection)
-        load = BulkLoad(self._loading(collection, into))
+        loading = self._loading(collection, into)
+        load, present = BulkLoad(loading), self._present(loading)
         for path, source in zip(options.files, self._sources, strict=True):
-            await self._load_source(transaction, load, path, source, into)
+            task = self._progress.add_task(path.name, total=source.schema.features or source.schema.bytes, rate="")
+            batches = source.batches(into=into)
+            while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+                await load.store(transaction, _posted(batch, present))
+                load.report.received += len(batch)
+                self._show(task, source, batch)
         if made:
             await self._finish(transaction)
         return load.report
@@ -120,31 +126,26 @@ class _Load:
         crs = in_file_order(Srid(into.srid or WGS84))
         rules = GeometryRules(collection.geometry, crs, self._settings.max_vertices)
         reader = FeatureReader(collection, Mode.CREATE, rules)
-        return Loading(collection, reader, Plans(), crs, False, False, False, 1, 0)
+        return Loading(collection, reader, Plans(), crs, keyed=False, upsert=False, lenient=False, max_rejected=1, max_ids=0)
 
-    async def _load_source(
-        self, transaction: Transaction, load: BulkLoad, path: Path, source: Source, into: SourceSchema
-    ) -> None:
-        present = self._present(load)
-        task = self._progress.add_task(path.name, total=source.schema.features or source.schema.bytes, rate="")
-        batches: Iterator[FeatureBatch] = source.batches(into=into)
-        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
-            indexes = list(range(batch.first, batch.first + len(batch)))
-            keys: list[tuple[str, ...] | None] = [None] * len(batch)
-            posted = Posted(indexes, batch.geometries, batch.properties, keys, [present] * len(batch))
-            await load.store(transaction, posted)
-            load.report.received += len(batch)
-            speed = self._progress.tasks[task].finished_speed or self._progress.tasks[task].speed or 0
-            done = batch.first + len(batch) if source.schema.features else source.done_bytes
-            self._progress.update(task, completed=done, rate=f"{speed:,.0f}/s" if source.schema.features else "")
+    def _show(self, task: TaskID, source: Source, last: FeatureBatch) -> None:
+        """How far a file is read."""
+        speed = self._progress.tasks[task].finished_speed or self._progress.tasks[task].speed or 0
+        done = last.first + len(last) if source.schema.features else source.done_bytes
+        self._progress.update(task, completed=done, rate=f"{speed:,.0f}/s" if source.schema.features else "")
 
-    def _present(self, load: BulkLoad) -> int:
+    def _present(self, loading: Loading) -> int:
         """Which of the columns with a default the file has."""
         names = {column.name for column in self._wanted.columns}
-        return sum(1 << bit for bit, name in enumerate(load.default_columns) if name in names)
+        return sum(1 << bit for bit, name in enumerate(loading.reader.default_columns) if name in names)
 
     async def _finish(self, transaction: Transaction) -> None:
         task = self._progress.add_task("the spatial index", total=None, rate="")
         indexes = [create_index(self._schema, self._name, GEOMETRY_COLUMN)]
         await finish_table(transaction, self._schema, self._name, indexes)
         self._progress.update(task, total=1, completed=1)
+
+
+def _posted(batch: FeatureBatch, present: int) -> Posted:
+    indexes = list(range(batch.first, batch.first + len(batch)))
+    return Posted(indexes, batch.geometries, batch.properties, [None] * len(batch), [present] * len(batch))

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -104,9 +105,9 @@ def nasty_template(server_url: str) -> str:
     return _make_template(server_url, "geosvc_nasty", (FIXTURES / "nasty.sql").read_text("utf-8"))
 
 
-@pytest.fixture
-def clone(server_url: str) -> Iterator[Callable[[str], str]]:
-    """Makes databases from templates, and drops them after the test."""
+@contextmanager
+def _cloning(server_url: str) -> Iterator[Callable[[str], str]]:
+    """Makes databases from templates, and drops them at the end."""
     made: list[str] = []
 
     def make(template: str) -> str:
@@ -118,6 +119,20 @@ def clone(server_url: str) -> Iterator[Callable[[str], str]]:
     yield make
     for name in made:
         execute(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def clone(server_url: str) -> Iterator[Callable[[str], str]]:
+    """Makes databases from templates, and drops them after the test."""
+    with _cloning(server_url) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def bare_module_url(server_url: str, bare_template: str) -> Iterator[str]:
+    """A database with PostGIS and nothing else, for a module whose tests only read."""
+    with _cloning(server_url) as make:
+        yield make(bare_template)
 
 
 @pytest.fixture

@@ -5,14 +5,36 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from aiohttp import ClientResponse
 
-from tests.conftest import Client
+from tests.conftest import Client, Service, execute
 
 GEOJSON = "application/geo+json"
 MERGE_PATCH = "application/merge-patch+json"
 OURS = re.compile(rb"SELECT|INSERT|UPDATE |RETURNING|json_to_recordset|asyncpg|Traceback|::text")  # what no client may see
 Answer = tuple[Mapping[str, str], Any]
+
+
+def with_tables(sql: str) -> Any:
+    """A fixture: the DSN of a fresh database with these tables."""
+
+    @pytest.fixture
+    def url(bare_database_url: str) -> str:
+        execute(bare_database_url, sql)
+        return bare_database_url
+
+    return url
+
+
+def writable(**options: Any) -> Any:
+    """A fixture: the service of the module's fixture `url`, where everything can be written to."""
+
+    @pytest.fixture
+    async def client(service: Service, url: str) -> Client:
+        return await service(url, writable=("*",), **options)
+
+    return client
 
 
 async def read(response: ClientResponse, status: int | None) -> Answer:

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import Callable
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -89,6 +90,14 @@ async def test_members_before_and_behind_the_features_are_passed_over(client: Cl
     behind = '"links": [{"href": "[{"}], "y": {"features": []}, "type": "FeatureCollection"'
     report = await post(client, "places", f'\ufeff {{ {before} , "features" : {features} , {behind} }} \n'.encode())
     assert report["numberCreated"] == await count(bulk_url) == 3
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+async def test_a_collection_is_one_however_long_the_members_before_it_are(client: Client, bulk_url: str, coding: str) -> None:
+    """The first piece of a body that has arrived may be a small part of it when it is inflated."""
+    body = as_collection([feature(1), feature(2)], about=Random(3).randbytes(30_000).hex())
+    assert (await post(client, "places", CODINGS[coding](body), Content_Encoding=coding))["numberCreated"] == 2
+    await nothing_is_left(client, bulk_url, 2)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -97,12 +97,12 @@ BODIES: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-async def test_what_is_no_feature_collection_is_refused(client: Client, bulk_url: str, body: bytes) -> None:
-    with quiet():
-        problem = await post(client, "places", body, (400, 422))
-        assert problem["detail"]
-        await nothing_is_left(client, bulk_url)
+async def test_what_is_no_feature_collection_is_refused(client: Client, bulk_url: str) -> None:
+    for name, body in BODIES.items():
+        with quiet():
+            problem = await post(client, "places", body, (400, 422))
+            assert problem["detail"], name
+            await nothing_is_left(client, bulk_url)
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "1e-400", "1" * 400])
@@ -212,7 +212,7 @@ async def test_a_body_that_is_slow_but_steady_is_loaded(service: Service, bulk_u
     client = await service(bulk_url, writable=("*",), read_stall_seconds=0.5)
     async with uploading(url_of(client), ITEMS) as upload:
         await open_load(upload, bulk_url)
-        for _ in range(40):  # longer than the server lets a transaction be idle
+        for _ in range(30):  # longer than the server lets a transaction be idle: the stall and CANCEL_GRACE_SECONDS
             await upload.chunk(b" ")
             await asyncio.sleep(0.2)
         await upload.chunk(json.dumps(heavy(4_000)).encode() + b"]}")
@@ -281,19 +281,19 @@ async def test_lengths_that_are_wrong_are_noticed(service: Service, bulk_url: st
 
 
 async def test_every_feature_may_have_other_properties(client: Client, bulk_url: str) -> None:
-    names = [f"c{number}" for number in range(14)]
+    names = [f"c{number}" for number in range(11)]  # more combinations than statements are kept
     columns = ", ".join(f"{name} int DEFAULT 1" for name in names)
     await asyncio.to_thread(execute, bulk_url, f"CREATE TABLE wide (id serial PRIMARY KEY, {columns}, geom geometry)")
     features = [
-        feature(number, properties={name: 5 for bit, name in enumerate(names) if number >> bit & 1}) for number in range(10_000)
+        feature(number, properties={name: 5 for bit, name in enumerate(names) if number >> bit & 1}) for number in range(2_000)
     ]
     async with asyncio.timeout(30):
         while (await client.get("/collections/wide")).status != 200:
             await asyncio.sleep(0.05)
-        assert (await load(client, features, path="wide"))["numberCreated"] == 10_000
+        assert (await load(client, features, path="wide"))["numberCreated"] == 2_000
     total = " + ".join(names)
     (row,) = await ask(bulk_url, f"SELECT sum({total})::int FROM wide")
-    assert row == (sum(14 + 4 * number.bit_count() for number in range(10_000)),)
+    assert row == (sum(len(names) + 4 * number.bit_count() for number in range(2_000)),)
 
 
 async def test_a_column_that_is_dropped_meanwhile_is_a_503_and_then_it_works(service: Service, bulk_url: str) -> None:
@@ -385,8 +385,8 @@ def bomb(begin: bytes, mebibytes: int) -> Iterator[bytes]:
 @pytest.mark.slow
 @pytest.mark.parametrize("begin", [HEAD, HEAD + b'{"type":', b"{", b"", b'{"type":"Feature","id":'], ids=repr)
 async def test_a_bomb_is_defused(process: Running, bulk_url: str, begin: bytes) -> None:
-    body = b"".join(bomb(begin, 1_000))
-    assert len(body) < 2 * MEBI
+    body = b"".join(bomb(begin, 400))  # the service takes 300
+    assert len(body) < MEBI
     grown, (status, _) = await most_memory(process, send_all(process.url, [body], "gzip"))
     assert status in (400, 413)
     assert grown < 128

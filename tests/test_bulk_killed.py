@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import cache
 from typing import Any
 
 import aiohttp
@@ -54,10 +55,15 @@ class Moments:
         return {0, FEATURES} == set(self.ends)
 
 
+@cache
+def body() -> bytes:
+    """Several pieces of features."""
+    return as_collection([heavy(number, properties={"run": 123454321, "note": "x" * 3_000}) for number in range(FEATURES)])
+
+
 def body_of(run: int) -> bytes:
-    """Several pieces of features that tell which run they are of."""
-    text = as_collection([heavy(number, properties={"run": 123454321, "note": "x" * 3_000}) for number in range(FEATURES)])
-    return text.replace(b"123454321", b"%d" % run)
+    """The same; the features tell which run they are of."""
+    return body().replace(b"123454321", b"%d" % run)
 
 
 async def send_all(upload: Upload, body: bytes) -> None:

@@ -44,12 +44,12 @@ def made_points() -> list[tuple[float, float]]:
 POINTS = made_points()
 
 
-@pytest.fixture
-def search_url(bare_database_url: str) -> str:
+@pytest.fixture(scope="module")
+def search_url(bare_module_url: str) -> str:
     """Points as geometry, as geography and in a projected CRS, and random polygons."""
     rows = ",".join(f"({number},{x},{y})" for number, (x, y) in enumerate(POINTS))
     execute(
-        bare_database_url,
+        bare_module_url,
         f"""CREATE TABLE points (id int PRIMARY KEY, parity int, geom geometry(Point, 4326));
         INSERT INTO points SELECT i, i % 2, ST_SetSRID(ST_Point(x, y), 4326) FROM (VALUES {rows}) AS v(i, x, y);
         INSERT INTO points VALUES (-1, 0, NULL), (-2, 0, 'SRID=4326;POINT EMPTY');
@@ -68,7 +68,7 @@ def search_url(bare_database_url: str) -> str:
           FROM (SELECT i, random() * 10 AS x, random() * 10 AS y FROM generate_series(1, 300) i) v;
         CREATE INDEX ON areas USING gist (geom); ANALYZE;""",
     )
-    return bare_database_url
+    return bare_module_url
 
 
 async def search(client: Client, collection: str, status: int = 200, headers: dict[str, str] | None = None, **body: Any) -> Any:

@@ -5,12 +5,11 @@ import gzip
 import json
 from typing import Any
 
-import pytest
 from backports import zstd
 
 from tests.bulk_bodies import uploading, url_of
-from tests.conftest import Client, Service, execute
-from tests.posting import GEOJSON, MERGE_PATCH, feature, point, problem_of, send
+from tests.conftest import Client, Service
+from tests.posting import GEOJSON, MERGE_PATCH, feature, point, problem_of, send, with_tables, writable
 
 TABLE = """
 CREATE TABLE houses (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, geom geometry(Point, 4326) NOT NULL);
@@ -24,17 +23,8 @@ def house(name: str = "new") -> dict[str, Any]:
     return feature(point(), name=name)
 
 
-@pytest.fixture
-def url(bare_database_url: str) -> str:
-    """The table."""
-    execute(bare_database_url, TABLE)
-    return bare_database_url
-
-
-@pytest.fixture
-async def client(service: Service, url: str) -> Client:
-    """The same, writable; the limits are low."""
-    return await service(url, writable=("*",), max_feature_bytes=200_000)
+url = with_tables(TABLE)
+client = writable(max_feature_bytes=200_000)
 
 
 async def test_compressed_bodies_are_taken(client: Client) -> None:

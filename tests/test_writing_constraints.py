@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from geosvc.events import RequestFailed, WriteFailed
-from tests.conftest import Client, Service, execute
+from tests.conftest import Client
 from tests.observing import seen
-from tests.posting import GEOJSON, MERGE_PATCH, feature, place_of, point, send
+from tests.posting import GEOJSON, MERGE_PATCH, feature, place_of, point, send, with_tables, writable
 
 TABLES = """
 CREATE TABLE owners (id int PRIMARY KEY);
@@ -24,6 +24,7 @@ CREATE TABLE tenants (id int PRIMARY KEY, parcel int CONSTRAINT lives_there REFE
 INSERT INTO tenants VALUES (1, 1);
 CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF NEW.note = 'raise' THEN RAISE EXCEPTION 'parcels are closed on Sundays' USING HINT = 'come back'; END IF;
+    IF NEW.note = 'named' THEN RAISE EXCEPTION 'not this one' USING CONSTRAINT = 'good_notes'; END IF;
     IF NEW.note = 'sqlstate' THEN RAISE EXCEPTION 'secret-%', NEW.name USING ERRCODE = '45000'; END IF;
     IF NEW.note = 'class 23' THEN RAISE EXCEPTION 'secret-%', NEW.name USING ERRCODE = 'check_violation'; END IF;
     IF NEW.note = 'class 22' THEN RAISE EXCEPTION 'secret-%', NEW.name USING ERRCODE = '22023'; END IF;
@@ -44,6 +45,7 @@ CREATE FUNCTION later() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 CREATE CONSTRAINT TRIGGER later AFTER INSERT OR UPDATE ON parcels DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION later();
 CREATE TABLE areas (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, geom geometry(Polygon, 4326));
+CREATE TABLE towers (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, geom geometry(PointZ, 4326));
 CREATE TABLE lots (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, geom geometry(MultiPolygon, 4326));
 """
 ITEMS, ITEM = "parcels/items", "parcels/items/2"
@@ -55,6 +57,7 @@ REFUSALS: list[tuple[dict[str, Any], int, str | None]] = [
     ({"period": "[2,3)"}, 409, "one_at_a_time"),
     ({"late": 7}, 409, "one_late"),
     ({"note": "raise"}, 422, None),
+    ({"note": "named"}, 422, "good_notes"),
     ({"note": "sqlstate"}, 422, None),
     ({"note": "class 23"}, 409, None),
     ({"note": "class 22"}, 422, None),
@@ -64,19 +67,8 @@ REFUSALS: list[tuple[dict[str, Any], int, str | None]] = [
     ({"note": "drop"}, 422, None),
     ({"note": "later"}, 422, None),
 ]
-
-
-@pytest.fixture
-def url(bare_database_url: str) -> str:
-    """The tables."""
-    execute(bare_database_url, TABLES)
-    return bare_database_url
-
-
-@pytest.fixture
-async def client(service: Service, url: str) -> Client:
-    """The tables, writable."""
-    return await service(url, writable=("*",))
+url = with_tables(TABLES)
+client = writable()
 
 
 def parcel(**properties: Any) -> dict[str, Any]:
@@ -91,15 +83,17 @@ async def test_what_a_constraint_or_a_trigger_refuses_is_told_with_its_name(clie
     path, kind = ITEMS if method == "POST" else ITEM, MERGE_PATCH if method == "PATCH" else GEOJSON
     before = await send(client, "GET", ITEMS)
     wrong = []
-    for properties, status, constraint in REFUSALS:
-        async with client.request(
-            method, f"/collections/{path}{query}", json=parcel(**properties), headers={"Content-Type": kind}
-        ) as response:
-            text = await response.text()
-            problem = await response.json(content_type=None) if text else {}
-            if (response.status, problem.get("constraint")) != (status, constraint):
-                wrong.append((properties, response.status, problem))
+    with seen(RequestFailed) as failed:
+        for properties, status, constraint in REFUSALS:
+            async with client.request(
+                method, f"/collections/{path}{query}", json=parcel(**properties), headers={"Content-Type": kind}
+            ) as response:
+                text = await response.text()
+                problem = await response.json(content_type=None) if text else {}
+                if (response.status, problem.get("constraint")) != (status, constraint):
+                    wrong.append((properties, response.status, problem))
     assert not wrong
+    assert not failed
     assert (await send(client, "GET", ITEMS))[1]["features"] == before[1]["features"]
 
 
@@ -171,7 +165,7 @@ async def test_a_dry_run_answers_and_stores_nothing(client: Client) -> None:
     await send(client, "PATCH", f"{ITEM}?dry-run=true", {"properties": {"name": "x"}}, 200, kind=MERGE_PATCH)
     await send(client, "PUT", f"{ITEM}?dry-run=true", parcel(), 412, If_Match='"0"')
     await send(client, "PUT", f"{ITEMS}/99?dry-run=true", parcel(), 404)
-    await send(client, "DELETE", f"{ITEM}?dry-run=true", status=None, If_Match=etag)
+    await send(client, "DELETE", f"{ITEM}?dry-run=true", status=204, If_Match=etag)
     await send(client, "DELETE", "parcels/items/1?dry-run=true", status=409)
     assert (await send(client, "GET", ITEMS))[1]["features"] == before
 
@@ -189,8 +183,10 @@ async def test_a_bow_tie_is_mended_on_request_and_the_answer_says_so(client: Cli
     assert "made valid" in str(dict(told)) + str(body)
 
 
-async def test_heights_are_left_out_on_request(client: Client) -> None:
+async def test_heights_are_left_out_and_added_on_request(client: Client) -> None:
     high = feature({"type": "Point", "coordinates": [25, 60, 7]})
     await send(client, "POST", ITEMS, high, 422)
     headers, _ = await send(client, "POST", f"{ITEMS}?repair=true", high, 201)
     assert (await send(client, "GET", place_of(headers)))[1]["geometry"] == point()
+    headers, _ = await send(client, "POST", "towers/items?repair=true", feature(point()), 201)
+    assert (await send(client, "GET", place_of(headers)))[1]["geometry"]["coordinates"] == [25, 60, 0]

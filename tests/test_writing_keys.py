@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.conftest import Client, Service, execute
-from tests.posting import MERGE_PATCH, feature, place_of, point, send
+from tests.conftest import Client
+from tests.posting import MERGE_PATCH, feature, place_of, point, send, with_tables, writable
 
 TABLES = """
 CREATE TABLE always (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n int, geom geometry(Point, 4326));
@@ -26,20 +26,10 @@ CREATE TABLE bare (geom geometry(Point, 4326));
 """
 MADE_BY_DATABASE = ["always", "bydefault", "counted", "uuids"]
 CODE = "6f1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
-
-
-@pytest.fixture
-def url(bare_database_url: str) -> str:
-    """The tables."""
-    execute(bare_database_url, TABLES)
-    return bare_database_url
-
-
-@pytest.fixture
-async def client(service: Service, url: str) -> Client:
-    """The tables, writable; a PUT makes a feature in some of them."""
-    creating = {name: {"put_creates": True} for name in (*MADE_BY_DATABASE, "pairs", "natural_uuids", "only_keys")}
-    return await service(url, writable=("*",), collections=creating)
+url = with_tables(TABLES)
+client = writable(
+    collections={name: {"put_creates": True} for name in (*MADE_BY_DATABASE, "pairs", "natural_uuids", "only_keys")}
+)
 
 
 def new(**members: Any) -> dict[str, Any]:
@@ -108,30 +98,28 @@ async def test_a_key_without_a_default_may_be_properties_instead(client: Client)
     assert place_of(headers) == "texts/items/a"
 
 
-@pytest.mark.parametrize(
-    ("table", "body", "pointer"),
-    [
-        ("texts", new(), "/id"),
-        ("texts", {**feature(point(), id="a"), "id": "b"}, "/id"),
-        ("texts", new(id=None), "/id"),
-        ("texts", new(id=True), "/id"),
-        ("texts", new(id=["a"]), "/id"),
-        ("texts", new(id="a\0b"), "/id"),
-        ("numbers", new(id=40_000), "/id"),
-        ("numbers", new(id=1.5), "/id"),
-        ("numbers", new(id="seven"), "/id"),
-        ("numbers", feature(point(), id=40_000), "/properties/id"),
-        ("natural_uuids", new(id="no uuid"), "/id"),
-        ("days", new(id="2023-02-29"), "/id"),
-        ("pairs", new(id="one"), "/id"),
-        ("pairs", new(id="a,b,1"), "/id"),
-        ("pairs", feature(point(), area="x", n=1), "/id"),
-    ],
-)
-async def test_what_is_no_id_of_the_collection_is_refused_with_its_place(
-    client: Client, table: str, body: Any, pointer: str
-) -> None:
-    assert (await refused(client, f"{table}/items", body))[0] == pointer
+NO_IDS: list[tuple[str, Any, str]] = [
+    ("texts", new(), "/id"),
+    ("texts", {**feature(point(), id="a"), "id": "b"}, "/id"),
+    ("texts", new(id=None), "/id"),
+    ("texts", new(id=True), "/id"),
+    ("texts", new(id=["a"]), "/id"),
+    ("texts", new(id="a\0b"), "/id"),
+    ("numbers", new(id=40_000), "/id"),
+    ("numbers", new(id=1.5), "/id"),
+    ("numbers", new(id="seven"), "/id"),
+    ("numbers", feature(point(), id=40_000), "/properties/id"),
+    ("natural_uuids", new(id="no uuid"), "/id"),
+    ("days", new(id="2023-02-29"), "/id"),
+    ("pairs", new(id="one"), "/id"),
+    ("pairs", new(id="a,b,1"), "/id"),
+    ("pairs", feature(point(), area="x", n=1), "/id"),
+]
+
+
+async def test_what_is_no_id_of_the_collection_is_refused_with_its_place(client: Client) -> None:
+    for table, body, pointer in NO_IDS:
+        assert (await refused(client, f"{table}/items", body))[0] == pointer, (table, body)
 
 
 async def test_features_without_a_key_can_be_made_and_have_no_place(client: Client) -> None:
@@ -179,9 +167,7 @@ async def test_the_key_cannot_be_changed_and_may_be_told_again(client: Client) -
             assert problem["pointer"] == f"/properties/{next(iter(other))}"
 
 
-@pytest.mark.parametrize(
-    "path", ["numbers/items/seven", "numbers/items/99999", "pairs/items/1", "days/items/x", "uuids/items/x"]
-)
-async def test_what_cannot_be_an_id_is_not_found(client: Client, path: str) -> None:
-    for method, kind in (("PUT", "application/geo+json"), ("PATCH", MERGE_PATCH), ("DELETE", "")):
-        await send(client, method, path, new() if method != "DELETE" else None, 404, kind=kind)
+async def test_what_cannot_be_an_id_is_not_found(client: Client) -> None:
+    for path in ("numbers/items/seven", "numbers/items/99999", "pairs/items/1", "days/items/x", "uuids/items/x"):
+        for method, kind in (("PUT", "application/geo+json"), ("PATCH", MERGE_PATCH), ("DELETE", "")):
+            await send(client, method, path, new() if method != "DELETE" else None, 404, kind=kind)

@@ -10,9 +10,9 @@ import pytest
 from geosvc.events import WriteRetried
 from geosvc.keys import WRITE_DATABASE
 from tests.bulk_bodies import ask, quiet
-from tests.conftest import Client, Service, execute
+from tests.conftest import Client, execute
 from tests.observing import seen, until
-from tests.posting import MERGE_PATCH, feature, point, send
+from tests.posting import MERGE_PATCH, feature, point, send, with_tables, writable
 
 TABLES = """
 CREATE TABLE counters (id int PRIMARY KEY, n int NOT NULL DEFAULT 0, note text, geom geometry(Point, 4326));
@@ -28,6 +28,7 @@ CREATE FUNCTION write_joined() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     END IF;
     DELETE FROM counters WHERE id = OLD.id; DELETE FROM words WHERE id = OLD.id; RETURN OLD; END $$;
 CREATE TRIGGER write_joined INSTEAD OF UPDATE OR DELETE ON joined FOR EACH ROW EXECUTE FUNCTION write_joined();
+CREATE TABLE shrinking (id serial PRIMARY KEY, n int, later int, geom geometry(Point, 4326));
 CREATE VIEW plain AS SELECT id, n, note, geom FROM counters;
 CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF NEW.note = 'slow' THEN PERFORM pg_sleep(0.7); END IF;
@@ -40,19 +41,8 @@ CREATE TRIGGER pause AFTER INSERT OR UPDATE ON counters FOR EACH ROW EXECUTE FUN
 """
 CLIENTS, TIMES = 50, 2
 ITEM = "counters/items/1"
-
-
-@pytest.fixture
-def url(bare_database_url: str) -> str:
-    """The tables and views."""
-    execute(bare_database_url, TABLES)
-    return bare_database_url
-
-
-@pytest.fixture
-async def client(service: Service, url: str) -> Client:
-    """The same, writable."""
-    return await service(url, writable=("*",), collections={"joined": {"key": ["id"]}, "plain": {"key": ["id"]}})
+url = with_tables(TABLES)
+client = writable(collections={"joined": {"key": ["id"]}, "plain": {"key": ["id"]}})
 
 
 async def add_one(client: Client, path: str) -> Counter[int]:
@@ -154,3 +144,9 @@ async def test_writes_that_run_when_the_service_stops_are_completed(client: Clie
     running.cancel()
     await client.close()
     assert await ask(url, "SELECT n FROM counters WHERE id = 1") == [(9,)]
+
+
+async def test_a_table_that_is_altered_meanwhile_is_written_to_all_the_same(client: Client, url: str) -> None:
+    await send(client, "POST", "shrinking/items", feature(point(), n=1), 201)
+    await asyncio.to_thread(execute, url, "ALTER TABLE shrinking DROP COLUMN later")
+    await send(client, "POST", "shrinking/items", feature(point(), n=2), 201)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from geosvc.events import WriteFailed
-from tests.conftest import Client, Service, execute
+from tests.conftest import Client, Service
 from tests.observing import seen
-from tests.posting import GEOJSON, MERGE_PATCH, OURS, feature, point, problem_of, send
+from tests.posting import GEOJSON, MERGE_PATCH, OURS, feature, point, problem_of, send, with_tables, writable
 
 TABLE = """
 CREATE TYPE colour AS ENUM ('red', 'green');
@@ -43,18 +43,8 @@ def shaped(geometry: Any) -> dict[str, Any]:
     return feature(geometry, name="new")
 
 
-@pytest.fixture
-def url(bare_database_url: str) -> str:
-    """The tables."""
-    execute(bare_database_url, TABLE)
-    return bare_database_url
-
-
-@pytest.fixture
-async def client(service: Service, url: str) -> Client:
-    """The tables, writable, but for a column; the limits are low."""
-    limits = {"max_feature_bytes": 200_000, "max_vertices": 1_000}
-    return await service(url, writable=("*",), collections={"houses": {"read_only": ["secret"]}}, **limits)
+url = with_tables(TABLE)
+client = writable(collections={"houses": {"read_only": ["secret"]}}, max_feature_bytes=200_000, max_vertices=1_000)
 
 
 async def fault(client: Client, method: str, path: str, body: bytes, kind: str) -> tuple[int, str, str]:
@@ -191,12 +181,14 @@ RAW = [
 ]
 
 
-@pytest.mark.parametrize("place", range(len(RAW)))
-async def test_bytes_that_are_no_feature_are_refused(client: Client, place: int) -> None:
-    text, status, slug = RAW[place]
-    for method, path in (("POST", ITEMS), ("PUT", ITEM)):
-        problem = await problem_of(client, method, path, text, **{"Content-Type": GEOJSON})
-        assert (problem["status"], problem["type"].rpartition(":")[2]) == (status, slug), (method, problem)
+async def test_bytes_that_are_no_feature_are_refused(client: Client) -> None:
+    wrong = []
+    for text, status, slug in RAW:
+        for method, path in (("POST", ITEMS), ("PUT", ITEM)):
+            problem = await problem_of(client, method, path, text, **{"Content-Type": GEOJSON})
+            if (problem["status"], problem["type"].rpartition(":")[2]) != (status, slug):
+                wrong.append((method, text[:200], problem))
+    assert not wrong
 
 
 @pytest.mark.parametrize("depth", [65, 1_000, 8_000])
@@ -273,7 +265,10 @@ async def test_a_deep_json_patch_is_refused_or_stored_and_harms_nobody(client: C
     closing = b"}" if opening.startswith(b"{") else b"]"
     body = b'{"properties":{"tree":' + opening * depth + b"1" + closing * depth + b"}}"
     async with client.patch(f"/collections/{ITEM}", data=body, headers={"Content-Type": MERGE_PATCH}) as response:
-        assert response.status in ((422,) if closing == b"}" or depth == 30_000 else (204, 422)), await response.text()
+        text = await response.text()
+        assert response.status in ((422,) if closing == b"}" or depth == 30_000 else (204, 422)), text
+        if depth == 20 and closing == b"}":
+            assert json.loads(text)["pointer"] == "/properties/tree"
     await send(client, "GET", ITEM)
 
 
@@ -294,7 +289,7 @@ async def test_what_takes_heights_or_many_gets_them(client: Client) -> None:
     assert stored["geometry"] == {"type": "MultiPolygon", "coordinates": [[RING]]}
 
 
-HEADERS = [
+HEADERS: list[tuple[dict[str, str], int, str, str | None]] = [
     # headers, status, slug, parameter
     ({"Content-Crs": "<http://www.opengis.net/def/crs/EPSG/0/3857>"}, 400, "invalid-parameter", "Content-Crs"),
     ({"Content-Crs": "EPSG:4326"}, 400, "invalid-parameter", "Content-Crs"),
@@ -306,7 +301,6 @@ HEADERS = [
     ({"If-Match": ", ".join(['"a"'] * 200)}, 400, "invalid-parameter", "If-Match"),
     ({"Idempotency-Key": ""}, 400, "invalid-parameter", "Idempotency-Key"),
     ({"Idempotency-Key": "x" * 300}, 400, "invalid-parameter", "Idempotency-Key"),
-    ({"Content-Type": "application/json; charset=latin1x"}, None, "", None),
     ({"Content-Type": "text/plain"}, 415, "unsupported-media-type", None),
     ({"Content-Type": ""}, 415, "unsupported-media-type", None),
     ({"Content-Encoding": "br"}, 415, "unsupported-media-type", None),
@@ -317,16 +311,17 @@ HEADERS = [
 ]
 
 
-@pytest.mark.parametrize("place", range(len(HEADERS)))
-async def test_a_header_that_is_wrong_is_named(client: Client, place: int) -> None:
-    headers, status, slug, parameter = HEADERS[place]
-    text = json.dumps(house()).encode()
-    given = {"Content-Type": GEOJSON, **headers}
-    if status is None:
-        await send(client, "PUT", ITEM, text, 204, **{name.replace("-", "_"): value for name, value in given.items()})
-        return
-    problem = await problem_of(client, "PUT", ITEM, text, **given)
-    assert (problem["status"], problem["type"].rpartition(":")[2], problem.get("parameter")) == (status, slug, parameter)
+async def test_a_header_that_is_wrong_is_named(client: Client) -> None:
+    text, wrong = json.dumps(house()).encode(), []
+    for headers, *expected in HEADERS:
+        problem = await problem_of(client, "PUT", ITEM, text, **{"Content-Type": GEOJSON, **headers})
+        if [problem["status"], problem["type"].rpartition(":")[2], problem.get("parameter")] != expected:
+            wrong.append((headers, problem))
+    assert not wrong
+
+
+async def test_parameters_of_a_media_type_are_passed_over(client: Client) -> None:
+    await send(client, "PUT", ITEM, house(), 204, kind="application/json; charset=latin1x")
 
 
 async def test_what_is_preferred_and_not_understood_is_passed_over(client: Client) -> None:

@@ -11,7 +11,7 @@ from geosvc.events import CatalogLoaded
 from tests.conftest import Client, Service, execute
 from tests.observing import seen as events
 from tests.observing import until
-from tests.posting import MERGE_PATCH, feature, place_of, point, send
+from tests.posting import MERGE_PATCH, feature, place_of, point, send, with_tables, writable
 
 TABLES = """
 CREATE TABLE notes (id int PRIMARY KEY, text text, at timestamptz NOT NULL DEFAULT now(), geom geometry(Point, 4326));
@@ -23,19 +23,8 @@ CREATE TABLE plain (id int PRIMARY KEY, text text, n float8, geom geometry(Point
 INSERT INTO plain VALUES (1, 'a', 0, 'SRID=4326;POINT(25 60)');
 """
 ITEM = "notes/items/1"
-
-
-@pytest.fixture
-def url(bare_database_url: str) -> str:
-    """The tables."""
-    execute(bare_database_url, TABLES)
-    return bare_database_url
-
-
-@pytest.fixture
-async def client(service: Service, url: str) -> Client:
-    """The same, writable."""
-    return await service(url, writable=("*",), collections={"notes": {"modified": "at"}})
+url = with_tables(TABLES)
+client = writable(collections={"notes": {"modified": "at"}})
 
 
 async def etag_of(client: Client, path: str, **headers: Any) -> str:

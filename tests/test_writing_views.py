@@ -7,13 +7,16 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from tests.conftest import Client, Service, execute
-from tests.posting import MERGE_PATCH, feature, place_of, point, send
+from tests.posting import MERGE_PATCH, feature, place_of, point, send, with_tables, writable
 
 PASSWORD = "s3cret-passw0rd"
 TABLES = f"""
-CREATE TABLE base (id serial PRIMARY KEY, name text NOT NULL, n int NOT NULL DEFAULT 7, geom geometry(Point, 4326));
+CREATE TABLE base (
+    id serial PRIMARY KEY, name text NOT NULL, n int NOT NULL DEFAULT 7, note text DEFAULT 'none', geom geometry(Point, 4326));
 INSERT INTO base (name, geom) VALUES ('first', 'SRID=4326;POINT(25 60)');
-CREATE VIEW filtered AS SELECT id, name, upper(name) AS loud, n, geom FROM base WHERE n > 0 WITH CHECK OPTION;
+CREATE VIEW filtered AS SELECT id, name, upper(name) AS loud, n, note, geom FROM base WHERE n > 0 WITH CHECK OPTION;
+CREATE VIEW own_default AS SELECT id, name, note, geom FROM base;
+ALTER VIEW own_default ALTER COLUMN note SET DEFAULT 'of the view';
 CREATE VIEW keyless AS SELECT name, geom FROM base;
 CREATE VIEW counted AS SELECT n, count(*) AS rows, ST_Collect(geom) AS geom FROM base GROUP BY n;
 CREATE MATERIALIZED VIEW stored AS SELECT * FROM base;
@@ -50,22 +53,17 @@ GRANT INSERT (name, geom), UPDATE (name) ON base TO scribe_of_views;
 GRANT USAGE ON SEQUENCE base_id_seq TO scribe_of_views;
 GRANT SELECT, DELETE ON parts TO scribe_of_views;
 """
-KEYS = {"filtered": {"key": ["id"]}, "counted": {"key": ["n"]}, "renamed": {"key": ["number"]}, "growing": {"key": ["id"]}}
+KEYS = {
+    "filtered": {"key": ["id"]},
+    "own_default": {"key": ["id"]},
+    "counted": {"key": ["n"]},
+    "renamed": {"key": ["number"]},
+    "growing": {"key": ["id"]},
+}
 NOTHING = {"GET", "HEAD", "OPTIONS"}
 CHANGES = {"PUT", "PATCH", "DELETE"}
-
-
-@pytest.fixture
-def url(bare_database_url: str) -> str:
-    """The tables and views, and a role that may do little."""
-    execute(bare_database_url, TABLES)
-    return bare_database_url
-
-
-@pytest.fixture
-async def client(service: Service, url: str) -> Client:
-    """The same, writable."""
-    return await service(url, writable=("*",), collections=KEYS)
+url = with_tables(TABLES)
+client = writable(collections=KEYS)
 
 
 @pytest.fixture
@@ -108,7 +106,7 @@ async def test_a_view_has_the_defaults_and_constraints_of_its_table(client: Clie
     headers, body = await send(
         client, "POST", "filtered/items", feature(point(), name="new"), 201, Prefer="return=representation"
     )
-    assert body["properties"] == {"id": 2, "name": "new", "loud": "NEW", "n": 7}
+    assert body["properties"] == {"id": 2, "name": "new", "loud": "NEW", "n": 7, "note": "none"}
     problem = (await send(client, "POST", "filtered/items", feature(point()), 422))[1]
     assert problem["pointer"] == "/properties/name"
     problem = (await send(client, "POST", "filtered/items", feature(point(), name="x", loud="X"), 422))[1]
@@ -118,11 +116,36 @@ async def test_a_view_has_the_defaults_and_constraints_of_its_table(client: Clie
     await send(client, "PATCH", place_of(headers), {"properties": {"n": 8}}, 204, kind=MERGE_PATCH)
 
 
+async def test_a_view_has_the_etags_and_preconditions_of_a_table(client: Client) -> None:
+    headers, _ = await send(client, "POST", "filtered/items", feature(point(), name="new"), 201)
+    place = place_of(headers)
+    assert (await send(client, "GET", place))[0]["ETag"] == headers["ETag"]
+    patch = {"properties": {"n": 5}}
+    await send(client, "PATCH", place, patch, 412, kind=MERGE_PATCH, If_Match='"0"')
+    headers, _ = await send(client, "PATCH", place, patch, 204, kind=MERGE_PATCH, If_Match=headers["ETag"])
+    assert (await send(client, "GET", place))[0]["ETag"] == headers["ETag"]
+    await send(client, "DELETE", place, status=204)
+    await send(client, "GET", place, status=404)
+
+
 async def test_a_put_to_a_view_does_not_know_the_defaults_of_its_table(client: Client) -> None:
     """PostgreSQL takes them for INSERT alone: in an UPDATE the default of a view's column is NULL."""
     problem = (await send(client, "PUT", "filtered/items/1", feature(point(), name="new"), 422))[1]
     assert problem["pointer"] == "/properties/n"
+    assert (await send(client, "GET", "filtered/items/1"))[1]["properties"]["note"] == "none"
     await send(client, "PUT", "filtered/items/1", feature(point(), name="new", n=8), 204)
+    assert (await send(client, "GET", "filtered/items/1"))[1]["properties"]["note"] is None
+    await send(client, "PUT", "base/items/1", feature(point(), name="new"), 204)
+    stored = (await send(client, "GET", "base/items/1"))[1]["properties"]
+    assert (stored["n"], stored["note"]) == (7, "none")
+
+
+async def test_a_view_may_have_a_default_of_its_own(client: Client) -> None:
+    headers, _ = await send(client, "POST", "own_default/items", feature(point(), name="new"), 201)
+    for path in ("own_default/items/1", place_of(headers)):
+        await send(client, "PATCH", path, {"properties": {"note": "x"}}, 204, kind=MERGE_PATCH)
+        await send(client, "PUT", path, feature(point(), name="new"), 204)
+        assert (await send(client, "GET", path))[1]["properties"]["note"] == "of the view"
 
 
 async def test_what_a_trigger_of_a_view_makes_of_it_is_what_is_answered(client: Client) -> None:
@@ -162,8 +185,9 @@ async def test_partitions_are_one_collection(client: Client) -> None:
 
 async def test_what_is_generated_cannot_be_written_and_follows(client: Client) -> None:
     headers, _ = await send(client, "POST", "computed/items", feature(None, x=3), 201)
-    problem = (await send(client, "PUT", place_of(headers), feature(point(), x=3), 422))[1]
-    assert (problem["pointer"], problem["detail"]) == ("/geometry", "the geometry is read-only")
+    for method, path in (("POST", "computed/items"), ("PUT", place_of(headers))):
+        problem = (await send(client, method, path, feature(point(), x=3), 422))[1]
+        assert (problem["pointer"], problem["detail"]) == ("/geometry", "the geometry is read-only")
     problem = (await send(client, "PATCH", place_of(headers), {"properties": {"twice": 3}}, 422, kind=MERGE_PATCH))[1]
     assert problem["pointer"] == "/properties/twice"
     _, body = await send(client, "PUT", place_of(headers), feature(None, x=4), 200, Prefer="return=representation")

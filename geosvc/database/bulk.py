@@ -7,19 +7,18 @@ error, or, where the good ones are to be kept, into the report.
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 
 from geosvc.database.mutations import Plans
-from geosvc.database.sqlstate import RETRYABLE, translate_write
-from geosvc.database.writing import ATTEMPTS, Transaction, pause
+from geosvc.database.sqlstate import translate_write
+from geosvc.database.writing import Transaction, try_again
 from geosvc.errors import BodyTooLarge, Conflict, InvalidFeature, RequestError
-from geosvc.events import WriteRetried, emit
 from geosvc.model.collection import Collection
 from geosvc.model.crs import Crs
+from geosvc.model.row import Row
 from geosvc.query.mutations import OnConflict, Planned, Returning, Source
 from geosvc.requests.posted import FeatureReader, Posted
 from geosvc.requests.posted_faults import value_at_fault
@@ -33,7 +32,7 @@ class Report:
 
     Attributes:
         rejected: (index, why), those that could not be stored.
-        repaired: (index, what was changed), `numbers_told` of them at the most.
+        repaired: (index, what was changed), `Loading.max_rejected` of them at the most.
         ids: (index, id) of those that were stored; None when there are too many to tell, or features have none.
     """
 
@@ -98,11 +97,6 @@ class BulkLoad:
         self._loading = loading
         self._seen = SeenKeys()
         self.report = Report(ids=[] if loading.collection.key else None)
-
-    @property
-    def default_columns(self) -> tuple[str, ...]:
-        """The names of the columns that the bits of `Posted.present` stand for."""
-        return self._loading.reader.default_columns
 
     def reject(self, refused: Sequence[Rejection]) -> None:
         """Takes note of features that cannot be stored.
@@ -175,19 +169,14 @@ class BulkLoad:
 
     async def _insert(self, transaction: Transaction, posted: Posted, plan: Planned) -> None:
         """Stores features within a savepoint, again after a deadlock. Raises: what asyncpg raises."""
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                async with transaction.savepoint():
-                    rows = await transaction.fetch(plan.of(posted))
-                break
-            except RETRYABLE as error:
-                if attempt == ATTEMPTS:
-                    raise
-                emit(WriteRetried(statement=transaction.statement, sqlstate=error.sqlstate or "", attempt=attempt))
-                await pause(attempt)
-        self._count(rows, posted)
 
-    def _count(self, rows: Sequence[Any], posted: Posted) -> None:
+        async def once() -> Sequence[Row]:
+            async with transaction.savepoint():
+                return await transaction.fetch(plan.of(posted))
+
+        self._count(await try_again(once, lambda: transaction.statement), posted)
+
+    def _count(self, rows: Sequence[Row], posted: Posted) -> None:
         report = self.report
         if report.ids is None:
             stored, created = rows[0]

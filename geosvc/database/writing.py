@@ -21,7 +21,7 @@ from geosvc.trace import current_trace
 
 REPEATABLE_READ = "ISOLATION LEVEL REPEATABLE READ"
 ATTEMPTS = 10
-_FIRST_PAUSE_SECONDS = 0.005
+_LONGEST_FIRST_PAUSE_SECONDS = 0.005
 _T = TypeVar("_T")
 
 
@@ -36,7 +36,7 @@ class Transaction:
         """All rows of a statement."""
         self.statement = statement.name
         with Running(statement) as running:
-            self._connection.serve(running.run)  # type: ignore[attr-defined]
+            self._connection.serve(running.run)  # type: ignore[attr-defined]  # GeosvcConnection's, through the proxy
             running.connected()
             rows = await self._connection.fetch(statement.text, *running.run.args)
             running.got(len(rows))
@@ -67,9 +67,21 @@ class _Undone(Exception):
     """Rolls a dry run back."""
 
 
-async def pause(attempt: int) -> None:
-    """Waits a random while, longer with each attempt, so that those who met do not meet again."""
-    await asyncio.sleep(random() * _FIRST_PAUSE_SECONDS * 2**attempt)  # noqa: S311 - no secret
+async def try_again(once: Callable[[], Awaitable[_T]], name: Callable[[], str], attempts: int = ATTEMPTS) -> _T:
+    """Runs `once`, and again when another transaction was in its way: after a random pause, longer each time, so that those
+    who met do not meet again.
+
+    Args:
+        name: of the statement that failed.
+    Raises: what `once` raises, at the last attempt too.
+    """
+    for attempt in range(1, attempts):
+        try:
+            return await once()
+        except RETRYABLE as error:
+            emit(WriteRetried(statement=name(), sqlstate=error.sqlstate or "", attempt=attempt))
+            await asyncio.sleep(random() * _LONGEST_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))  # noqa: S311 - no secret
+    return await once()
 
 
 class Writer:
@@ -96,7 +108,7 @@ class Writer:
                     running.got(len(rows))
                     return rows
 
-        return await self._shielded(self._attempts(once, lambda: statement.name))
+        return await self._shielded(_translated(once, lambda: statement.name, ATTEMPTS))
 
     async def transact(
         self, work: Callable[[Transaction], Awaitable[_T]], *, isolation: str = "", dry_run: bool = False, retry: bool = True
@@ -127,8 +139,10 @@ class Writer:
                         raise _Undone
             return result[0]
 
-        attempts = self._attempts(once, lambda: running[0].statement if running else "write.begin", retry=retry)
-        return await self._shielded(attempts)
+        def name() -> str:
+            return running[0].statement if running else "write.begin"
+
+        return await self._shielded(_translated(once, name, ATTEMPTS if retry else 1))
 
     async def _shielded(self, work: Awaitable[_T]) -> _T:
         task = asyncio.ensure_future(work)
@@ -141,15 +155,9 @@ class Writer:
         if not task.cancelled():
             task.exception()  # of one that nobody waits for, asyncio would report it
 
-    async def _attempts(self, once: Callable[[], Awaitable[_T]], name: Callable[[], str], *, retry: bool = True) -> _T:
-        for attempt in range(ATTEMPTS if retry else 1):
-            try:
-                return await once()
-            except RETRYABLE as error:
-                if attempt == ATTEMPTS - 1 or not retry:
-                    raise translate_write(error, name()) from error
-                emit(WriteRetried(statement=name(), sqlstate=error.sqlstate, attempt=attempt + 1))
-                await pause(attempt)
-            except DATABASE_ERRORS as error:
-                raise translate_write(error, name()) from error
-        raise AssertionError("the last attempt returns or raises")
+
+async def _translated(once: Callable[[], Awaitable[_T]], name: Callable[[], str], attempts: int) -> _T:
+    try:
+        return await try_again(once, name, attempts)
+    except DATABASE_ERRORS as error:
+        raise translate_write(error, name()) from error

@@ -27,24 +27,22 @@ def media_type_of(request: web.Request, taken: Sequence[MediaType], *, accept_he
     raise UnsupportedMediaType(f"the resource takes {', '.join(accepted)}", accepted=accepted, header=accept_header)
 
 
-def _coding_of(request: web.Request) -> str:
-    coding = request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower().replace("x-gzip", "gzip")
-    if coding not in (*CODINGS, "identity"):
-        known = ", ".join(CODINGS)
-        raise UnsupportedMediaType(f"the codings of bodies are {known}", accepted=CODINGS, header=hdrs.ACCEPT_ENCODING)
-    return coding
-
-
 async def read_pieces(request: web.Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
     """The body as it arrives, inflated.
 
     Raises: BodyTooLarge, BodyTimeout, InvalidBody, UnsupportedMediaType.
     """
     too_large = f"the body has more than {max_bytes} bytes"
-    coding = _coding_of(request)
+    coding = request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
+    try:
+        inflater = Inflater(coding, max_bytes)
+    except ValueError:
+        known = ", ".join(CODINGS)
+        raise UnsupportedMediaType(
+            f"the codings of bodies are {known}", accepted=CODINGS, header=hdrs.ACCEPT_ENCODING
+        ) from None
     if coding == "identity" and (request.content_length or 0) > max_bytes:
         raise BodyTooLarge(too_large)
-    inflater = Inflater(coding, max_bytes)
     stall_seconds = request.app[SETTINGS].read_stall_seconds
     try:
         while True:

@@ -150,11 +150,11 @@ def _begin(request: web.Request, wanted: WriteRequest, *, sequence: bool) -> tup
             reader,
             request.app[WRITES].plans,
             wanted.crs,
-            keyed,
-            wanted.options.upsert,
-            wanted.preferences.lenient,
-            settings.max_rejected,
-            settings.limit_max,
+            keyed=keyed,
+            upsert=wanted.options.upsert,
+            lenient=wanted.preferences.lenient,
+            max_rejected=settings.max_rejected,
+            max_ids=settings.limit_max,
         )
     )
     return Reading(splitter, reader, sequence), load
@@ -168,7 +168,7 @@ async def _store(
     async def produce(transaction: Transaction) -> Answer:
         report = await load.run(transaction, channel.items())
         report.received = reading.received
-        return wanted.answer(*describe(report, reading, dry_run=wanted.options.dry_run))
+        return wanted.answer(*describe(report, dry_run=wanted.options.dry_run))
 
     async def consume() -> None:
         async for _ in channel.items():
@@ -192,7 +192,7 @@ def _forget(task: "asyncio.Future[Answer]") -> None:
         task.exception()
 
 
-def describe(report: Report, reading: Reading, *, dry_run: bool) -> tuple[int, dict[str, str], bytes]:
+def describe(report: Report, *, dry_run: bool) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of the answer to a load."""
     document: dict[str, object] = {
         "numberReceived": report.received,

@@ -48,7 +48,8 @@ async def post_items(request: web.Request) -> web.Response:
         return await load_features(request, wanted, read_pieces(request, settings.max_body_bytes), sequence=True)
 
     def kind_of(head: bytes) -> bool | None:
-        return is_collection(head, whole=request.content.at_eof())
+        # what has arrived of a compressed body may not be inflated yet
+        return is_collection(head, whole=request.content.at_eof() and hdrs.CONTENT_ENCODING not in request.headers)
 
     head, rest = await read_head(
         request, settings.max_body_bytes, lambda head: kind_of(head) is not None or len(head) > HEAD_BYTES

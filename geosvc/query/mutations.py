@@ -303,9 +303,9 @@ class Assignments:
 
     def of(self, rows: _Rows) -> list[tuple[str, Composable]]:
         """Column names and values."""
-        merged = self.merged or {}
+        given, merged = rows.values(), self.merged or {}
         values = [
-            (column.name, _merged_column(column, merged[column.name]) if column.name in merged else rows.values()[column.name])
+            (column.name, _merged_column(column, merged[column.name]) if column.name in merged else given[column.name])
             for column in self.source.columns
         ]
         values += [(name, SQL("DEFAULT")) for name in self.defaults]

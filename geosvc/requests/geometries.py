@@ -30,7 +30,7 @@ _COLLECT: dict[str, Callable[..., Any]] = {
     "MULTILINESTRING": shapely.multilinestrings,
     "MULTIPOLYGON": shapely.multipolygons,
 }
-_EMPTY = {
+_EMPTY = {  # what the functions above make of nothing is an error
     "MULTIPOINT": shapely.MultiPoint(),
     "MULTILINESTRING": shapely.MultiLineString(),
     "MULTIPOLYGON": shapely.MultiPolygon(),
@@ -173,7 +173,7 @@ def _find_unreadable(found: Geometries, places: list[int], shapes: Shapes, texts
 
 def _find_out_of_range(found: Geometries, places: list[int], shapes: Shapes, rules: GeometryRules) -> Shapes:
     """Coordinates that are not finite or not on Earth, and too many of them."""
-    bounds, wrong = shapely.bounds(shapes), _not_finite(shapes)
+    bounds, wrong = shapely.bounds(shapes), not_finite(shapes)
     for number in np.flatnonzero(wrong):
         found.faults.setdefault(places[number], Fault("has a coordinate that is not a finite number", "/coordinates"))
     half = half_turn(rules.srid)
@@ -189,7 +189,8 @@ def _find_out_of_range(found: Geometries, places: list[int], shapes: Shapes, rul
     return shapes
 
 
-def _not_finite(shapes: Shapes) -> NDArray[np.bool_]:
+def not_finite(shapes: Shapes) -> NDArray[np.bool_]:
+    """Which of the shapes have a coordinate, a height too, that is no finite number."""
     coordinates, owners = shapely.get_coordinates(shapes, include_z=True, return_index=True)
     bad = ~np.isfinite(coordinates[:, :2]).all(axis=1) | (~np.isfinite(coordinates[:, 2]) & shapely.has_z(shapes)[owners])
     wrong = np.zeros(len(shapes), dtype=bool)
@@ -208,7 +209,7 @@ def _fit_type(found: Geometries, places: list[int], shapes: Shapes, rules: Geome
         promoted = np.flatnonzero(codes == _CODES[single])
         if len(promoted):
             shapes = shapes.copy()
-            shapes[promoted] = _promote(wanted, shapes[promoted])
+            shapes[promoted] = promote(shapes[promoted], wanted)
             codes = shapely.get_type_id(shapes)
     for number in np.flatnonzero((codes != _CODES[wanted]) & (codes >= 0)):
         detail = f"is a {_TYPES[codes[number]]}, and {rules.column.name} takes {wanted}"
@@ -216,12 +217,12 @@ def _fit_type(found: Geometries, places: list[int], shapes: Shapes, rules: Geome
     return shapes
 
 
-def _promote(wanted: str, shapes: Shapes) -> Any:
-    empty = shapely.is_empty(shapes)
-    if empty.any():
-        members = zip(empty, shapes, strict=True)
-        return np.array([_EMPTY[wanted] if none else _COLLECT[wanted]([each]) for none, each in members], dtype=object)
-    return _COLLECT[wanted](shapes, indices=np.arange(len(shapes)))
+def promote(shapes: Shapes, wanted: str) -> Any:
+    """Single shapes as multi ones: with one member, or none for what is empty."""
+    collect = _COLLECT[wanted]
+    if shapely.is_empty(shapes).any():
+        return np.array([_EMPTY[wanted] if shape.is_empty else collect([shape]) for shape in shapes], dtype=object)
+    return collect(shapes, indices=np.arange(len(shapes)))
 
 
 def _fit_dimension(found: Geometries, places: list[int], shapes: Shapes, rules: GeometryRules) -> Shapes:

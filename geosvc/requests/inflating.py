@@ -24,27 +24,11 @@ _ZSTD_WINDOW_LOG = 23  # 8 MiB, the most that RFC 9659 allows; each request may 
 
 
 class CorruptBody(Exception):
-    """The body is not what its coding says.
-
-    Attributes:
-        detail: what is wrong.
-    """
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
+    """The body is not what its coding says; the words are for its sender."""
 
 
 class InflatedTooLarge(Exception):
-    """The body is larger than it may be when it is inflated.
-
-    Attributes:
-        detail: the limit.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self.detail = f"the body is larger than {max_bytes} bytes when it is inflated"
-        super().__init__(self.detail)
+    """The body is larger than it may be when it is inflated; the words are for its sender."""
 
 
 class _Stream(Protocol):
@@ -92,6 +76,7 @@ class Inflater:
     Args:
         coding: one of CODINGS, `x-gzip` or `identity`, in any case.
         max_bytes: so much may come of it.
+    Raises: ValueError for every other coding.
     """
 
     def __init__(self, coding: str, max_bytes: int) -> None:
@@ -161,7 +146,7 @@ class Inflater:
     def _count(self, inflated: bytes) -> None:
         self._left -= len(inflated)
         if self._left < 0:
-            raise InflatedTooLarge(self._max_bytes)
+            raise InflatedTooLarge(f"the body is larger than {self._max_bytes} bytes when it is inflated")
 
     def _what_is_wrong(self) -> str:
         if self._ended:

@@ -3,7 +3,6 @@
 Many are read in one go; only when something is wrong is each looked at. Source: RFC 7946 3.2, RFC 6901 for pointers.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,11 +14,10 @@ from geosvc.model.collection import Collection, Column
 from geosvc.requests.brackets import BracketScanner
 from geosvc.requests.feature_id import canonical_key, parse_posted_id
 from geosvc.requests.geometries import Geometries, GeometryRules, read_geometries
-from geosvc.requests.posted_faults import escape, explain, malformed
+from geosvc.requests.posted_faults import escape, explain, holds_nul, malformed
 from geosvc.requests.properties import Mode, decoded_columns, properties_type, writable_columns
 
 GeometryType = Literal["Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection"]
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 MAX_PATCH_DEPTH = 16
 _SHORT_KEYS = {"int2": 15, "int4": 31, "int8": 63}  # bits
 _NO_PROPERTIES = b"{}"
@@ -34,6 +32,10 @@ class _RawFeature(msgspec.Struct, gc=False):
 
     geometry: msgspec.Raw = msgspec.Raw(b"null")
     properties: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_raw_one = msgspec.json.Decoder(_RawFeature)
+_raw_many = msgspec.json.Decoder(list[_RawFeature])
 
 
 @dataclass(slots=True)
@@ -62,8 +64,13 @@ class Posted:
     def part(self, places: Iterable[int]) -> "Posted":
         """Those at some places, without their repairs."""
         chosen = list(places)
-        lists = (self.indexes, self.geometries, self.properties, self.keys, self.present)
-        return Posted(*([values[place] for place in chosen] for values in lists))  # type: ignore[arg-type]
+        return Posted(
+            [self.indexes[place] for place in chosen],
+            [self.geometries[place] for place in chosen],
+            [self.properties[place] for place in chosen],
+            [self.keys[place] for place in chosen],
+            [self.present[place] for place in chosen],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,9 @@ class FeatureReader:
 
     Args:
         keyed: whether each must come with its id, as a member or as a property.
+
+    Attributes:
+        default_columns: the names of the columns that the bits of `Posted.present` stand for.
     """
 
     def __init__(
@@ -104,39 +114,30 @@ class FeatureReader:
         # a key of one whole number, which nearly all ids are
         bits = _SHORT_KEYS.get(collection.key_columns[0].type_name) if len(collection.key) == 1 else None
         self._short_limit = 1 << bits if bits is not None else 0
-        self._with_default = tuple(
-            self._attributes[column.name]
-            for column in self._columns
-            if column.may_default and not (keyed and column.name in collection.key)
+        self.default_columns = tuple(
+            column.name for column in self._columns if column.may_default and not (keyed and column.name in collection.key)
         )
-        self.properties_type = properties_type(collection, mode, lenient=lenient, keyed=keyed)
-        feature = msgspec.defstruct("Feature", self._feature_fields(), gc=False)
+        feature = msgspec.defstruct("Feature", self._feature_fields(lenient), gc=False)
         self._one = msgspec.json.Decoder(feature)
-        self._many = msgspec.json.Decoder(list[feature])  # type: ignore[valid-type]
+        self._many = msgspec.json.Decoder(list[feature])  # type: ignore[valid-type]  # a type that is made here
 
-    def _feature_fields(self) -> list[Any]:
+    def _feature_fields(self, lenient: bool) -> list[Any]:
         """A whole feature has all members that RFC 7946 demands; a merge patch has any."""
-        geometry, properties = _Geometry | None, self.properties_type | None
+        values = properties_type(self._collection, self._mode, lenient=lenient, keyed=self._keyed)
         if self._mode is Mode.MERGE:
             optional = msgspec.UnsetType
             return [
                 ("type", Literal["Feature"] | optional, msgspec.UNSET),
-                ("geometry", geometry | optional, msgspec.UNSET),
-                ("properties", self.properties_type | optional, msgspec.UNSET),
+                ("geometry", _Geometry | None | optional, msgspec.UNSET),
+                ("properties", values | optional, msgspec.UNSET),
                 ("id", msgspec.Raw | optional, msgspec.UNSET),
             ]
         return [
             ("type", Literal["Feature"]),
-            ("geometry", geometry),
-            ("properties", properties),
+            ("geometry", _Geometry | None),
+            ("properties", values | None),
             ("id", str | int | float | msgspec.UnsetType, msgspec.UNSET),
         ]
-
-    @property
-    def default_columns(self) -> tuple[str, ...]:
-        """The names of the columns that the bits of `Posted.present` stand for."""
-        names = {attribute: name for name, attribute in self._attributes.items()}
-        return tuple(names[attribute] for attribute in self._with_default)
 
     def columns_of(self, present: int) -> tuple[Column, ...]:
         """The columns that features with these bits set have values for; NULL where they are silent and there is no default."""
@@ -144,7 +145,7 @@ class FeatureReader:
         keys = self._collection.key if self._keyed else ()
         return tuple(column for column in self._columns if column.name not in absent and column.name not in keys)
 
-    def decode(self, text: bytes) -> Any:
+    def _decode(self, text: bytes) -> Any:
         """One feature or merge patch, checked but for its geometry. Raises: InvalidBody, InvalidFeature."""
         try:
             text.decode()
@@ -159,17 +160,17 @@ class FeatureReader:
             key: the key values that it has already, which cannot be changed; its member `id` is passed over then.
         Raises: InvalidBody, InvalidFeature.
         """
-        decoded = self.decode(text)
+        decoded = self._decode(text)
         if key is not None:
             self._check_key(decoded.properties, key)
-        posted, refused = self._check([decoded], [text], [0])
+        posted, refused = self._check([decoded], [_raw_one.decode(text)], [0])
         if refused:
             raise refused[0][1]
         return posted
 
     def read_patch(self, text: bytes, key: Sequence[str]) -> Patch:
         """A merge patch. Raises: InvalidBody, InvalidFeature."""
-        decoded = self.decode(text)
+        decoded = self._decode(text)
         if decoded.id is not msgspec.UNSET:
             raise InvalidFeature("the id of a feature cannot be changed", pointer="/id")
         values = None if decoded.properties is msgspec.UNSET else decoded.properties
@@ -179,7 +180,8 @@ class FeatureReader:
             for column in (self._columns if values is not None else ())
             if getattr(values, self._attributes[column.name]) is not msgspec.UNSET
         }
-        posted, refused = self._check([decoded], [text], [0], patch=decoded.geometry is msgspec.UNSET)
+        without_geometry = decoded.geometry is msgspec.UNSET
+        posted, refused = self._check([decoded], [_raw_one.decode(text)], [0], missing_is_well=without_geometry)
         if refused:
             raise refused[0][1]
         merged = {
@@ -188,7 +190,7 @@ class FeatureReader:
             if self._collection.by_name[name].type_name in ("json", "jsonb") and (patch := _object_of(value, name)) is not None
         }
         columns = tuple(column for column in self._columns if column.name in given)
-        return Patch(posted, columns, decoded.geometry is not msgspec.UNSET, merged)
+        return Patch(posted, columns, not without_geometry, merged)
 
     def _check_key(self, values: Any, key: Sequence[str]) -> None:
         for column, own in zip(self._collection.key_columns, key, strict=True):
@@ -213,43 +215,41 @@ class FeatureReader:
             return self._read_each(array, first)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise malformed(array, first, error) from None
-        return self._check(decoded, None, range(first, first + len(decoded)), array)
+        return self._check(decoded, _raw_many.decode(array), range(first, first + len(decoded)))
 
     def _read_each(self, array: bytes, first: int) -> tuple[Posted, list[tuple[int, RequestError]]]:
         refused: list[tuple[int, RequestError]] = []
-        decoded, texts, indexes = [], [], []
+        decoded, raws, indexes = [], [], []
         try:
-            raws = msgspec.json.decode(array, type=list[msgspec.Raw])
+            texts = msgspec.json.decode(array, type=list[msgspec.Raw])
         except (msgspec.DecodeError, RecursionError) as error:
             raise malformed(array, first, error) from None
-        for index, raw in enumerate(raws, first):
+        for index, text in enumerate(texts, first):
             try:
-                decoded.append(self._one.decode(raw))
+                decoded.append(self._one.decode(text))
             except (msgspec.DecodeError, RecursionError) as error:
                 refused.append((index, explain(error, self._collection)))
             else:
-                texts.append(bytes(raw))
+                raws.append(_raw_one.decode(text))
                 indexes.append(index)
-        posted, others = self._check(decoded, texts, indexes)
+        posted, others = self._check(decoded, raws, indexes)
         return posted, sorted([*refused, *others], key=lambda each: each[0])
 
     def _check(
         self,
         decoded: Sequence[Any],
-        texts: Sequence[bytes] | None,
+        raws: Sequence[_RawFeature],
         indexes: Sequence[int],
-        array: bytes = b"",
         *,
-        patch: bool = False,
+        missing_is_well: bool = False,
     ) -> tuple[Posted, list[tuple[int, RequestError]]]:
-        """What decoding does not check: geometries, ids, characters that PostgreSQL cannot store."""
-        if texts is None:
-            raws = msgspec.json.decode(array, type=list[_RawFeature])
-        else:
-            raws = [msgspec.json.decode(text, type=_RawFeature) for text in texts]
+        """What decoding does not check: geometries, ids, characters that PostgreSQL cannot store.
+
+        Args:
+            missing_is_well: a merge patch leaves the geometry as it is.
+        """
         geometries = read_geometries([bytes(raw.geometry) for raw in raws], self._rules)
-        nul = any(b"\\u0000" in text for text in (texts if texts is not None else (array,)))
-        if self._mode is not Mode.MERGE and not nul and self._all_fit(geometries):
+        if self._mode is not Mode.MERGE and self._all_fit(geometries):
             whole = self._take_all(decoded, raws, indexes, geometries)
             if whole is not None:
                 return whole, []
@@ -257,7 +257,7 @@ class FeatureReader:
         refused: list[tuple[int, RequestError]] = []
         for place, (feature, raw, index) in enumerate(zip(decoded, raws, indexes, strict=True)):
             try:
-                self._check_geometry(geometries, place, missing_is_well=patch)
+                self._check_geometry(geometries, place, missing_is_well=missing_is_well)
                 self._take(posted, feature, bytes(raw.properties), geometries.ewkb[place])
             except InvalidFeature as error:
                 refused.append((index, error))
@@ -277,7 +277,8 @@ class FeatureReader:
     ) -> Posted | None:
         """All features at once, which is what most bodies allow; None when one of them must be looked at."""
         values = [feature.properties for feature in decoded]
-        if None in values:
+        properties = [bytes(raw.properties) for raw in raws]
+        if None in values or any(map(holds_nul, properties)):
             return None
         keys: list[tuple[str, ...] | None] = [None] * len(values)
         if self._keyed:
@@ -286,12 +287,12 @@ class FeatureReader:
             except InvalidFeature:
                 return None
         repairs = [(indexes[place], change) for place, change in geometries.repairs.items()]
-        properties = [bytes(raw.properties) for raw in raws]
         return Posted(list(indexes), geometries.ewkb, properties, keys, self._present(values), repairs)
 
     def _present(self, values: Sequence[Any]) -> list[int]:
         present = [0] * len(values)
-        for bit, attribute in enumerate(self._with_default):
+        for bit, name in enumerate(self.default_columns):
+            attribute = self._attributes[name]
             for place, each in enumerate(values):
                 if getattr(each, attribute) is not msgspec.UNSET:
                     present[place] |= 1 << bit
@@ -308,7 +309,7 @@ class FeatureReader:
             raise InvalidFeature("a feature of this collection needs a geometry", pointer="/geometry")
 
     def _take(self, posted: Posted, feature: Any, properties: bytes, ewkb: bytes | None) -> None:
-        if b"\\u0000" in properties and _NUL.search(properties):
+        if holds_nul(properties):
             raise InvalidFeature("a property holds a NUL character, which cannot be stored", pointer="/properties")
         values = None if feature.properties is msgspec.UNSET else feature.properties
         key = self._key_of(feature, values) if self._keyed else None

@@ -15,6 +15,7 @@ _PATH = re.compile(r"^(?P<words>.*?)(?: - at `\$(?P<index>\[\d+\])?(?P<path>.*)`
 _UNKNOWN = re.compile(r"unknown field `(.*)`", re.DOTALL)
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _CLOSING = ord("}")
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def explain(error: Exception, collection: Collection) -> RequestError:
@@ -62,6 +63,11 @@ def value_at_fault(collection: Collection, properties: bytes) -> InvalidFeature 
             except InvalidParameter as error:
                 return InvalidFeature(error.detail, pointer=f"/properties/{escape(name)}")
     return None
+
+
+def holds_nul(text: bytes) -> bool:
+    """Whether a JSON text holds the one character that PostgreSQL cannot store."""
+    return b"\\u0000" in text and _NUL.search(text) is not None
 
 
 def escape(name: str) -> str:

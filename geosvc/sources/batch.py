@@ -15,13 +15,11 @@ class FeatureBatch:
         geometries: EWKB with the SRID, 2D or with heights, of the type of the schema.
         properties: JSON objects whose members are called as the columns, for json_to_recordset; numbers have the digits that
             they have in the file, bytes are base64, what is missing is NULL.
-        ids: as the file has them.
         first: the index in the file of the first, from 0.
     """
 
     geometries: list[bytes | None]
     properties: list[bytes]
-    ids: list[str | None]
     first: int
 
     def __len__(self) -> int:

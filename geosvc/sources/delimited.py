@@ -16,12 +16,13 @@ import numpy as np
 import shapely
 
 from geosvc.model.crs import WGS84
+from geosvc.requests.geometries import Shapes
 from geosvc.sources.batch import FeatureBatch
 from geosvc.sources.errors import SourceError
 from geosvc.sources.kinds import NOT_FINITE, cell_kind, columns_of
 from geosvc.sources.reading import FileReader
 from geosvc.sources.schema import SourceColumn, SourceSchema
-from geosvc.sources.shapes import SeenGeometries, Shapes, fit
+from geosvc.sources.shapes import SeenGeometries, fit
 from geosvc.sources.well_known import look_at, read_geometries
 
 _DELIMITERS = ",;\t|"
@@ -186,7 +187,7 @@ class DelimitedSource:
             where = [self._where(line.number) for line in lines]
             geometries = fit(self._shapes(lines, where.__getitem__), own.srid, into, where.__getitem__)
             properties = [_encoded(line.cells, writers) for line in lines]
-            yield FeatureBatch(geometries, properties, [None] * len(lines), first)
+            yield FeatureBatch(geometries, properties, first)
             first += len(lines)
 
     def _shapes(self, lines: Sequence[_Line], where: Callable[[int], str]) -> Shapes:

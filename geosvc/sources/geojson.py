@@ -17,6 +17,7 @@ from pyproj.exceptions import CRSError
 from geosvc.model.crs import WGS84
 from geosvc.requests.geometries import MAX_DEPTH, nesting_depth
 from geosvc.requests.geometry_faults import find_fault
+from geosvc.requests.posted_faults import holds_nul
 from geosvc.requests.splitting import FeatureCollectionSplitter, MalformedBody, Piece, SequenceSplitter, is_feature_collection
 from geosvc.sources.batch import FeatureBatch
 from geosvc.sources.errors import SourceError
@@ -28,7 +29,6 @@ from geosvc.sources.shapes import SeenGeometries, fit
 _NULL = msgspec.Raw(b"null")
 _NAMES = ("Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection")
 _TYPES: dict[str, GeometryType] = dict(zip(_NAMES, GEOMETRY_TYPES[:-1], strict=True))
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _FIRST_POSITION = re.compile(rb"\[\s*[-+0-9.eE]+\s*,\s*[-+0-9.eE]+\s*(,?)")
 _ELEMENT = re.compile(r"\$\[(\d+)\]")
 
@@ -52,7 +52,6 @@ class _Feature(msgspec.Struct, gc=False):
 
     geometry: msgspec.Raw = _NULL
     properties: msgspec.Raw = _NULL
-    id: msgspec.Raw = _NULL
 
 
 class _Member(msgspec.Struct, gc=False):
@@ -132,7 +131,7 @@ class GeoJSONSource:
                 for name, value in (feature.properties or {}).items():
                     before = kinds.get(name, 0)
                     kinds[name] = before | value_kind(value, before)
-            if b"\\u0000" in piece.text:
+            if holds_nul(piece.text):
                 self._refuse_nul(piece)
             count += len(features)
         srid = self._srid or self._srid_of_members()
@@ -180,7 +179,6 @@ class GeoJSONSource:
         return FeatureBatch(
             fit(shapes, self.schema.srid, into, lambda place: self._where(first + place)),
             [renaming.of(bytes(feature.properties)) for feature in features],
-            [_id_of(bytes(feature.id)) for feature in features],
             first,
         )
 
@@ -251,7 +249,7 @@ class GeoJSONSource:
 
     def _refuse_nul(self, piece: Piece) -> None:
         for number, feature in enumerate(self._decode(_read, piece), piece.first):
-            if _NUL.search(bytes(feature.properties)):
+            if holds_nul(bytes(feature.properties)):
                 raise SourceError(f"{self._where(number)}: a property holds a NUL character, which cannot be stored")
 
     def _srid_of_members(self) -> int:
@@ -278,9 +276,3 @@ _BLANK = re.compile(r"[ \t\r\n,]*")
 def _skip(text: str, start: int) -> int:
     found = _BLANK.match(text, start)
     return start if found is None else found.end()
-
-
-def _id_of(raw: bytes) -> str | None:
-    if raw == b"null":
-        return None
-    return str(msgspec.json.decode(raw)) if raw.startswith(b'"') else raw.decode()

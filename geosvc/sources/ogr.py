@@ -20,10 +20,11 @@ from pyproj.exceptions import CRSError
 
 from geosvc.errors import StartError
 from geosvc.model.crs import WGS84
+from geosvc.requests.geometries import Shapes
 from geosvc.sources.batch import FeatureBatch
 from geosvc.sources.errors import SourceError
 from geosvc.sources.schema import ColumnType, SourceColumn, SourceSchema, safe_names
-from geosvc.sources.shapes import SeenGeometries, Shapes, fit, transform
+from geosvc.sources.shapes import SeenGeometries, fit, transform
 
 # A window is read at once, and begins with passing over all before it, which FlatGeobuf does at 0.9 µs a feature: so they are
 # as large as memory allows.
@@ -188,7 +189,6 @@ class OgrSource:
         own = {column.source: column for column in self.schema.columns}
         into = into or self.schema
         names = {column.source: column.name for column in into.columns if column.source in own}
-        has_fids = bool(self._layer_facts["fid_column"])
         self.done_bytes = 0
         for window in self._windows(list(names)):
             values = [self._values(own[name], window) for name in names if name in window.fields]
@@ -201,7 +201,6 @@ class OgrSource:
                 yield FeatureBatch(
                     geometries,
                     _encode(columns, [value[part] for value in values], len(geometries)),
-                    [str(fid) if has_fids else None for fid in window.fids[part].tolist()],
                     first,
                 )
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
-from typing import Any
 
 import numpy as np
 import shapely
@@ -11,18 +10,13 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from pyproj.exceptions import CRSError
 
+from geosvc.requests.geometries import Shapes, not_finite, promote
 from geosvc.sources.errors import SourceError
 from geosvc.sources.schema import GEOMETRY_TYPES, MULTI_OF, GeometryType, SourceSchema, widen_geometry
 
-Shapes = NDArray[np.object_]
 Where = Callable[[int], str]
 """Names the feature at a place in a batch, for a person."""
 
-_COLLECT: dict[str, Any] = {
-    "MULTIPOINT": shapely.multipoints,
-    "MULTILINESTRING": shapely.multilinestrings,
-    "MULTIPOLYGON": shapely.multipolygons,
-}
 _EWKB_Z, _EWKB_M = 0x80000000, 0x40000000
 
 
@@ -70,13 +64,9 @@ def fit(shapes: Shapes, srid: int | None, into: SourceSchema, where: Where) -> l
 
 
 def _check_finite(shapes: Shapes, where: Where, problem: str) -> None:
-    coordinates, owners = shapely.get_coordinates(shapes, include_z=True, return_index=True)
-    finite = np.isfinite(coordinates)
-    wrong = ~(finite[:, 0] & finite[:, 1])
-    if not finite[:, 2].all():
-        wrong |= ~finite[:, 2] & shapely.has_z(shapes)[owners]
-    if wrong.any():
-        raise SourceError(f"{where(int(owners[wrong][0]))}: the geometry {problem}")
+    wrong = np.flatnonzero(not_finite(shapes))
+    if wrong.size:
+        raise SourceError(f"{where(int(wrong[0]))}: the geometry {problem}")
 
 
 @lru_cache(maxsize=64)
@@ -111,19 +101,12 @@ def _fit_type(shapes: Shapes, wanted: GeometryType, where: Where) -> Shapes:
     promoted = np.flatnonzero(found == single)
     if promoted.size:
         shapes = shapes.copy()
-        shapes[promoted] = _promote(shapes[promoted], wanted)
+        shapes[promoted] = promote(shapes[promoted], wanted)
         found[promoted] = wanted
     wrong = np.flatnonzero((found != wanted) & (found != ""))
     if wrong.size:
         raise SourceError(f"{where(int(wrong[0]))}: the geometry is a {found[wrong[0]]}, and {wanted} is wanted")
     return shapes
-
-
-def _promote(shapes: Shapes, wanted: GeometryType) -> Any:
-    collect = _COLLECT[wanted]
-    if shapely.is_empty(shapes).any():
-        return np.array([collect([] if shape.is_empty else [shape]) for shape in shapes], dtype=object)
-    return collect(shapes, indices=np.arange(len(shapes)))
 
 
 def _fit_heights(shapes: Shapes, has_z: bool) -> Shapes:

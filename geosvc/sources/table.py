@@ -76,22 +76,6 @@ def create_index(schema_name: str, table: str, geometry_column: str = "geom") ->
     return compose("load.create_index", statement)
 
 
-def record_columns(source: SourceSchema) -> Composed:
-    """The columns of json_to_recordset, for the properties of a FeatureBatch. Bytes come as text in base64."""
-    return SQL(", ").join(
-        SQL("{} {}").format(Identifier(column.name), _TYPES["text" if column.type == "bytea" else column.type])
-        for column in source.columns
-    )
-
-
-def record_values(source: SourceSchema, row: str) -> Composed:
-    """The values of those columns, in their order, from a row called `row`."""
-    return SQL(", ").join(
-        (SQL("decode({}, 'base64')") if column.type == "bytea" else SQL("{}")).format(Identifier(row, column.name))
-        for column in source.columns
-    )
-
-
 def _geometry_type(source: SourceSchema) -> Composed:
     kind = _GEOMETRY_TYPES[source.geometry_type][source.has_z]
     srid = SQL("").join(_DIGITS[digit] for digit in str(source.srid or 0))

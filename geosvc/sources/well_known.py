@@ -10,9 +10,10 @@ import numpy as np
 import shapely
 from shapely.errors import ShapelyError
 
+from geosvc.requests.geometries import Shapes
 from geosvc.sources.errors import SourceError
 from geosvc.sources.schema import GEOMETRY_TYPES
-from geosvc.sources.shapes import SeenGeometries, Shapes, Where
+from geosvc.sources.shapes import SeenGeometries, Where
 
 # GEOS follows them one within another, and crashes from some thousands on; nobody has so many beside one another
 MAX_COLLECTIONS = 1000

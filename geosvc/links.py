@@ -9,10 +9,11 @@ from aiohttp import web
 from geosvc.errors import InvalidParameter
 from geosvc.keys import SETTINGS
 from geosvc.model.collection import Collection
-from geosvc.model.media_type import GEOJSON, ITEM_TYPES, ITEMS_TYPES, JSON, OPENAPI, MediaType
+from geosvc.model.media_type import GEOJSON, ITEM_TYPES, ITEMS_TYPES, JSON, OPENAPI, SCHEMA, MediaType
 
 Link = dict[str, str]
 
+REL = "http://www.opengis.net/def/rel/ogc/1.0"
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
 _MAX_PORT = 65_535
 
@@ -74,7 +75,20 @@ def collection_links(base: str, collection: Collection) -> list[Link]:
             if media_type is not GEOJSON
         ),
         link(f"{url}/export", "enclosure", GEOJSON, "All features as one download"),
+        *(
+            link(f"{url}/{name}", f"{REL}/{name}", SCHEMA, title)
+            for name, title in (
+                ("schema", "What features have"),
+                ("queryables", "What they can be filtered by"),
+                ("sortables", "What they can be sorted by"),
+            )
+        ),
     ]
+
+
+def queryables_header(base: str, collection: Collection) -> str:
+    """The header Link of whatever can be filtered. Source: OGC 19-079r2 /req/queryables/queryables-link B."""
+    return f'<{collection_url(base, collection)}/queryables>; rel="{REL}/queryables"; type="{SCHEMA.content_type}"'
 
 
 def _with_query(url: str, values: Iterable[tuple[str, str]]) -> str:

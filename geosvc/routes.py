@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from geosvc.handlers import admin, api, collections, features, landing, operations, search, transactions
+from geosvc.handlers import admin, api, collections, features, landing, operations, schemas, search, transactions
 from geosvc.keys import OBSERVED
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -27,6 +27,9 @@ ROUTES = (
     Route("GET", "/conformance", landing.get_conformance, "getConformanceDeclaration"),
     Route("GET", "/collections", collections.get_collections, "getCollections"),
     Route("GET", "/collections/{collectionId}", collections.get_collection, "describeCollection"),
+    Route("GET", "/collections/{collectionId}/schema", schemas.get_schema, "getSchema"),
+    Route("GET", "/collections/{collectionId}/queryables", schemas.get_queryables, "getQueryables"),
+    Route("GET", "/collections/{collectionId}/sortables", schemas.get_sortables, "getSortables"),
     Route("GET", "/collections/{collectionId}/items", features.get_items, "getFeatures"),
     Route("GET", "/collections/{collectionId}/items/{featureId}", features.get_item, "getFeature"),
     Route("GET", "/collections/{collectionId}/export", features.get_export, "exportFeatures"),

@@ -101,11 +101,14 @@ class CatalogFollower:
         schemas: Sequence[str] = list(self._selection.schemas)
         rows = await self._database.fetch(load_statement("catalog_fingerprint", (schemas,)))
         fingerprint, extension = rows[0][0], rows[0][1]
-        if self._catalog is not None and self._catalog.fingerprint == fingerprint:
+        if self._catalog is not None and self._catalog.fingerprint == fingerprint and not self._catalog.incomplete:
             return
         if self._catalog is not None and self._catalog.extension != extension:
             await self._database.expire()  # codecs are keyed by the OIDs of the types
-        self._catalog = await load_catalog(self._database, self._selection, fingerprint, extension)
+        catalog = await load_catalog(self._database, self._selection, fingerprint, extension)
+        if catalog == self._catalog:  # still incomplete
+            return
+        self._catalog = catalog
         duration_ms = round((time.perf_counter() - started) * 1000, 1)
         emit(CatalogLoaded(collections=len(self._catalog.collections), duration_ms=duration_ms))
 

@@ -3,6 +3,7 @@
 from aiohttp import hdrs, web
 
 from geosvc.handlers.documents import query_of
+from geosvc.handlers.validators import validated
 from geosvc.keys import CATALOG, SETTINGS
 from geosvc.links import base_url
 from geosvc.model.media_type import JSON, OPENAPI
@@ -14,6 +15,7 @@ API_TYPES = (OPENAPI, JSON)
 _writer = ApiWriter()
 
 
+@validated
 async def get_api(request: web.Request) -> web.Response:
     """What can be asked for, as OpenAPI 3.0."""
     values = query_of(request)

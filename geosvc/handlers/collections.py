@@ -9,6 +9,7 @@ from geosvc.database.extents import Extent
 from geosvc.errors import InvalidParameter
 from geosvc.handlers.documents import collection_of, json_response, read_document_request
 from geosvc.handlers.pages import reading_rules
+from geosvc.handlers.validators import validated
 from geosvc.keys import CATALOG, EXTENTS
 from geosvc.links import base_url, collection_links, collections_links
 from geosvc.model.collection import Collection
@@ -51,6 +52,7 @@ def describe(base: str, collection: Collection, extent: Extent, configured: Sequ
     return described
 
 
+@validated
 async def get_collections(request: web.Request) -> web.Response:
     """Every collection, with extents that cost no scan."""
     read_document_request(request)
@@ -66,6 +68,7 @@ async def get_collections(request: web.Request) -> web.Response:
     )
 
 
+@validated
 async def get_collection(request: web.Request) -> web.Response:
     """One collection; `extent=exact` reads every row for its extent."""
     values = read_document_request(request, frozenset({"f", "extent"}))

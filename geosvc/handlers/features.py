@@ -26,7 +26,7 @@ from geosvc.handlers.pages import (
 from geosvc.handlers.streaming import send_stream
 from geosvc.handlers.writing import cached_validators, representation, validators
 from geosvc.keys import DATABASE, LOOKUPS, SETTINGS
-from geosvc.links import base_url
+from geosvc.links import base_url, queryables_header
 from geosvc.model.collection import Collection
 from geosvc.model.feature import StoredFeature
 from geosvc.model.media_type import ITEM_TYPES, ITEMS_TYPES, MediaType
@@ -59,7 +59,7 @@ async def send_page(request: web.Request, reading: Reading) -> web.StreamRespons
     page = select_items(reading.collection, reading.wanted, reading.media_type)
     encoder = make_encoder(reading.media_type, page.header)
     end = PageEnd(reading.wanted.limit)
-    headers = {hdrs.CONTENT_TYPE: reading.media_type.content_type, **content_crs(reading.wanted)}
+    headers = {hdrs.CONTENT_TYPE: reading.media_type.content_type, **content_crs(reading.wanted), **filterable(reading)}
     if is_large(reading, settings.stream_above_rows):
         # counted first: a request that holds one connection must not wait for another
         count = await count_matching(request, reading)
@@ -71,6 +71,11 @@ async def send_page(request: web.Request, reading: Reading) -> web.StreamRespons
     features = encoder.batch(rows) if rows else b""
     body = encoder.begin() + features + encoder.end(describe_page(reading, end, count))
     return web.Response(body=body, headers=headers)
+
+
+def filterable(reading: Reading) -> dict[str, str]:
+    """The header that leads from what can be filtered to what it can be filtered by."""
+    return {hdrs.LINK: queryables_header(reading.base, reading.collection)}
 
 
 async def get_export(request: web.Request) -> web.StreamResponse:
@@ -87,6 +92,7 @@ async def get_export(request: web.Request) -> web.StreamResponse:
             hdrs.CONTENT_TYPE: reading.media_type.content_type,
             hdrs.CONTENT_DISPOSITION: content_disposition(reading.collection.id, reading.media_type),
             **content_crs(reading.wanted),
+            **filterable(reading),
         },
     )
 

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from geosvc.handlers.documents import json_response, read_document_request
+from geosvc.handlers.validators import validated
 from geosvc.keys import CATALOG
 from geosvc.links import base_url, conformance_links, landing_links
 from geosvc.model.collection import Collection
+from geosvc.requests.property_parameters import takes_every_queryable
 
 CONFORMANCE = (
     "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/core",
@@ -20,6 +22,17 @@ CONFORMANCE = (
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/oas30",
     "http://www.opengis.net/spec/ogcapi-features-2/1.0/conf/crs",
 )
+SCHEMAS = (
+    "http://www.opengis.net/spec/ogcapi-common-3/1.0/conf/schemas",
+    "http://www.opengis.net/spec/ogcapi-common-3/1.0/conf/advanced-property-roles",
+    "http://www.opengis.net/spec/ogcapi-common-3/1.0/conf/references",
+    "http://www.opengis.net/spec/ogcapi-common-3/1.0/conf/returnables-and-receivables",
+    "http://www.opengis.net/spec/ogcapi-common-3/1.0/conf/queryables",
+    "http://www.opengis.net/spec/ogcapi-common-3/1.0/conf/sortables",
+    "http://www.opengis.net/spec/ogcapi-features-5/1.0/conf/schemas",  # as QGIS looks for it
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/queryables",
+)
+QUERYABLES_AS_PARAMETERS = "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/queryables-query-parameters"
 WRITING = (
     "http://www.opengis.net/spec/ogcapi-common-5/1.0/conf/create-replace-delete",
     "http://www.opengis.net/spec/ogcapi-common-5/1.0/conf/update",
@@ -38,12 +51,22 @@ LOCKING_BY_TIME = (
 
 
 def conformance(collections: Iterable[Collection]) -> tuple[str, ...]:
-    """The classes that hold: those of writing where something can be written."""
+    """The classes that hold: those of writing where something can be written; queryables as parameters unless a column has
+    the name of another parameter.
+    """
+    collections = tuple(collections)
     writable = [each for each in collections if each.insertable or each.updatable or each.deletable]
     by_time = any(each.modified is not None for each in writable)
-    return (*CONFORMANCE, *(WRITING if writable else ()), *(LOCKING_BY_TIME if by_time else ()))
+    return (
+        *CONFORMANCE,
+        *SCHEMAS,
+        *((QUERYABLES_AS_PARAMETERS,) if all(map(takes_every_queryable, collections)) else ()),
+        *(WRITING if writable else ()),
+        *(LOCKING_BY_TIME if by_time else ()),
+    )
 
 
+@validated
 async def get_landing_page(request: web.Request) -> web.Response:
     """Where everything else is."""
     read_document_request(request)
@@ -56,6 +79,7 @@ async def get_landing_page(request: web.Request) -> web.Response:
     )
 
 
+@validated
 async def get_conformance(request: web.Request) -> web.Response:
     """The conformance classes that hold."""
     read_document_request(request)

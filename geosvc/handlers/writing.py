@@ -23,7 +23,7 @@ from geosvc.model.media_type import GEOJSON
 from geosvc.requests.feature_id import parse_feature_id
 from geosvc.requests.geometries import GeometryRules
 from geosvc.requests.posted import FeatureReader, Posted
-from geosvc.requests.preconditions import parse_preconditions
+from geosvc.requests.preconditions import cached_tag, parse_preconditions
 from geosvc.requests.preferences import (
     Preferences,
     WriteOptions,
@@ -165,10 +165,7 @@ def validators(feature: StoredFeature) -> dict[str, str]:
 
 def cached_validators(feature: StoredFeature, none_match: str | None) -> dict[str, str]:
     """The same for a client that has a representation already: the tag of its own, which may be of a content coding."""
-    headers = validators(feature)
-    if none_match is not None and feature.version in none_match and "," not in none_match:
-        headers["ETag"] = none_match.strip().removeprefix("W/")
-    return headers
+    return validators(feature) | ({"ETag": cached_tag(feature.version, none_match)} if none_match is not None else {})
 
 
 def representation(

@@ -6,7 +6,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from geosvc.errors import NotFound
-from geosvc.model.collection import Collection, CollectionId, Column, GeometryColumn, Kind, Parameter
+from geosvc.model.bounds import ANYTHING, Bounds, bounds_of_modifier
+from geosvc.model.checks import DOMAIN_VALUE, parse_check
+from geosvc.model.collection import Collection, CollectionId, Column, GeometryColumn, Kind, Parameter, Reference
 from geosvc.model.crs import UNKNOWN, WGS84, Srid
 
 FUNCTION_SCHEMA = "geosvc_functions"
@@ -68,11 +70,13 @@ class Catalog:
     Attributes:
         fingerprint: changes with the database's own catalog.
         extension: changes when PostGIS is installed anew, moved or updated.
+        incomplete: whether constraints are missing, of tables that somebody had locked.
     """
 
     collections: Mapping[str, Collection]
     fingerprint: str
     extension: str = ""
+    incomplete: bool = False
 
     def __getitem__(self, collection_id: str) -> Collection:
         """Raises: NotFound."""
@@ -120,7 +124,24 @@ def choose_temporal(columns: Mapping[str, Column]) -> tuple[str, ...]:
     return tuple(temporal[:1])
 
 
+def _bounds(column: Mapping[str, Any], of_table: Bounds) -> Bounds:
+    """Of an array they are those of its elements."""
+    if column["type_schema"] != "pg_catalog":
+        return ANYTHING
+    bounds = bounds_of_modifier(column["type_name"].removeprefix("_"), column["typmod"])
+    if column["category"] == "A":
+        return bounds
+    for check in column["domain_checks"] or ():
+        bounds &= parse_check(check).get(DOMAIN_VALUE, ANYTHING)
+    return bounds & of_table
+
+
 def _columns(found: Mapping[str, Any]) -> Iterator[Column]:
+    of_table: dict[str, Bounds] = {}
+    for check in found["checks"] or ():
+        for name, bounds in parse_check(check).items():
+            of_table[name] = of_table.get(name, ANYTHING) & bounds
+    references = {each["column"]: Reference(each["schema"], each["table"], each["to"]) for each in found["references"] or ()}
     for each in found["columns"]:
         if each["spatial"] is None:
             yield Column(
@@ -136,6 +157,8 @@ def _columns(found: Mapping[str, Any]) -> Iterator[Column]:
                 always_identity=each["always_identity"],
                 insertable=each["insertable"],
                 updatable=each["updatable"],
+                bounds=_bounds(each, of_table.get(each["name"], ANYTHING)),
+                refers_to=references.get(each["name"]),
             )
 
 
@@ -212,7 +235,9 @@ def build_catalog(found: Iterable[Mapping[str, Any]], selection: Selection, fing
     """The collections in what `sql/catalog.sql` found. Of two with one id the first is kept."""
     order = {schema: place for place, schema in enumerate(selection.schemas)}
     collections: dict[str, Collection] = {}
+    incomplete = False
     for each in sorted(found, key=lambda row: (order.get(row["schema"], len(order)), row["name"])):
         for collection in _collections(each, selection):
             collections.setdefault(collection.id, collection)
-    return Catalog(dict(sorted(collections.items())), fingerprint, extension)
+            incomplete |= each["checks_hidden"]
+    return Catalog(dict(sorted(collections.items())), fingerprint, extension, incomplete)

@@ -4,12 +4,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
+from geosvc.model.bounds import ANYTHING, Bounds
 from geosvc.model.crs import Srid
 
 CollectionId = NewType("CollectionId", str)
 
 _SCALAR_CATEGORIES = frozenset("NSBDTEI")
-_SCALAR_TYPES = frozenset({"uuid", "macaddr", "macaddr8", "pg_lsn"})
+_SCALAR_TYPES = frozenset({"uuid", "macaddr", "macaddr8", "pg_lsn", "char"})
 _TEMPORAL_TYPES = ("timestamptz", "timestamp", "date")
 
 
@@ -56,10 +57,21 @@ class TypedName:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """The column of a table that a foreign key points at."""
+
+    schema: str
+    table: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
 class Column(TypedName):
     """A property of the features.
 
     Attributes:
+        bounds: what its type modifier and CHECK constraints say of values, as far as that is plain.
+        refers_to: where a foreign key of it alone points at.
         may_default: whether the database may give it a value when it gets none.
         always_identity: whether only the database gives it values, save when it is overruled.
         insertable, updatable: whether it can be written, by what it is, by privilege and by the settings.
@@ -71,6 +83,8 @@ class Column(TypedName):
     always_identity: bool = False
     insertable: bool = False
     updatable: bool = False
+    bounds: Bounds = ANYTHING
+    refers_to: Reference | None = None
 
     @property
     def required(self) -> bool:

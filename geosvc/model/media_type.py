@@ -46,7 +46,10 @@ OPENAPI = MediaType(
     "json",
 )
 
+SCHEMA = MediaType("application/schema+json", "json", "application/schema+json", "JSON Schema", "json")
+
 DOCUMENT_TYPES = (JSON,)
+SCHEMA_TYPES = (SCHEMA, JSON)
 ITEMS_TYPES = (GEOJSON, GEOJSONSEQ, CSV)
 ITEM_TYPES = (GEOJSON,)
 ALIASES = {GEOJSON: ("json", "application/json")}

@@ -13,9 +13,10 @@ from urllib.parse import quote
 import orjson
 
 from geosvc import __version__
+from geosvc.encode.json_schema import TEXT, Json
 from geosvc.errors import MethodNotAllowed, RequestError
 from geosvc.model.catalog import Catalog
-from geosvc.model.collection import Collection, Column
+from geosvc.model.collection import Collection
 from geosvc.model.media_type import (
     ALIASES,
     DOCUMENT_TYPES,
@@ -27,14 +28,17 @@ from geosvc.model.media_type import (
     MERGE_PATCH,
     OPENAPI,
     PROBLEM,
+    SCHEMA_TYPES,
 )
 from geosvc.openapi.operations import OPERATIONS, Operation
-from geosvc.openapi.schemas import HEADERS, SCHEMAS, TEXT, Json, describe_type, ref
+from geosvc.openapi.schemas import HEADERS, SCHEMAS, describe_type, ref
 from geosvc.requests.items import DECLARED, FORMAT, Declared, Limits
+from geosvc.requests.property_parameters import property_parameters
 
 GENERAL_TAG = "Capabilities"
 _RESERVED = frozenset(each.name for each in DECLARED)
 _VALIDATORS = ("ETag", "Last-Modified")
+_CACHED = ("ETag", "Cache-Control")
 _WRITTEN = ("Preference-Applied", "Geometry-Repaired", "Idempotency-Replayed")
 _FLAGS = {
     "dry-run": "Everything is checked and nothing stored.",
@@ -65,19 +69,13 @@ def _query_parameter(name: str, description: str, schema: Mapping[str, Any], req
     return {**described, "schema": schema}
 
 
-def queryables(collection: Collection) -> tuple[Column, ...]:
-    """The columns that `property=value` filters by: those with a value that fits a URL and a name that is free."""
-    taken = _RESERVED | {parameter.name for parameter in collection.parameters or ()}
-    return tuple(column for column in collection.columns if column.scalar and column.name not in taken)
-
-
 def _own_parameters(collection: Collection) -> Iterator[Json]:
     """Those of the function, then the queryables."""
     for parameter in collection.parameters or ():
         if parameter.name not in _RESERVED:
             description = f"Argument of the function ({parameter.type})."
             yield _query_parameter(parameter.name, description, describe_type(parameter), parameter.required)
-    for column in queryables(collection):
+    for column in property_parameters(collection):
         meaning = column.description or "Only features with this value."
         yield _query_parameter(column.name, f"{meaning} ({column.type})", describe_type(column))
 
@@ -206,17 +204,19 @@ def _responses() -> Json:
     api = {OPENAPI.content_type: {"type": "object"}, JSON.essence: {"type": "object"}}
 
     def document(description: str, schema: str) -> Json:
-        return _response(description, {JSON.essence: ref("schemas", schema)})
+        return _response(description, {JSON.essence: ref("schemas", schema)}, *_CACHED)
 
     return {
         "LandingPage": document("Links to everything else.", "landingPage"),
         "Conformance": document("The URIs of the conformance classes.", "conformance"),
         "Collections": document("The collections.", "collections"),
         "Collection": document("The collection.", "collection"),
-        "Api": _response("An OpenAPI 3.0 document.", api),
-        "Features": _response("The features of the page.", items, "Content-Crs"),
+        "Api": _response("An OpenAPI 3.0 document.", api, *_CACHED),
+        "Schema": _response("A JSON Schema.", {each.essence: {"type": "object"} for each in SCHEMA_TYPES}, *_CACHED),
+        "DocumentNotModified": _response("The client has it already.", {}, *_CACHED),
+        "Features": _response("The features of the page.", items, "Content-Crs", "Link"),
         "Feature": _response("The feature.", item, "Content-Crs", *_VALIDATORS),
-        "Export": _response("The features, streamed.", items, "Content-Crs", "Content-Disposition"),
+        "Export": _response("The features, streamed.", items, "Content-Crs", "Link", "Content-Disposition"),
         "NotModified": _response("The client has it already.", {}, "Content-Crs", *_VALIDATORS),
         "Created": _response(
             "The feature, if it is wanted in return.", item, "Location", "Content-Crs", *_VALIDATORS, *_WRITTEN

@@ -14,6 +14,8 @@ _ITEM_PARAMETERS = tuple("f-item" if each is FORMAT else each.name for each in I
 _GET_ITEM_PARAMETERS = (*_ITEM_PARAMETERS, "If-None-Match", "If-Modified-Since")
 _EXPORT_PARAMETERS = tuple(name for name in _ITEMS_PARAMETERS if name not in _PAGING)
 _DOCUMENT_PARAMETERS = ("f-document",)
+_CONDITIONAL = (*_DOCUMENT_PARAMETERS, "If-None-Match")
+_CACHED = ((304, "DocumentNotModified"),)
 _CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
 _WRITE_HEADERS = ("Prefer",)
 _COLLECTION = "/collections/{collectionId}"
@@ -53,11 +55,16 @@ class Operation:
 
 
 OPERATIONS = (
-    Operation("/", "getLandingPage", "Where everything else is", _DOCUMENT_PARAMETERS, "LandingPage", _ALWAYS),
-    Operation("/api", "getApi", "This description", _DOCUMENT_PARAMETERS, "Api", (*_ALWAYS, 503)),
-    Operation("/conformance", "getConformanceDeclaration", "What holds", _DOCUMENT_PARAMETERS, "Conformance", _ALWAYS),
-    Operation("/collections", "getCollections", "All collections", _DOCUMENT_PARAMETERS, "Collections", _DATABASE),
-    Operation(_COLLECTION, "describeCollection", "What it is", ("extent", *_DOCUMENT_PARAMETERS), "Collection", _ALL),
+    Operation("/", "getLandingPage", "Where everything else is", _CONDITIONAL, "LandingPage", _ALWAYS, also=_CACHED),
+    Operation("/api", "getApi", "This description", _CONDITIONAL, "Api", (*_ALWAYS, 503), also=_CACHED),
+    Operation("/conformance", "getConformanceDeclaration", "What holds", _CONDITIONAL, "Conformance", _ALWAYS, also=_CACHED),
+    Operation("/collections", "getCollections", "All collections", _CONDITIONAL, "Collections", _DATABASE, also=_CACHED),
+    Operation(_COLLECTION, "describeCollection", "What it is", ("extent", *_CONDITIONAL), "Collection", _ALL, also=_CACHED),
+    Operation(f"{_COLLECTION}/schema", "getSchema", "What features have", _CONDITIONAL, "Schema", _ALL, also=_CACHED),
+    Operation(
+        f"{_COLLECTION}/queryables", "getQueryables", "What filters may name", _CONDITIONAL, "Schema", _ALL, also=_CACHED
+    ),
+    Operation(f"{_COLLECTION}/sortables", "getSortables", "What sortby may name", _CONDITIONAL, "Schema", _ALL, also=_CACHED),
     Operation(_ITEMS, "getFeatures", "A page of features", _ITEMS_PARAMETERS, "Features", _ALL, True),
     Operation(_ITEM, "getFeature", "One feature", _GET_ITEM_PARAMETERS, "Feature", _ALL, also=((304, "NotModified"),)),
     Operation(f"{_COLLECTION}/export", "exportFeatures", "All features that match", _EXPORT_PARAMETERS, "Export", _ALL, True),

@@ -1,37 +1,12 @@
 """The components that every description has: schemas and headers. Source: OpenAPI 3.0.3."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from geosvc.model.collection import TypedName
+from geosvc.encode.json_schema import TEXT, Json, type_schema
+from geosvc.model.bounds import ANYTHING
+from geosvc.model.collection import Column, TypedName
 from geosvc.model.crs import CRS84_URI
 from geosvc.model.spatial import Predicate
-
-Json = dict[str, Any]
-
-_TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?$"
-TYPES: Mapping[str, Json] = {
-    **{
-        f"int{bits // 8}": {
-            "type": "integer",
-            **({"format": f"int{bits}"} if bits > 16 else {}),
-            "minimum": -(1 << (bits - 1)),
-            "maximum": (1 << (bits - 1)) - 1,
-        }
-        for bits in (16, 32, 64)
-    },
-    "oid": {"type": "integer", "minimum": 0, "maximum": (1 << 32) - 1},
-    "float4": {"type": "number", "format": "float"},
-    "float8": {"type": "number", "format": "double"},
-    "numeric": {"type": "number"},
-    "bool": {"type": "boolean"},
-    "uuid": {"type": "string", "format": "uuid"},
-    "date": {"type": "string", "format": "date"},
-    "timestamp": {"type": "string", "format": "date-time"},
-    "timestamptz": {"type": "string", "format": "date-time"},
-    "time": {"type": "string", "pattern": _TIME},
-    "timetz": {"type": "string", "pattern": _TIME},
-}
 
 
 def ref(kind: str, name: str) -> Json:
@@ -52,7 +27,6 @@ def object_of(required: Iterable[str] = (), **properties: Json) -> Json:
     return described
 
 
-TEXT: Json = {"type": "string"}
 URI: Json = {"type": "string", "format": "uri"}
 COUNT: Json = {"type": "integer", "minimum": 0}
 LINKS = of(ref("schemas", "link"))
@@ -141,13 +115,15 @@ HEADERS: Mapping[str, Json] = {
         "description": "The reference system of the coordinates: the URI of one that the collection lists, in angle brackets.",
         "schema": {"type": "string", "pattern": "^<.+>$", "example": f"<{CRS84_URI}>"},
     },
+    "Link": {"description": "What the features can be filtered by.", "schema": TEXT},
+    "Cache-Control": {"description": "no-cache: to be asked after with If-None-Match.", "schema": TEXT},
     "Content-Disposition": {"description": "The name of the file.", "schema": TEXT},
     "Retry-After": {"description": "Seconds to wait before asking again.", "schema": COUNT},
     "Allow": {"description": "The methods that the resource takes.", "schema": TEXT},
     "Accept-Post": {"description": "The media types that POST takes.", "schema": TEXT},
     "Accept-Patch": {"description": "The media types that PATCH takes.", "schema": TEXT},
     "Accept-Encoding": {"description": "The codings that bodies may have.", "schema": TEXT},
-    "ETag": {"description": "The version of the feature, for If-Match and If-None-Match.", "schema": TEXT},
+    "ETag": {"description": "The version of what is told, for If-None-Match and, of a feature, If-Match.", "schema": TEXT},
     "Last-Modified": {"description": "When the feature was last changed, where the database tells.", "schema": TEXT},
     "Location": {"description": "Where the new feature is.", "schema": TEXT},
     "Preference-Applied": {"description": "The preferences that were heeded.", "schema": TEXT},
@@ -158,6 +134,14 @@ HEADERS: Mapping[str, Json] = {
 
 def describe_type(typed: TypedName) -> Json:
     """The schema of a value of this type as text in a URL; what PostgreSQL alone can check is any text."""
-    if typed.enum is not None:
-        return {"type": "string", "enum": list(typed.enum)}
-    return TYPES.get(typed.type_name, TEXT) if typed.type_schema == "pg_catalog" else TEXT
+    schema = type_schema(typed, typed.bounds if isinstance(typed, Column) else ANYTHING)
+    return in_openapi(schema) if schema["type"] not in ("array", "object") and "contentEncoding" not in schema else TEXT
+
+
+def in_openapi(schema: Json) -> Json:
+    """A schema of draft 2020-12 in the dialect of OpenAPI 3.0: what excludes a bound is a boolean beside it."""
+    found: Json = dict(schema)
+    for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if exclusive in found:
+            found |= {bound: found[exclusive], exclusive: True}
+    return found

@@ -61,6 +61,13 @@ def tag_of_coding(etag: str, coding: str) -> str:
     return f'{etag[:-1]}-{coding}"'
 
 
+def cached_tag(version: str, none_match: str) -> str:
+    """The tag of the representation that a client has already and names in If-None-Match: it may be of a content coding."""
+    if version in none_match and "," not in none_match:
+        return none_match.strip().removeprefix("W/")
+    return f'"{version}"'
+
+
 def _parse_tags(name: str, text: str | None, *, strong: bool) -> Tags:
     if text is None:
         return None

@@ -19,6 +19,11 @@ relation AS MATERIALIZED (
     AND NOT EXISTS (SELECT FROM pg_depend d
                     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ),
+locked AS MATERIALIZED (
+  SELECT l.relation FROM pg_locks l
+  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
+    AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+),
 field AS (
   SELECT a.attrelid AS owner, a.attnum AS position, a.attname AS name, a.attnotnull AS not_null,
          a.atttypid AS type_oid, a.atttypmod AS typmod, col_description(a.attrelid, a.attnum) AS description,
@@ -59,7 +64,9 @@ described AS (
            'insertable', f.insertable,
            'updatable', f.updatable,
            'spatial', (SELECT p.typname FROM postgis p WHERE p.oid = b.oid),
-           'typmod', CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE f.typmod END
+           'typmod', CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE f.typmod END,
+           'domain_checks', (SELECT json_agg(pg_get_expr(k.conbin, 0) ORDER BY k.oid) FROM pg_constraint k
+                             WHERE k.contypid = t.oid AND k.contype = 'c' AND k.convalidated)
          ) ORDER BY f.position) AS columns
   FROM field f
        JOIN pg_type t ON t.oid = f.type_oid
@@ -97,9 +104,22 @@ SELECT json_build_object(
     ELSE pg_relation_is_updatable(r.oid, true) & 4 <> 0 END AND has_any_column_privilege(r.oid, 'UPDATE'),
   'deletable', CASE r.relkind WHEN 'r' THEN true WHEN 'p' THEN true WHEN 'm' THEN false
     ELSE pg_relation_is_updatable(r.oid, true) & 16 <> 0 END AND has_table_privilege(r.oid, 'DELETE'),
+  'checks_hidden', l.hidden,
+  'checks', CASE WHEN NOT l.hidden THEN
+    (SELECT json_agg(pg_get_expr(k.conbin, k.conrelid) ORDER BY k.oid) FROM pg_constraint k
+     WHERE k.conrelid = r.oid AND k.contype = 'c' AND k.convalidated AND NOT k.connoinherit) END,
+  'references', (SELECT json_agg(json_build_object('column', a.attname, 'schema', n.nspname, 'table', c.relname, 'to', b.attname)
+                                 ORDER BY k.oid)
+                 FROM pg_constraint k
+                      JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
+                      JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = k.confkey[1]
+                      JOIN pg_class c ON c.oid = k.confrelid
+                      JOIN pg_namespace n ON n.oid = c.relnamespace
+                 WHERE k.conrelid = r.oid AND k.contype = 'f' AND k.convalidated AND cardinality(k.conkey) = 1),
   'parameters', NULL
 ) AS collection
-FROM relation r JOIN described d ON d.owner = r.oid
+FROM relation r JOIN described d ON d.owner = r.oid,
+     LATERAL (SELECT EXISTS (SELECT FROM locked WHERE locked.relation = r.oid) AS hidden) l
 UNION ALL
 SELECT json_build_object(
   'schema', n.nspname,
@@ -113,6 +133,9 @@ SELECT json_build_object(
   'insertable', false,
   'updatable', false,
   'deletable', false,
+  'checks_hidden', false,
+  'checks', NULL,
+  'references', NULL,
   'parameters', (SELECT coalesce(json_agg(json_build_object(
                      'name', arg.name,
                      'type', format_type(arg.type_oid, NULL),

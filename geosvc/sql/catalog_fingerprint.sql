@@ -20,6 +20,8 @@ SELECT md5(concat_ws('|',
    FROM pg_description d JOIN pg_class c ON d.classoid = 'pg_class'::regclass AND c.oid = d.objoid
         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ANY ($1::text[])),
   (SELECT concat(count(*), ',', max(l.oid)) FROM pg_enum l),
+  (SELECT concat(count(*), ',', sum(hashint8(k.xmin::text::int8 # (k.oid::int8 << 16))::int8))
+   FROM pg_constraint k WHERE k.contype IN ('c', 'f')),
   (SELECT string_agg(m.roleid::text, ',' ORDER BY m.roleid)
    FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = current_user)
 )) AS fingerprint, extension.identity

@@ -43,7 +43,7 @@ def plain(name: str, type_name: str = "text", not_null: bool = False, **more: An
     described = {"name": name, "not_null": not_null, "type": type_name, "type_schema": "pg_catalog"}
     described |= {"type_name": type_name, "category": category, "type_oid": 1, "enum": None, "description": None}
     described |= dict.fromkeys(("may_default", "always_identity", "insertable", "updatable"), False)
-    return {**described, "spatial": None, "typmod": -1, **more}
+    return {**described, "spatial": None, "typmod": -1, "domain_checks": None, **more}
 
 
 def spatial(name: str = "geom", kind: int = 1, srid: int = 4326, **more: Any) -> dict[str, Any]:
@@ -55,6 +55,7 @@ def relation(name: str, *columns: dict[str, Any], **more: Any) -> dict[str, Any]
     """A row of the query."""
     row: dict[str, Any] = {"schema": "public", "name": name, "kind": "r", "description": None, "columns": list(columns)}
     row |= dict.fromkeys(("insertable", "updatable", "deletable"), False)
+    row |= {"checks_hidden": False, "checks": None, "references": None}
     return {**row, "key": None, "rows": None, "pages": 0, "parameters": None, **more}
 
 

@@ -19,11 +19,12 @@ from geosvc.keys import CATALOG
 from geosvc.model.catalog import Catalog
 from geosvc.model.collection import Collection, Column, Kind
 from geosvc.model.media_type import JSON, OPENAPI
-from geosvc.openapi import GENERAL_TAG, ApiWriter, describe_api, queryables
+from geosvc.openapi import GENERAL_TAG, ApiWriter, describe_api
 from geosvc.openapi.operations import OPERATIONS
 from geosvc.openapi.schemas import describe_type
 from geosvc.requests.items import DECLARED, ITEM_DECLARED, Limits, ReadingRules, parse_item_request, parse_items_request
 from geosvc.requests.negotiation import negotiate_media_type
+from geosvc.requests.property_parameters import property_parameters
 from geosvc.routes import ROUTES
 from geosvc.settings import load_settings
 from tests.conftest import Client
@@ -145,7 +146,7 @@ def test_features_without_an_id_have_no_path(api: dict[str, Any]) -> None:
 
 def test_items_declares_what_items_parses(api: dict[str, Any]) -> None:
     for each in CATALOG_BY_HAND:
-        own = {typed.name for typed in (*queryables(each), *(each.parameters or ()))}
+        own = {typed.name for typed in (*property_parameters(each), *(each.parameters or ()))}
         assert set(parameters(api, items_path(each))) == own | {declared.name for declared in DECLARED}
 
 

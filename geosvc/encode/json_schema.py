@@ -1,0 +1,126 @@
+"""JSON Schema of what columns hold, draft 2020-12. Source: OGC 23-058r2 7.2, 19-079r2 6.2; OpenAPI 3.1 for formats."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from geosvc.model.bounds import ANYTHING, Bounds, Number
+from geosvc.model.collection import Column, GeometryColumn, TypedName
+
+Json = dict[str, Any]
+
+TEXT: Json = {"type": "string"}
+_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
+_ZONE = r"[+-](0[0-9]|1[0-5])(:[0-5][0-9]){0,2}"
+_TYPES: Mapping[str, Json] = {
+    **{
+        f"int{bits // 8}": {
+            "type": "integer",
+            **({"format": f"int{bits}"} if bits > 16 else {}),
+            "minimum": -(1 << (bits - 1)),
+            "maximum": (1 << (bits - 1)) - 1,
+        }
+        for bits in (16, 32, 64)
+    },
+    "oid": {"type": "integer", "format": "uint32", "minimum": 0, "maximum": (1 << 32) - 1},
+    "float4": {"type": "number", "format": "float"},
+    "float8": {"type": "number", "format": "double"},
+    "numeric": {"type": "number"},
+    "bool": {"type": "boolean"},
+    "uuid": {"type": "string", "format": "uuid"},
+    "date": {"type": "string", "format": "date"},
+    "timestamp": {"type": "string", "format": "date-time"},
+    "timestamptz": {"type": "string", "format": "date-time"},
+    "time": {"type": "string", "pattern": f"^({_TIME}|24:00:00)$"},
+    "timetz": {"type": "string", "pattern": f"^({_TIME}|24:00:00)({_ZONE})?$"},
+    "char": {"type": "string", "maxLength": 1},
+    "bytea": {"type": "string", "contentEncoding": "base64"},
+    "json": {"type": "object"},
+    "jsonb": {"type": "object"},
+}
+_CHECKED_TEXTS = frozenset({"text", "varchar"})  # char(n) is compared without its blanks
+# as they are served: arcs become segments, surfaces of patches multipolygons
+_GEOMETRIES = {
+    "GEOMETRY": "any",
+    **dict.fromkeys(("CIRCULARSTRING", "COMPOUNDCURVE"), "linestring"),
+    "MULTICURVE": "multilinestring",
+    **dict.fromkeys(("CURVEPOLYGON", "TRIANGLE"), "polygon"),
+    **dict.fromkeys(("MULTISURFACE", "POLYHEDRALSURFACE", "TIN"), "multipolygon"),
+}
+
+
+def _whole_type(schema: Json, bounds: Bounds) -> Json:
+    """Bounds of whole numbers, none of them exclusive."""
+    minima: list[Number] = [schema.get("minimum", -math.inf)]
+    maxima: list[Number] = [schema.get("maximum", math.inf)]
+    if bounds.minimum is not None:
+        minima.append(math.ceil(bounds.minimum))
+    if bounds.above is not None:
+        minima.append(math.floor(bounds.above) + 1)
+    if bounds.maximum is not None:
+        maxima.append(math.floor(bounds.maximum))
+    if bounds.below is not None:
+        maxima.append(math.ceil(bounds.below) - 1)
+    least, greatest = max(minima), min(maxima)
+    found = {**schema, "type": "integer", "minimum": least, "maximum": greatest}
+    return {name: value for name, value in found.items() if value not in (-math.inf, math.inf)}
+
+
+def _number_type(schema: Json, bounds: Bounds) -> Json:
+    """Of an inclusive and an exclusive bound the one that says more."""
+    found = dict(schema)
+    if bounds.above is not None and (bounds.minimum is None or bounds.above >= bounds.minimum):
+        found["exclusiveMinimum"] = bounds.above
+    elif bounds.minimum is not None:
+        found["minimum"] = bounds.minimum
+    if bounds.below is not None and (bounds.maximum is None or bounds.below <= bounds.maximum):
+        found["exclusiveMaximum"] = bounds.below
+    elif bounds.maximum is not None:
+        found["maximum"] = bounds.maximum
+    return found
+
+
+def _text_type(schema: Json, bounds: Bounds) -> Json:
+    names = {"minLength": bounds.min_length, "maxLength": bounds.max_length}
+    return {**schema, **{name: value for name, value in names.items() if value is not None}}
+
+
+def _bounded(type_name: str, schema: Json, bounds: Bounds) -> Json:
+    kind = schema["type"]
+    if bounds == ANYTHING:
+        return schema
+    if kind in ("integer", "number"):
+        bounds = bounds.of_numbers()
+        bounded = (_whole_type if kind == "integer" or bounds.whole else _number_type)(schema, bounds)
+    elif type_name in _CHECKED_TEXTS:
+        bounds = bounds.of_texts()
+        bounded = _text_type(schema, bounds)
+    elif type_name == "bpchar":
+        bounds = Bounds(max_length=bounds.max_length)
+        bounded = _text_type(schema, bounds)
+    else:
+        return schema
+    return bounded if bounds.one_of is None else {**bounded, "enum": list(bounds.one_of)}
+
+
+def type_schema(typed: TypedName, bounds: Bounds = ANYTHING) -> Json:
+    """The schema of a value of this type. NULL is no value, so no schema tells of it."""
+    if typed.enum is not None:
+        return {"type": "string", "enum": list(typed.enum)}
+    built_in, name = typed.type_schema == "pg_catalog", typed.type_name
+    if typed.category == "A" and name.startswith("_"):
+        element = _TYPES.get(name[1:], TEXT) if built_in else TEXT
+        return {"type": "array", "items": _bounded(name[1:], element, bounds)}
+    if typed.category == "C" or name == "hstore":
+        return {"type": "object"}
+    return _bounded(name, _TYPES.get(name, TEXT), bounds) if built_in else TEXT
+
+
+def column_schema(column: Column) -> Json:
+    """The schema of a column's values."""
+    return type_schema(column, column.bounds)
+
+
+def geometry_schema(geometry: GeometryColumn) -> Json:
+    """A spatial property has a format and no type (OGC 23-058r2, /req/schemas/properties)."""
+    return {"format": f"geometry-{_GEOMETRIES.get(geometry.type, geometry.type.lower())}"}

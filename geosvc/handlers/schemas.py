@@ -1,0 +1,41 @@
+"""What the features of a collection have, and what they can be filtered and sorted by. Source: OGC 23-058r2 10 to 12."""
+
+from aiohttp import hdrs, web
+
+from geosvc.encode.schemas import describe_schemas
+from geosvc.handlers.documents import collection_of, json_response, query_of
+from geosvc.handlers.validators import validated
+from geosvc.keys import CATALOG
+from geosvc.links import base_url, collection_url
+from geosvc.model.media_type import SCHEMA_TYPES
+from geosvc.requests.items import refuse_unknown
+from geosvc.requests.negotiation import negotiate_media_type
+
+
+@validated
+async def get_schema(request: web.Request) -> web.Response:
+    """Every property, and which of them can be written."""
+    return await _describe(request, "schema")
+
+
+@validated
+async def get_queryables(request: web.Request) -> web.Response:
+    """What a filter may name."""
+    return await _describe(request, "queryables")
+
+
+@validated
+async def get_sortables(request: web.Request) -> web.Response:
+    """What `sortby` may name."""
+    return await _describe(request, "sortables")
+
+
+async def _describe(request: web.Request, what: str) -> web.Response:
+    values = query_of(request)
+    refuse_unknown(values)
+    media_type = negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), SCHEMA_TYPES)
+    collection = await collection_of(request)
+    schemas = describe_schemas(request.app[CATALOG].collections())
+    url = f"{collection_url(base_url(request), collection)}/{what}"
+    describe = {"schema": schemas.schema, "queryables": schemas.queryables, "sortables": schemas.sortables}[what]
+    return json_response(describe(url, collection), media_type)

@@ -741,7 +741,9 @@ async def load(url: str, source: Source, schema: SourceSchema, key: str | None) 
         create = create_table("public", TABLE, schema, key=key)
         await prepare_table(transaction, "public", TABLE, create, append=False, replace=False)
         made = await read_collection(transaction, "public", TABLE)
-        values_from = Columns(tuple(made.by_name[name] for name in types(schema)), False, in_file_order(Srid(schema.srid or WGS84)))
+        values_from = Columns(
+            tuple(made.by_name[name] for name in types(schema)), False, in_file_order(Srid(schema.srid or WGS84))
+        )
         plan = plan_insert(made, values_from, ItemsRequest(limit=1), Returning.COUNTS)
         for batch in source.batches(2, schema):
             posted = Posted(geometries=batch.geometries, properties=batch.properties)

@@ -243,28 +243,19 @@ def _parse_geometry_style(values: Mapping[str, str], crs: Crs) -> GeometryStyle:
     )
 
 
-def _parse_crs(values: Mapping[str, str], collection: Collection, rules: ReadingRules) -> Crs:
-    if "crs" not in values:
-        return default_crs(collection)
-    return parse_crs(values["crs"], listed_crs(collection, rules.crs), "crs")
+def _parse_crs(values: Mapping[str, str], name: str, collection: Collection, rules: ReadingRules) -> Crs:
+    if name in values:
+        return parse_crs(values[name], listed_crs(collection, rules.crs), name)
+    return default_crs(collection) if name == "crs" else CRS84
 
 
 def _parse_box(values: Mapping[str, str], collection: Collection, rules: ReadingRules) -> Bbox | None:
     """A bbox-crs is looked at even where there is no box."""
-    crs = CRS84
-    if "bbox-crs" in values:
-        crs = parse_crs(values["bbox-crs"], listed_crs(collection, rules.crs), "bbox-crs")
+    crs = _parse_crs(values, "bbox-crs", collection, rules)
     if "bbox" not in values:
         return None
     box = parse_bbox(values["bbox"], crs)
     return box if crs.srid in (WGS84, WEB_MERCATOR, collection.geometry.srid) else settled(box)
-
-
-def _parse_filter(values: Mapping[str, str], collection: Collection, rules: ReadingRules) -> Filter | None:
-    crs = CRS84
-    if "filter-crs" in values:
-        crs = parse_crs(values["filter-crs"], listed_crs(collection, rules.crs), "filter-crs")
-    return parse_filter(values, crs, rules.filters)
 
 
 def _split_names(name: str, text: str) -> list[str]:
@@ -356,10 +347,10 @@ def parse_items_request(values: Mapping[str, str], collection: Collection, rules
         arguments=_parse_arguments(values, collection),
         sortby=_parse_sortby(values["sortby"], collection) if values.get("sortby") else (),
         properties=_parse_properties(values.get("properties"), collection),
-        geometry=_parse_geometry_style(values, _parse_crs(values, collection, rules)),
+        geometry=_parse_geometry_style(values, _parse_crs(values, "crs", collection, rules)),
         count=_choice(values, "count", ("exact", "estimated", "none"), "estimated"),  # type: ignore[arg-type]
         bigint_as_text=_choice(values, "bigint", ("number", "string"), "number") == "string",
-        filter=_parse_filter(values, collection, rules),
+        filter=parse_filter(values, _parse_crs(values, "filter-crs", collection, rules), rules.filters),
     )
 
 
@@ -390,7 +381,7 @@ def parse_item_request(values: Mapping[str, str], collection: Collection, rules:
         limit=1,
         arguments=_parse_arguments(values, collection),
         properties=_parse_properties(values.get("properties"), collection),
-        geometry=_parse_geometry_style(values, _parse_crs(values, collection, rules)),
+        geometry=_parse_geometry_style(values, _parse_crs(values, "crs", collection, rules)),
         bigint_as_text=_choice(values, "bigint", ("number", "string"), "number") == "string",
     )
 

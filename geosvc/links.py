@@ -44,12 +44,18 @@ def landing_links(base: str) -> list[Link]:
         link(f"{base}/api", "service-desc", OPENAPI, "The API's description"),
         link(f"{base}/conformance", "conformance", JSON, "Conformance classes"),
         link(f"{base}/collections", "data", JSON, "Collections"),
+        link(f"{base}/functions", f"{REL}/functions", JSON, "Functions that filters may call"),
     ]
 
 
 def conformance_links(base: str) -> list[Link]:
     """The links of the conformance declaration."""
     return [link(f"{base}/conformance", "self", JSON, "This document")]
+
+
+def functions_links(base: str) -> list[Link]:
+    """The links of the list of functions."""
+    return [link(f"{base}/functions", "self", JSON, "This document")]
 
 
 def collections_links(base: str) -> list[Link]:

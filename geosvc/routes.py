@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from geosvc.handlers import admin, api, collections, features, landing, operations, schemas, search, transactions
+from geosvc.handlers import admin, api, collections, features, functions, landing, operations, schemas, search, transactions
 from geosvc.keys import OBSERVED
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -25,6 +25,7 @@ ROUTES = (
     Route("GET", "/", landing.get_landing_page, "getLandingPage"),
     Route("GET", "/api", api.get_api, "getApi"),
     Route("GET", "/conformance", landing.get_conformance, "getConformanceDeclaration"),
+    Route("GET", "/functions", functions.get_functions, "getFunctions"),
     Route("GET", "/collections", collections.get_collections, "getCollections"),
     Route("GET", "/collections/{collectionId}", collections.get_collection, "describeCollection"),
     Route("GET", "/collections/{collectionId}/schema", schemas.get_schema, "getSchema"),

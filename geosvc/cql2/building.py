@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Protocol, TypeVar
 
-from geosvc.cql2.tree import CONDITIONS, SCALARS, At, Condition, Geometry, Node, Scalar
+from geosvc.cql2.tree import CONDITIONS, SCALARS, VALUES, At, Condition, Geometry, Node, Scalar, Value
 from geosvc.errors import InvalidFilter
 
 MIN_EXPONENT, MAX_EXPONENT = -324, 308  # of a double
@@ -84,6 +84,13 @@ def scalar(node: Node) -> Scalar:
     """The node, if it is a single value. Raises: InvalidFilter."""
     if not isinstance(node, SCALARS):
         raise InvalidFilter("a single value was expected: a property, a text, a number, a date …", node.at)
+    return node
+
+
+def element(node: Node) -> Value:
+    """The node, if it can be part of an array. Raises: InvalidFilter."""
+    if not isinstance(node, VALUES):
+        raise InvalidFilter("a value was expected", node.at)
     return node
 
 

@@ -7,7 +7,17 @@ from typing import Any
 import msgspec
 import orjson
 
-from geosvc.cql2.building import Builder, Caps, GeometryReader, condition, make_date, make_number, make_timestamp, scalar
+from geosvc.cql2.building import (
+    Builder,
+    Caps,
+    GeometryReader,
+    condition,
+    element,
+    make_date,
+    make_number,
+    make_timestamp,
+    scalar,
+)
 from geosvc.cql2.names import ARRAY, SPATIAL, TEMPORAL, WKT
 from geosvc.cql2.text import make_edge
 from geosvc.cql2.tree import (
@@ -81,7 +91,8 @@ class _Parser:
         return value
 
     def _array(self, values: list[Any], at: str) -> Node:
-        return self._builder.made(Array(self._scalars(values, at), at=at))
+        elements = tuple(element(self.node(each, f"{at}/{place}")) for place, each in enumerate(values))
+        return self._builder.made(Array(elements, at=at))
 
     def _scalars(self, values: Sequence[Any], at: str) -> tuple[Scalar, ...]:
         return tuple(scalar(self.node(each, f"{at}/{place}")) for place, each in enumerate(values))

@@ -6,9 +6,19 @@ parenthesis. So everything is read as one kind, without going back, and each ope
 
 from collections.abc import Callable
 
-from geosvc.cql2.building import Builder, Caps, GeometryReader, condition, make_date, make_number, make_timestamp, scalar
+from geosvc.cql2.building import (
+    Builder,
+    Caps,
+    GeometryReader,
+    condition,
+    element,
+    make_date,
+    make_number,
+    make_timestamp,
+    scalar,
+)
 from geosvc.cql2.names import ARRAY, SPATIAL, TEMPORAL, WKT
-from geosvc.cql2.tokens import Kind, Token, cut
+from geosvc.cql2.tokens import Kind, Token, Tokens
 from geosvc.cql2.tree import (
     And,
     Arithmetic,
@@ -45,60 +55,6 @@ _COMPARISONS: dict[str, ComparisonOperator] = {"=": "=", "<>": "<>", "<": "<", "
 _SUMS: dict[str, ArithmeticOperator] = {"+": "+", "-": "-"}
 _PRODUCTS: dict[str, ArithmeticOperator] = {"*": "*", "/": "/", "%": "%", "DIV": "div"}
 _RESERVED = frozenset({"AND", "OR", "NOT", "LIKE", "BETWEEN", "IN", "IS", "NULL", "DIV"})
-
-
-class Tokens:
-    """The tokens of a filter, and how far they are read."""
-
-    def __init__(self, text: str) -> None:
-        self._tokens = cut(text)
-        self._place = 0
-
-    @property
-    def next(self) -> Token:
-        """The token to be read next."""
-        return self._tokens[self._place]
-
-    @property
-    def following(self) -> Token:
-        """The token behind the next."""
-        return self._tokens[min(self._place + 1, len(self._tokens) - 1)]
-
-    def take(self) -> Token:
-        """Reads a token."""
-        token = self._tokens[self._place]
-        if token.kind is not Kind.END:
-            self._place += 1
-        return token
-
-    def has_sign(self, sign: str) -> bool:
-        """Reads the sign if it is next."""
-        found = self.next.is_sign(sign)
-        self._place += found
-        return found
-
-    def has_word(self, word: str) -> bool:
-        """Reads the keyword if it is next."""
-        found = self.next.word == word
-        self._place += found
-        return found
-
-    def expect(self, sign: str) -> Token:
-        """Reads the sign. Raises: InvalidFilter."""
-        if not self.next.is_sign(sign):
-            raise self.unexpected(repr(sign))
-        return self.take()
-
-    def expect_word(self, word: str) -> Token:
-        """Reads the keyword. Raises: InvalidFilter."""
-        if self.next.word != word:
-            raise self.unexpected(word)
-        return self.take()
-
-    def unexpected(self, expected: str) -> InvalidFilter:
-        """What is wrong with the next token."""
-        found = "the end" if self.next.kind is Kind.END else repr(self.next.text[:40])
-        return InvalidFilter(f"{expected} was expected, not {found}", self.next.at)
 
 
 class _Parser:
@@ -314,14 +270,25 @@ class _Parser:
         return self._builder.made(ArrayPredicate(ARRAY[token.word], left, right, at=token.at))  # type: ignore[arg-type]  # by use
 
     def _array_operand(self) -> Node:
+        """A list in parentheses, of one element as well; whatever else is a property or a function."""
         token = self._tokens.next
         if not token.is_sign("("):
             return self._sum()
         if self._tokens.following.is_sign(")"):
+            return self._list()
+        return self._builder.made(Array(tuple(map(element, self._listed(self._element))), at=token.at))
+
+    def _element(self) -> Node:
+        """A value, or a list: `(1, 2)` is an array and `(1 + 2) * 3` is none."""
+        return self._list() if self._tokens.begins_list() else self._sum()
+
+    def _list(self) -> Node:
+        token = self._tokens.next
+        if self._tokens.following.is_sign(")"):
             self._tokens.take()
             self._tokens.take()
             return self._builder.made(Array((), at=token.at))
-        return self._builder.made(Array(tuple(map(scalar, self._listed(self._sum))), at=token.at))
+        return self._builder.made(Array(tuple(map(element, self._listed(self._element))), at=token.at))
 
     def _folded(self, token: Token) -> Node:
         inner = self._listed(self._sum)

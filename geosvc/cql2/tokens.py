@@ -68,7 +68,7 @@ def _unquote(kind: Kind, text: str) -> str:
     return _QUOTE.sub("'", text[1:-1])
 
 
-def cut(text: str) -> list[Token]:
+def _cut(text: str) -> list[Token]:
     """The tokens, and one for the end. Raises: InvalidFilter."""
     tokens: list[Token] = []
     position = 0
@@ -90,3 +90,68 @@ def _strange(character: str) -> str:
     if character in "'\"":
         return f"a closing {character} is missing"
     return f"{character!r} means nothing here"
+
+
+class Tokens:
+    """The tokens of a filter, and how far they are read."""
+
+    def __init__(self, text: str) -> None:
+        self._tokens = _cut(text)
+        self._place = 0
+
+    @property
+    def next(self) -> Token:
+        """The token to be read next."""
+        return self._tokens[self._place]
+
+    @property
+    def following(self) -> Token:
+        """The token behind the next."""
+        return self._tokens[min(self._place + 1, len(self._tokens) - 1)]
+
+    def take(self) -> Token:
+        """Reads a token."""
+        token = self._tokens[self._place]
+        if token.kind is not Kind.END:
+            self._place += 1
+        return token
+
+    def has_sign(self, sign: str) -> bool:
+        """Reads the sign if it is next."""
+        found = self.next.is_sign(sign)
+        self._place += found
+        return found
+
+    def has_word(self, word: str) -> bool:
+        """Reads the keyword if it is next."""
+        found = self.next.word == word
+        self._place += found
+        return found
+
+    def expect(self, sign: str) -> Token:
+        """Reads the sign. Raises: InvalidFilter."""
+        if not self.next.is_sign(sign):
+            raise self.unexpected(repr(sign))
+        return self.take()
+
+    def expect_word(self, word: str) -> Token:
+        """Reads the keyword. Raises: InvalidFilter."""
+        if self.next.word != word:
+            raise self.unexpected(word)
+        return self.take()
+
+    def begins_list(self) -> bool:
+        """Whether a parenthesis is next that holds nothing, or several with commas between them."""
+        if not self.next.is_sign("("):
+            return False
+        depth = 0
+        for token in self._tokens[self._place :]:
+            depth += token.is_sign("(") - token.is_sign(")")
+            if depth == 0 or (depth == 1 and token.is_sign(",")):
+                return token.text == "," or self.following.is_sign(")")
+        return False
+
+    def unexpected(self, expected: str) -> InvalidFilter:
+        """What is wrong with the next token."""
+        found = "the end" if self.next.kind is Kind.END else repr(self.next.text[:40])
+        return InvalidFilter(f"{expected} was expected, not {found}", self.next.at)

@@ -122,7 +122,7 @@ class Geometry(Placed):
 class Array(Placed):
     """Elements in parentheses."""
 
-    elements: tuple["Scalar", ...]
+    elements: tuple["Value", ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +260,7 @@ Condition = (
 Node = Condition | Value
 
 SCALARS = (Property, Text, Number, Boolean, Date, Timestamp, Arithmetic, Folded, Function)
+VALUES = (*SCALARS, Interval, Geometry, Array)
 CONDITIONS = (
     And,
     Or,

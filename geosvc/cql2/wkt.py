@@ -3,45 +3,19 @@
 Source: OGC 21-065r2, Annex B, geometryLiteral.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
 from geosvc.cql2.building import Builder, make_number
 from geosvc.cql2.names import COORDINATE_DEPTH, WKT
-from geosvc.cql2.tokens import Kind, Token
-from geosvc.errors import InvalidFilter
-
-
-class Source(Protocol):
-    """The tokens that are read."""
-
-    @property
-    def next(self) -> Token:
-        """The token to be read next."""
-        ...
-
-    def take(self) -> Token:
-        """Reads a token."""
-        ...
-
-    def has_sign(self, sign: str) -> bool:
-        """Reads the sign if it is next."""
-        ...
-
-    def expect(self, sign: str) -> Token:
-        """Reads the sign. Raises: InvalidFilter."""
-        ...
-
-    def unexpected(self, expected: str) -> InvalidFilter:
-        """What is wrong with the next token."""
-        ...
+from geosvc.cql2.tokens import Kind, Token, Tokens
 
 
 class WktReader:
     """Reads what stands behind the name of a geometry type."""
 
-    def __init__(self, tokens: Source, builder: Builder) -> None:
+    def __init__(self, tokens: Tokens, builder: Builder) -> None:
         self._tokens = tokens
         self._builder = builder
 

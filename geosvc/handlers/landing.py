@@ -32,6 +32,30 @@ SCHEMAS = (
     "http://www.opengis.net/spec/ogcapi-features-5/1.0/conf/schemas",  # as QGIS looks for it
     "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/queryables",
 )
+FILTERING = (
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/filter",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/features-filter",
+    *(
+        f"http://www.opengis.net/spec/cql2/1.0/conf/{name}"
+        for name in (
+            "cql2-text",
+            "cql2-json",
+            "basic-cql2",
+            "advanced-comparison-operators",
+            "case-insensitive-comparison",
+            "accent-insensitive-comparison",
+            "basic-spatial-functions",
+            "basic-spatial-functions-plus",
+            "spatial-functions",
+            "temporal-functions",
+            "array-functions",
+            "property-property",
+            "functions",
+            "arithmetic",
+            "basic-spatial-operators",  # what QGIS before 3.44 takes for basic-spatial-functions
+        )
+    ),
+)
 QUERYABLES_AS_PARAMETERS = "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/queryables-query-parameters"
 WRITING = (
     "http://www.opengis.net/spec/ogcapi-common-5/1.0/conf/create-replace-delete",
@@ -60,6 +84,7 @@ def conformance(collections: Iterable[Collection]) -> tuple[str, ...]:
     return (
         *CONFORMANCE,
         *SCHEMAS,
+        *FILTERING,
         *((QUERYABLES_AS_PARAMETERS,) if all(map(takes_every_queryable, collections)) else ()),
         *(WRITING if writable else ()),
         *(LOCKING_BY_TIME if by_time else ()),

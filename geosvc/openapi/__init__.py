@@ -209,6 +209,7 @@ def _responses() -> Json:
     return {
         "LandingPage": document("Links to everything else.", "landingPage"),
         "Conformance": document("The URIs of the conformance classes.", "conformance"),
+        "Functions": document("The functions.", "functions"),
         "Collections": document("The collections.", "collections"),
         "Collection": document("The collection.", "collection"),
         "Api": _response("An OpenAPI 3.0 document.", api, *_CACHED),

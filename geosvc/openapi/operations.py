@@ -58,6 +58,7 @@ OPERATIONS = (
     Operation("/", "getLandingPage", "Where everything else is", _CONDITIONAL, "LandingPage", _ALWAYS, also=_CACHED),
     Operation("/api", "getApi", "This description", _CONDITIONAL, "Api", (*_ALWAYS, 503), also=_CACHED),
     Operation("/conformance", "getConformanceDeclaration", "What holds", _CONDITIONAL, "Conformance", _ALWAYS, also=_CACHED),
+    Operation("/functions", "getFunctions", "What filters may call", _CONDITIONAL, "Functions", _ALWAYS, also=_CACHED),
     Operation("/collections", "getCollections", "All collections", _CONDITIONAL, "Collections", _DATABASE, also=_CACHED),
     Operation(_COLLECTION, "describeCollection", "What it is", ("extent", *_CONDITIONAL), "Collection", _ALL, also=_CACHED),
     Operation(f"{_COLLECTION}/schema", "getSchema", "What features have", _CONDITIONAL, "Schema", _ALL, also=_CACHED),

@@ -47,6 +47,19 @@ SCHEMAS: Mapping[str, Json] = {
     "link": object_of(("href", "rel"), href=TEXT, rel=TEXT, type=TEXT, title=TEXT),
     "landingPage": object_of(("links",), title=TEXT, description=TEXT, links=LINKS),
     "conformance": object_of(("conformsTo",), conformsTo=of(URI), links=LINKS),
+    "functions": object_of(
+        ("functions",),
+        functions=of(
+            object_of(
+                ("name", "returns"),
+                name=TEXT,
+                description=TEXT,
+                arguments=of(object_of(("type",), title=TEXT, type=of(TEXT))),
+                returns=of(TEXT),
+            )
+        ),
+        links=LINKS,
+    ),
     "collections": object_of(("links", "collections"), links=LINKS, collections=of(ref("schemas", "collection"))),
     "collection": object_of(
         ("id", "links"),

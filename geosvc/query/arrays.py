@@ -1,16 +1,19 @@
 """How two arrays of a filter relate as sets, in SQL. Source: OGC 21-065r2 7.9."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from geosvc.cql2.tree import (
+    Arithmetic,
     Array,
     ArrayOperator,
     ArrayPredicate,
     Boolean,
     Date,
+    Folded,
+    Function,
     Number,
     Property,
-    Scalar,
     Text,
     Timestamp,
     Value,
@@ -77,7 +80,7 @@ def _beside(column: Queryable, other: Queryable | Array) -> Composable:
     return Param(elements, "text[]", Identifier(column.column.type_schema, column.column.type_name))
 
 
-def _text(element: Scalar, column: Queryable) -> str:
+def _text(element: Value, column: Queryable) -> str:
     """An element as PostgreSQL reads it. Raises: InvalidFilter."""
     if not isinstance(element, Text | Number | Boolean | Date | Timestamp):
         raise InvalidFilter("a literal was expected", element.at)
@@ -100,6 +103,14 @@ def _whole(element: Number, column: Queryable) -> str:
 
 
 def _relate_literals(op: ArrayOperator, left: Array, right: Array) -> Composable:
-    a, b = ({(type(each), getattr(each, "value", each)) for each in side.elements} for side in (left, right))
+    a, b = _set_of(left), _set_of(right)
     holds = {"equals": a == b, "contains": a >= b, "containedby": a <= b, "overlaps": bool(a & b)}
     return SQL("true") if holds[op] else SQL("false")
+
+
+def _set_of(array: Array) -> frozenset[Value | frozenset[Any]]:
+    """The elements, which are sets themselves where they are arrays. Raises: InvalidFilter."""
+    for each in array.elements:
+        if isinstance(each, Property | Arithmetic | Folded | Function):
+            raise InvalidFilter("a literal was expected", each.at)
+    return frozenset(_set_of(each) if isinstance(each, Array) else each for each in array.elements)

@@ -100,6 +100,12 @@ def json(value: Any, caps: Caps = CAPS) -> Condition:
         ("a", A),
         ("date = DATE('2026-11-21')", Comparison("=", Property("date"), Date(date(2026, 11, 21)))),
         ("A_CONTAINS(a, ('x', 1))", ArrayPredicate("contains", A, Array((Text("x"), ONE)))),
+        ("A_EQUALS((1), (1 + 2))", ArrayPredicate("equals", Array((ONE,)), Array((Arithmetic("+", ONE, TWO),)))),
+        ("A_EQUALS((1, (2, 3), ()), a)", ArrayPredicate("equals", Array((ONE, Array((TWO, THREE)), Array(()))), A)),
+        (
+            "A_OVERLAPS(a, ((1 + 2) * 3))",
+            ArrayPredicate("overlaps", A, Array((Arithmetic("*", Arithmetic("+", ONE, TWO), THREE),))),
+        ),
         ("A_EQUALS(a, ())", ArrayPredicate("equals", A, Array(()))),
         ("T_AFTER(a, INTERVAL('2026-11-21', '..'))", Temporal("after", A, Interval(Date(date(2026, 11, 21)), None))),
         ("T_DURING(INTERVAL(b, c), a)", Temporal("during", Interval(B, C), A)),

@@ -48,6 +48,11 @@ class Planner:
         wanted = parse_items_request(values, collection, ReadingRules(Limits(limit, limit)))
         return _untagged(select_items(collection, wanted, GEOJSON).statement)
 
+    def items(self, collection_id: str, values: Mapping[str, str]) -> Statement:
+        """Of `/items` with these parameters."""
+        collection = self.catalog[collection_id]
+        return _untagged(select_items(collection, parse_items_request(values, collection, SEARCHING), GEOJSON).statement)
+
     def export(self, collection_id: str) -> Statement:
         """Of `/export`."""
         collection = self.catalog[collection_id]

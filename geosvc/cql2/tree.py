@@ -8,6 +8,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal
 
+from geosvc.model.bbox import Bbox
+
 At = int | str
 ComparisonOperator = Literal["=", "<>", "<", "<=", ">", ">="]
 ArithmeticOperator = Literal["+", "-", "*", "/", "%", "div", "^"]
@@ -110,12 +112,14 @@ class Geometry(Placed):
         bounds: (xmin, ymin, xmax, ymax) of it, degrees.
         native: EWKB in the CRS that it was given in; None where that is longitude and latitude.
         parts: of a collection of different types, which few operators can be asked about.
+        box: the box that it is, if it is one.
     """
 
     ewkb: bytes = field(repr=False)
     bounds: tuple[float, float, float, float]
     native: "Native | None" = None
     parts: "tuple[Geometry, ...]" = ()
+    box: Bbox | None = None
 
 
 @dataclass(frozen=True, slots=True)

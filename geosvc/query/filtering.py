@@ -5,6 +5,7 @@ holds there (three-valued logic), and the conditions that an index serves cannot
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import shapely
@@ -32,11 +33,13 @@ from geosvc.cql2.tree import (
     Value,
 )
 from geosvc.errors import InvalidFilter
+from geosvc.model.bbox import Bbox
 from geosvc.model.collection import Collection
 from geosvc.model.crs import Srid
 from geosvc.model.queryables import ValueKind
 from geosvc.model.spatial import Predicate, SpatialFilter
 from geosvc.query.arrays import relate_arrays
+from geosvc.query.boxes import select_by_bbox
 from geosvc.query.comparisons import among, between, compare, like
 from geosvc.query.geometry import Care
 from geosvc.query.instants import relate_times
@@ -132,10 +135,19 @@ class _Writer:
             op, denied = ("disjoint" if op == "intersects" else "intersects"), False
         if literal.parts:
             return self._beside_collection(literal, op)
+        if literal.box is not None and op in _OF_COLLECTIONS:
+            return self._beside_box(literal.box, op)
         native = (Srid(literal.native.srid), literal.native.ewkb) if literal.native is not None else None
         spatial = SpatialFilter(literal.ewkb, literal.bounds, Predicate(op), native=native)
         test = select_by_geometry(self._collection, spatial, self._care)
         if not denied:
+            return test
+        return SQL("(t.{} IS NOT NULL AND NOT {})").format(Identifier(self._collection.geometry.name), test)
+
+    def _beside_box(self, box: Bbox, op: SpatialOperator) -> Composable:
+        """As the parameter `bbox`, which need not ask GEOS; but for features without a geometry."""
+        test = select_by_bbox(replace(self._collection.geometry, not_null=True), box, self._care)
+        if op == "intersects":
             return test
         return SQL("(t.{} IS NOT NULL AND NOT {})").format(Identifier(self._collection.geometry.name), test)
 

@@ -118,7 +118,7 @@ class _GeometryReader:
         except InvalidParameter as error:
             raise InvalidFilter(error.detail, at) from None
         boxes = [_box(part.xmin, part.ymin, part.xmax, part.ymax) for part in whole.parts()]
-        return self._made(boxes[0] if len(boxes) == 1 else shapely.union_all(boxes), at)
+        return replace(self._made(boxes[0] if len(boxes) == 1 else shapely.union_all(boxes), at), box=whole)
 
     def _made(self, shape: BaseGeometry, at: At) -> Geometry:
         parts: tuple[Geometry, ...] = ()

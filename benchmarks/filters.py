@@ -50,8 +50,8 @@ def _asked(box: str) -> tuple[Asked, ...]:
         ),
         Asked(
             COLLECTION,
-            f"levels >= 3 AND S_INTERSECTS(geom, BBOX({box}))",
-            f"t.levels >= 3 AND ST_Intersects(t.geom, ST_MakeEnvelope({box}, 4326))",
+            f"levels >= 1 AND S_INTERSECTS(geom, BBOX({box}))",
+            f"t.levels >= 1 AND ST_Intersects(t.geom, ST_MakeEnvelope({box}, 4326))",
         ),
     )
 
@@ -104,8 +104,8 @@ def run(arena: Arena) -> list[Result]:
         by_hand = [pgbench_script(_by_hand(arena.planner.items(asked.collection, page), asked.by_hand))]
         rates = compete(
             {
-                "geosvc": lambda seconds, scripts=planned: measure_pgbench(sessions, scripts, seconds, "extended"),  # type: ignore[misc]
-                "hand": lambda seconds, scripts=by_hand: measure_pgbench(sessions, scripts, seconds, "extended"),  # type: ignore[misc]
+                "geosvc": lambda seconds, scripts=planned: measure_pgbench(sessions, scripts, seconds, "prepared"),  # type: ignore[misc]
+                "hand": lambda seconds, scripts=by_hand: measure_pgbench(sessions, scripts, seconds, "prepared"),  # type: ignore[misc]
             },
             arena.effort,
         )

@@ -619,7 +619,7 @@ def test_what_is_wrong_is_counted_from_the_beginning_of_the_file(tmp_path: Path)
     good, bad = feature({"a": "x" * 100}), feature({}, {"type": "Point", "coordinates": ["1", 2]})
     with pytest.raises(SourceError, match=r"^a\.geojson: feature 20000: the geometry at /coordinates/0 is no number"):
         whole(open_source(written(tmp_path / "a.geojson", collection(*[good] * 20_000, bad))))
-    broken = collection(*[good] * 20_000, feature([]))  # type: ignore[arg-type]
+    broken = collection(*[good] * 20_000, feature([]))  # type: ignore[arg-type]  # which is wrong
     with pytest.raises(SourceError, match=r"^a\.geojson: feature 20000: Expected `object"):
         open_source(written(tmp_path / "a.geojson", broken))
 
@@ -815,7 +815,7 @@ async def test_every_type_of_a_column_can_be_made_and_filled(tmp_path: Path, bar
         "float8[]": [0.5],
     }
     source = open_source(written(tmp_path / "a.geojson", collection(feature(given_values))))
-    schema = schema_of(*(SourceColumn(name, name, name) for name in given_values), srid=None)  # type: ignore[arg-type]
+    schema = schema_of(*(SourceColumn(name, name, name) for name in given_values), srid=None)  # type: ignore[arg-type]  # they are types
     (row,) = await load(bare_database_url, source, schema, None)
     assert "id" not in row
     assert {name: row[name] for name in ("int8", "numeric", "float8", "bytea", "text[]", "int8[]", "float8[]")} == {

@@ -63,7 +63,7 @@ def _wait_for_url(process: "subprocess.Popen[bytes]", log: Path, member: str) ->
                     return str(document[member])
         sleep(0.002)
     said = log.read_text("utf-8", "replace").strip()[-1000:]
-    raise StartError(f"{' '.join(process.args)} did not start: {said}")  # type: ignore[arg-type]
+    raise StartError(f"{' '.join(process.args)} did not start: {said}")  # type: ignore[arg-type]  # a list, as it was given
 
 
 def _environment(**variables: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """wrk: the rate of a service."""
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,8 @@ def measure_wrk(url: str, paths: Sequence[str], clients: int, seconds: float, sc
         # one thread: the two cores that a small machine has are the service's and PostgreSQL's
         options = ["-t", "1", "-c", str(clients), "-d", f"{max(round(seconds), 1)}s", "--timeout", "20s"]
         command = [str(find_program("wrk")), *options, "-s", str(script), url, "--", file.name]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        environment = {**os.environ, "LUA_PATH": str(script.with_name("?.lua"))}
+        result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if result.returncode != 0:
         raise StartError(f"wrk failed: {(result.stderr or result.stdout).strip()[-500:]}")
     load = msgspec.json.decode(result.stdout.strip().splitlines()[-1], type=Load)

@@ -15,8 +15,8 @@ from geosvc.events import Event, subscribe
 from geosvc.keys import WRITE_DATABASE
 from tests.conftest import Client
 from tests.observing import until
+from tests.posting import GEOJSON
 
-GEOJSON = "application/geo+json"
 SEQUENCE = "application/geo+json-seq"
 LENIENT = "handling=lenient"
 TROUBLE = ("error", "critical")

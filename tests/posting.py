@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
+from multidict import CIMultiDictProxy
 
 from tests.conftest import Client, Service, execute
 
 GEOJSON = "application/geo+json"
 MERGE_PATCH = "application/merge-patch+json"
 OURS = re.compile(rb"SELECT|INSERT|UPDATE |RETURNING|json_to_recordset|asyncpg|Traceback|::text")  # what no client may see
-Answer = tuple[Mapping[str, str], Any]
+Answer = tuple[CIMultiDictProxy[str], Any]
 
 
 def with_tables(sql: str) -> Any:

@@ -16,7 +16,6 @@ from geosvc.database.migrations import migrate_up
 from geosvc.events import WriteRetried
 from geosvc.settings import Settings
 from tests.bulk_bodies import (
-    GEOJSON,
     LENIENT,
     SEQUENCE,
     SHAPES,
@@ -38,6 +37,7 @@ from tests.bulk_bodies import (
 from tests.conftest import Client, Service, execute
 from tests.http import fetch
 from tests.observing import seen
+from tests.posting import GEOJSON
 
 CODINGS: dict[str, Callable[[bytes], bytes]] = {"identity": lambda body: body, "gzip": gzip.compress, "zstd": zstd.compress}
 TYPE = "urn:geosvc:problem:"

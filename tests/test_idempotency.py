@@ -9,7 +9,7 @@ import pytest
 
 from geosvc.database.migrations import migrate_up
 from geosvc.settings import Settings
-from tests.bulk_bodies import ask
+from tests.bulk_bodies import count
 from tests.conftest import Client, Service, execute
 from tests.posting import GEOJSON, MERGE_PATCH, feature, place_of, point, send, writable
 
@@ -37,11 +37,6 @@ client = writable(collections={"seen_places": {"key": ["id"]}, "plots": {"put_cr
 def new(name: str | None = None, **properties: Any) -> dict[str, Any]:
     """A feature."""
     return feature(point(), name=name, **properties)
-
-
-async def count(url: str, table: str = "places") -> int:
-    """How many rows a table has."""
-    return int((await ask(url, f"SELECT count(*) FROM {table}"))[0][0])
 
 
 @pytest.mark.parametrize("collection", ["places", "seen_places"])

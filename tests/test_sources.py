@@ -33,6 +33,7 @@ from geosvc.requests.posted import Posted
 from geosvc.sources import FeatureBatch, Source, SourceColumn, SourceError, SourceSchema, merge_schemas, open_source
 from geosvc.sources.schema import MAX_NAME_BYTES, safe_names
 from geosvc.sources.table import create_index, create_table
+from tests.bulk_bodies import ask
 from tests.conftest import settings_for
 
 POINT = {"type": "Point", "coordinates": [25.5, 60.25]}
@@ -618,7 +619,7 @@ def test_what_is_wrong_is_counted_from_the_beginning_of_the_file(tmp_path: Path)
     good, bad = feature({"a": "x" * 100}), feature({}, {"type": "Point", "coordinates": ["1", 2]})
     with pytest.raises(SourceError, match=r"^a\.geojson: feature 20000: the geometry at /coordinates/0 is no number"):
         whole(open_source(written(tmp_path / "a.geojson", collection(*[good] * 20_000, bad))))
-    broken = collection(*[good] * 20_000, feature([]))  # type: ignore[arg-type]
+    broken = collection(*[good] * 20_000, feature([]))  # type: ignore[arg-type]  # which is wrong
     with pytest.raises(SourceError, match=r"^a\.geojson: feature 20000: Expected `object"):
         open_source(written(tmp_path / "a.geojson", broken))
 
@@ -763,15 +764,6 @@ async def load(url: str, source: Source, schema: SourceSchema, key: str | None) 
         await connection.close()
 
 
-async def catalog(url: str, sql: str) -> list[tuple[object, ...]]:
-    """Rows of the catalog."""
-    connection = await asyncpg.connect(url)
-    try:
-        return [tuple(row) for row in await connection.fetch(sql)]
-    finally:
-        await connection.close()
-
-
 async def test_a_geopackage_becomes_a_table_with_its_values(tmp_path: Path, bare_database_url: str) -> None:
     fields = {
         "id": np.array([7, 8], "int32"),
@@ -795,12 +787,10 @@ async def test_a_geopackage_becomes_a_table_with_its_values(tmp_path: Path, bare
     assert first["at"].isoformat() == "2024-02-29T10:11:12.500000+00:00"
     assert first["ewkt"].startswith("SRID=3067;POLYGON(")
     assert (second["id"], second["id_1"], second["blob"], second["geom"]) == (2, 8, None, None)
-    assert await catalog(bare_database_url, "SELECT type, srid, coord_dimension FROM geometry_columns") == [
-        ("POLYGON", 3067, 3)
-    ]
+    assert await ask(bare_database_url, "SELECT type, srid, coord_dimension FROM geometry_columns") == [("POLYGON", 3067, 3)]
     kinds = "SELECT amname FROM pg_index JOIN pg_class c ON c.oid = indexrelid JOIN pg_am a ON a.oid = relam"
     mine = ' WHERE indrelid = \'"my ""table"""\'::regclass ORDER BY 1'
-    assert await catalog(bare_database_url, kinds + mine) == [("btree",), ("gist",)]
+    assert await ask(bare_database_url, kinds + mine) == [("btree",), ("gist",)]
 
 
 async def test_every_type_of_a_column_can_be_made_and_filled(tmp_path: Path, bare_database_url: str) -> None:
@@ -825,7 +815,7 @@ async def test_every_type_of_a_column_can_be_made_and_filled(tmp_path: Path, bar
         "float8[]": [0.5],
     }
     source = open_source(written(tmp_path / "a.geojson", collection(feature(given_values))))
-    schema = schema_of(*(SourceColumn(name, name, name) for name in given_values), srid=None)  # type: ignore[arg-type]
+    schema = schema_of(*(SourceColumn(name, name, name) for name in given_values), srid=None)  # type: ignore[arg-type]  # they are types
     (row,) = await load(bare_database_url, source, schema, None)
     assert "id" not in row
     assert {name: row[name] for name in ("int8", "numeric", "float8", "bytea", "text[]", "int8[]", "float8[]")} == {
@@ -838,7 +828,7 @@ async def test_every_type_of_a_column_can_be_made_and_filled(tmp_path: Path, bar
         "float8[]": [0.5],
     }
     columns = "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attnum > 0 AND attrelid = "
-    rows = await catalog(bare_database_url, columns + '\'"my ""table"""\'::regclass')
+    rows = await ask(bare_database_url, columns + '\'"my ""table"""\'::regclass')
     kinds = {str(name): kind for name, kind in rows}
     assert kinds.pop("geom") == "geometry(Point)"
     assert (kinds["numeric"], kinds["time"], kinds["int4[]"]) == ("numeric", "time without time zone", "integer[]")
@@ -850,7 +840,7 @@ async def test_a_column_of_the_file_can_be_the_key(tmp_path: Path, bare_database
     rows = await load(bare_database_url, source, source.schema.reserving("geom"), "osm_id")
     assert [row["osm_id"] for row in rows] == [5, 6]
     indexes = 'SELECT indkey::text FROM pg_index WHERE indisprimary AND indrelid = \'"my ""table"""\'::regclass'
-    assert await catalog(bare_database_url, indexes) == [("1",)]
+    assert await ask(bare_database_url, indexes) == [("1",)]
     assert "id" not in rows[0]
 
 

@@ -98,6 +98,13 @@ async def test_a_deadlock_of_two_changes_is_tried_again(client: Client) -> None:
     assert "40P01" in {event.sqlstate for event in retried}
 
 
+async def database_at_work(url: str) -> None:
+    """Waits until a trigger takes its time."""
+    async with asyncio.timeout(5):
+        while not await ask(url, "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"):
+            await asyncio.sleep(0.01)
+
+
 async def hang_up(client: Client, method: str, path: str, body: bytes, kind: str, url: str) -> None:
     """Sends a request and closes the connection when the database is at work."""
     parts = urlsplit(str(client.make_url("/")))
@@ -105,10 +112,7 @@ async def hang_up(client: Client, method: str, path: str, body: bytes, kind: str
     head = f"{method} /collections/{path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + body)
     await writer.drain()
-    working = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
-    async with asyncio.timeout(5):
-        while not await ask(url, working):
-            await asyncio.sleep(0.01)
+    await database_at_work(url)
     writer.transport.abort()
 
 
@@ -137,10 +141,7 @@ def new_slow() -> dict[str, object]:
 async def test_writes_that_run_when_the_service_stops_are_completed(client: Client, url: str) -> None:
     patch = {"properties": {"note": "slow", "n": 9}}
     running = asyncio.create_task(send(client, "PATCH", ITEM, patch, None, kind=MERGE_PATCH))
-    working = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
-    async with asyncio.timeout(5):
-        while not await ask(url, working):
-            await asyncio.sleep(0.01)
+    await database_at_work(url)
     running.cancel()
     await client.close()
     assert await ask(url, "SELECT n FROM counters WHERE id = 1") == [(9,)]

@@ -291,7 +291,7 @@ async def test_what_takes_heights_or_many_gets_them(client: Client) -> None:
 
 HEADERS: list[tuple[dict[str, str], int, str, str | None]] = [
     # headers, status, slug, parameter
-    ({"Content-Crs": "<http://www.opengis.net/def/crs/EPSG/0/3857>"}, 400, "invalid-parameter", "Content-Crs"),
+    ({"Content-Crs": "<http://www.opengis.net/def/crs/EPSG/0/25832>"}, 400, "invalid-parameter", "Content-Crs"),
     ({"Content-Crs": "EPSG:4326"}, 400, "invalid-parameter", "Content-Crs"),
     ({"Content-Crs": ""}, 400, "invalid-parameter", "Content-Crs"),
     ({"If-Match": "abc"}, 400, "invalid-parameter", "If-Match"),

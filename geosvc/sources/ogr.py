@@ -71,10 +71,10 @@ class _Window:
 def _import_pyogrio() -> ModuleType:
     try:
         import pyogrio  # noqa: PLC0415 - an extra
-        import pyogrio.raw  # noqa: PLC0415
+        import pyogrio.raw  # noqa: PLC0415 - an extra
     except ImportError:
         raise StartError("this kind of file needs a package that is not installed: pip install geosvc[load]") from None
-    return pyogrio  # type: ignore[no-any-return,unused-ignore]
+    return pyogrio  # type: ignore[no-any-return,unused-ignore]  # has no types, and may not be there
 
 
 class OgrSource:

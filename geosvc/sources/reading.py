@@ -19,7 +19,7 @@ class _Counted(io.FileIO):
 
     done = 0
 
-    def readinto(self, buffer: bytearray | memoryview, /) -> int | None:  # type: ignore[override]
+    def readinto(self, buffer: bytearray | memoryview, /) -> int | None:  # type: ignore[override]  # any buffer, which Python 3.11 has no type for
         read = super().readinto(buffer)
         self.done += read or 0
         return read

@@ -4,7 +4,7 @@ import re
 from binascii import Error as BinasciiError
 from binascii import unhexlify
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import shapely
@@ -55,13 +55,13 @@ def _look_at_binary(text: str, seen: SeenGeometries) -> int | None:
         binary = unhexlify(text.strip())
     except (BinasciiError, ValueError):
         raise ValueError("the geometry is no hexadecimal WKB") from None
-    order = "little" if binary[0] else "big"
-    code = int.from_bytes(binary[1:5], order)  # type: ignore[arg-type]
+    order: Literal["little", "big"] = "little" if binary[0] else "big"
+    code = int.from_bytes(binary[1:5], order)
     if not seen.add_code(code):
         raise ValueError("the geometry is of a type that cannot be loaded")
     if len(_COLLECTION_IN_WKB.findall(binary)) > MAX_COLLECTIONS:
         raise ValueError(f"the geometry has more than {MAX_COLLECTIONS} collections")
-    return int.from_bytes(binary[5:9], order) if code & _EWKB_SRID else None  # type: ignore[arg-type]
+    return int.from_bytes(binary[5:9], order) if code & _EWKB_SRID else None
 
 
 def read_geometries(texts: Sequence[str | None], where: Where) -> Shapes:

@@ -575,7 +575,7 @@ async def test_a_search_speaks_of_the_same_reference_systems(client: Client) -> 
     async with client.post("/collections/points/search", json=body) as response:
         found = {each["id"]: each["geometry"] for each in (await response.json())["features"]}
         assert response.headers["Content-Crs"] == f"<{uri(25832)}>"
-    box = ",".join(map(repr, body["bbox"]))  # type: ignore[arg-type, call-overload]
+    box = ",".join(map(repr, body["bbox"]))  # type: ignore[call-overload]
     expected, _ = await read_all(client, "points", bbox=box, **{"bbox-crs": uri(25832), "crs": uri(25832)})
     assert found == expected
     assert found
@@ -678,11 +678,11 @@ async def test_a_posted_place_that_cannot_be_is_refused(writing: Client) -> None
         problem = (await send(writing, "POST", "places/items", body, 422, Content_Crs=f"<{uri(srid)}>"))[1]
         assert problem["pointer"].startswith("/geometry"), (srid, place)
     for header in (*WRONG[1:12], "<>", "<<x>>"):
-        body = json.dumps(feature(None, id=1)).encode()
-        problem = await problem_of(
-            writing, "POST", "places/items", body, **{"Content-Type": "application/geo+json", "Content-Crs": header}
+        text = json.dumps(feature(None, id=1)).encode()
+        refused = await problem_of(
+            writing, "POST", "places/items", text, **{"Content-Type": "application/geo+json", "Content-Crs": header}
         )
-        assert (problem["status"], problem["parameter"]) == (400, "Content-Crs")
+        assert (refused["status"], refused["parameter"]) == (400, "Content-Crs")
 
 
 async def test_the_api_describes_the_parameters(client: Client) -> None:

@@ -687,7 +687,15 @@ async def test_a_posted_place_that_cannot_be_is_refused(writing: Client) -> None
 
 async def test_the_api_describes_the_parameters(client: Client) -> None:
     api = await fetch(client, "/api")
-    assert {"crs", "bbox-crs"} <= api["components"]["parameters"].keys()
+    for name in ("points", "german", "heights"):
+        listed = (await fetch(client, f"/collections/{name}"))["crs"]
+        for path, names in (("items", {"crs", "bbox-crs"}), ("export", {"crs", "bbox-crs"}), ("items/{featureId}", {"crs"})):
+            operation = api["paths"][f"/collections/{name}/{path}"]["get"]
+            referred = [each["$ref"].rpartition("/")[2] for each in operation["parameters"] if "$ref" in each]
+            described = {each["name"]: each for each in map(api["components"]["parameters"].get, referred)}
+            for each in names:
+                assert described[each]["schema"]["enum"] == listed
+            assert described["crs"]["schema"]["default"] == listed[0]
 
 
 @pytest.mark.parametrize("code", ["99999", "4978", "5773", "0", "x", "-1", "99999999999"])

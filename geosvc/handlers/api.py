@@ -6,6 +6,7 @@ from geosvc.handlers.documents import query_of
 from geosvc.handlers.validators import validated
 from geosvc.keys import CATALOG, SETTINGS
 from geosvc.links import base_url
+from geosvc.model.crs import Srid
 from geosvc.model.media_type import JSON, OPENAPI
 from geosvc.openapi import ApiWriter
 from geosvc.requests.items import Limits, refuse_unknown
@@ -23,5 +24,6 @@ async def get_api(request: web.Request) -> web.Response:
     media_type = negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), API_TYPES)
     settings = request.app[SETTINGS]
     limits = Limits(settings.limit_default, settings.limit_max)
-    body = _writer.write(base_url(request), request.app[CATALOG].catalog, limits)
+    configured = tuple(map(Srid, settings.crs))
+    body = _writer.write(base_url(request), request.app[CATALOG].catalog, limits, configured)
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: media_type.content_type})

@@ -69,7 +69,8 @@ def _come_back(box: Bbox, here: Line, there: Line, transformer: Transformer) -> 
     back = transformer.transform(*there, direction=TransformDirection.INVERSE)
     half = half_turn(box.srid)
     size = max(box.xmax - box.xmin, box.ymax - box.ymin)
-    slack = 1e-3 + 1e-6 * size if half is None else 1e-6
+    # there and back may be by different operations between two datums
+    slack = _APART_METRES + 1e-6 * size if half is None else _APART_DEGREES
     for x, y, x_there, y_there, x_back, y_back in zip(*here, *there, *back, strict=True):
         if not all(map(isfinite, (x_there, y_there, x_back, y_back))):
             return False

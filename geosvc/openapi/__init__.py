@@ -5,7 +5,9 @@ which properties they can filter by; a path with a placeholder tells them nothin
 component named `limit`. Source: OGC 17-069r4 7.3 and 9; OpenAPI 3.0.3.
 """
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +19,7 @@ from geosvc.encode.json_schema import TEXT, Json
 from geosvc.errors import MethodNotAllowed, RequestError
 from geosvc.model.catalog import Catalog
 from geosvc.model.collection import Collection
+from geosvc.model.crs import CRS84_URI, Crs, Srid, listed_crs
 from geosvc.model.media_type import (
     ALIASES,
     DOCUMENT_TYPES,
@@ -37,6 +40,7 @@ from geosvc.requests.property_parameters import property_parameters
 
 GENERAL_TAG = "Capabilities"
 _RESERVED = frozenset(each.name for each in DECLARED)
+_OF_CRS = ("crs", "bbox-crs", "filter-crs")  # parameters that take what a collection lists
 _VALIDATORS = ("ETag", "Last-Modified")
 _CACHED = ("ETag", "Cache-Control")
 _WRITTEN = ("Preference-Applied", "Geometry-Repaired", "Idempotency-Replayed")
@@ -91,19 +95,28 @@ def _feature_id(collection: Collection) -> Json:
     return {"name": "featureId", "in": "path", "required": True, "description": description, "schema": schema}
 
 
-def _operation_of(operation: Operation) -> Callable[[str, str, Iterable[Json]], Json]:
+def _component(name: str, listed: Sequence[Crs]) -> str:
+    """The name of a parameter's component: those of reference systems differ with what a collection lists."""
+    return f"{name}.{zlib.crc32(' '.join(crs.uri for crs in listed).encode()):08x}" if name in _OF_CRS else name
+
+
+def _operation_of(operation: Operation) -> Callable[[str, str, Iterable[Json], Sequence[Crs]], Json]:
     """What all collections have alike in this operation is made once."""
-    shared = [ref("parameters", name) for name in operation.parameters]
+
+    @cache
+    def shared(listed: tuple[Crs, ...]) -> list[Json]:
+        return [ref("parameters", _component(name, listed)) for name in operation.parameters]
+
     answers = {str(status): ref("responses", name) for status, name in ((operation.status, operation.answer), *operation.also)}
     answers |= {str(status): ref("responses", _response_name(status)) for status in sorted(operation.errors)}
     body = {"requestBody": ref("requestBodies", operation.body)} if operation.body is not None else {}
 
-    def describe(operation_id: str, tag: str, own: Iterable[Json]) -> Json:
+    def describe(operation_id: str, tag: str, own: Iterable[Json], listed: Sequence[Crs]) -> Json:
         return {
             "tags": [tag],
             "operationId": operation_id,
             "summary": operation.summary,
-            "parameters": [*own, *shared],
+            "parameters": [*own, *shared(tuple(listed))],
             **body,
             "responses": answers,
         }
@@ -111,17 +124,17 @@ def _operation_of(operation: Operation) -> Callable[[str, str, Iterable[Json]], 
     return describe
 
 
-def _paths(collections: Iterable[Collection]) -> Json:
+def _paths(collections: Iterable[Collection], configured: Sequence[Srid]) -> Json:
     """Collections without a key have no path of a feature: their features have no id."""
     describers = [(operation, _operation_of(operation)) for operation in OPERATIONS]
     paths: Json = {
-        operation.path: {"get": describe(operation.operation_id, GENERAL_TAG, ())}
+        operation.path: {"get": describe(operation.operation_id, GENERAL_TAG, (), ())}
         for operation, describe in describers
         if "{collectionId}" not in operation.path
     }
     for collection in collections:
         encoded = quote(collection.id, safe="")
-        own = list(_own_parameters(collection))
+        own, listed = list(_own_parameters(collection)), listed_crs(collection, configured)
         for operation, describe in describers:
             single = "{featureId}" in operation.path
             if "{collectionId}" not in operation.path or (single and not collection.key):
@@ -129,13 +142,27 @@ def _paths(collections: Iterable[Collection]) -> Json:
             if operation.needs is not None and not getattr(collection, operation.needs):
                 continue
             parameters = [_feature_id(collection)] if single else own if operation.filters else ()
-            described = describe(f"{operation.operation_id}.{encoded}", collection.id, parameters)
+            described = describe(f"{operation.operation_id}.{encoded}", collection.id, parameters, listed)
             paths.setdefault(operation.path.replace("{collectionId}", encoded), {})[operation.method] = described
     return paths
 
 
+def _parameters_of_crs(collections: Iterable[Collection], configured: Sequence[Srid]) -> Json:
+    declared: Json = {}
+    for listed in {listed_crs(collection, configured): None for collection in collections}:
+        uris = [crs.uri for crs in listed]
+        for each in DECLARED:
+            if each.name in _OF_CRS:
+                default = uris[0] if each.name == "crs" else CRS84_URI
+                schema = {**each.schema, "enum": uris, "default": default}
+                declared[_component(each.name, listed)] = _query_parameter(each.name, each.description, schema)
+    return declared
+
+
 def _parameters(limits: Limits) -> Json:
     declared = {each.name: _query_parameter(each.name, each.description, each.schema) for each in (*DECLARED, _EXTENT)}
+    for name in _OF_CRS:
+        del declared[name]
     page = {"minimum": 1, "maximum": limits.maximum, "default": limits.default}
     declared["limit"]["schema"] = {**declared["limit"]["schema"], **page}
     for name, offered in (("f", ITEMS_TYPES), ("f-item", ITEM_TYPES), ("f-document", DOCUMENT_TYPES)):
@@ -245,16 +272,16 @@ def _head(base: str) -> Json:
     }
 
 
-def _contents(collections: Sequence[Collection], limits: Limits) -> Json:
+def _contents(collections: Sequence[Collection], limits: Limits, configured: Sequence[Srid]) -> Json:
     tags = {GENERAL_TAG: {"name": GENERAL_TAG, "description": "What is there."}}
     for each in collections:
         tags.setdefault(each.id, {"name": each.id, "description": each.description or each.title})
     return {
         "tags": list(tags.values()),
-        "paths": _paths(collections),
+        "paths": _paths(collections, configured),
         "components": {
             "schemas": SCHEMAS,
-            "parameters": _parameters(limits),
+            "parameters": _parameters(limits) | _parameters_of_crs(collections, configured),
             "headers": HEADERS,
             "requestBodies": _request_bodies(),
             "responses": _responses(),
@@ -262,9 +289,13 @@ def _contents(collections: Sequence[Collection], limits: Limits) -> Json:
     }
 
 
-def describe_api(base: str, collections: Sequence[Collection], limits: Limits) -> Json:
-    """The whole description; `base` is the root that clients see, without a slash at its end."""
-    return {**_head(base), **_contents(collections, limits)}
+def describe_api(base: str, collections: Sequence[Collection], limits: Limits, configured: Sequence[Srid] = ()) -> Json:
+    """The whole description; `base` is the root that clients see, without a slash at its end.
+
+    Args:
+        configured: EPSG codes of the settings.
+    """
+    return {**_head(base), **_contents(collections, limits, configured)}
 
 
 class ApiWriter:
@@ -273,12 +304,12 @@ class ApiWriter:
     """
 
     def __init__(self) -> None:
-        self._made_for: tuple[Catalog, Limits] | None = None
+        self._made_for: tuple[Catalog, Limits, tuple[Srid, ...]] | None = None
         self._contents = b""
 
-    def write(self, base: str, catalog: Catalog, limits: Limits) -> bytes:
+    def write(self, base: str, catalog: Catalog, limits: Limits, configured: tuple[Srid, ...] = ()) -> bytes:
         """What `describe_api` describes, in the order of the catalog."""
-        if self._made_for is None or self._made_for[0] is not catalog or self._made_for[1] != limits:
-            self._contents = orjson.dumps(_contents(tuple(catalog.collections.values()), limits))
-            self._made_for = catalog, limits
+        if self._made_for is None or self._made_for[0] is not catalog or self._made_for[1:] != (limits, configured):
+            self._contents = orjson.dumps(_contents(tuple(catalog.collections.values()), limits, configured))
+            self._made_for = catalog, limits, configured
         return orjson.dumps(_head(base))[:-1] + b"," + self._contents[1:]

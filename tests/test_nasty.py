@@ -94,6 +94,16 @@ async def test_what_geojson_can_say_of_a_nasty_geometry_is_said(nasty: Client) -
     assert len(by_label["line of 100,000 vertices"]["coordinates"]) == 100_000
 
 
+async def test_lines_keep_their_direction_in_a_column_of_any_type(nasty: Client) -> None:
+    page = await fetch(nasty, f"{GEOMETRIES}/items?limit=1000")
+    by_label = {feature["properties"]["label"]: feature["geometry"] for feature in page["features"]}
+    assert by_label["linestring z"]["coordinates"] == [[24, 60, 1], [25, 61, 2]]
+    assert by_label["collection"]["geometries"][1]["coordinates"] == [[0, 0], [1, 1]]
+    assert by_label["multicurve"]["coordinates"][0] == [[0, 0], [5, 5]]
+    geography = await fetch(nasty, "/collections/nasty_geography/items/2")
+    assert geography["geometry"]["coordinates"] == [[24.9384, 60.1699], [24.7536, 59.437]]
+
+
 async def test_a_polygon_stored_beyond_180_is_found_on_the_other_side(nasty: Client) -> None:
     page = await fetch(nasty, f"{GEOMETRIES}/items?bbox=-179,-5,-175,5&limit=1000&skipGeometry=true")
     assert "antimeridian 170 to 190" in {feature["properties"]["label"] for feature in page["features"]}

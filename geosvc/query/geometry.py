@@ -174,8 +174,11 @@ def written_geometry(geometry: GeometryColumn, style: GeometryStyle, value: Comp
         value = _within_180(value)
     else:
         value = _finite(value, srid) if half is None else _within_half_turn(value, srid, half)
-    if geometry.type not in PLAIN_TYPES - AREAL_TYPES:
+    if geometry.type in AREAL_TYPES:
         value = SQL("ST_ForcePolygonCCW({})").format(value)
+    elif geometry.type not in PLAIN_TYPES:
+        # it turns lines round, and whatever is beside the shells: turned before, they are as they were
+        value = SQL("ST_ForcePolygonCCW(ST_Reverse({}))").format(value)
     return SQL("ST_FlipCoordinates({})").format(value) if style.crs.flipped else value
 
 

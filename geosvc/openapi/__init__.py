@@ -7,7 +7,7 @@ component named `limit`. Source: OGC 17-069r4 7.3 and 9; OpenAPI 3.0.3.
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote

@@ -5,11 +5,13 @@ read again with their geometries as stored; those are written by PostGIS in list
 that is left by `encode.ewkb`, or as null.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
 from geosvc.database.pool import Database
+from geosvc.database.reach import unreachable
 from geosvc.encode.batches import BatchSize
 from geosvc.encode.ewkb import geojson_of_ewkb
 from geosvc.errors import UnreadableGeometry
@@ -78,13 +80,23 @@ def _following(page: Page, seen: PageEnd) -> Page:
 async def _fetch_cautiously(database: Database, page: Page, rows: int) -> list[Row]:
     stored = await database.fetch(select_stored(page, rows))
     reasons: list[str] = []
-    geometries = await _write(database, page, [row[1] for row in stored], reasons)
+    geometries = await _write_all(database, page, [row[1] for row in stored], reasons)
     if reasons:
         emit(GeometriesRefused(collection=page.collection.id, features=len(reasons), reason=reasons[0]))
     return [
         ((before + geometry + behind).encode(), *keys)
         for (before, _, behind, *keys), geometry in zip(stored, geometries, strict=True)
     ]
+
+
+async def _write_all(database: Database, page: Page, stored: list[bytes | None], reasons: list[str]) -> list[str]:
+    """The same, but PostGIS is not asked for what has no place in the CRS of the page."""
+    wanted, srid = page.request.geometry, page.collection.geometry.srid
+    beyond = await asyncio.to_thread(unreachable, stored, srid, wanted.crs.srid) if not wanted.skip else [False] * len(stored)
+    written = iter(await _write(database, page, [each for each, far in zip(stored, beyond, strict=True) if not far], reasons))
+    reasons += [f"no place in EPSG:{wanted.crs.srid}"] * sum(beyond)
+    nothing = "" if page.media_type is CSV else "null"
+    return [nothing if far else next(written) for far in beyond]
 
 
 async def _write(database: Database, page: Page, stored: list[bytes | None], reasons: list[str]) -> list[str]:

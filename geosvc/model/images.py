@@ -46,7 +46,8 @@ class Image:
 
 
 @lru_cache(maxsize=256)
-def _transformer(srid: Srid, into: Srid) -> Transformer | None:
+def transformer_of(srid: Srid, into: Srid) -> Transformer | None:
+    """What transforms coordinates, x before y; None where PROJ knows no way."""
     try:
         return Transformer.from_crs(f"EPSG:{srid}", f"EPSG:{into}", always_xy=True)
     except ProjError:
@@ -89,7 +90,7 @@ def image_of(box: Bbox, into: Srid) -> Image | None:
     Args:
         box: with xmin below xmax.
     """
-    transformer = _transformer(box.srid, into)
+    transformer = transformer_of(box.srid, into)
     if transformer is None:
         return None
     edges = _edges(box)
@@ -203,7 +204,7 @@ def settled(box: Bbox) -> Bbox:
     """
     if all(image_of(part, WGS84) is not None for part in box.parts()):
         return box
-    area, into = area_of_use(box.srid), _transformer(WGS84, box.srid)
+    area, into = area_of_use(box.srid), transformer_of(WGS84, box.srid)
     limits = None if area is None or into is None else into.transform_bounds(*area, densify_pts=_SAMPLES)
     if limits is not None and all(map(isfinite, limits)):
         wide, high = limits[2] - limits[0], limits[3] - limits[1]

@@ -5,7 +5,20 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from geosvc.handlers import admin, api, collections, features, functions, landing, operations, schemas, search, transactions
+from geosvc.handlers import (
+    admin,
+    api,
+    assets,
+    browsing,
+    collections,
+    features,
+    functions,
+    landing,
+    operations,
+    schemas,
+    search,
+    transactions,
+)
 from geosvc.keys import OBSERVED
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -31,8 +44,8 @@ ROUTES = (
     Route("GET", "/collections/{collectionId}/schema", schemas.get_schema, "getSchema"),
     Route("GET", "/collections/{collectionId}/queryables", schemas.get_queryables, "getQueryables"),
     Route("GET", "/collections/{collectionId}/sortables", schemas.get_sortables, "getSortables"),
-    Route("GET", "/collections/{collectionId}/items", features.get_items, "getFeatures"),
-    Route("GET", "/collections/{collectionId}/items/{featureId}", features.get_item, "getFeature"),
+    Route("GET", "/collections/{collectionId}/items", browsing.get_items, "getFeatures"),
+    Route("GET", "/collections/{collectionId}/items/{featureId}", browsing.get_item, "getFeature"),
     Route("GET", "/collections/{collectionId}/export", features.get_export, "exportFeatures"),
     Route("POST", "/collections/{collectionId}/search", search.search_items, "searchFeatures"),
     Route("OPTIONS", "/collections/{collectionId}/items", transactions.get_items_options, "getItemsOptions"),
@@ -42,6 +55,12 @@ ROUTES = (
     Route("PATCH", "/collections/{collectionId}/items/{featureId}", transactions.change_item, "updateFeature"),
     Route("DELETE", "/collections/{collectionId}/items/{featureId}", transactions.delete_item, "deleteFeature"),
 )
+PAGE_ROUTES = (
+    Route("GET", "/api.html", api.get_api_page, "getApiPage"),
+    Route("GET", "/static/{version}/{name:.+}", assets.get_asset, "getAsset"),
+)
+"""For people and what their pages need: no part of the API that is described."""
+
 ADMIN_ROUTES = (
     Route("GET", "/livez", admin.get_livez, "getLiveness"),
     Route("GET", "/readyz", admin.get_readyz, "getReadiness"),

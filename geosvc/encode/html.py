@@ -1,10 +1,14 @@
 """Pages for people, by Jinja2: legible without JavaScript, usable with the keyboard, asking no other host for anything."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+
+_NOT_OF_AN_EXPORT = ("limit", "offset", "cursor", "count", "f")
 
 
 def _write_ms(milliseconds: float) -> str:
@@ -20,16 +24,54 @@ def _write_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def _write_number(number: int | None) -> str:
+    """1,234; nothing for what is not known."""
+    return "" if number is None else f"{number:,}"
+
+
+def _write_geometry_type(name: str) -> str:
+    """The type of a geometry column in words."""
+    words = {"GEOMETRY": "any geometry", "GEOMETRYCOLLECTION": "collections of geometries"}
+    return words.get(name, name.lower().replace("multi", "multi-").replace("string", " string"))
+
+
+def _write_segment(name: str) -> str:
+    """A name as one segment of a path."""
+    return quote(name, safe="")
+
+
+def _href(values: Mapping[str, str]) -> str:
+    return "?" + urlencode(list(values.items()), quote_via=quote) if values else ""
+
+
+def _first_page(values: Mapping[str, str]) -> str:
+    return _href({name: value for name, value in values.items() if name not in ("cursor", "offset")})
+
+
+def _export_of(values: Mapping[str, str], media_type: str) -> str:
+    """The download of all features that match, relative to items."""
+    return "export" + _href(
+        {name: value for name, value in values.items() if name not in _NOT_OF_AN_EXPORT} | {"f": media_type}
+    )
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("geosvc"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["ms"] = _write_ms
-    environment.filters["time"] = _write_time
+    environment.filters |= {
+        "ms": _write_ms,
+        "time": _write_time,
+        "thousands": _write_number,
+        "geometry": _write_geometry_type,
+        "segment": _write_segment,
+        "first_page": _first_page,
+        "export_of": _export_of,
+    }
     return environment
 
 
 def write_page(template: str, **values: Any) -> bytes:
     """The page that a template makes of some values."""
-    return _environment().get_template(template).render(**values).encode()
+    return _environment().get_template(template).render(**values).encode("utf-8", "replace")

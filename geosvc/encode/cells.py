@@ -11,7 +11,7 @@ import msgspec
 
 CellKind = Literal["null", "text", "link", "number", "boolean", "json"]
 
-SHORT_CHARACTERS = 160
+SHORT_CHARACTERS = 120
 LONG_CHARACTERS = 100_000
 _ONE_LINE = 80
 _URL = re.compile(r"https?://[^\s<>\"]{1,2000}")

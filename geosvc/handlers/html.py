@@ -91,7 +91,7 @@ def html_response(request: web.Request, template: str, others: Others = (), stat
     Raises: InvalidParameter when Host cannot be part of a URL.
     """
     settings, base = request.app[SETTINGS], base_url(request)
-    path = [part for part in request.rel_url.parts if part != "/"]
+    path = [part for part in request.rel_url.parts if part not in ("/", "")]
     page = Page(base, _root(request), path, request.app[ASSETS], settings, others)
     headers = {hdrs.CONTENT_TYPE: HTML.content_type, **security_headers(settings, base)}
     return web.Response(body=write_page(template, page=page, **values), status=status, headers=headers)

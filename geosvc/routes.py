@@ -1,5 +1,6 @@
 """The url table: every method and path, its handler and its operation id."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ from geosvc.handlers import (
     transactions,
 )
 from geosvc.keys import OBSERVED
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -75,7 +78,9 @@ ADMIN_ROUTES = (
 def add_routes(app: web.Application, routes: tuple[Route, ...]) -> None:
     """Adds the routes; GET answers HEAD as well."""
     for route in routes:
+        # aiohttp's own placeholder takes no brace, which an id may hold
+        path = _PLACEHOLDER.sub(r"{\1:[^/]+}", route.path)
         app[OBSERVED].operations[route.handler] = (route.operation_id, route.path)
-        app.router.add_route(route.method, route.path, route.handler, name=route.operation_id)
+        app.router.add_route(route.method, path, route.handler, name=route.operation_id)
         if route.method == "GET":
-            app.router.add_route("HEAD", route.path, route.handler)
+            app.router.add_route("HEAD", path, route.handler)

@@ -1,5 +1,6 @@
 """Pages for people, by Jinja2: legible without JavaScript, usable with the keyboard, asking no other host for anything."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -8,6 +9,12 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+# what HTML may not hold, and a column of text may (HTML 13.2.3.5)
+_NO_TEXT = re.compile(
+    "[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
+    + "".join(chr(plane << 16 | end) for plane in range(17) for end in (0xFFFE, 0xFFFF))
+    + "]"
+)
 _NOT_OF_AN_EXPORT = ("limit", "offset", "cursor", "count", "f")
 
 
@@ -72,6 +79,12 @@ def _environment() -> Environment:
     return environment
 
 
+def _show(character: re.Match[str]) -> str:
+    """A sign that stands for a control character; for what is no character at all, that of something lost."""
+    code = ord(character[0])
+    return chr(0x2400 + code) if code < 0x20 else "\ufffd"
+
+
 def write_page(template: str, **values: Any) -> bytes:
     """The page that a template makes of some values."""
-    return _environment().get_template(template).render(**values).encode("utf-8", "replace")
+    return _NO_TEXT.sub(_show, _environment().get_template(template).render(**values)).encode("utf-8", "replace")

@@ -112,13 +112,14 @@ def is_form(values: Mapping[str, str], collection: Collection) -> bool:
 
 def read_form(values: Mapping[str, str], collection: Collection) -> dict[str, str]:
     """The parameters of items that the fields of the form stand for; what was left empty is left out."""
-    corners = [values.get(f"form.{corner}", "").strip() for corner in CORNERS]
+    fields = {name: value for name, value in values.items() if _FIELD.fullmatch(name) and name not in collection.by_name}
+    kept = {name: value for name, value in values.items() if name not in fields}
+    corners = [fields.get(f"form.{corner}", "").strip() for corner in CORNERS]
     query = {"bbox": ",".join(corners)} if any(corners) else {}
-    kept = {name: value for name, value in values.items() if not _FIELD.fullmatch(name) or name in collection.by_name}
     query |= {name: value for name, value in kept.items() if name not in _PAGING and (value or name not in _OWN_FIELDS)}
     known, composed = queryables(collection), []
     arguments = {parameter.name for parameter in collection.parameters or ()}
-    for condition in _conditions(values):
+    for condition in _conditions(fields):
         plain = condition.operator == "=" and condition.property not in query
         if plain and condition.property not in _PARAMETERS | arguments:
             query[condition.property] = condition.value
@@ -127,7 +128,7 @@ def read_form(values: Mapping[str, str], collection: Collection) -> dict[str, st
     if composed:
         given = query.get("filter")
         query["filter"] = " AND ".join([f"({given})"] * bool(given) + composed)
-    ticked = [value for name, value in values.items() if name.startswith("form.column.") and name not in collection.by_name]
+    ticked = [value for name, value in fields.items() if name.startswith("form.column.")]
     if ticked and len(ticked) < len(collection.columns):
         query["properties"] = ",".join(map(quote_name, ticked))
     return query

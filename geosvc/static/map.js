@@ -5,9 +5,11 @@ const SHAPES = {
   lines: ["match", ["geometry-type"], ["Point", "MultiPoint"], false, true],
   points: ["match", ["geometry-type"], ["Point", "MultiPoint"], true, false],
 };
-const PICKABLE = ["feature-fill", "feature-line", "feature-point"];
+const PICKABLE = ["feature-fill", "feature-line", "feature-spot", "feature-point"];
 const EMPTY = { type: "FeatureCollection", features: [] };
 const PICK_PIXELS = 5;
+const SPECK_PIXELS = 6;
+const TILE_PIXELS = 512; // of the world at zoom 0
 const MAX_ZOOM = 15;
 const DRAWN_DECIMALS = 4;
 
@@ -87,6 +89,7 @@ function paints() {
     "feature-fill": { "fill-color": feature, "fill-opacity": picked(0.45, 0.25) },
     "feature-line": { "line-color": feature, "line-width": picked(3.5, 1.6) },
     "feature-point": { "circle-color": feature, "circle-stroke-color": colour("halo"), "circle-radius": picked(8, 5) },
+    "feature-spot": { "circle-color": feature, "circle-opacity": 0.8, "circle-radius": picked(6, 3.5) },
     "box-fill": { "fill-color": colour("box") },
     "box-line": { "line-color": colour("box") },
   };
@@ -95,11 +98,13 @@ function paints() {
 function addLayers(map) {
   const all = paints();
   map.addSource("features", { type: "geojson", data: EMPTY });
+  map.addSource("spots", { type: "geojson", data: EMPTY });
   map.addSource("box", { type: "geojson", data: EMPTY });
   const add = (id, type, source, more = {}, paint = {}) =>
     map.addLayer({ id, type, source, ...more, paint: { ...all[id], ...paint } });
   add("feature-fill", "fill", "features", { filter: SHAPES.polygons });
   add("feature-line", "line", "features", { filter: SHAPES.lines, layout: { "line-join": "round" } });
+  add("feature-spot", "circle", "spots", { filter: ["<", ["zoom"], ["get", "until"]] });
   add("feature-point", "circle", "features", { filter: SHAPES.points }, { "circle-stroke-width": 1.5 });
   add("box-fill", "fill", "box", {}, { "fill-opacity": 0.12 });
   add("box-line", "line", "box", {}, { "line-width": 2, "line-dasharray": [3, 2] });
@@ -175,7 +180,9 @@ class ShownFeatures {
     this.#level = level;
     this.#features = found.type === "Feature" ? [found] : found.features;
     const drawable = this.#features.map((feature, index) => ({ ...feature, id: index, properties: {} }));
-    this.#map.getSource("features").setData({ type: "FeatureCollection", features: drawable.filter(each => each.geometry) });
+    const collect = features => ({ type: "FeatureCollection", features });
+    this.#map.getSource("features").setData(collect(drawable.filter(each => each.geometry)));
+    this.#map.getSource("spots").setData(collect(drawable.map(spot).filter(Boolean)));
     const without = this.#features.filter(each => !each.geometry).length;
     if (without === this.#features.length) this.#say("Nothing here has a geometry.");
   }
@@ -207,10 +214,11 @@ class ShownFeatures {
   }
 
   #pick(index) {
-    const source = "features";
-    if (this.#picked !== null) this.#map.setFeatureState({ source, id: this.#picked }, { picked: false });
+    for (const source of ["features", "spots"]) {
+      if (this.#picked !== null) this.#map.setFeatureState({ source, id: this.#picked }, { picked: false });
+      if (index !== null) this.#map.setFeatureState({ source, id: index }, { picked: true });
+    }
     this.#picked = index;
-    if (index !== null) this.#map.setFeatureState({ source, id: index }, { picked: true });
     this.#rows().forEach((row, number) => row.classList.toggle("picked", number === index));
     const panel = this.#section.querySelector("[data-panel]");
     panel.replaceChildren(...(index === null ? [hint()] : describe(this.#features[index])));
@@ -298,6 +306,17 @@ function boundsOf(features) {
   if (south > north) return null;
   const [west, east] = all[1][1] - all[1][0] < all[0][1] - all[0][0] ? all[1] : all[0];
   return [west, south, east, north];
+}
+
+// where a line or an area is, until one is so near that it is more than a speck
+function spot(feature) {
+  const bounds = boundsOf([feature]);
+  if (!bounds || feature.geometry.type.endsWith("Point")) return null;
+  const [west, south, east, north] = bounds;
+  const size = Math.max(east - west, north - south, 1e-9);
+  const until = Math.log2((SPECK_PIXELS * 360) / (size * TILE_PIXELS));
+  const geometry = { type: "Point", coordinates: [(west + east) / 2, (south + north) / 2] };
+  return { type: "Feature", id: feature.id, properties: { until }, geometry };
 }
 
 // Web Mercator ends at 85 degrees

@@ -8,7 +8,17 @@ export function enhanceQuery(query, opening) {
   // on a phone the features come first, unless the query is what is wrong
   if (matchMedia(NARROW).matches && !query.querySelector("[role=alert]")) query.open = false;
   enhanceConditions(query.querySelector("[data-conditions]"));
-  opening.then(map => map && enhanceCorners(query.querySelector("[data-corners]"), map));
+  const corners = query.querySelector("[data-corners]");
+  const actions = corners.querySelector("[data-draw-actions]");
+  const enable = on => actions.querySelectorAll("button").forEach(button => { button.disabled = !on; });
+  // their place is taken at once, so that nothing moves when the map is there
+  actions.hidden = !document.querySelector("[data-map]");
+  enable(false);
+  opening.then(map => {
+    enable(Boolean(map));
+    if (map) enhanceCorners(corners, map);
+    else actions.hidden = true;
+  });
 }
 
 function enhanceConditions(fieldset) {
@@ -52,7 +62,6 @@ function enhanceCorners(fieldset, map) {
     if (on) map.drawBox(write, () => drawing(false));
     else map.stopDrawing();
   };
-  fieldset.querySelector("[data-draw-actions]").hidden = false;
   draw.addEventListener("click", () => drawing(draw.getAttribute("aria-pressed") !== "true"));
   fieldset.querySelector("[data-view]").addEventListener("click", () => write(map.view()));
   fieldset.querySelector("[data-clear]").addEventListener("click", () => write(null));

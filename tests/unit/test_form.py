@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from geosvc.model.collection import Kind
 from geosvc.requests import form
 from geosvc.requests.form import CORNERS, Form, fill_form, is_form, read_form
-from geosvc.requests.items import Limits, parse_items_request
+from geosvc.requests.items import Limits, ReadingRules, parse_items_request
 from tests.unit.samples import collection, column, parameter
 
-LIMITS = Limits(10, 200)
+RULES = ReadingRules(Limits(10, 200))
 CITIES = collection(
     column("id", "int4"),
     column("name"),
@@ -164,7 +164,7 @@ def test_a_form_that_nobody_touched_asks_for_the_same(values: dict[str, str]) ->
 def test_the_address_that_is_left_is_one_that_programs_can_ask_for() -> None:
     places = collection(column("name"), column("population", "int8"))
     fields = {"form.west": "5", "form.south": "45", "form.east": "12", "form.north": "52", "sortby": "-name", "limit": "3"}
-    wanted = parse_items_request(read_form({**fields, **condition(0, "name", "=", "x")}, places), places, LIMITS)
+    wanted = parse_items_request(read_form({**fields, **condition(0, "name", "=", "x")}, places), places, RULES)
     assert wanted.equals == (("name", "x"),)
     assert wanted.limit == 3
     assert wanted.bbox is not None

@@ -1,5 +1,11 @@
 # syntax=docker/dockerfile:1
 
+FROM node:22-slim AS assets
+WORKDIR /src
+COPY package.json package-lock.json .npmrc ./
+COPY scripts/assets scripts/assets
+RUN mkdir -p geosvc/static && scripts/assets
+
 FROM python:3.12-slim AS build
 WORKDIR /src
 RUN python -m venv /opt/geosvc
@@ -11,6 +17,7 @@ RUN python -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir --dis
 COPY pyproject.toml README.md ./
 COPY geosvc geosvc
 COPY migrations migrations
+COPY --from=assets /src/geosvc/static/vendor geosvc/static/vendor
 RUN /opt/build/bin/python -m hatchling build -t wheel -d /opt/dist \
  && /opt/geosvc/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps /opt/dist/*.whl
 

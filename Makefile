@@ -8,7 +8,7 @@ help: ## lists the commands
 run: setup ## everything a bare machine needs, then the demo on http://127.0.0.1:8080
 	@exec $(PYTHON) -m fixtures.demo
 
-setup: ## installs what serving needs: PostgreSQL + PostGIS and the locked packages
+setup: ## installs what serving needs: PostgreSQL + PostGIS, the locked packages, the map library
 	@scripts/setup run
 
 setup-test: ## installs what the tests need as well
@@ -43,7 +43,8 @@ bench: setup-bench ## the benchmarks: ratios against limits and peers in one run
 migration: setup-test ## a new migration: make migration NAME=add-something
 	@$(PYTHON) -c 'import sys; from geosvc.database.migrations import new_migration; print(new_migration(sys.argv[1]))' "$(NAME)"
 
-lock: ## pins the newest versions with their hashes (needs uv)
+lock: ## pins the newest versions with their hashes (needs uv and npm)
+	@npm install --package-lock-only --save-exact --silent maplibre-gl@latest swagger-ui-dist@latest
 	@uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock
 	@uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra load --extra otel --group dev pyproject.toml -o requirements-dev.lock
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from geosvc.assets import Assets
 from geosvc.database.catalog import CatalogFollower
 from geosvc.database.counts import Counts
 from geosvc.database.extents import Extents
@@ -16,6 +17,7 @@ from geosvc.database.pool import Database
 from geosvc.database.writing import Writer
 from geosvc.errors import SettingsError
 from geosvc.keys import (
+    ASSETS,
     CATALOG,
     COUNTS,
     DATABASE,
@@ -38,7 +40,7 @@ from geosvc.observe.diagnosis import Diagnoser
 from geosvc.observe.lag import watch_loop
 from geosvc.observe.metrics import Metrics
 from geosvc.observe.slow import SlowQueries
-from geosvc.routes import ADMIN_ROUTES, ROUTES, add_routes
+from geosvc.routes import ADMIN_ROUTES, PAGE_ROUTES, ROUTES, add_routes
 from geosvc.settings import Settings
 from geosvc.siblings import Place, Siblings
 from geosvc.vitals import gauges_of, tell
@@ -120,6 +122,7 @@ def build_app(settings: Settings, place: Place | None = None) -> web.Application
     database = Database(settings, url)
     app = web.Application(middlewares=[surround])
     app[SETTINGS] = settings
+    app[ASSETS] = Assets.load()
     app[DATABASE] = database
     app[OPERATIONS] = Database(settings.model_copy(update=OPERATIONS_POOL), url)
     writing = settings.model_copy(update={"pool_min_size": 0, "pool_max_size": settings.write_pool_max_size})
@@ -139,7 +142,7 @@ def build_app(settings: Settings, place: Place | None = None) -> web.Application
     if settings.access_log:
         app.cleanup_ctx.append(_log_requests)
     app.on_response_prepare.append(add_common_headers)
-    add_routes(app, ROUTES)
+    add_routes(app, (*ROUTES, *PAGE_ROUTES))
     return app
 
 

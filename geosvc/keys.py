@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from geosvc.assets import Assets
 from geosvc.database.catalog import CatalogFollower
 from geosvc.database.counts import Counts
 from geosvc.database.extents import Extents
@@ -17,6 +18,7 @@ from geosvc.siblings import Siblings
 from geosvc.trace import Trace
 
 SETTINGS = web.AppKey("settings", Settings)
+ASSETS = web.AppKey("assets", Assets)
 DATABASE = web.AppKey("database", Database)
 CATALOG = web.AppKey("catalog", CatalogFollower)
 COUNTS = web.AppKey("counts", Counts)

@@ -9,7 +9,7 @@ from aiohttp import web
 from geosvc.errors import InvalidParameter
 from geosvc.keys import SETTINGS
 from geosvc.model.collection import Collection
-from geosvc.model.media_type import GEOJSON, ITEM_TYPES, ITEMS_TYPES, JSON, OPENAPI, SCHEMA, MediaType
+from geosvc.model.media_type import GEOJSON, HTML, ITEM_TYPES, ITEMS_TYPES, JSON, OPENAPI, SCHEMA, MediaType
 
 Link = dict[str, str]
 
@@ -37,11 +37,30 @@ def link(href: str, rel: str, media_type: MediaType, title: str) -> Link:
     return {"href": href, "rel": rel, "type": media_type.content_type.partition("; ")[0], "title": title}
 
 
+def document_links(url: str, media_type: MediaType = JSON) -> list[Link]:
+    """The links of a document to itself: as JSON, and as a page."""
+    return [
+        link(url, "self", media_type, "This document"),
+        link(f"{url}?f={HTML.short}", "alternate", HTML, "This document as HTML"),
+    ]
+
+
+def query_href(values: Mapping[str, str]) -> str:
+    """The same resource with these parameters, relative to it; empty without any."""
+    return _with_query("", values.items())
+
+
+def alternate_href(values: Mapping[str, str], media_type: MediaType) -> str:
+    """The same resource with the same parameters in another media type, relative to it."""
+    return query_href({**values, "f": media_type.short})
+
+
 def landing_links(base: str) -> list[Link]:
     """The links of the landing page."""
     return [
-        link(f"{base}/", "self", JSON, "This document"),
+        *document_links(f"{base}/"),
         link(f"{base}/api", "service-desc", OPENAPI, "The API's description"),
+        link(f"{base}/api.html", "service-doc", HTML, "The API's description as HTML"),
         link(f"{base}/conformance", "conformance", JSON, "Conformance classes"),
         link(f"{base}/collections", "data", JSON, "Collections"),
         link(f"{base}/functions", f"{REL}/functions", JSON, "Functions that filters may call"),
@@ -50,17 +69,17 @@ def landing_links(base: str) -> list[Link]:
 
 def conformance_links(base: str) -> list[Link]:
     """The links of the conformance declaration."""
-    return [link(f"{base}/conformance", "self", JSON, "This document")]
+    return document_links(f"{base}/conformance")
 
 
 def functions_links(base: str) -> list[Link]:
     """The links of the list of functions."""
-    return [link(f"{base}/functions", "self", JSON, "This document")]
+    return document_links(f"{base}/functions")
 
 
 def collections_links(base: str) -> list[Link]:
     """The links of the list of collections."""
-    return [link(f"{base}/collections", "self", JSON, "This document")]
+    return document_links(f"{base}/collections")
 
 
 def collection_url(base: str, collection: Collection) -> str:
@@ -73,7 +92,7 @@ def collection_links(base: str, collection: Collection) -> list[Link]:
     url = collection_url(base, collection)
     items = f"{url}/items"
     return [
-        link(url, "self", JSON, "This document"),
+        *document_links(url),
         link(items, "items", GEOJSON, "Features as GeoJSON"),
         *(
             link(f"{items}?f={media_type.short}", "items", media_type, f"Features as {media_type.title}")
@@ -151,6 +170,12 @@ def item_url(base: str, collection: Collection, feature_id: str) -> str:
 def item_links(base: str, collection: Collection, feature_id: str | None) -> list[Link]:
     """The links of a feature; one without an id has none to itself."""
     links = [link(collection_url(base, collection), "collection", JSON, "The collection")]
-    if feature_id is not None:
-        links.insert(0, link(item_url(base, collection, feature_id), "self", ITEM_TYPES[0], "This feature"))
-    return links
+    if feature_id is None:
+        return links
+    url = item_url(base, collection, feature_id)
+    others = (each for each in ITEM_TYPES if each is not GEOJSON)
+    return [
+        link(url, "self", GEOJSON, "This feature"),
+        *(link(f"{url}?f={each.short}", "alternate", each, f"This feature as {each.title}") for each in others),
+        *links,
+    ]

@@ -4,6 +4,7 @@ import asyncio
 import re
 import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import count
 from secrets import token_hex
 from time import perf_counter
@@ -14,6 +15,7 @@ from aiohttp.abc import AbstractAccessLogger
 from geosvc.encode.compression import CODINGS, compress
 from geosvc.errors import InternalError, InvalidParameter, MethodNotAllowed, NotFound, RequestError, StaleCatalog
 from geosvc.events import ClientGone, RequestEnded, RequestFailed, emit
+from geosvc.handlers.html import ERROR_TYPES, problem_page, wants_page
 from geosvc.handlers.streaming import break_off
 from geosvc.handlers.writing import READING_METHODS, item_methods, items_methods
 from geosvc.keys import CATALOG, NO_OPERATION, OBSERVED, SETTINGS, STREAMING, TRACE
@@ -134,6 +136,9 @@ def _failed(request: web.Request, error: RequestError, stack: str | None = None)
                 traceback=stack,
             )
         )
+    if wants_page(request, ERROR_TYPES):
+        with suppress(InvalidParameter):  # of a Host that makes no link
+            return problem_page(request, error)
     return problem_response(error, request[TRACE].request_id)
 
 
@@ -158,7 +163,7 @@ def _compress_whole_body(request: web.Request, response: web.Response) -> None:
     """Compresses what is sent in one piece; streams compress themselves, and events are never compressed."""
     response.headers.add(hdrs.VARY, "Accept, Accept-Encoding")
     body = response.body
-    if isinstance(body, bytes) and len(body) >= _COMPRESS_FROM_BYTES:
+    if isinstance(body, bytes) and len(body) >= _COMPRESS_FROM_BYTES and hdrs.CONTENT_ENCODING not in response.headers:
         coding = negotiate_coding(request.headers.get(hdrs.ACCEPT_ENCODING), CODINGS)
         if coding is not None:
             response.body = compress(body, coding)

@@ -9,8 +9,8 @@ from geosvc.model.media_type import PROBLEM
 PROBLEM_TYPE = "urn:geosvc:problem:"
 
 
-def problem_response(error: RequestError, request_id: str) -> web.Response:
-    """The response that tells a client what went wrong; a 500 says only the request id."""
+def describe_problem(error: RequestError, request_id: str) -> dict[str, object]:
+    """What went wrong, for the client; a 500 says only the request id."""
     body: dict[str, object] = {
         "type": f"{PROBLEM_TYPE}{error.slug}",
         "title": error.title(),
@@ -21,6 +21,11 @@ def problem_response(error: RequestError, request_id: str) -> web.Response:
     for member in ("parameter", "pointer", "position", "index", "constraint"):
         if (value := getattr(error, member)) is not None:
             body[member] = value
+    return body
+
+
+def problem_headers(error: RequestError) -> dict[str, str]:
+    """What goes with it in headers."""
     headers = {"Cache-Control": "no-store"}
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
@@ -28,4 +33,10 @@ def problem_response(error: RequestError, request_id: str) -> web.Response:
         headers["Allow"] = ", ".join(error.allowed)
     if isinstance(error, UnsupportedMediaType):
         headers[error.header] = ", ".join(error.accepted)
-    return web.Response(status=error.status, body=orjson.dumps(body), content_type=PROBLEM.content_type, headers=headers)
+    return headers
+
+
+def problem_response(error: RequestError, request_id: str) -> web.Response:
+    """The response that tells a client what went wrong."""
+    body = orjson.dumps(describe_problem(error, request_id))
+    return web.Response(status=error.status, body=body, content_type=PROBLEM.content_type, headers=problem_headers(error))

@@ -1,12 +1,28 @@
 """The url table: every method and path, its handler and its operation id."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from geosvc.handlers import admin, api, collections, features, functions, landing, operations, schemas, search, transactions
+from geosvc.handlers import (
+    admin,
+    api,
+    assets,
+    browsing,
+    collections,
+    features,
+    functions,
+    landing,
+    operations,
+    schemas,
+    search,
+    transactions,
+)
 from geosvc.keys import OBSERVED
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -31,8 +47,8 @@ ROUTES = (
     Route("GET", "/collections/{collectionId}/schema", schemas.get_schema, "getSchema"),
     Route("GET", "/collections/{collectionId}/queryables", schemas.get_queryables, "getQueryables"),
     Route("GET", "/collections/{collectionId}/sortables", schemas.get_sortables, "getSortables"),
-    Route("GET", "/collections/{collectionId}/items", features.get_items, "getFeatures"),
-    Route("GET", "/collections/{collectionId}/items/{featureId}", features.get_item, "getFeature"),
+    Route("GET", "/collections/{collectionId}/items", browsing.get_items, "getFeatures"),
+    Route("GET", "/collections/{collectionId}/items/{featureId}", browsing.get_item, "getFeature"),
     Route("GET", "/collections/{collectionId}/export", features.get_export, "exportFeatures"),
     Route("POST", "/collections/{collectionId}/search", search.search_items, "searchFeatures"),
     Route("OPTIONS", "/collections/{collectionId}/items", transactions.get_items_options, "getItemsOptions"),
@@ -42,6 +58,12 @@ ROUTES = (
     Route("PATCH", "/collections/{collectionId}/items/{featureId}", transactions.change_item, "updateFeature"),
     Route("DELETE", "/collections/{collectionId}/items/{featureId}", transactions.delete_item, "deleteFeature"),
 )
+PAGE_ROUTES = (
+    Route("GET", "/api.html", api.get_api_page, "getApiPage"),
+    Route("GET", "/static/{version}/{name:.+}", assets.get_asset, "getAsset"),
+)
+"""For people and what their pages need: no part of the API that is described."""
+
 ADMIN_ROUTES = (
     Route("GET", "/livez", admin.get_livez, "getLiveness"),
     Route("GET", "/readyz", admin.get_readyz, "getReadiness"),
@@ -56,7 +78,9 @@ ADMIN_ROUTES = (
 def add_routes(app: web.Application, routes: tuple[Route, ...]) -> None:
     """Adds the routes; GET answers HEAD as well."""
     for route in routes:
+        # aiohttp's own placeholder takes no brace, which an id may hold
+        path = _PLACEHOLDER.sub(r"{\1:[^/]+}", route.path)
         app[OBSERVED].operations[route.handler] = (route.operation_id, route.path)
-        app.router.add_route(route.method, route.path, route.handler, name=route.operation_id)
+        app.router.add_route(route.method, path, route.handler, name=route.operation_id)
         if route.method == "GET":
-            app.router.add_route("HEAD", route.path, route.handler)
+            app.router.add_route("HEAD", path, route.handler)

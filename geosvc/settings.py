@@ -36,6 +36,7 @@ OUTSIDE_SETTINGS = frozenset(
 
 
 _SOURCE_FIELD = re.compile(r'field "(\w+)"')
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?![^/?#])", re.ASCII)
 _WRONG_PORT = re.compile(r":(?![0-9]{1,5}$)[^\]]*$", re.ASCII)
 
 
@@ -89,6 +90,13 @@ class Settings(BaseSettings):
     public_url: Annotated[
         str | None, Field(description="What clients see as the root; none: taken from each request's Host.")
     ] = None
+    base_map: Annotated[
+        str | None, Field(description="Behind the features: URL of a MapLibre style, or of raster tiles with {z}, {x}, {y}.")
+    ] = None
+    base_map_attribution: Annotated[str | None, Field(description="Whom the base map is from, as its licence asks.")] = None
+    base_map_origins: Annotated[
+        Names, Field(description="Origins beside its own that the style of the base map loads from.")
+    ] = ()
     cors_origins: Annotated[Names, Field(description="Origins that browsers may read from; `*` is any.")] = ("*",)
     shutdown_grace_seconds: Annotated[Seconds, Field(description="How long running requests may take to end.")] = 30
     log_format: Annotated[Literal["json", "console"], Field(description="Log lines for machines or for people.")] = "json"
@@ -221,6 +229,27 @@ class Settings(BaseSettings):
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
             raise ValueError("is an absolute http(s) URL without query or fragment")
         return value.rstrip("/")
+
+    @field_validator("base_map")
+    @classmethod
+    def _check_base_map(cls, value: str | None) -> str | None:
+        if value is not None and not _ORIGIN.match(value):
+            raise ValueError("is an absolute http(s) URL")
+        return value
+
+    @field_validator("base_map_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            if not _ORIGIN.fullmatch(each):
+                raise ValueError("are origins, such as https://tiles.example.org")
+        return value
+
+    @property
+    def base_map_hosts(self) -> tuple[str, ...]:
+        """The origins that pages may load the base map from."""
+        own = _ORIGIN.match(self.base_map or "")
+        return ((own[0],) if own else ()) + self.base_map_origins
 
     @field_validator("db_ssl_root_cert", "db_ssl_cert", "db_ssl_key")
     @classmethod

@@ -3,12 +3,14 @@
 from aiohttp import hdrs, web
 
 from geosvc.handlers.documents import query_of
+from geosvc.handlers.html import html_response
 from geosvc.handlers.validators import validated
 from geosvc.keys import CATALOG, SETTINGS
 from geosvc.links import base_url
 from geosvc.model.crs import Srid
 from geosvc.model.media_type import JSON, OPENAPI
 from geosvc.openapi import ApiWriter
+from geosvc.openapi.operations import OPERATIONS
 from geosvc.requests.items import Limits, refuse_unknown
 from geosvc.requests.negotiation import negotiate_media_type
 
@@ -27,3 +29,9 @@ async def get_api(request: web.Request) -> web.Response:
     configured = tuple(map(Srid, settings.crs))
     body = _writer.write(base_url(request), request.app[CATALOG].catalog, limits, configured)
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: media_type.content_type})
+
+
+async def get_api_page(request: web.Request) -> web.Response:
+    """The description for people: Swagger UI, and a plain list where there is no JavaScript."""
+    refuse_unknown(query_of(request))
+    return html_response(request, "api.html", ((OPENAPI, "api"),), operations=OPERATIONS)

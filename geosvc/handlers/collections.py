@@ -6,8 +6,9 @@ from typing import Any
 from aiohttp import web
 
 from geosvc.database.extents import Extent
+from geosvc.encode.snippets import write_snippets
 from geosvc.errors import InvalidParameter
-from geosvc.handlers.documents import collection_of, json_response, read_document_request
+from geosvc.handlers.documents import collection_of, document_response, read_document_request
 from geosvc.handlers.pages import reading_rules
 from geosvc.handlers.validators import validated
 from geosvc.keys import CATALOG, EXTENTS
@@ -60,12 +61,11 @@ async def get_collections(request: web.Request) -> web.Response:
     configured = reading_rules(request).crs
     collections = list(request.app[CATALOG].catalog.collections.values())
     extents = await request.app[EXTENTS].estimated(collections)
-    return json_response(
-        {
-            "collections": [describe(base, collection, extents[collection.id], configured) for collection in collections],
-            "links": collections_links(base),
-        }
-    )
+    document = {
+        "collections": [describe(base, collection, extents[collection.id], configured) for collection in collections],
+        "links": collections_links(base),
+    }
+    return document_response(request, document, "collections.html", collections=collections)
 
 
 @validated
@@ -78,4 +78,6 @@ async def get_collection(request: web.Request) -> web.Response:
         raise InvalidParameter("extent takes one of: estimated, exact", parameter="extent")
     extents = request.app[EXTENTS]
     extent = await (extents.exact(collection) if wanted == "exact" else extents.best(collection))
-    return json_response(describe(base_url(request), collection, extent, reading_rules(request).crs))
+    base = base_url(request)
+    document, snippets = describe(base, collection, extent, reading_rules(request).crs), write_snippets(base, collection)
+    return document_response(request, document, "collection.html", collection=collection, snippets=snippets)

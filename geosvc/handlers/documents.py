@@ -1,16 +1,21 @@
-"""JSON documents: what every handler that is no stream answers with."""
+"""Documents: what every handler that is no stream answers with, as JSON, and as a page for people where it is offered."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
 
+from geosvc.handlers.html import html_response
 from geosvc.keys import CATALOG, TRACE
+from geosvc.links import alternate_href
 from geosvc.model.collection import Collection
-from geosvc.model.media_type import DOCUMENT_TYPES, JSON, MediaType
+from geosvc.model.media_type import DOCUMENT_TYPES, HTML, JSON, MediaType
 from geosvc.requests.items import refuse_unknown
 from geosvc.requests.negotiation import negotiate_media_type
 from geosvc.requests.query_string import parse_query_string
+
+FALLBACK_TEMPLATE = "document.html"
 
 
 def query_of(request: web.Request) -> Mapping[str, str]:
@@ -25,17 +30,45 @@ async def collection_of(request: web.Request) -> Collection:
     return collection
 
 
-def read_document_request(request: web.Request, known: frozenset[str] = frozenset({"f"})) -> Mapping[str, str]:
-    """The parameters of a request for a JSON document.
+def negotiate(request: web.Request, values: Mapping[str, str], offered: Sequence[MediaType]) -> MediaType:
+    """The representation that a request wants of those offered. Raises: InvalidParameter, NotAcceptable."""
+    return negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), offered)
+
+
+def read_document_request(
+    request: web.Request, known: frozenset[str] = frozenset({"f"}), offered: Sequence[MediaType] = DOCUMENT_TYPES
+) -> Mapping[str, str]:
+    """The parameters of a request for a document.
 
     Raises: InvalidParameter, UnknownParameter, NotAcceptable.
     """
     values = query_of(request)
     refuse_unknown(values, known)
-    negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), DOCUMENT_TYPES)
+    negotiate(request, values, offered)
     return values
 
 
 def json_response(document: object, media_type: MediaType = JSON) -> web.Response:
     """A document as JSON."""
     return web.Response(body=orjson.dumps(document), headers={hdrs.CONTENT_TYPE: media_type.content_type})
+
+
+def document_response(
+    request: web.Request,
+    document: Mapping[str, Any],
+    template: str = FALLBACK_TEMPLATE,
+    media_type: MediaType = JSON,
+    **more: Any,
+) -> web.Response:
+    """A document as the request wants it: JSON, or a page.
+
+    Args:
+        template: of the page; it gets the document and `more`. The fallback shows any document.
+        media_type: of the JSON.
+    Raises: InvalidParameter, NotAcceptable.
+    """
+    values = query_of(request)
+    if negotiate(request, values, (media_type, HTML)) is not HTML:
+        return json_response(document, media_type)
+    others = ((media_type, alternate_href(values, media_type)),)
+    return html_response(request, template, others, document=document, **more)

@@ -29,7 +29,7 @@ from geosvc.keys import DATABASE, LOOKUPS, SETTINGS
 from geosvc.links import base_url, queryables_header
 from geosvc.model.collection import Collection
 from geosvc.model.feature import StoredFeature
-from geosvc.model.media_type import ITEM_TYPES, ITEMS_TYPES, MediaType
+from geosvc.model.media_type import EXPORT_TYPES, ITEM_TYPES, ITEMS_TYPES, MediaType
 from geosvc.query.features import select_item, select_items
 from geosvc.query.paging import PageEnd, check_cursor
 from geosvc.requests.feature_id import parse_feature_id
@@ -80,7 +80,7 @@ def filterable(reading: Reading) -> dict[str, str]:
 
 async def get_export(request: web.Request) -> web.StreamResponse:
     """All features that match, as a download."""
-    reading = await parse_reading(request, ITEMS_TYPES, reading_rules(request, paged=False))
+    reading = await parse_reading(request, EXPORT_TYPES, reading_rules(request, paged=False))
     page = select_items(reading.collection, reading.wanted, reading.media_type)
     encoder = make_encoder(reading.media_type, page.header)
     batches = stream_features(request.app[DATABASE], page, batch_size(request, reading.collection))

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from geosvc.handlers.documents import json_response, read_document_request
+from geosvc.handlers.documents import document_response, read_document_request
 from geosvc.handlers.validators import validated
 from geosvc.links import base_url, functions_links
 from geosvc.model.queryables import ValueKind
@@ -30,4 +30,4 @@ async def get_functions(request: web.Request) -> web.Response:
         }
         for function in FUNCTIONS.values()
     ]
-    return json_response({"functions": described, "links": functions_links(base_url(request))})
+    return document_response(request, {"functions": described, "links": functions_links(base_url(request))}, "functions.html")

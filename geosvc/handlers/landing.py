@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from geosvc.handlers.documents import json_response, read_document_request
+from geosvc.encode.snippets import write_snippets
+from geosvc.handlers.documents import document_response, read_document_request
 from geosvc.handlers.validators import validated
 from geosvc.keys import CATALOG
 from geosvc.links import base_url, conformance_links, landing_links
@@ -15,10 +16,12 @@ CONFORMANCE = (
     "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/landing-page",
     "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/json",
+    "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/html",
     "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/oas30",
     "http://www.opengis.net/spec/ogcapi-common-2/1.0/conf/collections",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
+    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/html",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/oas30",
     "http://www.opengis.net/spec/ogcapi-features-2/1.0/conf/crs",
 )
@@ -95,13 +98,15 @@ def conformance(collections: Iterable[Collection]) -> tuple[str, ...]:
 async def get_landing_page(request: web.Request) -> web.Response:
     """Where everything else is."""
     read_document_request(request)
-    return json_response(
-        {
-            "title": "geosvc",
-            "description": "Spatial tables of a PostGIS database as GeoJSON.",
-            "links": landing_links(base_url(request)),
-        }
-    )
+    base, collections = base_url(request), request.app[CATALOG].collections()
+    document = {
+        "title": "geosvc",
+        "description": "Spatial tables of a PostGIS database as GeoJSON.",
+        "links": landing_links(base),
+    }
+    example = collections[0] if collections else None
+    snippets = write_snippets(base, example) if example is not None else ()
+    return document_response(request, document, "landing.html", collections=collections, example=example, snippets=snippets)
 
 
 @validated
@@ -109,4 +114,5 @@ async def get_conformance(request: web.Request) -> web.Response:
     """The conformance classes that hold."""
     read_document_request(request)
     classes = conformance(request.app[CATALOG].collections())
-    return json_response({"conformsTo": classes, "links": conformance_links(base_url(request))})
+    document = {"conformsTo": classes, "links": conformance_links(base_url(request))}
+    return document_response(request, document, "conformance.html")

@@ -103,7 +103,7 @@ async def cancel_activity(request: web.Request) -> web.Response:
 
 async def get_pool(request: web.Request) -> web.Response:
     """The pools of the workers."""
-    read_document_request(request)
+    read_document_request(request, offered=(JSON,))
     heard, counts = await _collect(request, "pool")
     return json_response({**counts, "pools": [{"worker": number, **pool} for number, pool in heard.items()]})
 

@@ -1,15 +1,16 @@
 """What the features of a collection have, and what they can be filtered and sorted by. Source: OGC 23-058r2 10 to 12."""
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from geosvc.encode.schemas import describe_schemas
-from geosvc.handlers.documents import collection_of, json_response, query_of
+from geosvc.handlers.documents import collection_of, document_response, negotiate, query_of
 from geosvc.handlers.validators import validated
 from geosvc.keys import CATALOG
 from geosvc.links import base_url, collection_url
-from geosvc.model.media_type import SCHEMA_TYPES
+from geosvc.model.media_type import HTML, SCHEMA, SCHEMA_TYPES
 from geosvc.requests.items import refuse_unknown
-from geosvc.requests.negotiation import negotiate_media_type
+
+TITLES = {"schema": "what features have", "queryables": "what a filter may name", "sortables": "what sortby may name"}
 
 
 @validated
@@ -33,9 +34,11 @@ async def get_sortables(request: web.Request) -> web.Response:
 async def _describe(request: web.Request, what: str) -> web.Response:
     values = query_of(request)
     refuse_unknown(values)
-    media_type = negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), SCHEMA_TYPES)
+    media_type = negotiate(request, values, SCHEMA_TYPES)
     collection = await collection_of(request)
     schemas = describe_schemas(request.app[CATALOG].collections())
     url = f"{collection_url(base_url(request), collection)}/{what}"
     describe = {"schema": schemas.schema, "queryables": schemas.queryables, "sortables": schemas.sortables}[what]
-    return json_response(describe(url, collection), media_type)
+    title = f"{collection.title}: {TITLES[what]}"
+    json_type = SCHEMA if media_type is HTML else media_type
+    return document_response(request, describe(url, collection), "schema.html", json_type, title=title)

@@ -8,7 +8,7 @@ from geosvc.handlers.features import send_page
 from geosvc.handlers.pages import Reading, reading_rules
 from geosvc.keys import SETTINGS
 from geosvc.links import base_url
-from geosvc.model.media_type import GEOJSON, ITEMS_TYPES
+from geosvc.model.media_type import EXPORT_TYPES, GEOJSON
 from geosvc.query.paging import check_cursor
 from geosvc.requests.items import refuse_unknown
 from geosvc.requests.negotiation import negotiate_media_type
@@ -21,7 +21,7 @@ async def search_items(request: web.Request) -> web.StreamResponse:
     collection = await collection_of(request)
     values = query_of(request)
     refuse_unknown(values)
-    media_type = negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), ITEMS_TYPES)
+    media_type = negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), EXPORT_TYPES)
     media_type_of(request, (GEOJSON,))
     body = await read_body(request, settings.max_feature_bytes)
     wanted = parse_search(body, collection, reading_rules(request), settings.max_vertices)

@@ -48,8 +48,9 @@ OPENAPI = MediaType(
 
 SCHEMA = MediaType("application/schema+json", "json", "application/schema+json", "JSON Schema", "json")
 
-DOCUMENT_TYPES = (JSON,)
-SCHEMA_TYPES = (SCHEMA, JSON)
-ITEMS_TYPES = (GEOJSON, GEOJSONSEQ, CSV)
-ITEM_TYPES = (GEOJSON,)
+DOCUMENT_TYPES = (JSON, HTML)
+SCHEMA_TYPES = (SCHEMA, JSON, HTML)
+EXPORT_TYPES = (GEOJSON, GEOJSONSEQ, CSV)
+ITEMS_TYPES = (*EXPORT_TYPES, HTML)
+ITEM_TYPES = (GEOJSON, HTML)
 ALIASES = {GEOJSON: ("json", "application/json")}

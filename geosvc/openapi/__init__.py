@@ -23,8 +23,10 @@ from geosvc.model.crs import CRS84_URI, Crs, Srid, listed_crs
 from geosvc.model.media_type import (
     ALIASES,
     DOCUMENT_TYPES,
+    EXPORT_TYPES,
     GEOJSON,
     GEOJSONSEQ,
+    HTML,
     ITEM_TYPES,
     ITEMS_TYPES,
     JSON,
@@ -165,7 +167,13 @@ def _parameters(limits: Limits) -> Json:
         del declared[name]
     page = {"minimum": 1, "maximum": limits.maximum, "default": limits.default}
     declared["limit"]["schema"] = {**declared["limit"]["schema"], **page}
-    for name, offered in (("f", ITEMS_TYPES), ("f-item", ITEM_TYPES), ("f-document", DOCUMENT_TYPES)):
+    for name, offered in (
+        ("f", ITEMS_TYPES),
+        ("f-export", EXPORT_TYPES),
+        ("f-item", ITEM_TYPES),
+        ("f-document", DOCUMENT_TYPES),
+        ("f-api", (JSON,)),
+    ):
         names = [name for each in offered for name in (each.short, *ALIASES.get(each, ())) if "/" not in name]
         declared[name] = _query_parameter(FORMAT.name, FORMAT.description, {**FORMAT.schema, "enum": names})
     declared |= {name: _query_parameter(name, text, {"type": "boolean", "default": False}) for name, text in _FLAGS.items()}
@@ -227,11 +235,14 @@ def _problems() -> Json:
 def _responses() -> Json:
     features = ref("schemas", "featureCollection")
     items = {each.essence: features if each is GEOJSON else TEXT for each in ITEMS_TYPES}
-    item = {each.essence: ref("schemas", "feature") for each in ITEM_TYPES}
+    found = {name: schema for name, schema in items.items() if name != HTML.essence}
+    feature = {GEOJSON.essence: ref("schemas", "feature")}
+    item = {each.essence: TEXT for each in ITEM_TYPES} | feature
+    schema = {each.essence: TEXT if each is HTML else {"type": "object"} for each in SCHEMA_TYPES}
     api = {OPENAPI.content_type: {"type": "object"}, JSON.essence: {"type": "object"}}
 
     def document(description: str, schema: str) -> Json:
-        return _response(description, {JSON.essence: ref("schemas", schema)}, *_CACHED)
+        return _response(description, {JSON.essence: ref("schemas", schema), HTML.essence: TEXT}, *_CACHED)
 
     return {
         "LandingPage": document("Links to everything else.", "landingPage"),
@@ -240,16 +251,17 @@ def _responses() -> Json:
         "Collections": document("The collections.", "collections"),
         "Collection": document("The collection.", "collection"),
         "Api": _response("An OpenAPI 3.0 document.", api, *_CACHED),
-        "Schema": _response("A JSON Schema.", {each.essence: {"type": "object"} for each in SCHEMA_TYPES}, *_CACHED),
+        "Schema": _response("A JSON Schema.", schema, *_CACHED),
         "DocumentNotModified": _response("The client has it already.", {}, *_CACHED),
         "Features": _response("The features of the page.", items, "Content-Crs", "Link"),
+        "Found": _response("The features that were found.", found, "Content-Crs", "Link"),
         "Feature": _response("The feature.", item, "Content-Crs", *_VALIDATORS),
-        "Export": _response("The features, streamed.", items, "Content-Crs", "Link", "Content-Disposition"),
+        "Export": _response("The features, streamed.", found, "Content-Crs", "Link", "Content-Disposition"),
         "NotModified": _response("The client has it already.", {}, "Content-Crs", *_VALIDATORS),
         "Created": _response(
-            "The feature, if it is wanted in return.", item, "Location", "Content-Crs", *_VALIDATORS, *_WRITTEN
+            "The feature, if it is wanted in return.", feature, "Location", "Content-Crs", *_VALIDATORS, *_WRITTEN
         ),
-        "Changed": _response("The feature, if it is wanted in return.", item, "Content-Crs", *_VALIDATORS, *_WRITTEN),
+        "Changed": _response("The feature, if it is wanted in return.", feature, "Content-Crs", *_VALIDATORS, *_WRITTEN),
         "Stored": _response("It is done.", {}, *_VALIDATORS, *_WRITTEN),
         "Loaded": _response("What became of the features.", {JSON.essence: ref("schemas", "loadReport")}, *_WRITTEN),
         "ItemsOptions": _response("The methods and media types.", {}, "Allow", "Accept-Post"),

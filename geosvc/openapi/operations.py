@@ -12,7 +12,7 @@ _PAGING = frozenset({"limit", "offset", "cursor", "count"})
 _ITEMS_PARAMETERS = tuple(each.name for each in DECLARED)
 _ITEM_PARAMETERS = tuple("f-item" if each is FORMAT else each.name for each in ITEM_DECLARED)
 _GET_ITEM_PARAMETERS = (*_ITEM_PARAMETERS, "If-None-Match", "If-Modified-Since")
-_EXPORT_PARAMETERS = tuple(name for name in _ITEMS_PARAMETERS if name not in _PAGING)
+_EXPORT_PARAMETERS = tuple("f-export" if name == "f" else name for name in _ITEMS_PARAMETERS if name not in _PAGING)
 _DOCUMENT_PARAMETERS = ("f-document",)
 _CONDITIONAL = (*_DOCUMENT_PARAMETERS, "If-None-Match")
 _CACHED = ((304, "DocumentNotModified"),)
@@ -56,7 +56,7 @@ class Operation:
 
 OPERATIONS = (
     Operation("/", "getLandingPage", "Where everything else is", _CONDITIONAL, "LandingPage", _ALWAYS, also=_CACHED),
-    Operation("/api", "getApi", "This description", _CONDITIONAL, "Api", (*_ALWAYS, 503), also=_CACHED),
+    Operation("/api", "getApi", "This description", ("f-api", "If-None-Match"), "Api", (*_ALWAYS, 503), also=_CACHED),
     Operation("/conformance", "getConformanceDeclaration", "What holds", _CONDITIONAL, "Conformance", _ALWAYS, also=_CACHED),
     Operation("/functions", "getFunctions", "What filters may call", _CONDITIONAL, "Functions", _ALWAYS, also=_CACHED),
     Operation("/collections", "getCollections", "All collections", _CONDITIONAL, "Collections", _DATABASE, also=_CACHED),
@@ -73,8 +73,8 @@ OPERATIONS = (
         f"{_COLLECTION}/search",
         "searchFeatures",
         "Features by a posted geometry",
-        ("f",),
-        "Features",
+        ("f-export",),
+        "Found",
         (*_ALL, 408, 413, 415, 422),
         method="post",
         body="Search",

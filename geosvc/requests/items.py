@@ -258,7 +258,7 @@ def _parse_box(values: Mapping[str, str], collection: Collection, rules: Reading
     return box if crs.srid in (WGS84, WEB_MERCATOR, collection.geometry.srid) else settled(box)
 
 
-def _split_names(name: str, text: str) -> list[str]:
+def split_names(name: str, text: str) -> list[str]:
     """Names with commas between them; a name that holds a comma itself is in double quotes, with `""` for a quote. A sign
     may stand before the quotes.
     """
@@ -285,7 +285,7 @@ def _split_names(name: str, text: str) -> list[str]:
 
 def _parse_sortby(text: str, collection: Collection) -> tuple[SortKey, ...]:
     keys: list[SortKey] = []
-    for part in _split_names("sortby", text):
+    for part in split_names("sortby", text):
         # an unencoded + arrives as a blank
         sign, name = (part[0], part[1:]) if part[:1] in ("+", "-", " ") else ("+", part)
         column = collection.by_name.get(name)
@@ -361,7 +361,7 @@ def _parse_limit(text: str | None, limits: Limits) -> int:
 def _parse_properties(text: str | None, collection: Collection) -> tuple[str, ...] | None:
     if text is None:
         return None
-    wanted = set(_split_names("properties", text))
+    wanted = set(split_names("properties", text))
     for name in sorted(wanted - collection.by_name.keys()):
         raise InvalidParameter(f"properties: {collection.id} has no property {name!r}", parameter="properties")
     return tuple(column.name for column in collection.columns if column.name in wanted)

@@ -63,6 +63,14 @@ def negotiate_media_type(f: str | None, accept: str | None, offered: Sequence[Me
     raise NotAcceptable(f"there is {', '.join(each.essence for each in offered)}")
 
 
+def prefers(media_type: MediaType, f: str | None, accept: str | None, offered: Sequence[MediaType]) -> bool:
+    """Whether it is this one of those offered that a client wants. What nobody could answer is no."""
+    try:
+        return negotiate_media_type(f, accept, offered) is media_type
+    except (InvalidParameter, NotAcceptable):
+        return False
+
+
 def negotiate_coding(accept_encoding: str | None, offered: Sequence[str]) -> str | None:
     """The content coding of those offered, in the service's order of preference, that the client takes; None is
     identity. Source: RFC 9110 12.5.3.

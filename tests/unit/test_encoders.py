@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geosvc.encode.features import CsvEncoder, Encoder, GeoJsonEncoder, GeoJsonSeqEncoder, make_encoder
-from geosvc.model.media_type import CSV, GEOJSON, GEOJSONSEQ, ITEMS_TYPES, MediaType
+from geosvc.model.media_type import CSV, EXPORT_TYPES, GEOJSON, GEOJSONSEQ, MediaType
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=15)
 FEATURES = st.lists(
@@ -83,6 +83,6 @@ def test_csv_ends_every_line_with_a_carriage_return_and_a_line_feed() -> None:
     ("media_type", "kind"), [(GEOJSON, GeoJsonEncoder), (GEOJSONSEQ, GeoJsonSeqEncoder), (CSV, CsvEncoder)]
 )
 def test_every_media_type_of_items_has_its_encoder(media_type: MediaType, kind: type[object]) -> None:
-    assert media_type in ITEMS_TYPES
+    assert media_type in EXPORT_TYPES
     assert type(make_encoder(media_type, ("a",))) is kind
-    assert len(ITEMS_TYPES) == 3
+    assert len(EXPORT_TYPES) == 3

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geosvc.errors import InvalidParameter, NotAcceptable
-from geosvc.model.media_type import CSV, GEOJSON, GEOJSONSEQ, ITEMS_TYPES, JSON, MediaType
+from geosvc.model.media_type import CSV, GEOJSON, GEOJSONSEQ, HTML, ITEMS_TYPES, JSON, MediaType
 from geosvc.requests.negotiation import negotiate_coding, negotiate_media_type
 
 CODINGS = ("zstd", "gzip")
@@ -29,7 +29,7 @@ CODINGS = ("zstd", "gzip")
         ("application/json", GEOJSON),
         ("application/geo+json;q=0, */*", GEOJSONSEQ),
         ("application/*;q=0, */*;q=0.1", CSV),
-        ("text/html, image/webp, */*;q=0.8", GEOJSON),
+        ("text/html, image/webp, */*;q=0.8", HTML),
         ("text/csv; header=present; q=0.9, */*;q=0.1", CSV),
         ("text/csv;q=high", CSV),
         ("text/csv;q=7, */*;q=0.9", CSV),
@@ -40,9 +40,11 @@ def test_accept_chooses_by_weight_then_specificity_then_the_order_of_the_service
     assert negotiate_media_type(None, accept, ITEMS_TYPES) is chosen
 
 
-@pytest.mark.parametrize("accept", ["text/html", "*/*;q=0", "application/*;q=0, text/*;q=0.0", "text", "csv", "image/*", "q=1"])
+@pytest.mark.parametrize(
+    "accept", ["text/plain", "*/*;q=0", "application/*;q=0, text/*;q=0.0", "text", "csv", "image/*", "q=1"]
+)
 def test_what_is_not_offered_is_not_acceptable(accept: str) -> None:
-    with pytest.raises(NotAcceptable, match="application/geo\\+json, application/geo\\+json-seq, text/csv"):
+    with pytest.raises(NotAcceptable, match="application/geo\\+json, application/geo\\+json-seq, text/csv, text/html"):
         negotiate_media_type(None, accept, ITEMS_TYPES)
 
 

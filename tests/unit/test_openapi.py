@@ -188,7 +188,7 @@ def test_columns_that_cannot_be_compared_or_collide_are_left_out(api: dict[str, 
     assert "extra" not in described
     assert described["limit"]["schema"]["maximum"] == LIMITS.maximum
     assert described["zoom-level"]["schema"]["maximum"] == 30
-    assert parameters(api, items_path(KEYLESS))["f"]["schema"]["enum"] == ["geojson", "json", "geojsonseq", "csv"]
+    assert parameters(api, items_path(KEYLESS))["f"]["schema"]["enum"] == ["geojson", "json", "geojsonseq", "csv", "html"]
 
 
 def test_a_function_has_its_parameters_before_columns_of_the_same_name(api: dict[str, Any]) -> None:
@@ -259,8 +259,10 @@ def test_what_cannot_be_written_has_no_operations_that_write(api: dict[str, Any]
 
 def test_responses_have_their_media_types_and_headers(api: dict[str, Any]) -> None:
     responses = api["components"]["responses"]
-    assert set(responses["Features"]["content"]) == {"application/geo+json", "application/geo+json-seq", "text/csv"}
-    assert set(responses["Feature"]["content"]) == {"application/geo+json"}
+    for name in ("Found", "Export"):
+        assert set(responses[name]["content"]) == {"application/geo+json", "application/geo+json-seq", "text/csv"}
+    assert set(responses["Features"]["content"]) == {*responses["Found"]["content"], "text/html"}
+    assert set(responses["Feature"]["content"]) == {"application/geo+json", "text/html"}
     assert "Content-Crs" in responses["Feature"]["headers"]
     assert "Content-Disposition" in responses["Export"]["headers"]
     assert "Retry-After" in responses["ServiceUnavailable"]["headers"]
@@ -339,7 +341,7 @@ async def test_the_description_follows_the_catalog(service_by_hand: Client) -> N
 
 
 @pytest.mark.parametrize(
-    ("query", "accept", "status"), [("?nosuch=1", "*/*", 400), ("?f=csv", "*/*", 400), ("", "text/html", 406)]
+    ("query", "accept", "status"), [("?nosuch=1", "*/*", 400), ("?f=csv", "*/*", 400), ("", "text/plain", 406)]
 )
 async def test_the_service_refuses_what_it_does_not_know(service_by_hand: Client, query: str, accept: str, status: int) -> None:
     async with service_by_hand.get(f"/api{query}", headers={"Accept": accept}) as response:

@@ -1,0 +1,381 @@
+"""The pages in a real browser: what is drawn, clicked, typed and reached by the keyboard; with and without JavaScript,
+light and dark, on a phone and on a desk. No other host is asked, nothing is blocked, the console stays empty.
+
+With GEOSVC_SCREENSHOTS=1 the picture of the README is made anew.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+
+from tests.processes import Running
+
+PICTURES = Path(__file__).parent.parent / "docs" / "images"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
+SOFTWARE_WEBGL = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+DESK = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+PATIENCE_MS = 20_000
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
+    pytest.mark.slow,
+]
+
+
+@dataclass
+class Visit:
+    """A page, and everything that it should not have done."""
+
+    page: Page
+    base: str
+    faults: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        """Notes what goes wrong."""
+        self.page.on("console", lambda message: self._note(message.type, message.text))
+        self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        self.page.on("request", lambda request: self._note_request(request.url))
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning") and "status of 4" not in text and "GPU stall" not in text:
+            self.faults.append(f"{kind}: {text}")
+
+    def _note_request(self, url: str) -> None:
+        if not url.startswith((f"{self.base}/", "data:", f"blob:{self.base}/")):
+            self.faults.append(f"asked {url}")
+
+    def open(self, path: str) -> Page:
+        """Goes to a path, and waits until its map is drawn."""
+        self.page.goto(self.base + path)
+        self.wait_for_map()
+        return self.page
+
+    def wait_for_map(self) -> None:
+        """Until the map says that it is drawn."""
+        if self.page.locator("[data-map]").count():
+            expect(self.page.locator("[data-map][data-state=ready]")).to_be_attached(timeout=PATIENCE_MS)
+
+    def query(self) -> dict[str, str]:
+        """The parameters of the address."""
+        return {name: values[0] for name, values in parse_qs(urlsplit(self.page.url).query).items()}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium that draws WebGL in software."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(SOFTWARE_WEBGL))
+        yield browser
+        browser.close()
+
+
+Visiting = Callable[..., Visit]
+
+
+@pytest.fixture
+def visit(browser: Browser, sample_process: Running) -> Iterator[Visiting]:
+    """Makes visits to the sample data; at the end none may have done what it should not."""
+    visits: list[Visit] = []
+
+    @contextmanager
+    def context(options: dict[str, Any]) -> Iterator[BrowserContext]:
+        made = browser.new_context(**options)
+        made.set_default_timeout(PATIENCE_MS)
+        yield made
+        made.close()
+
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> Visit:
+            made = stack.enter_context(context({"viewport": DESK, **options}))
+            visits.append(Visit(made.new_page(), sample_process.url))
+            visits[-1].watch()
+            return visits[-1]
+
+        yield make
+        assert [fault for each in visits for fault in each.faults] == []
+
+
+def position(page: Page, longitude: float, latitude: float) -> tuple[float, float]:
+    """Where a place is on the screen, pixels."""
+    page.locator("[data-canvas]").scroll_into_view_if_needed()
+    x, y = page.evaluate(
+        """([lng, lat]) => {
+          const { map } = document.querySelector("[data-map]");
+          const frame = map.getCanvas().getBoundingClientRect();
+          const { x, y } = map.project([lng, lat]);
+          return [frame.left + x, frame.top + y];
+        }""",
+        [longitude, latitude],
+    )
+    return x, y
+
+
+def column(page: Page, number: int = 0) -> list[str]:
+    """The texts of a column of the table of features; the first is the id."""
+    cells = page.locator(f"[data-features-table] tbody tr > :nth-child({number + 1})")
+    return [text.strip() for text in cells.all_inner_texts()]
+
+
+def corners(page: Page) -> list[float]:
+    """What stands in the four fields of the box."""
+    return [float(page.get_by_label(name, exact=True).input_value()) for name in ("West", "South", "East", "North")]
+
+
+def test_a_click_on_the_map_shows_the_attributes_of_a_feature(visit: Visiting) -> None:
+    page = visit().open("/collections/countries/items?bbox=5,45,12,52&limit=20")
+    page.mouse.click(*position(page, 10.5, 50.5))
+    panel = page.locator("[data-panel]")
+    expect(panel.get_by_role("heading")).to_have_text("DEU")
+    expect(panel).to_contain_text("Federal Republic of Germany")
+    expect(page.locator("tr.picked th")).to_contain_text("DEU")
+    page.mouse.click(*position(page, 5.5, 47.2))
+    expect(panel.get_by_role("heading")).to_have_text("FRA")
+    panel.get_by_role("link", name="FRA").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("FRA")
+
+
+def test_a_box_is_drawn_and_sent_and_paged(visit: Visiting) -> None:
+    visited = visit()
+    page = visited.open("/collections/cities/items?limit=5&properties=name")
+    page.get_by_role("button", name="Draw on the map").click()
+    page.locator("[data-canvas]").scroll_into_view_if_needed()
+    frame = page.locator("[data-canvas] canvas").bounding_box()
+    assert frame is not None
+    left, top, right, bottom = frame["x"] + 40, frame["y"] + 60, frame["x"] + 300, frame["y"] + 260
+    page.mouse.move(left, top)
+    page.mouse.down()
+    page.mouse.move(left + 50, top + 50)
+    page.mouse.move(right, bottom)
+    page.mouse.up()
+    expect(page.get_by_role("button", name="Draw on the map")).to_have_attribute("aria-pressed", "false")
+    west, south, east, north = drawn = corners(page)
+    assert position(page, west, north) == pytest.approx((left, top), abs=1.5)
+    assert position(page, east, south) == pytest.approx((right, bottom), abs=1.5)
+    page.get_by_role("button", name="Show features").click()
+    visited.wait_for_map()
+    query = visited.query()
+    assert [float(each) for each in query["bbox"].split(",")] == drawn
+    assert {"limit", "properties"} <= query.keys()
+    assert not any(name.startswith("form.") for name in query)
+    first = column(page)
+    assert len(first) == 5
+    page.get_by_role("link", name="Next page").first.click()
+    visited.wait_for_map()
+    expect(page.get_by_role("link", name="First page").first).to_be_visible()
+    second = column(page)
+    assert len(second) == 5
+    assert not set(first) & set(second)
+
+
+def test_the_features_of_a_page_are_on_the_map(visit: Visiting) -> None:
+    page = visit().open("/collections/streets/items?limit=50")
+    drawn = page.evaluate(
+        """() => {
+          const { map } = document.querySelector("[data-map]");
+          const found = map.queryRenderedFeatures({ layers: ["feature-line", "feature-spot"] });
+          return new Set(found.map(each => each.id)).size;
+        }"""
+    )
+    assert drawn == 50
+    page.get_by_role("button", name=re.compile("Show .* on the map")).nth(3).click()
+    expect(page.locator("[data-panel] h2")).to_have_text(column(page)[3])
+
+
+def test_conditions_are_added_and_sent(visit: Visiting) -> None:
+    visited = visit()
+    page = visited.open("/collections/countries/items?limit=50")
+    page.get_by_label("Property").select_option("continent")
+    page.get_by_label("Value").fill("Europe")
+    page.get_by_role("button", name="One more").click()
+    page.get_by_label("Property").nth(1).select_option("mapcolor7")
+    page.get_by_label("Value").nth(1).fill("1")
+    page.get_by_label("Value").nth(1).press("Enter")
+    visited.wait_for_map()
+    query = visited.query()
+    assert (query["continent"], query["mapcolor7"], query["limit"]) == ("Europe", "1", "50")
+    assert 0 < len(column(page)) < 30
+    page.get_by_label("Value").first.fill("Atlantis")
+    page.get_by_role("button", name="Show features").click()
+    expect(page.get_by_text("No feature matches")).to_be_visible()
+
+
+def test_what_is_wrong_is_told_beside_the_form(visit: Visiting) -> None:
+    page = visit().open("/collections/countries/items")
+    page.get_by_label("Property").select_option("pop_est")
+    page.get_by_label("Value").fill("many")
+    page.get_by_role("button", name="Show features").click()
+    expect(page.get_by_role("alert")).to_contain_text("whole number")
+    assert page.get_by_label("Value").first.input_value() == "many"
+
+
+NAME = "each => each.getAttribute('aria-label') || each.labels?.[0]?.innerText || each.innerText || each.name"
+
+
+def has_focus_ring(focused: Locator) -> bool:
+    """Whether somebody can see where the focus is."""
+    return bool(focused.evaluate("each => getComputedStyle(each).outlineStyle !== 'none'"))
+
+
+def test_everything_is_reached_by_the_keyboard(visit: Visiting) -> None:
+    visited = visit()
+    page = visited.open("/collections/countries/items?limit=2&properties=name")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    seen: list[str] = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        focused = page.locator(":focus")
+        if not focused.count():
+            break
+        name = focused.evaluate(NAME)
+        assert has_focus_ring(focused), name
+        seen.append(str(name).strip())
+    order = [
+        "West", "North", "Draw on the map", "Use the map's view", "Property", "Value", "Show features",
+        "Features on a map", "Next page", "name", "Show AFG on the map", "AFG",
+    ]  # fmt: skip
+    places = [next((place for place, name in enumerate(seen) if name.startswith(each)), None) for each in order]
+    assert None not in places, (seen, places)
+    assert places == sorted(places, key=lambda place: place or 0)
+    page.get_by_label("West", exact=True).focus()
+    for number in ("5", "45", "12", "52"):
+        page.keyboard.type(number)
+        page.keyboard.press("Tab")
+    page.get_by_label("North", exact=True).press("Enter")
+    visited.wait_for_map()
+    assert visited.query()["bbox"] == "5,45,12,52"
+    page.get_by_role("button", name="Show AUT on the map").press("Enter")
+    expect(page.locator("[data-panel]")).to_contain_text("Austria")
+
+
+def test_the_view_of_the_map_becomes_the_box(visit: Visiting) -> None:
+    page = visit().open("/collections/countries/items?adm0_a3=CHE")
+    page.get_by_role("button", name="Use the map's view").press("Enter")
+    west, south, east, north = corners(page)
+    assert -5 < west < 6
+    assert 40 < south < 46
+    assert 10 < east < 25
+    assert 47.5 < north < 55
+    page.get_by_role("button", name="Clear").click()
+    assert page.get_by_label("West", exact=True).input_value() == ""
+
+
+def test_without_javascript_everything_is_there_but_the_map(visit: Visiting) -> None:
+    visited = visit(java_script_enabled=False)
+    page = visited.page
+    page.goto(f"{visited.base}/")
+    page.get_by_role("link", name="countries", exact=True).first.click()
+    page.get_by_role("link", name="Look at the features").click()
+    expect(page.get_by_text("The map needs JavaScript")).to_be_visible()
+    for name, number in (("West", "5"), ("South", "45"), ("East", "12"), ("North", "52")):
+        page.get_by_label(name, exact=True).fill(number)
+    page.get_by_label("Property").select_option("continent")
+    page.get_by_label("Value").fill("Europe")
+    page.get_by_label("Features a page").fill("4")
+    page.get_by_role("button", name="Show features").click()
+    assert visited.query() == {"bbox": "5,45,12,52", "continent": "Europe", "limit": "4"}
+    assert column(page) == ["AUT", "BEL", "CHE", "DEU"]
+    page.get_by_role("link", name="Next page").first.click()
+    assert column(page) == ["FRA", "ITA", "LIE", "LUX"]
+    page.get_by_role("link", name="LUX").click()
+    expect(page.get_by_role("row", name="name Luxembourg")).to_be_visible()
+    page.get_by_role("link", name="API").click()
+    expect(page.get_by_role("row", name="GET /collections All collections")).to_be_visible()
+
+
+def test_copying_a_snippet_and_finding_a_collection(visit: Visiting) -> None:
+    visited = visit(permissions=["clipboard-read", "clipboard-write"])
+    page = visited.open("/collections/cities")
+    page.get_by_role("button", name="Copy for geopandas").click()
+    expect(page.get_by_role("button", name="Copy for geopandas")).to_have_text("Copied")
+    assert f'"OAPIF:{visited.base}/", layer="cities"' in page.evaluate("navigator.clipboard.readText()")
+    page = visited.open("/collections")
+    page.get_by_label("Find").fill("openstreetmap hel")
+    expect(page.get_by_role("row", name=re.compile("buildings"))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("cities"))).to_be_hidden()
+    expect(page.get_by_role("status")).to_have_text("1 of 4")
+
+
+def test_the_api_is_tried_out_in_swagger_ui(visit: Visiting) -> None:
+    page = visit().open("/api.html")
+    expect(page.locator("#swagger[data-state=ready]")).to_be_visible(timeout=PATIENCE_MS)
+    page.locator("#operations-tag-Capabilities").click()
+    page.locator(".opblock-summary-control").filter(has_text="/conformance").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    expect(page.locator(".live-responses-table")).to_contain_text("conformsTo", timeout=PATIENCE_MS)
+
+
+CONTRASTS = """() => {
+  const luminance = colour => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).map(Number).map(each => each / 255)
+      .map(each => each <= 0.03928 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const paper = element => {
+    for (let each = element; each; each = each.parentElement) {
+      const colour = getComputedStyle(each).backgroundColor;
+      if (!/rgba\\(.*, 0\\)|transparent/.test(colour)) return colour;
+    }
+    return getComputedStyle(document.body).backgroundColor;
+  };
+  const low = [];
+  for (const element of document.querySelectorAll("main *, header *, footer *")) {
+    const own = [...element.childNodes].some(each => each.nodeType === 3 && each.textContent.trim());
+    if (!own || !element.checkVisibility() || element.closest("#swagger")) continue;
+    const [a, b] = [luminance(getComputedStyle(element).color), luminance(paper(element))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) low.push([element.tagName, element.className, element.textContent.slice(0, 30)]);
+  }
+  return low;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_pages_fit_and_can_be_read(visit: Visiting, scheme: str, size: dict[str, int]) -> None:
+    visited = visit(viewport=size, color_scheme=scheme)
+    for path in (
+        "/", "/collections", "/collections/buildings", "/collections/countries/items?limit=3", "/collections/buildings/items",
+        "/collections/buildings/items/-7042118", "/conformance", "/nowhere", "/collections/countries/items?bbox=1",
+    ):  # fmt: skip
+        page = visited.page
+        page.goto(visited.base + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], path
+        assert page.evaluate(CONTRASTS) == [], path
+    visited.open("/collections/countries/items?limit=3")
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 200) == (scheme == "dark")
+
+
+def test_on_a_phone_the_features_come_before_the_form(visit: Visiting) -> None:
+    page = visit(viewport=PHONE, has_touch=True, is_mobile=True).open("/collections/countries/items?limit=3")
+    expect(page.get_by_label("West", exact=True)).to_be_hidden()
+    page.get_by_text("Query", exact=True).tap()
+    expect(page.get_by_label("West", exact=True)).to_be_visible()
+
+
+@pytest.mark.skipif("GEOSVC_SCREENSHOTS" not in os.environ, reason="makes the picture of the README on demand")
+def test_the_picture_of_the_readme(visit: Visiting) -> None:
+    page = visit(viewport={"width": 1280, "height": 860}).open(
+        "/collections/countries/items?bbox=5,45,12,52&properties=name,formal_en,continent,pop_est&sortby=-pop_est&limit=20"
+    )
+    page.mouse.click(*position(page, 10.5, 50.5))
+    expect(page.locator("[data-panel]")).to_contain_text("Germany")
+    page.mouse.move(0, 0)
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_function("document.querySelector('[data-map]').map.areTilesLoaded()")
+    page.screenshot(path=PICTURES / "countries.png")

@@ -1,0 +1,415 @@
+"""Pages for people: legible HTML for every resource, that nothing in the database can break, under a strict policy."""
+
+import asyncio
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+from xml.etree.ElementTree import Element
+
+import html5lib
+import pytest
+from aiohttp import web
+from yarl import URL
+
+from geosvc.assets import API_LIBRARY, FILES, MAP_LIBRARY, Assets
+from geosvc.encode.snippets import write_snippets
+from geosvc.handlers.browsing import MAX_ROWS
+from geosvc.keys import ASSETS, CATALOG
+from tests.conftest import Client, Service, execute
+from tests.http import fetch
+from tests.processes import Running
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+PAGES = (
+    "/",
+    "/conformance",
+    "/collections",
+    "/collections/buildings",
+    "/collections/countries/items",
+    "/collections/countries/items?bbox=5,45,12,52&continent=Europe&limit=3",
+    "/collections/cities/items?limit=200&sortby=-population&properties=name,alternate_names",
+    "/collections/countries/items/FRA",
+    "/api.html",
+)
+DOCUMENTS = tuple(path for path in PAGES if path != "/api.html")
+
+
+async def get_page(client: Client, path: str, status: int = 200) -> str:
+    """The text of a page as a browser asks for it."""
+    async with client.get(URL(path, encoded=True), headers={"Accept": BROWSER}, allow_redirects=False) as response:
+        text = await response.text()
+        assert response.status == status, text
+        assert response.content_type == "text/html"
+        return text
+
+
+def parse(text: str) -> Element:
+    """The tree of a page; fails for anything that is not as HTML wants it."""
+    root: Element = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(text)
+    return root
+
+
+def texts(element: Element | None) -> str:
+    """All text of an element."""
+    assert element is not None
+    return " ".join("".join(element.itertext()).split())
+
+
+def check_page(text: str) -> Element:
+    """What every page keeps: one heading, a title, a language, names for all fields, nothing inline."""
+    root = parse(text)
+    assert root.get("lang") == "en"
+    assert texts(root.find("head/title")).endswith("· geosvc")
+    assert len(root.findall(".//h1")) == 1
+    assert len(root.findall(".//main")) == 1
+    ids = [each.get("id") for each in root.iter() if each.get("id")]
+    assert len(ids) == len(set(ids))
+    labelled = {each.get("for") for each in root.iter("label")}
+    wrapped = {id(field) for each in root.iter("label") for field in each.iter("input")}
+    for tag in ("input", "select", "textarea"):
+        for field in root.iter(tag):
+            named = field.get("aria-label") or field.get("id") in labelled or id(field) in wrapped
+            assert named or field.get("type") == "hidden", field.attrib
+    for button in root.iter("button"):
+        assert texts(button) or button.get("aria-label")
+    for element in root.iter():
+        assert element.tag != "style"
+        assert not (element.tag == "script" and texts(element))
+        assert not any(name == "style" or name.startswith("on") for name in element.attrib), element.attrib
+        for href in (element.get("href") or "", element.get("src") or ""):
+            assert not href.lower().startswith(("javascript:", "data:")), href
+    return root
+
+
+def rows(root: Element) -> list[list[str]]:
+    """The cells of the table of features."""
+    table = next(each for each in root.iter("table") if "data-features-table" in each.attrib)
+    return [[texts(cell) for cell in row] for row in table.findall("tbody/tr")]
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_every_resource_is_a_page_without_faults(sample: Client, path: str) -> None:
+    check_page(await get_page(sample, path))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+async def test_programs_get_json_unless_they_ask_for_a_page(sample: Client, path: str) -> None:
+    mark = "&" if "?" in path else "?"
+    for accept in (None, "*/*", "application/json", "application/geo+json, */*;q=0.1"):
+        async with sample.get(URL(path, encoded=True), headers={"Accept": accept} if accept else {}) as response:
+            assert response.content_type.endswith("json"), accept
+            assert "Accept" in response.headers["Vary"]
+    async with sample.get(URL(f"{path}{mark}f=html", encoded=True)) as response:
+        assert response.content_type == "text/html"
+        assert "Accept" in response.headers["Vary"]
+    async with sample.get(URL(f"{path}{mark}f=json", encoded=True), headers={"Accept": BROWSER}) as response:
+        assert response.content_type.endswith("json")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+async def test_a_page_and_its_json_link_to_each_other(sample: Client, path: str) -> None:
+    document = await fetch(sample, path)
+    to_page = [link for link in document["links"] if link["rel"] == "alternate" and link["type"] == "text/html"]
+    assert len(to_page) == 1
+    async with sample.get(URL(to_page[0]["href"], encoded=True).relative()) as response:
+        assert response.content_type == "text/html"
+        root = parse(await response.text())
+    alternates = [each for each in root.findall("head/link") if each.get("rel") == "alternate"]
+    assert alternates
+    for each in alternates:
+        href = urljoin(path, each.get("href") or "")
+        async with sample.get(URL(href, encoded=True)) as response:
+            assert response.status == 200, href
+            assert response.content_type == (each.get("type") or "").partition(";")[0]
+
+
+async def test_the_links_of_a_page_lead_somewhere(sample: Client) -> None:
+    seen: set[str] = set()
+    waiting = ["/"]
+    while waiting:
+        path = waiting.pop()
+        if path in seen or "cursor=" in path or "sortby=" in path or "/items/" in path:
+            continue
+        seen.add(path)
+        async with sample.get(URL(path, encoded=True), headers={"Accept": BROWSER}) as response:
+            assert response.status == 200, path
+            body = await response.text() if response.content_type == "text/html" else ""
+        if body:
+            hrefs = [each.get("href") or "" for each in parse(body).iter() if each.tag in ("a", "link")]
+            waiting += [urljoin(path, href).partition("#")[0] for href in hrefs if not href.startswith("http")]
+    assert {"/collections/streets/items", "/conformance", "/api.html", "/api"} <= seen
+    assert any(path.startswith("/static/") for path in seen)
+
+
+async def test_conformance_declares_html(sample: Client) -> None:
+    classes = (await fetch(sample, "/conformance"))["conformsTo"]
+    assert "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/html" in classes
+    assert "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/html" in classes
+
+
+async def test_a_page_may_load_nothing_from_elsewhere(sample: Client) -> None:
+    async with sample.get("/collections/countries/items?f=html") as response:
+        policy = dict(each.strip().partition(" ")[::2] for each in response.headers["Content-Security-Policy"].split(";"))
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Referrer-Policy"]
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["form-action"] == "'self'"
+    assert policy["base-uri"] == "'none'"
+    assert "unsafe" not in str(policy)
+
+
+async def test_the_base_map_of_the_settings_may_be_loaded(service: Service, sample_url: str) -> None:
+    client = await service(
+        sample_url,
+        base_map="https://tiles.example.org:8443/{z}/{x}/{y}.png",
+        base_map_attribution='© "Tiles" & Co',
+        base_map_origins="https://fonts.example.org",
+    )
+    async with client.get("/collections/countries/items/FRA?f=html") as response:
+        policy = response.headers["Content-Security-Policy"]
+        root = check_page(await response.text())
+    for directive in ("img-src", "connect-src"):
+        sources = re.search(rf"{directive} ([^;]*)", policy)
+        assert sources is not None
+        assert {"https://tiles.example.org:8443", "https://fonts.example.org"} <= set(sources[1].split())
+    map_section = next(each for each in root.iter("section") if "data-map" in each.attrib)
+    assert map_section.get("data-base-map-attribution") == '© "Tiles" & Co'
+
+
+async def test_an_error_is_a_page_for_those_who_want_one(sample: Client) -> None:
+    for path, status in (("/nowhere/at/all", 404), ("/collections/nosuch", 404), ("/collections?x=1", 400)):
+        root = check_page(await get_page(sample, path, status))
+        assert str(status) in texts(root.find(".//main"))
+    async with sample.get("/collections/nosuch") as response:
+        assert response.content_type == "application/problem+json"
+    async with sample.get("/collections/nosuch?f=json", headers={"Accept": BROWSER}) as response:
+        assert response.content_type == "application/problem+json"
+
+
+async def test_what_is_wrong_with_a_query_stands_beside_the_form(sample: Client) -> None:
+    for query, said in (
+        ("bbox=5,45,12", "4 or 6 numbers"),
+        ("pop_est=many", "whole number"),
+        ("nosuch=1", "nosuch"),
+        ("cursor=x", "cursor"),
+    ):
+        root = check_page(await get_page(sample, f"/collections/countries/items?{query}", 400))
+        form = next(each for each in root.iter("details") if "data-query" in each.attrib)
+        alert = next(each for each in form.iter() if each.get("role") == "alert")
+        assert said in texts(alert)
+    values = {each.get("id"): each.get("value") for each in root.iter("input")}
+    root = check_page(await get_page(sample, "/collections/countries/items?bbox=5,45,12", 400))
+    values = {each.get("id"): each.get("value") for each in root.iter("input")}
+    assert (values["west"], values["south"], values["east"], values["north"]) == ("5", "45", "12", "")
+
+
+async def test_the_table_shows_the_features_of_the_query(sample: Client) -> None:
+    root = check_page(await get_page(sample, "/collections/countries/items?bbox=5,45,12,52&properties=name&limit=50"))
+    assert {row[0] for row in rows(root)} == {"AUT", "BEL", "FRA", "DEU", "ITA", "LIE", "LUX", "NLD", "CHE"}
+    assert ["DEU", "Germany"] in rows(root)
+    assert "9 features of 9" in texts(root.find(".//main"))
+
+
+async def test_pages_follow_each_other_by_the_same_cursors(sample: Client) -> None:
+    path: str | None = "/collections/countries/items?limit=100&properties=name"
+    seen: list[str] = []
+    while path:
+        root = check_page(await get_page(sample, path))
+        seen += [row[0] for row in rows(root)]
+        following = [each.get("href") or "" for each in root.iter("a") if each.get("rel") == "next"]
+        path = urljoin(path, following[0]) if following else None
+    assert len(seen) == len(set(seen)) == 241
+
+
+async def test_a_page_for_people_has_an_end(sample: Client) -> None:
+    root = check_page(await get_page(sample, "/collections/cities/items?limit=5000&properties=name"))
+    assert len(rows(root)) == MAX_ROWS
+
+
+async def test_the_form_leads_to_an_address_for_programs(sample: Client) -> None:
+    corners = "form.west=5&form.south=45&form.east=12&form.north=52"
+    condition = "form.property.0=name&form.operator.0=%3D&form.value.0=Germany"
+    query = f"{corners}&datetime=&limit=20&sortby=&{condition}"
+    async with sample.get(
+        URL(f"/collections/countries/items?{query}", encoded=True), headers={"Accept": BROWSER}, allow_redirects=False
+    ) as response:
+        assert response.status == 303
+        location = response.headers["Location"]
+    assert location == "?bbox=5,45,12,52&limit=20&name=Germany"
+    page = await fetch(sample, f"/collections/countries/items{location}")
+    assert [each["id"] for each in page["features"]] == ["DEU"]
+
+
+async def test_an_empty_form_leads_to_all_features(sample: Client) -> None:
+    async with sample.get("/collections/countries/items?form.west=&f=html", allow_redirects=False) as response:
+        assert urljoin("/collections/countries/items", response.headers["Location"]) == "/collections/countries/items?f=html"
+    async with sample.get(
+        "/collections/countries/items?form.west=", headers={"Accept": BROWSER}, allow_redirects=False
+    ) as response:
+        assert urljoin("/collections/countries/items?x", response.headers["Location"]) == "/collections/countries/items"
+
+
+EVIL = """</script><script>alert(1)</script><img src=x onerror=alert(2)>'"&amp;{{ 7 * 7 }}"""
+
+
+@pytest.fixture
+def evil_url(bare_database_url: str) -> str:
+    """A database whose names and values are markup."""
+    quoted_name = EVIL.replace('"', '""')[:60]
+    value = EVIL.replace("'", "''")
+    execute(
+        bare_database_url,
+        f'CREATE TABLE "evil <b>&""\'" (id text PRIMARY KEY, "{quoted_name}" text, nested jsonb, link text, nothing text,'
+        f' geom geometry(Point, 4326)); COMMENT ON TABLE "evil <b>&""\'" IS \'{value}\';'
+        f"""INSERT INTO "evil <b>&""'" VALUES ('{value}', '{value}', jsonb_build_object('{value}', '{value}'),
+        'https://example.org/"onmouseover="x', NULL, ST_Point(1, 2, 4326));""",
+    )
+    return bare_database_url
+
+
+async def test_nothing_in_the_database_becomes_markup(service: Service, evil_url: str) -> None:
+    client = await service(evil_url)
+    name = "/collections/evil%20%3Cb%3E&%22'"
+    for path in ("/", "/collections", name, f"{name}/items", f"{name}/items?nosuch=<script>", "/<script>alert(1)</script>"):
+        async with client.get(
+            URL(path.replace("<", "%3C").replace(">", "%3E"), encoded=True), headers={"Accept": BROWSER}
+        ) as response:
+            text = await response.text()
+        check_page(text)
+        assert "<script>alert" not in text
+        assert "<img" not in text
+        assert "49" not in re.sub(r"static/\w+|[0-9a-f]{16,}", "", text)
+    root = check_page(await get_page(client, f"{name}/items"))
+    assert rows(root)[0][0] == EVIL
+    assert rows(root)[0][-1] == "NULL"
+    item = next(each.get("href") or "" for each in root.findall(".//tbody//th/a"))
+    text = await get_page(client, urljoin(f"{name}/items", item))
+    assert texts(check_page(text).find(".//h1")).endswith(EVIL)
+
+
+async def test_every_nasty_table_has_its_pages(nasty: Client) -> None:
+    for each in (await fetch(nasty, "/collections"))["collections"]:
+        path = URL(next(link["href"] for link in each["links"] if link["rel"] == "self"), encoded=True).raw_path
+        check_page(await get_page(nasty, path))
+        async with nasty.get(URL(f"{path}/items?limit=50", encoded=True)) as response:
+            status = response.status
+        root = check_page(await get_page(nasty, f"{path}/items?limit=50", status))
+        links = [link.get("href") or "" for link in root.findall(".//tbody//th/a")]
+        for href in links[:2]:
+            check_page(await get_page(nasty, urljoin(f"{path}/items", href)))
+
+
+@pytest.fixture
+def function_url(bare_database_url: str) -> str:
+    """A database with a function that makes features."""
+    execute(
+        bare_database_url,
+        "CREATE SCHEMA geosvc_functions; CREATE FUNCTION geosvc_functions.near(lon float8, lat float8)"
+        " RETURNS TABLE (name text, geom geometry(Point, 4326)) LANGUAGE sql STABLE"
+        " AS $$ SELECT 'here', ST_Point(lon, lat, 4326) $$",
+    )
+    return bare_database_url
+
+
+async def test_a_function_asks_for_its_arguments(service: Service, function_url: str) -> None:
+    client = await service(function_url)
+    name = next(each["id"] for each in (await fetch(client, "/collections"))["collections"])
+    root = check_page(await get_page(client, f"/collections/{name}/items", 400))
+    assert {"lon", "lat"} <= {each.get("name") for each in root.iter("input")}
+    root = check_page(await get_page(client, f"/collections/{name}/items?lon=24&lat=60"))
+    assert rows(root) == [["1", "here"]]
+
+
+async def test_hrefs_hold_behind_a_proxy_with_a_path(service: Service, sample_url: str) -> None:
+    client = await service(sample_url, public_url="https://maps.example.org/geo")
+    for path in PAGES:
+        root = check_page(await get_page(client, path))
+        for element in root.iter():
+            for href in (element.get("href"), element.get("src"), element.get("data-library")):
+                if href and not href.startswith("http"):
+                    found = urlsplit(urljoin(f"https://maps.example.org/geo{path}", href))
+                    assert (found.netloc, found.path[:5]) == ("maps.example.org", "/geo/"), (path, href)
+    assert "OAPIF:https://maps.example.org/geo/" in await get_page(client, "/collections/countries")
+
+
+async def test_files_are_kept_for_ever_under_an_address_that_changes_with_them(sample: Client) -> None:
+    app = sample.app
+    assert isinstance(app, web.Application)
+    assets = app[ASSETS]
+    assert set(assets.files) == set(FILES)
+    for name, asset in assets.files.items():
+        async with sample.get(f"/static/{assets.version}/{name}", headers={"Accept-Encoding": "gzip"}) as response:
+            assert await response.read() == asset.body, name
+            assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+            assert response.headers["Content-Encoding"] == "gzip"
+            tag = response.headers["ETag"]
+        headers = {"If-None-Match": tag, "Accept-Encoding": "gzip"}
+        async with sample.get(f"/static/{assets.version}/{name}", headers=headers) as response:
+            assert response.status == 304
+    async with sample.get("/static/0000000000000000/geosvc.css") as response:
+        assert response.status == 200
+        assert response.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize(
+    "name", ["nosuch.js", "vendor/.stamp", "../settings.py", "..%2fsettings.py", "vendor/../../settings.py", "%2e%2e/app.py"]
+)
+async def test_no_other_file_is_served(sample: Client, name: str) -> None:
+    async with sample.get(URL(f"/static/x/{name}", encoded=True)) as response:
+        assert response.status == 404
+
+
+async def test_without_the_libraries_pages_do_without_a_map_and_say_so(sample: Client) -> None:
+    app = sample.app
+    assert isinstance(app, web.Application)
+    files = {name: asset for name, asset in app[ASSETS].files.items() if not name.startswith("vendor/")}
+    app._state[ASSETS] = replace(app[ASSETS], files=files)
+    assert not app[ASSETS].has_map
+    for path in PAGES:
+        root = check_page(await get_page(sample, path))
+        assert not [each for each in root.iter("section") if "data-map" in each.attrib]
+    assert "scripts/assets" in await get_page(sample, "/collections/countries/items")
+    assert "scripts/assets" in await get_page(sample, "/api.html")
+
+
+def test_the_version_changes_with_any_file(tmp_path: Path) -> None:
+    (tmp_path / "vendor").mkdir()
+    versions = set()
+    for number, name in enumerate(("geosvc.css", MAP_LIBRARY, API_LIBRARY)):
+        (tmp_path / name).write_text(str(number))
+        versions.add(Assets.load(tmp_path).version)
+    assert len(versions) == 3
+
+
+def test_the_background_of_the_map_is_small() -> None:
+    countries = Assets.load().files["countries.json"].body
+    assert len(countries) < 300_000
+    assert len(json.loads(countries)["features"]) == 241
+
+
+def code_of(client: Client, base: str, name: str) -> Iterator[tuple[str, str]]:
+    """(client, code) of each snippet."""
+    app = client.app
+    assert isinstance(app, web.Application)
+    collection = next(each for each in app[CATALOG].collections() if each.id == name)
+    yield from ((each.client, each.code) for each in write_snippets(base, collection))
+
+
+async def test_the_snippets_of_the_command_line_and_of_python_do_what_they_say(
+    sample: Client, sample_process: Running, tmp_path: Path
+) -> None:
+    pyogrio = pytest.importorskip("pyogrio")
+    snippets = dict(code_of(sample, sample_process.url, "buildings"))
+    for line in snippets["curl"].splitlines():
+        command = ["/bin/sh", "-c", f"{line} -sS -f"]
+        run = await asyncio.to_thread(subprocess.run, command, cwd=tmp_path, capture_output=True, timeout=60, check=True)
+        assert b"FeatureCollection" in run.stdout or (tmp_path / "features.csv").stat().st_size > 1_000
+    for call in re.findall(r"geopandas\.read_file\((.*)\)", snippets["geopandas"]):
+        source, layer = re.findall(r'"([^"]*)"', call)
+        assert (await asyncio.to_thread(pyogrio.read_info, source, layer=layer))["geometry_type"]
+        assert source in snippets["GDAL"]
+    assert snippets["QGIS"] == f"{sample_process.url}/"

@@ -205,6 +205,14 @@ def test_conditions_are_added_and_sent(visit: Visiting) -> None:
     query = visited.query()
     assert (query["continent"], query["mapcolor7"], query["limit"]) == ("Europe", "1", "50")
     assert 0 < len(column(page)) < 30
+    page.get_by_label("Property").nth(2).select_option("pop_est")
+    page.get_by_label("Comparison").nth(2).select_option("is more than")
+    page.get_by_label("Value").nth(2).fill("20000000")
+    page.get_by_label("Value").nth(2).press("Enter")
+    visited.wait_for_map()
+    assert visited.query()["filter"] == '"pop_est" > 20000000'
+    assert page.get_by_label("Filter").input_value() == '"pop_est" > 20000000'
+    assert 0 < len(column(page)) < 5
     page.get_by_label("Value").first.fill("Atlantis")
     page.get_by_role("button", name="Show features").click()
     expect(page.get_by_text("No feature matches")).to_be_visible()
@@ -217,6 +225,12 @@ def test_what_is_wrong_is_told_beside_the_form(visit: Visiting) -> None:
     page.get_by_role("button", name="Show features").click()
     expect(page.get_by_role("alert")).to_contain_text("whole number")
     assert page.get_by_label("Value").first.input_value() == "many"
+    page.get_by_label("Value").first.fill("")
+    page.get_by_label("Property").first.select_option("")
+    page.get_by_label("Filter").fill("pop_est > > 3")
+    page.get_by_role("button", name="Show features").click()
+    expect(page.get_by_role("alert")).to_contain_text("filter")
+    assert page.get_by_label("Filter").input_value() == "pop_est > > 3"
 
 
 NAME = "each => each.getAttribute('aria-label') || each.labels?.[0]?.innerText || each.innerText || each.name"
@@ -344,14 +358,26 @@ CONTRASTS = """() => {
 }"""
 
 
+READABLE = (
+    "/",
+    "/collections",
+    "/collections/buildings",
+    "/collections/buildings/schema",
+    "/collections/buildings/items",
+    "/collections/buildings/items/-7042118",
+    "/collections/countries/items?limit=3",
+    "/collections/countries/items?bbox=1",
+    "/functions",
+    "/conformance",
+    "/nowhere",
+)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 def test_pages_fit_and_can_be_read(visit: Visiting, scheme: str, size: dict[str, int]) -> None:
     visited = visit(viewport=size, color_scheme=scheme)
-    for path in (
-        "/", "/collections", "/collections/buildings", "/collections/countries/items?limit=3", "/collections/buildings/items",
-        "/collections/buildings/items/-7042118", "/conformance", "/nowhere", "/collections/countries/items?bbox=1",
-    ):  # fmt: skip
+    for path in READABLE:
         page = visited.page
         page.goto(visited.base + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], path

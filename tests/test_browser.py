@@ -324,6 +324,15 @@ def test_copying_a_snippet_and_finding_a_collection(visit: Visiting) -> None:
     expect(page.get_by_role("status")).to_have_text("1 of 4")
 
 
+def test_the_snippet_for_maplibre_draws_the_collection(visit: Visiting) -> None:
+    visited = visit()
+    page = visited.open("/collections/cities")
+    code = page.locator("[data-copy=MapLibre] code").inner_text()
+    page.evaluate(f"() => {{ const {{ map }} = document.querySelector('[data-map]'); {code} map.fire('load'); }}")
+    drawn = "document.querySelector('[data-map]').map.queryRenderedFeatures({ layers: ['cities'] }).length > 100"
+    page.wait_for_function(f"() => {drawn}")
+
+
 def test_the_api_is_tried_out_in_swagger_ui(visit: Visiting) -> None:
     page = visit().open("/api.html")
     expect(page.locator("#swagger[data-state=ready]")).to_be_visible(timeout=PATIENCE_MS)

@@ -326,6 +326,9 @@ async def test_a_function_asks_for_its_arguments(service: Service, function_url:
     assert {"lon", "lat"} <= {each.get("name") for each in root.iter("input")}
     root = check_page(await get_page(client, f"/collections/{name}/items?lon=24&lat=60"))
     assert rows(root) == [["1", "here"]]
+    page = await get_page(client, f"/collections/{name}")
+    assert "lon=VALUE&amp;lat=VALUE" in page
+    assert "OAPIF" not in page
 
 
 async def test_hrefs_hold_behind_a_proxy_with_a_path(service: Service, sample_url: str) -> None:

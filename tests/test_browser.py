@@ -405,12 +405,13 @@ def test_on_a_phone_the_features_come_before_the_form(visit: Visiting) -> None:
 
 @pytest.mark.skipif("GEOSVC_SCREENSHOTS" not in os.environ, reason="makes the picture of the README on demand")
 def test_the_picture_of_the_readme(visit: Visiting) -> None:
-    page = visit(viewport={"width": 1280, "height": 860}).open(
-        "/collections/countries/items?bbox=5,45,12,52&properties=name,formal_en,continent,pop_est&sortby=-pop_est&limit=20"
+    page = visit(viewport={"width": 1280, "height": 1240}).open(
+        "/collections/cities/items?bbox=-12,35,32,61&filter=population%20%3E%201000000&sortby=-population&limit=50"
+        "&properties=name,country_code,population,timezone"
     )
-    page.mouse.click(*position(page, 10.5, 50.5))
-    expect(page.locator("[data-panel]")).to_contain_text("Germany")
+    page.mouse.click(*position(page, -0.12574, 51.50853))
+    expect(page.locator("[data-panel]")).to_contain_text("London")
     page.mouse.move(0, 0)
     page.evaluate("scrollTo(0, 0)")
     page.wait_for_function("document.querySelector('[data-map]').map.areTilesLoaded()")
-    page.screenshot(path=PICTURES / "countries.png")
+    page.screenshot(path=PICTURES / "cities.png")

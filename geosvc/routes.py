@@ -60,7 +60,7 @@ ROUTES = (
 )
 PAGE_ROUTES = (
     Route("GET", "/api.html", api.get_api_page, "getApiPage"),
-    Route("GET", "/static/{version}/{name:.+}", assets.get_asset, "getAsset"),
+    Route("GET", "/static/{version}/{name}", assets.get_asset, "getAsset"),
 )
 """For people and what their pages need: no part of the API that is described."""
 
@@ -75,11 +75,15 @@ ADMIN_ROUTES = (
 )
 
 
+def _pattern(placeholder: re.Match[str]) -> str:
+    """A segment of any characters: aiohttp's own placeholder takes no brace, which an id may hold. A file may lie deeper."""
+    return f"{{{placeholder[1]}:{'.+' if placeholder[1] == 'name' else '[^/]+'}}}"
+
+
 def add_routes(app: web.Application, routes: tuple[Route, ...]) -> None:
     """Adds the routes; GET answers HEAD as well."""
     for route in routes:
-        # aiohttp's own placeholder takes no brace, which an id may hold
-        path = _PLACEHOLDER.sub(r"{\1:[^/]+}", route.path)
+        path = _PLACEHOLDER.sub(_pattern, route.path)
         app[OBSERVED].operations[route.handler] = (route.operation_id, route.path)
         app.router.add_route(route.method, path, route.handler, name=route.operation_id)
         if route.method == "GET":

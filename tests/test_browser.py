@@ -205,6 +205,14 @@ def test_conditions_are_added_and_sent(visit: Visiting) -> None:
     query = visited.query()
     assert (query["continent"], query["mapcolor7"], query["limit"]) == ("Europe", "1", "50")
     assert 0 < len(column(page)) < 30
+    page.get_by_label("Property").nth(2).select_option("pop_est")
+    page.get_by_label("Comparison").nth(2).select_option("is more than")
+    page.get_by_label("Value").nth(2).fill("20000000")
+    page.get_by_label("Value").nth(2).press("Enter")
+    visited.wait_for_map()
+    assert visited.query()["filter"] == '"pop_est" > 20000000'
+    assert page.get_by_label("Filter").input_value() == '"pop_est" > 20000000'
+    assert 0 < len(column(page)) < 5
     page.get_by_label("Value").first.fill("Atlantis")
     page.get_by_role("button", name="Show features").click()
     expect(page.get_by_text("No feature matches")).to_be_visible()
@@ -217,6 +225,12 @@ def test_what_is_wrong_is_told_beside_the_form(visit: Visiting) -> None:
     page.get_by_role("button", name="Show features").click()
     expect(page.get_by_role("alert")).to_contain_text("whole number")
     assert page.get_by_label("Value").first.input_value() == "many"
+    page.get_by_label("Value").first.fill("")
+    page.get_by_label("Property").first.select_option("")
+    page.get_by_label("Filter").fill("pop_est > > 3")
+    page.get_by_role("button", name="Show features").click()
+    expect(page.get_by_role("alert")).to_contain_text("filter")
+    assert page.get_by_label("Filter").input_value() == "pop_est > > 3"
 
 
 NAME = "each => each.getAttribute('aria-label') || each.labels?.[0]?.innerText || each.innerText || each.name"
@@ -310,6 +324,15 @@ def test_copying_a_snippet_and_finding_a_collection(visit: Visiting) -> None:
     expect(page.get_by_role("status")).to_have_text("1 of 4")
 
 
+def test_the_snippet_for_maplibre_draws_the_collection(visit: Visiting) -> None:
+    visited = visit()
+    page = visited.open("/collections/cities")
+    code = page.locator("[data-copy=MapLibre] code").inner_text()
+    page.evaluate(f"() => {{ const {{ map }} = document.querySelector('[data-map]'); {code} map.fire('load'); }}")
+    drawn = "document.querySelector('[data-map]').map.queryRenderedFeatures({ layers: ['cities'] }).length > 100"
+    page.wait_for_function(f"() => {drawn}")
+
+
 def test_the_api_is_tried_out_in_swagger_ui(visit: Visiting) -> None:
     page = visit().open("/api.html")
     expect(page.locator("#swagger[data-state=ready]")).to_be_visible(timeout=PATIENCE_MS)
@@ -344,14 +367,26 @@ CONTRASTS = """() => {
 }"""
 
 
+READABLE = (
+    "/",
+    "/collections",
+    "/collections/buildings",
+    "/collections/buildings/schema",
+    "/collections/buildings/items",
+    "/collections/buildings/items/-7042118",
+    "/collections/countries/items?limit=3",
+    "/collections/countries/items?bbox=1",
+    "/functions",
+    "/conformance",
+    "/nowhere",
+)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 def test_pages_fit_and_can_be_read(visit: Visiting, scheme: str, size: dict[str, int]) -> None:
     visited = visit(viewport=size, color_scheme=scheme)
-    for path in (
-        "/", "/collections", "/collections/buildings", "/collections/countries/items?limit=3", "/collections/buildings/items",
-        "/collections/buildings/items/-7042118", "/conformance", "/nowhere", "/collections/countries/items?bbox=1",
-    ):  # fmt: skip
+    for path in READABLE:
         page = visited.page
         page.goto(visited.base + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], path
@@ -370,12 +405,13 @@ def test_on_a_phone_the_features_come_before_the_form(visit: Visiting) -> None:
 
 @pytest.mark.skipif("GEOSVC_SCREENSHOTS" not in os.environ, reason="makes the picture of the README on demand")
 def test_the_picture_of_the_readme(visit: Visiting) -> None:
-    page = visit(viewport={"width": 1280, "height": 860}).open(
-        "/collections/countries/items?bbox=5,45,12,52&properties=name,formal_en,continent,pop_est&sortby=-pop_est&limit=20"
+    page = visit(viewport={"width": 1280, "height": 1240}).open(
+        "/collections/cities/items?bbox=-12,35,32,61&filter=population%20%3E%201000000&sortby=-population&limit=50"
+        "&properties=name,country_code,population,timezone"
     )
-    page.mouse.click(*position(page, 10.5, 50.5))
-    expect(page.locator("[data-panel]")).to_contain_text("Germany")
+    page.mouse.click(*position(page, -0.12574, 51.50853))
+    expect(page.locator("[data-panel]")).to_contain_text("London")
     page.mouse.move(0, 0)
     page.evaluate("scrollTo(0, 0)")
     page.wait_for_function("document.querySelector('[data-map]').map.areTilesLoaded()")
-    page.screenshot(path=PICTURES / "countries.png")
+    page.screenshot(path=PICTURES / "cities.png")

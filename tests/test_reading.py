@@ -89,6 +89,12 @@ async def test_a_page_links_to_the_next_until_the_last(sample: Client) -> None:
     assert seen == sorted(seen)
 
 
+async def test_an_id_may_hold_any_character(sample: Client) -> None:
+    for encoded, feature_id in (("%7B%7D", "{}"), ("a%2Fb", "a/b"), ("%25", "%"), ("%3F%23", "?#")):
+        problem = await fetch(sample, f"/collections/countries/items/{encoded}", 404)
+        assert repr(feature_id) in problem["detail"]
+
+
 async def test_offset_skips_features(sample: Client) -> None:
     first = await fetch(sample, "/collections/cities/items?limit=20&skipGeometry=true")
     second = await fetch(sample, "/collections/cities/items?limit=10&offset=10&skipGeometry=true")

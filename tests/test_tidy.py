@@ -14,7 +14,7 @@ import pytest
 from geosvc import errors, events
 from geosvc.errors import RequestError
 from geosvc.events import Event, Measurement
-from geosvc.routes import ADMIN_ROUTES, ROUTES, Route
+from geosvc.routes import ADMIN_ROUTES, PAGE_ROUTES, ROUTES, Route
 from geosvc.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -311,7 +311,7 @@ def test_every_setting_is_documented() -> None:
     fail_if(undocumented("configuration.md", wanted), "not in docs/configuration.md")
 
 
-@pytest.mark.parametrize("routes", [ROUTES, ADMIN_ROUTES], ids=["public", "admin"])
+@pytest.mark.parametrize("routes", [ROUTES, PAGE_ROUTES, ADMIN_ROUTES], ids=["public", "pages", "admin"])
 def test_every_route_and_operation_is_documented(routes: tuple[Route, ...]) -> None:
     wanted = [word for route in routes for word in (f"{route.method} {route.path}", route.operation_id)]
     fail_if(undocumented("http-api.md", wanted), "not in docs/http-api.md (as `GET /path` and as operation id)")

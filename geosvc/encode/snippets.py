@@ -26,19 +26,25 @@ class Snippet:
 
 
 def write_snippets(base: str, collection: Collection) -> tuple[Snippet, ...]:
-    """One for each client.
+    """One for each client that can read it: programs that list layers give a function no arguments.
 
     Args:
         base: the root that clients see.
     """
-    name = collection.id
-    items = f"{base}/collections/{quote(name, safe='')}/items"
-    shell_name, python_name, script_url = shlex.quote(name), json.dumps(name), _script_text(f"{items}?limit=1000")
-    layer = _LAYERS.get(collection.geometry.type, "line")
+    url = f"{base}/collections/{quote(collection.id, safe='')}"
+    needed = [f"{quote(each.name, safe='')}=VALUE" for each in collection.parameters or () if each.required]
+    of_layers = () if needed else _of_layers(base, collection)
+    return (_curl(url, needed), *of_layers, *_scripts("&".join([f"{url}/items?limit=1000", *needed]), collection))
+
+
+def _curl(url: str, needed: Sequence[str]) -> Snippet:
+    page, whole = "&".join([f"{url}/items?limit=10", *needed]), "&".join([f"{url}/export?f=csv", *needed])
+    return Snippet("curl", f"curl '{page}'\ncurl -o features.csv '{whole}'")
+
+
+def _of_layers(base: str, collection: Collection) -> tuple[Snippet, ...]:
+    shell_name, python_name = shlex.quote(collection.id), json.dumps(collection.id)
     return (
-        Snippet(
-            "curl", f"curl '{items}?limit=10'\ncurl -o features.csv '{base}/collections/{quote(name, safe='')}/export?f=csv'"
-        ),
         Snippet(
             "GDAL",
             f"ogrinfo -so 'OAPIF:{base}/' {shell_name}\nogr2ogr -f GPKG features.gpkg 'OAPIF:{base}/' {shell_name}",
@@ -58,11 +64,18 @@ def write_snippets(base: str, collection: Collection) -> tuple[Snippet, ...]:
                 f"Connect, choose “{collection.title}”, Add",
             ),
         ),
+    )
+
+
+def _scripts(url: str, collection: Collection) -> tuple[Snippet, ...]:
+    script_name, script_url = _script_text(collection.id), _script_text(url)
+    layer = _LAYERS.get(collection.geometry.type, "line")
+    return (
         Snippet(
             "MapLibre",
             f"map.on('load', () => {{\n"
-            f"  map.addSource('features', {{ type: 'geojson', data: {script_url} }});\n"
-            f"  map.addLayer({{ id: 'features', type: '{layer}', source: 'features',"
+            f"  map.addSource({script_name}, {{ type: 'geojson', data: {script_url} }});\n"
+            f"  map.addLayer({{ id: {script_name}, type: '{layer}', source: {script_name},"
             f" paint: {{ {_PAINT[layer]}: '#0b62b8' }} }});\n"
             f"}});",
         ),

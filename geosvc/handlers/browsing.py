@@ -4,12 +4,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
 from geosvc.database.features import fetch_features
 from geosvc.encode.cells import LONG_CHARACTERS, ShownFeature, read_feature
-from geosvc.errors import InvalidParameter, InvalidValue, NotFound, UnknownParameter
+from geosvc.errors import NotFound, RequestError
 from geosvc.handlers import features
 from geosvc.handlers.documents import collection_of, query_of
 from geosvc.handlers.html import html_response, wants_page
@@ -77,7 +78,9 @@ async def get_items(request: web.Request) -> web.StreamResponse:
     listing, problem = None, None
     try:
         listing = await _read_listing(request, collection, limits)
-    except (InvalidParameter, UnknownParameter, InvalidValue) as error:
+    except RequestError as error:
+        if error.status != HTTPStatus.BAD_REQUEST:
+            raise
         problem = error
     form = fill_form(values, collection, limits.default)
     others = [(each, alternate_href(values, each)) for each in ITEMS_TYPES if each is not HTML]
@@ -85,7 +88,7 @@ async def get_items(request: web.Request) -> web.StreamResponse:
         request,
         "items.html",
         others,
-        400 if problem else 200,
+        HTTPStatus.BAD_REQUEST if problem else HTTPStatus.OK,
         collection=collection,
         values=values,
         form=form,

@@ -22,7 +22,16 @@ ERROR_TYPES = (PROBLEM, HTML)
 Others = Sequence[tuple[MediaType, str]]
 """The other representations of a resource: (media type, href)."""
 
-_NAMES = {"collections": "Collections", "conformance": "Conformance", "items": "Items", "api.html": "API"}
+_NAMES = {
+    "api.html": "API",
+    "collections": "Collections",
+    "conformance": "Conformance",
+    "functions": "Functions",
+    "items": "Items",
+    "queryables": "Queryables",
+    "schema": "Schema",
+    "sortables": "Sortables",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,8 @@ class Page:
         crumbs = [("Home", self.root)]
         for number, part in enumerate(self.path, 1):
             href = self.root + "/".join(quote(each, safe="") for each in self.path[:number])
-            crumbs.append((_NAMES.get(part, part), href))
+            # the id of a collection or a feature stands for itself
+            crumbs.append((part if number in (2, 4) else _NAMES.get(part, part), href))
         return crumbs
 
 

@@ -12,11 +12,12 @@ export function enhanceQuery(query, opening) {
   const actions = corners.querySelector("[data-draw-actions]");
   const enable = on => actions.querySelectorAll("button").forEach(button => { button.disabled = !on; });
   // their place is taken at once, so that nothing moves when the map is there
-  actions.hidden = !document.querySelector("[data-map]");
+  const drawable = document.querySelector("[data-map]") && !("foreign" in corners.dataset);
+  actions.hidden = !drawable;
   enable(false);
   opening.then(map => {
     enable(Boolean(map));
-    if (map) enhanceCorners(corners, map);
+    if (map && drawable) enhanceCorners(corners, map);
     else actions.hidden = true;
   });
 }

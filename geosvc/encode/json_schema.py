@@ -33,7 +33,7 @@ _TYPES: Mapping[str, Json] = {
     "timestamptz": {"type": "string", "format": "date-time"},
     "time": {"type": "string", "pattern": f"^({_TIME}|24:00:00)$"},
     "timetz": {"type": "string", "pattern": f"^({_TIME}|24:00:00)({_ZONE})?$"},
-    "char": {"type": "string", "maxLength": 1},
+    "char": {"type": "string", "pattern": r"^([ -~]?|\\[0-7]{3})$"},
     "bytea": {"type": "string", "contentEncoding": "base64"},
     "json": {"type": "object"},
     "jsonb": {"type": "object"},

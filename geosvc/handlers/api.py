@@ -4,14 +4,14 @@ from aiohttp import hdrs, web
 
 from geosvc.handlers.documents import query_of
 from geosvc.handlers.html import html_response
+from geosvc.handlers.pages import reading_rules
 from geosvc.handlers.validators import validated
-from geosvc.keys import CATALOG, SETTINGS
+from geosvc.keys import CATALOG
 from geosvc.links import base_url
-from geosvc.model.crs import Srid
 from geosvc.model.media_type import JSON, OPENAPI
 from geosvc.openapi import ApiWriter
 from geosvc.openapi.operations import OPERATIONS
-from geosvc.requests.items import Limits, refuse_unknown
+from geosvc.requests.items import refuse_unknown
 from geosvc.requests.negotiation import negotiate_media_type
 
 API_TYPES = (OPENAPI, JSON)
@@ -24,10 +24,7 @@ async def get_api(request: web.Request) -> web.Response:
     values = query_of(request)
     refuse_unknown(values)
     media_type = negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), API_TYPES)
-    settings = request.app[SETTINGS]
-    limits = Limits(settings.limit_default, settings.limit_max)
-    configured = tuple(map(Srid, settings.crs))
-    body = _writer.write(base_url(request), request.app[CATALOG].catalog, limits, configured)
+    body = _writer.write(base_url(request), request.app[CATALOG].catalog, reading_rules(request))
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: media_type.content_type})
 
 

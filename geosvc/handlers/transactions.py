@@ -29,6 +29,7 @@ from geosvc.model.answer import Answer
 from geosvc.model.collection import Kind
 from geosvc.model.media_type import GEOJSON, GEOJSONSEQ, MERGE_PATCH
 from geosvc.query.mutations import Assignments, OnConflict, Returning, Source
+from geosvc.requests.feature_id import parse_feature_id
 from geosvc.requests.posted import FeatureReader, Posted
 from geosvc.requests.posted_faults import value_at_fault
 from geosvc.requests.properties import Mode
@@ -197,8 +198,11 @@ async def get_items_options(request: web.Request) -> web.Response:
 
 
 async def get_item_options(request: web.Request) -> web.Response:
-    """What can be done with an item."""
-    methods = item_methods(await collection_of(request))
+    """What can be done with an item, whether it is there or not. Raises: NotFound for what can be no id."""
+    collection = await collection_of(request)
+    if collection.key:
+        parse_feature_id(request.match_info["featureId"], collection)
+    methods = item_methods(collection)
     headers: dict[str, str] = {hdrs.ALLOW: ", ".join(methods)}
     if "PATCH" in methods:
         headers["Accept-Patch"] = MERGE_PATCH.essence

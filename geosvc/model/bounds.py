@@ -1,6 +1,7 @@
 """What values a column may have beyond what its type allows."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 Number = int | float
 _LENGTH_OVERHEAD = 4  # of PostgreSQL's type modifiers: the size of a length word
@@ -50,6 +51,17 @@ class Bounds:
             max_length=None if lengths[1] is None else int(lengths[1]),
             one_of=one_of,
             whole=self.whole or other.whole,
+        )
+
+    def allow(self, number: Decimal) -> bool:
+        """Whether a number is within them."""
+        return (
+            (self.minimum is None or number >= Decimal(self.minimum))
+            and (self.maximum is None or number <= Decimal(self.maximum))
+            and (self.above is None or number > Decimal(self.above))
+            and (self.below is None or number < Decimal(self.below))
+            and (self.one_of is None or any(number == Decimal(each) for each in self.one_of))
+            and (not self.whole or number == number.to_integral_value())
         )
 
     def of_numbers(self) -> "Bounds":

@@ -7,17 +7,13 @@ from geosvc.requests.items import DECLARED, FORMAT, ITEM_DECLARED
 _ALWAYS = (400, 405, 406, 500)
 _DATABASE = (*_ALWAYS, 503, 504)
 _ALL = (*_DATABASE, 404)
-_CHANGE = (*_ALL, 403, 408, 413, 415, 422, 501)
+_POSTED = (408, 413, 415, 422)
+_WRITING = (*_ALL, 403, 409, 422, 501)
 _PAGING = frozenset({"limit", "offset", "cursor", "count"})
 _ITEMS_PARAMETERS = tuple(each.name for each in DECLARED)
 _ITEM_PARAMETERS = tuple("f-item" if each is FORMAT else each.name for each in ITEM_DECLARED)
-_GET_ITEM_PARAMETERS = (*_ITEM_PARAMETERS, "If-None-Match", "If-Modified-Since")
-_EXPORT_PARAMETERS = tuple("f-export" if name == "f" else name for name in _ITEMS_PARAMETERS if name not in _PAGING)
-_DOCUMENT_PARAMETERS = ("f-document",)
-_CONDITIONAL = (*_DOCUMENT_PARAMETERS, "If-None-Match")
-_CACHED = ((304, "DocumentNotModified"),)
 _CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
-_WRITE_HEADERS = ("Prefer",)
+_FORMATS = {"Schema": "f-schema", "Api": "f-api"}
 _COLLECTION = "/collections/{collectionId}"
 _ITEMS = f"{_COLLECTION}/items"
 _ITEM = f"{_ITEMS}/{{featureId}}"
@@ -29,23 +25,22 @@ class Operation:
 
     Attributes:
         path: with `{collectionId}` where every collection has a path of its own.
-        parameters: names of components.
-        answer: the component of the response 200.
+        answer: the component of the response of `status`.
         errors: the statuses that it can fail with.
+        parameters: names of components.
         filters: whether it takes the queryables and, of a function, the parameters.
         method: in lower case.
-        status: of the answer.
         also: other statuses and their components.
-        body: the component of its request body.
+        body: what makes its request body (`bodies.BODIES`).
         needs: the attribute of a collection that must be true for it to be there.
     """
 
     path: str
     operation_id: str
     summary: str
-    parameters: tuple[str, ...]
     answer: str
     errors: tuple[int, ...]
+    parameters: tuple[str, ...] = ()
     filters: bool = False
     method: str = "get"
     status: int = 200
@@ -54,79 +49,85 @@ class Operation:
     needs: str | None = None
 
 
+def _document(path: str, operation_id: str, summary: str, answer: str, *errors: int) -> Operation:
+    """A document of an ETag."""
+    more = ("extent",) if answer == "Collection" else ()
+    parameters = (*more, _FORMATS.get(answer, "f-document"), "If-None-Match")
+    return Operation(path, operation_id, summary, answer, errors, parameters, also=((304, "DocumentNotModified"),))
+
+
+def _change(method: str, operation_id: str, summary: str, body: str | None, *also: tuple[int, str]) -> Operation:
+    """A change of one feature; without a body its removal."""
+    return Operation(
+        _ITEM,
+        operation_id,
+        summary,
+        "Stored" if body is None else "Changed",
+        (*_WRITING, 412, 428, *(() if body is None else _POSTED)),
+        ("dry-run", *_CONDITIONS, "Prefer", "Idempotency-Key", *(() if body is None else ("repair", "Content-Crs"))),
+        method=method,
+        status=204 if body is None else 200,
+        also=also,
+        body=body,
+        needs="deletable" if body is None else "updatable",
+    )
+
+
 OPERATIONS = (
-    Operation("/", "getLandingPage", "Where everything else is", _CONDITIONAL, "LandingPage", _ALWAYS, also=_CACHED),
-    Operation("/api", "getApi", "This description", ("f-api", "If-None-Match"), "Api", (*_ALWAYS, 503), also=_CACHED),
-    Operation("/conformance", "getConformanceDeclaration", "What holds", _CONDITIONAL, "Conformance", _ALWAYS, also=_CACHED),
-    Operation("/functions", "getFunctions", "What filters may call", _CONDITIONAL, "Functions", _ALWAYS, also=_CACHED),
-    Operation("/collections", "getCollections", "All collections", _CONDITIONAL, "Collections", _DATABASE, also=_CACHED),
-    Operation(_COLLECTION, "describeCollection", "What it is", ("extent", *_CONDITIONAL), "Collection", _ALL, also=_CACHED),
-    Operation(f"{_COLLECTION}/schema", "getSchema", "What features have", _CONDITIONAL, "Schema", _ALL, also=_CACHED),
+    _document("/", "getLandingPage", "Where everything else is", "LandingPage", *_ALWAYS),
+    _document("/api", "getApi", "This description", "Api", *_ALWAYS, 503),
+    _document("/conformance", "getConformanceDeclaration", "What holds", "Conformance", *_ALWAYS),
+    _document("/functions", "getFunctions", "What filters may call", "Functions", *_ALWAYS),
+    _document("/collections", "getCollections", "All collections", "Collections", *_DATABASE),
+    _document(_COLLECTION, "describeCollection", "What it is", "Collection", *_ALL),
+    _document(f"{_COLLECTION}/schema", "getSchema", "What features have", "Schema", *_ALL),
+    _document(f"{_COLLECTION}/queryables", "getQueryables", "What filters may name", "Schema", *_ALL),
+    _document(f"{_COLLECTION}/sortables", "getSortables", "What sortby may name", "Schema", *_ALL),
+    Operation(_ITEMS, "getFeatures", "A page of features", "Features", _ALL, _ITEMS_PARAMETERS, filters=True),
     Operation(
-        f"{_COLLECTION}/queryables", "getQueryables", "What filters may name", _CONDITIONAL, "Schema", _ALL, also=_CACHED
+        _ITEM,
+        "getFeature",
+        "One feature",
+        "Feature",
+        _ALL,
+        (*_ITEM_PARAMETERS, "If-None-Match", "If-Modified-Since"),
+        also=((304, "NotModified"),),
     ),
-    Operation(f"{_COLLECTION}/sortables", "getSortables", "What sortby may name", _CONDITIONAL, "Schema", _ALL, also=_CACHED),
-    Operation(_ITEMS, "getFeatures", "A page of features", _ITEMS_PARAMETERS, "Features", _ALL, True),
-    Operation(_ITEM, "getFeature", "One feature", _GET_ITEM_PARAMETERS, "Feature", _ALL, also=((304, "NotModified"),)),
-    Operation(f"{_COLLECTION}/export", "exportFeatures", "All features that match", _EXPORT_PARAMETERS, "Export", _ALL, True),
+    Operation(
+        f"{_COLLECTION}/export",
+        "exportFeatures",
+        "All features that match",
+        "Export",
+        _ALL,
+        tuple("f-export" if name == FORMAT.name else name for name in _ITEMS_PARAMETERS if name not in _PAGING),
+        filters=True,
+    ),
     Operation(
         f"{_COLLECTION}/search",
         "searchFeatures",
         "Features by a posted geometry",
-        ("f-export",),
         "Found",
-        (*_ALL, 408, 413, 415, 422),
+        (*_ALL, *_POSTED),
+        ("f-export",),
         method="post",
-        body="Search",
+        body="search",
     ),
-    Operation(_ITEMS, "getItemsOptions", "What can be done here", (), "ItemsOptions", _ALL, method="options"),
+    Operation(_ITEMS, "getItemsOptions", "What can be done here", "ItemsOptions", _ALL, method="options"),
     Operation(
         _ITEMS,
         "createFeatures",
         "Makes a feature, or loads many",
-        ("dry-run", "repair", "upsert", *_WRITE_HEADERS, "Content-Crs", "Idempotency-Key"),
         "Created",
-        (*_CHANGE, 409),
+        (*_WRITING, *_POSTED),
+        ("dry-run", "repair", "upsert", "Prefer", "Content-Crs", "Idempotency-Key"),
         method="post",
         status=201,
         also=((200, "Loaded"),),
-        body="Features",
+        body="create",
         needs="insertable",
     ),
-    Operation(_ITEM, "getItemOptions", "What can be done here", (), "ItemOptions", _ALL, method="options"),
-    Operation(
-        _ITEM,
-        "replaceFeature",
-        "Replaces a feature",
-        ("dry-run", "repair", *_CONDITIONS, *_WRITE_HEADERS, "Content-Crs", "Idempotency-Key"),
-        "Changed",
-        (*_CHANGE, 409, 412, 428),
-        method="put",
-        also=((201, "Created"), (204, "Stored")),
-        body="Feature",
-        needs="updatable",
-    ),
-    Operation(
-        _ITEM,
-        "updateFeature",
-        "Changes parts of a feature",
-        ("dry-run", "repair", *_CONDITIONS, *_WRITE_HEADERS, "Content-Crs", "Idempotency-Key"),
-        "Changed",
-        (*_CHANGE, 409, 412, 428),
-        method="patch",
-        also=((204, "Stored"),),
-        body="MergePatch",
-        needs="updatable",
-    ),
-    Operation(
-        _ITEM,
-        "deleteFeature",
-        "Deletes a feature",
-        ("dry-run", *_CONDITIONS, *_WRITE_HEADERS, "Idempotency-Key"),
-        "Stored",
-        (*_ALL, 403, 409, 412, 422, 428, 501),
-        method="delete",
-        status=204,
-        needs="deletable",
-    ),
+    Operation(_ITEM, "getItemOptions", "What can be done here", "ItemOptions", _ALL, method="options"),
+    _change("put", "replaceFeature", "Replaces a feature", "replace", (201, "Created"), (204, "Stored")),
+    _change("patch", "updateFeature", "Changes parts of a feature", "patch", (204, "Stored")),
+    _change("delete", "deleteFeature", "Deletes a feature", None),
 )

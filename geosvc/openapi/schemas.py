@@ -1,14 +1,15 @@
 """The components that every description has: schemas and headers. Source: OpenAPI 3.0.3."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from geosvc.encode.json_schema import TEXT, Json, type_schema
 from geosvc.model.bounds import ANYTHING
 from geosvc.model.collection import Column, TypedName
 from geosvc.model.crs import CRS84_URI
-from geosvc.model.spatial import Predicate
 
 
+@cache
 def ref(kind: str, name: str) -> Json:
     """A reference to a component."""
     return {"$ref": f"#/components/{kind}/{name}"}
@@ -19,7 +20,7 @@ def of(items: Json) -> Json:
     return {"type": "array", "items": items}
 
 
-def object_of(required: Iterable[str] = (), **properties: Json) -> Json:
+def object_of(required: Iterable[str] = (), /, **properties: Json) -> Json:
     """An object with these properties."""
     described: Json = {"type": "object", "properties": properties}
     if names := list(required):
@@ -27,8 +28,18 @@ def object_of(required: Iterable[str] = (), **properties: Json) -> Json:
     return described
 
 
+def _geometry(name: str, depth: int) -> Json:
+    """A type of GeoJSON, whose positions lie so many arrays deep."""
+    coordinates = _POSITION
+    for _ in range(depth):
+        coordinates = of(coordinates)
+    return object_of(("type", "coordinates"), type={"type": "string", "enum": [name]}, coordinates=coordinates)
+
+
 URI: Json = {"type": "string", "format": "uri"}
 COUNT: Json = {"type": "integer", "minimum": 0}
+_POSITION: Json = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 3}
+_COORDINATES = {"Point": 0, "MultiPoint": 1, "LineString": 1, "MultiLineString": 2, "Polygon": 2, "MultiPolygon": 3}
 LINKS = of(ref("schemas", "link"))
 NUMBERS = of({"type": "number"})
 SCHEMAS: Mapping[str, Json] = {
@@ -77,16 +88,23 @@ SCHEMAS: Mapping[str, Json] = {
         temporal=object_of(interval=of(of({"type": "string", "nullable": True})), trs=URI),
     ),
     "geometry": {
-        **object_of(("type",), type=TEXT, coordinates=of({}), geometries=of({"type": "object"})),
-        "nullable": True,
-        "description": "GeoJSON, RFC 7946; null for a feature without a geometry.",
+        "oneOf": [
+            *(_geometry(name, depth) for name, depth in _COORDINATES.items()),
+            object_of(
+                ("type", "geometries"),
+                type={"type": "string", "enum": ["GeometryCollection"]},
+                geometries=of(ref("schemas", "geometry")),
+            ),
+        ],
+        "description": "GeoJSON, RFC 7946.",
     },
+    "geometryOrNull": {"anyOf": [ref("schemas", "geometry"), {"type": "object", "nullable": True, "enum": [None]}]},
     "feature": object_of(
         ("type", "geometry", "properties"),
         type={"type": "string", "enum": ["Feature"]},
         id={"oneOf": [TEXT, {"type": "integer"}]},
-        geometry=ref("schemas", "geometry"),
-        properties={"type": "object", "nullable": True},
+        geometry=ref("schemas", "geometryOrNull"),
+        properties={"type": "object"},
         links=LINKS,
     ),
     "featureCollection": object_of(
@@ -110,20 +128,11 @@ SCHEMAS: Mapping[str, Json] = {
         repaired=of(object_of(("index", "change"), index=COUNT, change=TEXT)),
         ids=of(TEXT),
     ),
-    "search": {
-        **object_of(
-            geometry=ref("schemas", "geometry"),
-            predicate={"type": "string", "enum": list(Predicate), "default": "intersects"},
-            distance={"type": "number", "minimum": 0, "description": "Metres, for dwithin and nearest."},
-            k={"type": "integer", "minimum": 1, "description": "How many are nearest.", "default": 10},
-        ),
-        "description": "The other members are the parameters of items and the queryables, under their own names.",
-    },
-    "mergePatch": {"type": "object", "description": "RFC 7396: what is named is changed, null removes."},
 }
 
 HEADERS: Mapping[str, Json] = {
     "X-Request-ID": {"description": "The id of the request, the client's own if it sent one.", "schema": TEXT},
+    "Server-Timing": {"description": "Milliseconds until the response began, by part.", "schema": TEXT},
     "Content-Crs": {
         "description": "The reference system of the coordinates: the URI of one that the collection lists, in angle brackets.",
         "schema": {"type": "string", "pattern": "^<.+>$", "example": f"<{CRS84_URI}>"},
@@ -152,8 +161,12 @@ def describe_type(typed: TypedName) -> Json:
 
 
 def in_openapi(schema: Json) -> Json:
-    """A schema of draft 2020-12 in the dialect of OpenAPI 3.0: what excludes a bound is a boolean beside it."""
+    """A schema of draft 2020-12 in the dialect of OpenAPI 3.0: what excludes a bound is a boolean, base64 a format."""
     found: Json = dict(schema)
+    if found.pop("contentEncoding", None) == "base64":
+        found["format"] = "byte"
+    if "items" in found:
+        found["items"] = in_openapi(found["items"])
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if exclusive in found:
             found |= {bound: found[exclusive], exclusive: True}

@@ -58,7 +58,7 @@ def _geometry_fault(geometry: Any, pointer: str) -> Fault | None:
             return Fault("is no array", f"{pointer}/geometries")
         faults = (_geometry_fault(member, f"{pointer}/geometries/{number}") for number, member in enumerate(members))
         return next((fault for fault in faults if fault is not None), None)
-    if kind not in _LEVELS:
+    if not isinstance(kind, str) or kind not in _LEVELS:
         return Fault("is no type of GeoJSON geometry", f"{pointer}/type")
     coordinates = geometry.get("coordinates")
     if kind == "Point" and coordinates == []:

@@ -16,8 +16,10 @@ from geosvc.model.number import parse_number
 from geosvc.model.spatial import SpatialFilter
 from geosvc.requests.cursor import Cursor, parse_cursor
 from geosvc.requests.filters import Filter, FilterLanguage, FilterRules, parse_filter
-from geosvc.requests.temporal import Interval, parse_datetime
+from geosvc.requests.temporal import DATETIME_PATTERN, Interval, parse_datetime
 from geosvc.requests.values import check_value
+
+_INT8_MAX = (1 << 63) - 1
 
 CountMode = Literal["exact", "estimated", "none"]
 
@@ -141,7 +143,7 @@ DECLARED: Sequence[Declared] = (
         "datetime",
         "Only features whose time intersects this instant, date or interval (start/end, .. for open). Features without a "
         "time match every interval.",
-        {"type": "string"},
+        {"type": "string", "pattern": DATETIME_PATTERN},
     ),
     Declared("filter", "Only features of which this CQL2 expression is true.", {"type": "string"}),
     Declared(
@@ -158,9 +160,13 @@ DECLARED: Sequence[Declared] = (
     Declared(
         "offset",
         "Features to skip. Following the links `next` is faster and misses none.",
-        {"type": "integer", "minimum": 0},
+        {"type": "integer", "minimum": 0, "maximum": _INT8_MAX},
     ),
-    Declared("cursor", "Where the page before ended; copied from a link `next`.", {"type": "string"}),
+    Declared(
+        "cursor",
+        "Where the page before ended; copied from a link `next`.",
+        {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
+    ),
     Declared(
         "sortby",
         "Names of columns, each with + (the default) or - before it.",
@@ -198,7 +204,6 @@ DECLARED: Sequence[Declared] = (
 )
 _PAGING = frozenset({"limit", "offset", "cursor", "count"})
 _RESERVED = frozenset(each.name for each in DECLARED)
-_INT8_MAX = (1 << 63) - 1
 
 
 def _wrong(name: str, expected: str) -> NoReturn:
@@ -293,9 +298,8 @@ def _parse_sortby(text: str, collection: Collection) -> tuple[SortKey, ...]:
             raise InvalidParameter(f"sortby: {collection.id} has no property {name!r}", parameter="sortby")
         if not column.scalar:
             raise InvalidParameter(f"sortby: {name!r} is {column.type}, which has no order", parameter="sortby")
-        if any(key.name == name for key in keys):
-            raise InvalidParameter(f"sortby: {name!r} is there twice", parameter="sortby")
-        keys.append(SortKey(name, sign == "-"))
+        if all(key.name != name for key in keys):  # to sort by it once more would change nothing
+            keys.append(SortKey(name, sign == "-"))
     return tuple(keys)
 
 

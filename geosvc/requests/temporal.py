@@ -14,6 +14,15 @@ _DATE_TIME = re.compile(
 )
 
 
+_LEAP_YEAR = "([0-9]{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)"
+_DAY_OF_YEAR = "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+_DATE = f"((000[1-9]|00[1-9][0-9]|0[1-9][0-9]{{2}}|[1-9][0-9]{{3}})-{_DAY_OF_YEAR}|{_LEAP_YEAR}-02-29)"
+_CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+_MOMENT = f"{_DATE}(T{_CLOCK})?"
+DATETIME_PATTERN = rf"^({_MOMENT}|{_MOMENT}/(\.\.|{_MOMENT})?|(\.\.)?/({_MOMENT})?|\.\./\.\.)$"
+"""RFC 3339 as a regular expression, for those who describe the parameter; what is parsed is a little more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """From `start` to `end`, both inclusive, in UTC; None is unbounded. An instant has both alike; a day goes from its

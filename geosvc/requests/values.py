@@ -1,19 +1,23 @@
 """Text to the values of PostgreSQL types: checked here, so that a wrong one is named before the database sees it."""
 
 import ipaddress
+import math
 import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from uuid import UUID
 
 from geosvc.errors import InvalidParameter
-from geosvc.model.collection import TypedName
+from geosvc.model.bounds import ANYTHING
+from geosvc.model.collection import Column, TypedName
 from geosvc.requests.temporal import parse_temporal
 
 _INTEGER_BITS = {"int2": 16, "int4": 32, "int8": 64}
 _NUMBER_DIGITS = {"float4": 45, "float8": 324, "numeric": 16_383}  # beyond, PostgreSQL finds them out of range
+_NUMBERS = _INTEGER_BITS.keys() | _NUMBER_DIGITS.keys()
 _TRUTH = frozenset(["true", "false", "t", "f", "yes", "no", "on", "off", "1", "0"])
 _BEYOND_CALENDAR = re.compile(r"[0-9]{5,7}-[0-9]{2}-[0-9]{2}|[0-9]{4,7}-[0-9]{2}-[0-9]{2}.* BC$", re.ASCII)
+_LETTER = re.compile(r"[ -~]?|\\[0-7]{3}")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
 
 
@@ -56,6 +60,11 @@ def _date_or_time(text: str) -> None:
         parse_temporal(text)
 
 
+def _letter(text: str) -> None:
+    if not _LETTER.fullmatch(text):  # PostgreSQL would cut off the rest
+        raise ValueError("a single letter of ASCII, or three octal digits behind a backslash")
+
+
 def _network(text: str) -> None:
     try:
         ipaddress.ip_interface(text)
@@ -68,6 +77,7 @@ _CHECKS: dict[str, Callable[[str], None]] = {
     "oid": _oid,
     **{name: (lambda text, digits=digits: _number(text, digits)) for name, digits in _NUMBER_DIGITS.items()},  # type: ignore[misc]
     "bool": _truth,
+    "char": _letter,
     "uuid": _uuid,
     "date": _date_or_time,
     "timestamp": _date_or_time,
@@ -75,6 +85,23 @@ _CHECKS: dict[str, Callable[[str], None]] = {
     "inet": _network,
     "cidr": _network,
 }
+
+
+def _check_bounds(column: Column, text: str) -> None:
+    """What no row can hold by a constraint is a wrong value as well: the parameter is described with its bounds."""
+    bounds = column.bounds
+    if column.type_name in ("text", "varchar"):
+        if bounds.one_of is not None and text not in bounds.one_of:
+            raise ValueError(f"one of: {', '.join(map(str, bounds.one_of))}")
+        if not (bounds.min_length or 0) <= len(text) <= (bounds.max_length or math.inf):
+            raise ValueError(f"a text of {bounds.min_length or 0} to {bounds.max_length or 'any number of'} characters")
+    elif column.type_name == "bpchar":
+        if len(text) > (bounds.max_length or math.inf):
+            raise ValueError(f"a text of at most {bounds.max_length} characters")
+    elif column.type_name in _NUMBERS:
+        number = Decimal(text)
+        if number.is_nan() or not bounds.of_numbers().allow(number):
+            raise ValueError("a number within the bounds that the schema tells")
 
 
 def check_value(typed: TypedName, text: str, parameter: str) -> None:
@@ -88,9 +115,10 @@ def check_value(typed: TypedName, text: str, parameter: str) -> None:
             raise InvalidParameter(f"{parameter} takes one of: {', '.join(typed.enum)}", parameter=parameter)
         return
     check = _CHECKS.get(typed.type_name) if typed.type_schema == "pg_catalog" else None
-    if check is None:
-        return
     try:
-        check(text)
+        if check is not None:
+            check(text)
+        if isinstance(typed, Column) and typed.bounds is not ANYTHING:
+            _check_bounds(typed, text)
     except ValueError as error:
         raise InvalidParameter(f"{parameter} takes {error}", parameter=parameter) from None

@@ -260,6 +260,7 @@ Condition = (
 Node = Condition | Value
 
 SCALARS = (Property, Text, Number, Boolean, Date, Timestamp, Arithmetic, Folded, Function)
+VALUES = (*SCALARS, Interval, Geometry, Array)
 CONDITIONS = (
     And,
     Or,

@@ -10,7 +10,20 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Protocol, TypeVar
 
-from geosvc.cql2.tree import CONDITIONS, SCALARS, VALUES, At, Condition, Geometry, Node, Scalar, Value
+from geosvc.cql2.tree import (
+    CONDITIONS,
+    SCALARS,
+    VALUES,
+    Arithmetic,
+    At,
+    Condition,
+    Folded,
+    Function,
+    Geometry,
+    Node,
+    Scalar,
+    Value,
+)
 from geosvc.errors import InvalidFilter
 
 MIN_EXPONENT, MAX_EXPONENT = -324, 308  # of a double
@@ -54,13 +67,23 @@ class Builder:
         self._caps = caps
         self._nodes = 0
         self._depth = 0
+        self._heights: dict[int, int] = {}
 
     def made(self, node: Made) -> Made:
         """The node, which is counted. Raises: InvalidFilter."""
         self._nodes += 1
         if self._nodes > self._caps.nodes:
             raise InvalidFilter(f"the filter has more than {self._caps.nodes} parts", node.at)
+        if isinstance(node, Arithmetic | Folded | Function):
+            self._raise(node)
         return node
+
+    def _raise(self, node: Arithmetic | Folded | Function) -> None:
+        """Long sums are read without nesting, and yet are nested: `a + b + c` is a sum of a sum."""
+        height = 1 + max((self._heights.get(id(part), 0) for part in _parts(node)), default=0)
+        if height > self._caps.depth:
+            raise InvalidFilter(f"the filter is nested deeper than {self._caps.depth}", node.at)
+        self._heights[id(node)] = height
 
     def enter(self, at: At) -> None:
         """One level deeper. Raises: InvalidFilter."""
@@ -71,6 +94,12 @@ class Builder:
     def leave(self) -> None:
         """One level up."""
         self._depth -= 1
+
+
+def _parts(node: Arithmetic | Folded | Function) -> "tuple[Value, ...]":
+    if isinstance(node, Arithmetic):
+        return node.left, node.right
+    return (node.text,) if isinstance(node, Folded) else node.args
 
 
 def condition(node: Node) -> Condition:
@@ -87,10 +116,10 @@ def scalar(node: Node) -> Scalar:
     return node
 
 
-def element(node: Node) -> Value:
-    """The node, if it can be part of an array. Raises: InvalidFilter."""
+def value_of(node: Node) -> Value:
+    """The node, if it is no predicate. Raises: InvalidFilter."""
     if not isinstance(node, VALUES):
-        raise InvalidFilter("a value was expected", node.at)
+        raise InvalidFilter("a value was expected: a property, a literal, a geometry …", node.at)
     return node
 
 

@@ -1,7 +1,7 @@
 """CQL2 JSON to the tree. Source: OGC 21-065r2, 8.3 and its schema cql2.json."""
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -12,11 +12,11 @@ from geosvc.cql2.building import (
     Caps,
     GeometryReader,
     condition,
-    element,
     make_date,
     make_number,
     make_timestamp,
     scalar,
+    value_of,
 )
 from geosvc.cql2.names import ARRAY, SPATIAL, TEMPORAL, WKT
 from geosvc.cql2.text import make_edge
@@ -55,7 +55,16 @@ from geosvc.cql2.tree import (
 from geosvc.errors import InvalidFilter
 
 _GEOMETRIES = frozenset(WKT.values())
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError("a number is out of range") from None
+
+
+_DECODER = msgspec.json.Decoder(float_hook=_decimal)
 
 
 class _Parser:
@@ -91,7 +100,7 @@ class _Parser:
         return value
 
     def _array(self, values: list[Any], at: str) -> Node:
-        elements = tuple(element(self.node(each, f"{at}/{place}")) for place, each in enumerate(values))
+        elements = tuple(value_of(self.node(each, f"{at}/{place}")) for place, each in enumerate(values))
         return self._builder.made(Array(elements, at=at))
 
     def _scalars(self, values: Sequence[Any], at: str) -> tuple[Scalar, ...]:
@@ -108,9 +117,16 @@ class _Parser:
             return self._interval(value["interval"], f"{at}/interval")
         if "bbox" in value and "type" not in value:
             return self._box(value["bbox"], f"{at}/bbox")
-        if value.get("type") in _GEOMETRIES:
-            return self._builder.made(self._geometries.geometry(orjson.dumps(value, default=float), at))
+        if isinstance(value.get("type"), str) and value["type"] in _GEOMETRIES:
+            return self._geometry(value, at)
         raise InvalidFilter("an object with op, property, date, timestamp, interval, bbox or a geometry was expected", at)
+
+    def _geometry(self, value: dict[str, Any], at: str) -> Node:
+        try:
+            geojson = orjson.dumps(value, default=float)
+        except orjson.JSONEncodeError:
+            raise InvalidFilter("the geometry is nested too deeply, or has a number out of range", at) from None
+        return self._builder.made(self._geometries.geometry(geojson, at))
 
     def _instant(self, value: dict[str, Any], at: str) -> Node:
         member = "date" if "date" in value else "timestamp"
@@ -214,7 +230,7 @@ _MAKERS: dict[str, tuple[int, _Maker]] = {
     **{_camel(name): (2, _temporal(op)) for name, op in TEMPORAL.items()},
     **{_camel(name): (2, _array(op)) for name, op in ARRAY.items()},
     "not": (1, lambda args, at: Not(condition(args[0]), at=at)),
-    "isNull": (1, lambda args, at: IsNull(args[0], at=at)),
+    "isNull": (1, lambda args, at: IsNull(value_of(args[0]), at=at)),
     "casei": (1, lambda args, at: Folded("casei", scalar(args[0]), at=at)),
     "accenti": (1, lambda args, at: Folded("accenti", scalar(args[0]), at=at)),
     "like": (2, _like),

@@ -11,11 +11,11 @@ from geosvc.cql2.building import (
     Caps,
     GeometryReader,
     condition,
-    element,
     make_date,
     make_number,
     make_timestamp,
     scalar,
+    value_of,
 )
 from geosvc.cql2.names import ARRAY, SPATIAL, TEMPORAL, WKT
 from geosvc.cql2.tokens import Kind, Token, Tokens
@@ -138,14 +138,12 @@ class _Parser:
         self._builder.made(test)
         return self._builder.made(Not(test, at=left.at)) if negated else test
 
-    def _null_test(self, value: Node) -> Node:
+    def _null_test(self, tested: Node) -> Node:
         self._tokens.expect_word("IS")
         negated = self._tokens.has_word("NOT")
         self._tokens.expect_word("NULL")
-        if isinstance(value, And | Or | Not | Comparison | Like | Between | In | IsNull | Spatial | Temporal | ArrayPredicate):
-            raise InvalidFilter("a value was expected before IS NULL", value.at)
-        test = self._builder.made(IsNull(value, at=value.at))
-        return self._builder.made(Not(test, at=value.at)) if negated else test
+        test = self._builder.made(IsNull(value_of(tested), at=tested.at))
+        return self._builder.made(Not(test, at=tested.at)) if negated else test
 
     def _pattern(self) -> Scalar:
         node = scalar(self._primary())
@@ -188,13 +186,14 @@ class _Parser:
             return self._primary()
         self._tokens.take()
         self._builder.enter(token.at)
-        value = scalar(self._signed())
+        signed = scalar(self._signed())
         self._builder.leave()
         if token.text == "+":
-            return value
-        if isinstance(value, Number):
-            return Number(-value.value, at=token.at)
-        return self._builder.made(Arithmetic("*", self._builder.made(Number(make_number("-1", token.at))), value, at=token.at))
+            return signed
+        if isinstance(signed, Number):
+            return Number(-signed.value, at=token.at)
+        minus = self._builder.made(Number(make_number("-1", token.at), at=token.at))
+        return self._builder.made(Arithmetic("*", minus, signed, at=token.at))
 
     def _primary(self) -> Node:
         token = self._tokens.next
@@ -276,7 +275,7 @@ class _Parser:
             return self._sum()
         if self._tokens.following.is_sign(")"):
             return self._list()
-        return self._builder.made(Array(tuple(map(element, self._listed(self._element))), at=token.at))
+        return self._builder.made(Array(tuple(map(value_of, self._listed(self._element))), at=token.at))
 
     def _element(self) -> Node:
         """A value, or a list: `(1, 2)` is an array and `(1 + 2) * 3` is none."""
@@ -288,7 +287,7 @@ class _Parser:
             self._tokens.take()
             self._tokens.take()
             return self._builder.made(Array((), at=token.at))
-        return self._builder.made(Array(tuple(map(element, self._listed(self._element))), at=token.at))
+        return self._builder.made(Array(tuple(map(value_of, self._listed(self._element))), at=token.at))
 
     def _folded(self, token: Token) -> Node:
         inner = self._listed(self._sum)

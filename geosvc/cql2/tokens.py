@@ -38,7 +38,7 @@ class Token:
     @property
     def word(self) -> str:
         """In upper case, for comparison with keywords; nothing when it is no word."""
-        return self.text.upper() if self.kind is Kind.WORD else ""
+        return self.text.upper() if self.kind is Kind.WORD and self.text.isascii() else ""  # the upper case of a dotless i is I
 
     def is_sign(self, sign: str) -> bool:
         """Whether it is this operator, parenthesis or comma."""

@@ -58,6 +58,7 @@ _BY_CLASS: dict[str, tuple[type[RequestError], str]] = {
     "3D": (DatabaseUnavailable, "the database does not exist"),
     "P0": (InvalidValue, "the function refused its arguments"),
     "22": (InvalidValue, "a value in the request cannot be taken as the type of its property"),
+    "54": (InvalidValue, "the request is more than the database can work on at once"),
 }
 
 

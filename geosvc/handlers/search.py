@@ -2,6 +2,7 @@
 
 from aiohttp import hdrs, web
 
+from geosvc.errors import InvalidFilter
 from geosvc.handlers.bodies import media_type_of, read_body
 from geosvc.handlers.documents import collection_of, query_of
 from geosvc.handlers.features import send_page
@@ -26,4 +27,8 @@ async def search_items(request: web.Request) -> web.StreamResponse:
     body = await read_body(request, settings.max_feature_bytes)
     wanted = parse_search(body, collection, reading_rules(request), settings.max_vertices)
     check_cursor(collection, wanted)
-    return await send_page(request, Reading(collection, values, wanted, media_type, base_url(request), posted=True))
+    try:
+        return await send_page(request, Reading(collection, values, wanted, media_type, base_url(request), posted=True))
+    except InvalidFilter as error:
+        error.pointer = error.pointer or "/filter"  # one in text knows its own places only
+        raise

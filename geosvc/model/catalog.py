@@ -151,6 +151,7 @@ def _columns(found: Mapping[str, Any]) -> Iterator[Column]:
                 type_name=each["type_name"],
                 category=each["category"],
                 enum=tuple(each["enum"]) if each["enum"] else None,
+                deterministic=each["deterministic"],
                 not_null=each["not_null"],
                 description=each["description"],
                 may_default=each["may_default"],

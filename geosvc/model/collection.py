@@ -70,6 +70,7 @@ class Column(TypedName):
     """A property of the features.
 
     Attributes:
+        deterministic: whether only equal texts are equal by its collation.
         bounds: what its type modifier and CHECK constraints say of values, as far as that is plain.
         refers_to: where a foreign key of it alone points at.
         may_default: whether the database may give it a value when it gets none.
@@ -77,6 +78,7 @@ class Column(TypedName):
         insertable, updatable: whether it can be written, by what it is, by privilege and by the settings.
     """
 
+    deterministic: bool = True
     not_null: bool = False
     description: str | None = None
     may_default: bool = False

@@ -55,6 +55,8 @@ def kind_of(type_schema: str, type_name: str, scalar: bool) -> ValueKind | None:
         ):
             if type_name in names:
                 return kind
+    if type_name == "citext" and scalar:  # of an extension, which may be in any schema
+        return ValueKind.TEXT
     return ValueKind.SCALAR if scalar else None
 
 

@@ -49,9 +49,9 @@ def relate_arrays(collection: Collection, node: ArrayPredicate) -> Composable:
     """How two arrays relate as sets. Raises: InvalidFilter."""
     left, right = _side(collection, node.left), _side(collection, node.right)
     if isinstance(left, Queryable):
-        return _TESTS[node.op].format(a=_column(left), b=_beside(left, right))
+        return _TESTS[node.op].format(a=_column(left), b=_beside(left, right, node.right))
     if isinstance(right, Queryable):
-        return _TESTS[_INVERSE[node.op]].format(a=_column(right), b=_beside(right, left))
+        return _TESTS[_INVERSE[node.op]].format(a=_column(right), b=_beside(right, left, node.left))
     return _relate_literals(node.op, left, right)
 
 
@@ -68,22 +68,21 @@ def _column(found: Queryable) -> Composable:
     return SQL("t.{}").format(Identifier(found.name))
 
 
-def _beside(column: Queryable, other: Queryable | Array) -> Composable:
-    """The other array as the type of the column. Raises: InvalidFilter."""
+def _beside(column: Queryable, other: Queryable | Array, node: Value) -> Composable:
+    """The other array, written as `node`, as the type of the column. Raises: InvalidFilter."""
     if column.column is None or column.elements is None:
         raise TypeError(column)
     if isinstance(other, Queryable):
         if other.column is None or other.column.type_name != column.column.type_name:
-            raise InvalidFilter(f"{column.name} and {other.name} are arrays of different types", 1)
-        return _column(other)
+            raise InvalidFilter(f"{column.name} and {other.name} are arrays of different types", node.at)
+        return SQL('{} COLLATE "C"').format(_column(other)) if column.elements is ValueKind.TEXT else _column(other)
     elements = [_text(element, column) for element in other.elements]
     return Param(elements, "text[]", Identifier(column.column.type_schema, column.column.type_name))
 
 
 def _text(element: Value, column: Queryable) -> str:
     """An element as PostgreSQL reads it. Raises: InvalidFilter."""
-    if not isinstance(element, Text | Number | Boolean | Date | Timestamp):
-        raise InvalidFilter("a literal was expected", element.at)
+    element = _literal(element)
     if _KINDS[type(element)] is not column.elements:
         raise InvalidFilter(f"{column.name} holds no elements of this kind", element.at)
     if isinstance(element, Number) and column.column is not None and column.column.type_name in ("_int2", "_int4", "_int8"):
@@ -100,6 +99,13 @@ def _whole(element: Number, column: Queryable) -> str:
     if element.value != element.value.to_integral_value() or not -(1 << (bits - 1)) <= element.value < 1 << (bits - 1):
         raise InvalidFilter(f"{column.name} holds whole numbers of {bits} bits", element.at)
     return str(int(element.value))
+
+
+def _literal(element: Value) -> Text | Number | Boolean | Date | Timestamp:
+    """Raises: InvalidFilter."""
+    if not isinstance(element, Text | Number | Boolean | Date | Timestamp):
+        raise InvalidFilter("a literal was expected", element.at)
+    return element
 
 
 def _relate_literals(op: ArrayOperator, left: Array, right: Array) -> Composable:

@@ -4,14 +4,17 @@ Texts compare by code point whatever the database's collation, as OGC 21-065r2 a
 changes, so that an index serves. A date and a timestamp compare as days.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping
+from datetime import date
+from typing import LiteralString
 
-from geosvc.cql2.tree import Between, Comparison, ComparisonOperator, Date, Folded, In, Like, Number, Scalar, Text, Timestamp
+from geosvc.cql2.tree import Between, Comparison, ComparisonOperator, Date, Folded, In, Like, Text, Timestamp
 from geosvc.errors import InvalidFilter
 from geosvc.model.collection import Collection
 from geosvc.model.queryables import ValueKind
-from geosvc.query.operands import Operand, expect, operand, pair, write_instant
+from geosvc.query.moments import write_date, write_day, write_instant
+from geosvc.query.operands import Operand, expect, operand, pair
+from geosvc.query.texts import equal_to_texts
 from geosvc.sql.compose import SQL, Composable, Identifier, Param
 
 _OPERATORS: Mapping[ComparisonOperator, SQL] = {
@@ -30,8 +33,17 @@ _BY_CODE_POINT: Mapping[ComparisonOperator, SQL] = {
     ">": SQL('({} > {} COLLATE "C")'),
     ">=": SQL('({} >= {} COLLATE "C")'),
 }
+_ARRAYS: Mapping[str, LiteralString] = {
+    "int8": "int8[]",
+    "numeric": "numeric[]",
+    "float4": "float4[]",
+    "float8": "float8[]",
+    "bool": "bool[]",
+    "date": "date[]",
+    "timestamp": "timestamp[]",
+    "timestamptz": "timestamptz[]",
+}
 _SWAPPED: Mapping[ComparisonOperator, ComparisonOperator] = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_DAY = timedelta(days=1)
 
 
 def compare(collection: Collection, node: Comparison) -> Composable:
@@ -51,18 +63,10 @@ def _compared(op: ComparisonOperator, left: Operand, right: Operand) -> Composab
 def _compared_texts(op: ComparisonOperator, left: Operand, right: Operand) -> Composable:
     if op not in ("=", "<>") or left.literal is right.literal is None:
         return _BY_CODE_POINT[op].format(left.sql, right.sql)
-    column, value = (left, right) if left.column is not None else (right, left)
-    if column.column is not None and isinstance(value.literal, Text) and _has_own_equality(column, value.literal.value):
-        cast = Identifier(column.column.type_schema, column.column.type_name)
-        bare = SQL("t.{}").format(Identifier(column.column.name))
-        return _OPERATORS[op].format(bare, Param(value.literal.value, "text", cast))
+    value, literal = (left, right) if isinstance(right.literal, Text) else (right, left)
+    if op == "=" and isinstance(literal.literal, Text):
+        return equal_to_texts(value, [literal.literal.value])
     return _OPERATORS[op].format(left.sql, right.sql)
-
-
-def _has_own_equality(column: Operand, value: str) -> bool:
-    """Enums with this label, and char(n): an index on them knows no text."""
-    typed = column.column
-    return typed is not None and (typed.type_name == "bpchar" or (typed.enum is not None and value in typed.enum))
 
 
 def _compared_times(op: ComparisonOperator, left: Operand, right: Operand) -> Composable:
@@ -73,7 +77,7 @@ def _compared_times(op: ComparisonOperator, left: Operand, right: Operand) -> Co
     if isinstance(right.literal, Date):
         return _compared_with_day(op, left, right.literal.value)
     if isinstance(left.literal, Timestamp):
-        return _OPERATORS[op].format(Param(left.literal.value.date(), "date"), right.sql)
+        return _OPERATORS[op].format(write_date(left.literal.value.date()), right.sql)
     return _OPERATORS[op].format(SQL("({} AT TIME ZONE 'UTC')::date").format(_zoned(left)), right.sql)
 
 
@@ -85,18 +89,18 @@ def _zoned(value: Operand) -> Composable:
 def _instant(value: Operand, other: Operand) -> Composable:
     """A literal as the type of the column that it is compared with."""
     if isinstance(value.literal, Date | Timestamp):
-        return write_instant(value.literal.value, other.column.type_name if other.column is not None else "")
+        return _instant_param(value.literal, other)
     naive = other.column is not None and other.column.type_name == "timestamp"
     return value.sql if naive or other.literal is not None else _zoned(value)
 
 
+def _instant_param(literal: Date | Timestamp, other: Operand) -> Param:
+    return write_instant(literal.value, other.column.type_name if other.column is not None else "")
+
+
 def _compared_with_day(op: ComparisonOperator, value: Operand, day: date) -> Composable:
     """A timestamp with a day: within it, before it or after it, in terms of its edges, which an index knows."""
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    if day == date.max:
-        raise InvalidFilter("the day is the last of the calendar", value.node.at)
-    type_name = value.column.type_name if value.column is not None else ""
-    first, beyond = write_instant(start, type_name), write_instant(start + _DAY, type_name)
+    first, beyond = write_day(day, value.column.type_name if value.column is not None else "")
     if op == "=":
         return SQL("({v} >= {first} AND {v} < {beyond})").format(v=value.sql, first=first, beyond=beyond)
     if op == "<>":
@@ -113,30 +117,41 @@ def between(collection: Collection, node: Between) -> Composable:
 
 
 def among(collection: Collection, node: In) -> Composable:
-    """A value that is one of several; a list of literals is one parameter. Raises: InvalidFilter."""
+    """A value that is one of several; literals of a type are one parameter. Raises: InvalidFilter."""
     value = operand(collection, node.value)
-    whole = _listed(value, node.among)
-    if whole is not None:
-        return SQL("({} = ANY ({}))").format(value.sql, whole)
-    tests = [_compared("=", value, operand(collection, each)) for each in node.among]
+    tests: list[Composable] = []
+    texts: list[str] = []
+    lists: dict[tuple[str, Identifier | None], list[object]] = {}
+    for each in node.among:
+        left, right = pair(value, operand(collection, each))
+        if isinstance(right.literal, Text) and right.kind is ValueKind.TEXT:
+            texts.append(right.literal.value)
+        elif (param := _plain_param(left, right)) is not None:
+            lists.setdefault((param.type, param.cast), []).append(param.value)
+        else:
+            tests.append(_compared("=", left, right))
+    if texts:
+        tests.append(equal_to_texts(value, texts))
+    if value.number == "int8" and ("int8", None) in lists:
+        lists.pop(("numeric", None), None)  # no whole number, and no index would be used
+    tests += [_among_values(value, type_name, cast, values) for (type_name, cast), values in lists.items()]
     return SQL("({})").format(SQL(" OR ").join(tests))
 
 
-def _listed(value: Operand, nodes: Sequence[Scalar]) -> Composable | None:
-    """Literals as an array of the type of a column; None where they are no such."""
-    if value.column is None:
+def _plain_param(value: Operand, literal: Operand) -> Param | None:
+    """What a value is compared with by `=` as it is; None where there is more to a comparison."""
+    if literal.literal is None or value.kind is not literal.kind or value.kind is ValueKind.TEXT:
         return None
-    texts = [each.value for each in nodes if isinstance(each, Text)]
-    if value.kind is ValueKind.TEXT and len(texts) == len(nodes) and value.column.type_name in ("text", "varchar"):
-        return Param(texts, "text[]")
-    numbers = [each.value for each in nodes if isinstance(each, Number)]
-    if value.kind is not ValueKind.NUMBER or len(numbers) != len(nodes):
-        return None
-    if value.number == "int8" and all(abs(each) < 1 << 63 and each == each.to_integral_value() for each in numbers):
-        return Param([int(each) for each in numbers], "int8[]")
-    if value.number == "float8":
-        return Param([float(each) for each in numbers], "float8[]")
-    return Param(numbers, "numeric[]") if value.number == "numeric" else None
+    if isinstance(literal.literal, Date | Timestamp):
+        return _instant_param(literal.literal, value)
+    return literal.sql if isinstance(literal.sql, Param) else None
+
+
+def _among_values(value: Operand, type_name: str, cast: Identifier | None, values: list[object]) -> Composable:
+    sql = _zoned(value) if type_name == "timestamptz" else value.sql
+    if cast is not None:
+        return SQL("({} = ANY ({}::{}[]))").format(sql, Param(values, "text[]"), cast)
+    return SQL("({} = ANY ({}))").format(sql, Param(values, _ARRAYS[type_name]))
 
 
 def like(collection: Collection, node: Like) -> Composable:

@@ -6,6 +6,7 @@ from geosvc.model.collection import Collection, Column, TypedName
 from geosvc.query.boxes import select_by_bbox
 from geosvc.query.filtering import select_by_filter
 from geosvc.query.geometry import Care
+from geosvc.query.moments import write_instant
 from geosvc.query.spatial import select_by_geometry
 from geosvc.requests.items import ItemsRequest
 from geosvc.requests.temporal import Interval
@@ -22,11 +23,7 @@ def _edge(column: Column, interval: Interval, last: bool) -> Composable | None:
     instant = interval.end if last else interval.start
     if instant is None:
         return None
-    if column.type_name == "date":
-        return Param(instant.date(), "date")
-    if column.type_name == "timestamp":
-        return Param(instant.replace(tzinfo=None), "timestamp")
-    return Param(instant, "timestamptz")
+    return write_instant(instant.date() if column.type_name == "date" else instant, column.type_name)
 
 
 def select_by_time(collection: Collection, interval: Interval) -> Composable | None:

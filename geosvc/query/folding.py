@@ -14,7 +14,7 @@ _CASE = SQL(
 )
 # combining marks of Latin, Greek and Cyrillic; those of other scripts are vowels
 _ACCENTS = SQL(
-    "(normalize(regexp_replace(normalize({}, NFD),"
+    '(normalize(regexp_replace(normalize({} COLLATE "C", NFD),'
     " '[\\u0300-\\u036f\\u1ab0-\\u1aff\\u1dc0-\\u1dff\\u20d0-\\u20ff\\ufe20-\\ufe2f]', '', 'g'), NFC) COLLATE \"C\")"
 )
 

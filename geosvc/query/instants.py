@@ -13,8 +13,9 @@ from geosvc.cql2.tree import Date, Interval, Scalar, Temporal, TemporalOperator,
 from geosvc.errors import InvalidFilter
 from geosvc.model.collection import Collection
 from geosvc.model.queryables import ValueKind
-from geosvc.query.operands import Operand, operand
-from geosvc.sql.compose import SQL, Composable, Param
+from geosvc.query.moments import write_timestamp
+from geosvc.query.operands import Operand, midnight, operand
+from geosvc.sql.compose import SQL, Composable
 
 Grain = Literal["date", "timestamp", "timestamptz"]
 _INSTANTS = (ValueKind.DATE, ValueKind.TIMESTAMP)
@@ -105,12 +106,13 @@ def _write(end: Operand | None, grain: Grain, last: bool) -> Composable:
         return end.sql
     if isinstance(end.literal, Date | Timestamp):
         moment = _moment(end.literal.value, last)
-        return Param(moment, "timestamptz") if grain == "timestamptz" else Param(moment.replace(tzinfo=None), "timestamp")
+        return write_timestamp(moment, grain)
     sql = end.sql
     naive = end.column is not None and end.column.type_name == "timestamp"
     if end.kind is ValueKind.DATE:
-        last_of_day = SQL("({}::timestamp + interval '1 day' - interval '1 microsecond')")
-        sql, naive = (last_of_day if last else SQL("{}::timestamp")).format(sql), True
+        sql, naive = midnight(sql), True
+        if last:
+            sql = SQL("({} + interval '1 day' - interval '1 microsecond')").format(sql)
     return SQL("({} AT TIME ZONE 'UTC')").format(sql) if naive and grain == "timestamptz" else sql
 
 

@@ -4,7 +4,6 @@ literals written as the type of what they are compared with, so that an index on
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -26,6 +25,7 @@ from geosvc.model.collection import Collection, Column
 from geosvc.model.queryables import Queryable, ValueKind, queryable
 from geosvc.query.folding import without_accents, without_case
 from geosvc.query.functions import FUNCTIONS
+from geosvc.query.moments import write_date, write_timestamp
 from geosvc.requests.temporal import parse_temporal
 from geosvc.requests.values import check_value
 from geosvc.sql.compose import SQL, Composable, Identifier, Param
@@ -41,6 +41,10 @@ _INTEGER_DIVISION = {
     "float8": SQL("trunc({} / nullif({}, 0))"),
 }
 _REMAINDER = SQL("({}::numeric % nullif({}::numeric, 0))")
+# functions refuse texts of different collations, and of those by which different texts are equal
+_BY_CODE_POINT = SQL('({} COLLATE "C")')
+# not every day has a timestamp; those beyond them all are as far as infinity
+_MIDNIGHT = SQL("(CASE WHEN {d} > '294276-12-30' THEN 'infinity' ELSE {d}::timestamp END)")
 _POWER = SQL("CASE WHEN {x} = 0 AND {y} < 0 OR {x} < 0 AND {y} <> floor({y}) THEN NULL ELSE power({x}, {y}) END")
 
 
@@ -77,8 +81,8 @@ _LITERALS: Mapping[type, tuple[Callable[[Any], Param], ValueKind]] = {
     Text: (lambda value: Param(value, "text"), ValueKind.TEXT),
     Number: (lambda value: Param(value, "numeric"), ValueKind.NUMBER),
     Boolean: (lambda value: Param(value, "bool"), ValueKind.BOOLEAN),
-    Date: (lambda value: Param(value, "date"), ValueKind.DATE),
-    Timestamp: (lambda value: Param(value, "timestamptz"), ValueKind.TIMESTAMP),
+    Date: (write_date, ValueKind.DATE),
+    Timestamp: (lambda value: write_timestamp(value, "timestamptz"), ValueKind.TIMESTAMP),
 }
 
 
@@ -94,8 +98,13 @@ def operand(collection: Collection, node: Scalar) -> Operand:
         return Operand(fold(text.sql), ValueKind.TEXT, node)
     if isinstance(node, Function):
         return _function(collection, node)
-    write, kind = _LITERALS[type(node)]
-    return Operand(write(node.value), kind, node, literal=node)
+    return operand_of(node)
+
+
+def operand_of(literal: Text | Number | Boolean | Date | Timestamp) -> Operand:
+    """A literal."""
+    write, kind = _LITERALS[type(literal)]
+    return Operand(write(literal.value), kind, literal, literal=literal)
 
 
 def expect(value: Operand, kind: ValueKind) -> Operand:
@@ -110,8 +119,11 @@ def _property(collection: Collection, node: Property) -> Operand:
     if found.column is None or found.kind is ValueKind.ARRAY:
         raise InvalidFilter(f"{node.name!r} is {found.kind.value}, and a single value was expected", node.at)
     sql: Composable = SQL("t.{}").format(Identifier(node.name))
-    if found.kind is ValueKind.TEXT and found.column.type_name not in _PLAIN_TEXTS:
-        sql = SQL("{}::text").format(sql)
+    if found.kind is ValueKind.TEXT:
+        if found.column.type_name not in _PLAIN_TEXTS:
+            sql = SQL("{}::text").format(sql)
+        if not found.column.deterministic:
+            sql = _BY_CODE_POINT.format(sql)
     number = _NUMBER_TYPES.get(found.column.type_name, "int8") if found.kind is ValueKind.NUMBER else None
     if found.column.type_name == "oid":
         sql = SQL("{}::int8").format(sql)
@@ -129,15 +141,24 @@ def _function(collection: Collection, node: Function) -> Operand:
         if not isinstance(arg, Scalar):
             raise InvalidFilter(f"{kind.value} was expected", arg.at)
         value = operand(collection, arg)
-        args.append(_utc(value) if kind is ValueKind.TIMESTAMP else expect(value, kind).sql)
+        args.append(_utc(value) if kind is ValueKind.TIMESTAMP else _argument(expect(value, kind)))
     number: NumberType | None = "float8" if function.returns is ValueKind.NUMBER else None
     return Operand(function.sql.format(*args), function.returns, node, number=number)
+
+
+def _argument(value: Operand) -> Composable:
+    return _BY_CODE_POINT.format(value.sql) if value.kind is ValueKind.TEXT else value.sql
+
+
+def midnight(day: Composable) -> Composable:
+    """When a day begins, as a timestamp without a zone."""
+    return _MIDNIGHT.format(d=day)
 
 
 def _utc(value: Operand) -> Composable:
     """An instant as timestamptz: those without a zone are UTC, and days begin at midnight. Raises: InvalidFilter."""
     if value.kind is ValueKind.DATE:
-        return SQL("({}::timestamp AT TIME ZONE 'UTC')").format(value.sql)
+        return SQL("({} AT TIME ZONE 'UTC')").format(midnight(value.sql))
     if value.column is not None and value.column.type_name == "timestamp":
         return SQL("({} AT TIME ZONE 'UTC')").format(value.sql)
     return expect(value, ValueKind.TIMESTAMP).sql
@@ -199,7 +220,7 @@ def fitted(other: Operand, literal: Operand) -> Operand:
     return literal
 
 
-def write_number(value: Decimal, number: NumberType | None) -> Composable:
+def write_number(value: Decimal, number: NumberType | None) -> Param:
     """A number as a parameter of the type that an index knows."""
     if number == "float4" and abs(value) < _FLOAT4_LIMIT:
         return Param(float(value), "float4")
@@ -218,8 +239,8 @@ def _fitted_text(other: Operand, literal: Operand, value: Text) -> Operand:
         except ValueError as error:
             raise InvalidFilter(f"{error} was expected", value.at) from None
         if start != end:
-            return Operand(Param(start.date(), "date"), ValueKind.DATE, literal.node, literal=Date(start.date(), at=value.at))
-        return Operand(Param(start, "timestamptz"), ValueKind.TIMESTAMP, literal.node, literal=Timestamp(start, at=value.at))
+            return operand_of(Date(start.date(), at=value.at))
+        return operand_of(Timestamp(start, at=value.at))
     if other.column is None:
         return literal
     if other.kind is ValueKind.SCALAR:
@@ -230,12 +251,3 @@ def _fitted_text(other: Operand, literal: Operand, value: Text) -> Operand:
         cast = Identifier(other.column.type_schema, other.column.type_name)
         return replace(literal, sql=Param(value.value, "text", cast), kind=ValueKind.SCALAR)
     return literal
-
-
-def write_instant(value: date | datetime, type_name: str) -> Composable:
-    """An instant as a parameter of the type of a column: timestamps without a zone are UTC."""
-    if not isinstance(value, datetime):
-        return Param(value, "date")
-    if type_name == "timestamp":
-        return Param(value.astimezone(UTC).replace(tzinfo=None), "timestamp")
-    return Param(value, "timestamptz")

@@ -24,11 +24,8 @@ from geosvc.requests.geometries import GeometryRules, read_geometries
 
 PARAMETERS = frozenset({"filter", "filter-lang", "filter-crs"})
 _ANY = GeometryColumn("geometry", "GEOMETRY", WGS84, insertable=True)
-_COLLECT: Mapping[str, Callable[..., Any]] = {
-    "Point": shapely.multipoints,
-    "LineString": shapely.multilinestrings,
-    "Polygon": shapely.multipolygons,
-}
+_COLLECT: Sequence[Callable[..., Any]] = (shapely.multipoints, shapely.multilinestrings, shapely.multipolygons)  # by dimension
+_MAX_KEPT = 4_096  # characters of a filter whose tree is kept
 _EDGE_PARTS = 64  # pieces an edge is cut into before it is transformed: no straight line in another CRS
 
 
@@ -81,16 +78,19 @@ def parse_filter(values: Mapping[str, str], crs: Crs, rules: FilterRules) -> Fil
     text = values.get("filter")
     if text is None:
         return None
-    return Filter(text, language, crs, _parse(text, language, crs, rules))
+    parse = _parse_again if len(text) <= _MAX_KEPT else _parse
+    return Filter(text, language, crs, parse(text, language, crs, rules))
 
 
-@lru_cache(maxsize=256)
 def _parse(text: str, language: FilterLanguage, crs: Crs, rules: FilterRules) -> Condition:
-    """The tree. Filters repeat: maps ask for box after box with the same one."""
     reader = _GeometryReader(crs, rules.max_vertices)
     if language is FilterLanguage.JSON:
         return parse_json(text.encode(), rules.caps, reader, rules.root)
     return parse_text(text, rules.caps, reader)
+
+
+# Filters repeat: maps ask for box after box with the same one. Long ones would take much memory.
+_parse_again = lru_cache(maxsize=256)(_parse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +134,18 @@ class _GeometryReader:
 
 
 def _flattened(shape: BaseGeometry) -> BaseGeometry:
-    """A collection of one type as the multi geometry that it is; a collection of many without collections in it."""
+    """A collection as one geometry of each dimension that it has, and as that geometry where it is one."""
     if not isinstance(shape, shapely.GeometryCollection):
         return shape
-    parts = [part for part in _leaves(shape) if not part.is_empty]
-    kinds = {part.geom_type for part in parts}
-    collect = _COLLECT[kinds.pop()] if len(kinds) == 1 else None
-    whole: BaseGeometry | None = collect(parts) if collect is not None else None
-    return whole if whole is not None and whole.is_valid else shapely.GeometryCollection(parts)
+    leaves = np.array(_leaves(shape), dtype=object)
+    dimensions = shapely.get_dimensions(leaves)
+    parts: list[BaseGeometry] = []
+    for dimension, collect in enumerate(_COLLECT):
+        alike = leaves[dimensions == dimension]
+        if len(alike):
+            whole: BaseGeometry = collect(alike)
+            parts.append(whole if whole.is_valid else shapely.union_all(alike))
+    return parts[0] if len(parts) == 1 else shapely.GeometryCollection(parts)
 
 
 def _leaves(shape: BaseGeometry) -> list[BaseGeometry]:

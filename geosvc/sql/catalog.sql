@@ -26,7 +26,8 @@ locked AS MATERIALIZED (
 ),
 field AS (
   SELECT a.attrelid AS owner, a.attnum AS position, a.attname AS name, a.attnotnull AS not_null,
-         a.atttypid AS type_oid, a.atttypmod AS typmod, col_description(a.attrelid, a.attnum) AS description,
+         a.atttypid AS type_oid, a.atttypmod AS typmod, a.attcollation AS collation,
+         col_description(a.attrelid, a.attnum) AS description,
          a.atthasdef OR a.attidentity <> '' OR r.relkind = 'v' AS may_default, a.attidentity = 'a' AS always_identity,
          writable.here AND has_column_privilege(r.oid, a.attnum, 'INSERT') AS insertable,
          writable.here AND a.attidentity <> 'a' AND has_column_privilege(r.oid, a.attnum, 'UPDATE') AS updatable
@@ -35,13 +36,14 @@ field AS (
                                                 OR pg_column_is_updatable(r.oid, a.attnum, true) END) AS here) writable
   WHERE a.attnum > 0 AND NOT a.attisdropped AND has_column_privilege(r.oid, a.attnum, 'SELECT')
   UNION ALL
-  SELECT p.oid, out.position::int2, out.name, false, out.type_oid, -1, NULL, false, false, false, false
+  SELECT p.oid, out.position::int2, out.name, false, out.type_oid, -1,
+         (SELECT t.typcollation FROM pg_type t WHERE t.oid = out.type_oid), NULL, false, false, false, false
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace,
        LATERAL unnest(p.proallargtypes, p.proargmodes::text[], p.proargnames)
          WITH ORDINALITY AS out(type_oid, mode, name, position)
   WHERE n.nspname = 'geosvc_functions' AND out.mode IN ('t', 'o', 'b')
   UNION ALL
-  SELECT p.oid, a.attnum, a.attname, a.attnotnull, a.atttypid, a.atttypmod, col_description(a.attrelid, a.attnum),
+  SELECT p.oid, a.attnum, a.attname, a.attnotnull, a.atttypid, a.atttypmod, a.attcollation, col_description(a.attrelid, a.attnum),
          false, false, false, false
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
        JOIN pg_type t ON t.oid = p.prorettype AND t.typtype = 'c'
@@ -58,6 +60,7 @@ described AS (
            'category', b.typcategory,
            'type_oid', b.oid::int8,
            'enum', (SELECT json_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = b.oid),
+           'deterministic', coalesce((SELECT k.collisdeterministic FROM pg_collation k WHERE k.oid = f.collation), true),
            'description', f.description,
            'may_default', f.may_default,
            'always_identity', f.always_identity,

@@ -8,8 +8,13 @@ often it appears.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from string import Formatter
 from typing import LiteralString
+
+from geosvc.errors import InvalidValue
+
+MAX_PARAMS = 32_767  # what PostgreSQL's protocol can count
 
 
 class Composable:
@@ -37,6 +42,11 @@ class Params:
         return self.numbers[id(param)]
 
 
+@cache  # as many as there are in the source
+def _parsed(template: LiteralString) -> tuple[tuple[str, str | None], ...]:
+    return tuple((text, name) for text, name, _, _ in Formatter().parse(template))
+
+
 @dataclass(frozen=True, slots=True)
 class SQL(Composable):
     """A piece of SQL from the source code; `{}` and `{name}` are places for parts, a brace is written twice."""
@@ -47,7 +57,7 @@ class SQL(Composable):
         """Fills the places. Raises: IndexError or KeyError when a part is missing."""
         pieces: list[Composable | str] = []
         positional = iter(parts)
-        for text, name, _, _ in Formatter().parse(self.template):
+        for text, name in _parsed(self.template):
             if text:
                 pieces.append(text)
             if name is not None:
@@ -163,8 +173,13 @@ class Statement:
 
 
 def compose(name: str, part: Composable) -> Statement:
-    """Renders `part` into a Statement called `name`."""
+    """Renders `part` into a Statement called `name`.
+
+    Raises: InvalidValue where it has more parameters than PostgreSQL takes.
+    """
     params = Params()
     text = part.render(params)
+    if len(params.values) > MAX_PARAMS:
+        raise InvalidValue(f"the request has more values than the {MAX_PARAMS} that the database takes at once")
     number = params.numbers.get(id(_TAG))
     return Statement(name, text, tuple(params.values), None if number is None else number - 1)

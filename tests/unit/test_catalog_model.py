@@ -40,7 +40,7 @@ def typmod(kind: int, srid: int, has_z: bool = False, has_m: bool = False) -> in
 def plain(name: str, type_name: str = "text", not_null: bool = False, **more: Any) -> dict[str, Any]:
     """A column as the query describes it."""
     category = {"int4": "N", "date": "D", "timestamptz": "D"}.get(type_name, "S")
-    described = {"name": name, "not_null": not_null, "type": type_name, "type_schema": "pg_catalog"}
+    described = {"name": name, "deterministic": True, "not_null": not_null, "type": type_name, "type_schema": "pg_catalog"}
     described |= {"type_name": type_name, "category": category, "type_oid": 1, "enum": None, "description": None}
     described |= dict.fromkeys(("may_default", "always_identity", "insertable", "updatable"), False)
     return {**described, "spatial": None, "typmod": -1, "domain_checks": None, **more}

@@ -429,3 +429,56 @@ def test_nothing_but_our_own_error_comes_of_noise() -> None:
         except InvalidFilter as error:
             assert error.position is not None
     assert read > 0
+
+
+def test_long_sums_are_as_deep_as_they_are_nested() -> None:
+    assert text("a = " + "+".join(["1"] * 40))
+    beyond = (
+        "a = " + "+".join(["1"] * 42),
+        "a = " + "*".join(["1"] * 5_000),
+        "a = " + "(" * 30 + "b" + "+1+1)" * 30,
+        "CASEI(" * 20 + "a" + ")" * 20 + " = f(" * 1 + "-" * 39 + "a+1+1)",
+        "f(" + "+".join(["b"] * 41) + ") = 1",
+    )
+    for each in beyond:
+        with pytest.raises(InvalidFilter, match="nested deeper than 40"):
+            text(each)
+
+
+def test_a_dotless_i_is_no_i() -> None:
+    assert text("ıs = 1") == Comparison("=", Property("ıs"), ONE)
+    assert text("ın = 1 AND dıv = 2") == And((Comparison("=", Property("ın"), ONE), Comparison("=", Property("dıv"), TWO)))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"op": "=", "args": [{"property": "a"}, 1e99999999999999999999]}',
+        b'{"op": "=", "args": [{"property": "a"}, 1' + b"0" * 400 + b"]}",
+        b'{"op": "=", "args": [{"property": "a"}, "\\ud800"]}',
+        b'{"op": "s_intersects", "args": [{"property": "a"}, {"type": ["Point"], "coordinates": [0, 0]}]}',
+        b'{"op": "s_intersects", "args": [{"property": "a"}, {"type": "Point", "coordinates": [1' + b"0" * 30 + b", 0]}]}",
+        b'{"op": "s_intersects", "args": [{"property": "a"}, {"type": "Point", "coordinates": '
+        + b"[" * 300
+        + b"]" * 300
+        + b"}]}",
+        b'{"op": "isNull", "args": [{"op": "and", "args": [true, true]}]}',
+        b"[" * 900 + b"]" * 900,
+        b'{"a":' * 900 + b"1" + b"}" * 900,
+    ],
+)
+def test_json_that_no_parser_likes_is_refused(value: bytes) -> None:
+    with pytest.raises(InvalidFilter):
+        json(value)
+
+
+def test_a_filter_as_deep_as_the_settings_allow_is_read() -> None:
+    deepest = Caps(depth=60)
+    for opening in ("(", "NOT (", "CASEI(", "f(", "f(1, -("):
+        levels = 60 // opening.replace("NOT (", "((").replace("-(", "((").count("(")
+        written = opening * levels + "a" + ")" * (levels * opening.count("("))
+        text(written if opening in ("(", "NOT (") else f"{written} = 1", deepest)
+    nested: Any = {"property": "a"}
+    for _ in range(59):
+        nested = {"op": "not", "args": [nested]}
+    assert json(nested, deepest)

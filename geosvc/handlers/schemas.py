@@ -2,6 +2,7 @@
 
 from aiohttp import hdrs, web
 
+from geosvc.encode.feature_schema import describe_feature
 from geosvc.encode.schemas import describe_schemas
 from geosvc.handlers.documents import collection_of, json_response, query_of
 from geosvc.handlers.validators import validated
@@ -30,6 +31,12 @@ async def get_sortables(request: web.Request) -> web.Response:
     return await _describe(request, "sortables")
 
 
+@validated
+async def get_feature_schema(request: web.Request) -> web.Response:
+    """What a feature looks like as GeoJSON."""
+    return await _describe(request, "schema/feature")
+
+
 async def _describe(request: web.Request, what: str) -> web.Response:
     values = query_of(request)
     refuse_unknown(values)
@@ -37,5 +44,10 @@ async def _describe(request: web.Request, what: str) -> web.Response:
     collection = await collection_of(request)
     schemas = describe_schemas(request.app[CATALOG].collections())
     url = f"{collection_url(base_url(request), collection)}/{what}"
-    describe = {"schema": schemas.schema, "queryables": schemas.queryables, "sortables": schemas.sortables}[what]
+    describe = {
+        "schema": schemas.schema,
+        "queryables": schemas.queryables,
+        "sortables": schemas.sortables,
+        "schema/feature": describe_feature,
+    }[what]
     return json_response(describe(url, collection), media_type)

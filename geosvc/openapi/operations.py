@@ -63,6 +63,9 @@ OPERATIONS = (
     Operation(_COLLECTION, "describeCollection", "What it is", ("extent", *_CONDITIONAL), "Collection", _ALL, also=_CACHED),
     Operation(f"{_COLLECTION}/schema", "getSchema", "What features have", _CONDITIONAL, "Schema", _ALL, also=_CACHED),
     Operation(
+        f"{_COLLECTION}/schema/feature", "getFeatureSchema", "What a feature is", _CONDITIONAL, "Schema", _ALL, also=_CACHED
+    ),
+    Operation(
         f"{_COLLECTION}/queryables", "getQueryables", "What filters may name", _CONDITIONAL, "Schema", _ALL, also=_CACHED
     ),
     Operation(f"{_COLLECTION}/sortables", "getSortables", "What sortby may name", _CONDITIONAL, "Schema", _ALL, also=_CACHED),

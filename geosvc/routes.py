@@ -45,6 +45,7 @@ ROUTES = (
     Route("GET", "/collections", collections.get_collections, "getCollections"),
     Route("GET", "/collections/{collectionId}", collections.get_collection, "describeCollection"),
     Route("GET", "/collections/{collectionId}/schema", schemas.get_schema, "getSchema"),
+    Route("GET", "/collections/{collectionId}/schema/feature", schemas.get_feature_schema, "getFeatureSchema"),
     Route("GET", "/collections/{collectionId}/queryables", schemas.get_queryables, "getQueryables"),
     Route("GET", "/collections/{collectionId}/sortables", schemas.get_sortables, "getSortables"),
     Route("GET", "/collections/{collectionId}/items", browsing.get_items, "getFeatures"),

@@ -102,7 +102,27 @@ async def test_a_collection_links_to_its_schemas_in_the_list_and_by_itself(clien
             (found,) = [each for each in links if each["rel"] == f"http://www.opengis.net/def/rel/ogc/1.0/{document}"]
             assert found["type"] == "application/schema+json"
             assert URL(found["href"], encoded=True).raw_path == path(described["id"], document)
-        assert not [each for each in alone["links"] if each["rel"] == "describedby"]
+
+
+async def test_a_feature_is_as_the_schema_that_describes_it_says(client: Client) -> None:
+    (link,) = [each for each in (await fetch(client, path("things", "")[:-1]))["links"] if each["rel"] == "describedby"]
+    assert link["type"] == "application/schema+json"
+    found = await fetch(client, link["href"])
+    Draft202012Validator.check_schema(found)
+    assert found["$id"] == link["href"]
+    assert "integer" not in str(found["properties"]["properties"]["properties"]["owner"]["type"])
+    assert "id" not in found["properties"]["properties"]["properties"]
+    given = {"owner": 1, "between_them": 1.5, "whole": 12, "three": 2, "numbers": [1, 2], "day": "2024-01-01"}
+    square = {"type": "MultiPolygon", "coordinates": [[[[24, 60], [25, 60], [25, 61], [24, 60]]]]}
+    for name, shape, values in (("owners", None, {"name": "a"}), ("things", square, {"id": 1, **given})):
+        await send(client, "POST", f"{name}/items", {"type": "Feature", "geometry": shape, "properties": values}, 201)
+    feature = await fetch(client, path("things", "items/1"))
+    feature["properties"] = {name: value for name, value in feature["properties"].items() if value is not None}
+    assert given.keys() <= feature["properties"].keys()
+    Draft202012Validator(found).validate(feature)
+    for name in ("owner", "whole", "three"):
+        wrong = {**feature, "properties": {**feature["properties"], name: 1.5}}
+        assert not Draft202012Validator(found).is_valid(wrong), name
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -13,6 +13,7 @@ DOCUMENTS = [
     "/collections/countries",
     "/collections/countries?extent=exact",
     "/collections/countries/schema",
+    "/collections/countries/schema/feature",
     "/collections/countries/queryables",
     "/collections/countries/sortables",
 ]

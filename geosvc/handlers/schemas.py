@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from geosvc.encode.feature_schema import describe_feature
 from geosvc.encode.schemas import describe_schemas
 from geosvc.handlers.documents import collection_of, document_response, negotiate, query_of
 from geosvc.handlers.validators import validated
@@ -10,7 +11,12 @@ from geosvc.links import base_url, collection_url
 from geosvc.model.media_type import HTML, SCHEMA, SCHEMA_TYPES
 from geosvc.requests.items import refuse_unknown
 
-TITLES = {"schema": "what features have", "queryables": "what a filter may name", "sortables": "what sortby may name"}
+TITLES = {
+    "schema": "what features have",
+    "schema/feature": "what a feature is",
+    "queryables": "what a filter may name",
+    "sortables": "what sortby may name",
+}
 
 
 @validated
@@ -31,6 +37,12 @@ async def get_sortables(request: web.Request) -> web.Response:
     return await _describe(request, "sortables")
 
 
+@validated
+async def get_feature_schema(request: web.Request) -> web.Response:
+    """What a feature looks like as GeoJSON."""
+    return await _describe(request, "schema/feature")
+
+
 async def _describe(request: web.Request, what: str) -> web.Response:
     values = query_of(request)
     refuse_unknown(values)
@@ -38,7 +50,12 @@ async def _describe(request: web.Request, what: str) -> web.Response:
     collection = await collection_of(request)
     schemas = describe_schemas(request.app[CATALOG].collections())
     url = f"{collection_url(base_url(request), collection)}/{what}"
-    describe = {"schema": schemas.schema, "queryables": schemas.queryables, "sortables": schemas.sortables}[what]
+    describe = {
+        "schema": schemas.schema,
+        "queryables": schemas.queryables,
+        "sortables": schemas.sortables,
+        "schema/feature": describe_feature,
+    }[what]
     title = f"{collection.title}: {TITLES[what]}"
     json_type = SCHEMA if media_type is HTML else media_type
     return document_response(request, describe(url, collection), "schema.html", json_type, title=title)

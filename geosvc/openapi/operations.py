@@ -81,6 +81,7 @@ OPERATIONS = (
     _document("/collections", "getCollections", "All collections", "Collections", *_DATABASE),
     _document(_COLLECTION, "describeCollection", "What it is", "Collection", *_ALL),
     _document(f"{_COLLECTION}/schema", "getSchema", "What features have", "Schema", *_ALL),
+    _document(f"{_COLLECTION}/schema/feature", "getFeatureSchema", "What a feature is", "Schema", *_ALL),
     _document(f"{_COLLECTION}/queryables", "getQueryables", "What filters may name", "Schema", *_ALL),
     _document(f"{_COLLECTION}/sortables", "getSortables", "What sortby may name", "Schema", *_ALL),
     Operation(_ITEMS, "getFeatures", "A page of features", "Features", _ALL, _ITEMS_PARAMETERS, filters=True),

@@ -278,9 +278,9 @@ def test_a_thousand_collections_are_described_in_a_moment() -> None:
     many = [collection(*columns, key=("column_0",), name=f"table_{number}") for number in range(1_000)]
     seconds = []
     for _ in range(3):
-        started = time.perf_counter()
+        started = time.process_time()
         orjson.dumps(describe_api(BASE, many, RULES))
-        seconds.append(time.perf_counter() - started)
+        seconds.append(time.process_time() - started)
     assert min(seconds) < 1
 
 

@@ -109,10 +109,11 @@ class Geometry(Placed):
 
     Attributes:
         ewkb: in longitude and latitude, SRID 4326.
-        bounds: (xmin, ymin, xmax, ymax) of it, degrees.
+        bounds: (xmin, ymin, xmax, ymax) of it, degrees; across the antimeridian east is beyond 180.
         native: EWKB in the CRS that it was given in; None where that is longitude and latitude.
         parts: of a collection of different types, which few operators can be asked about.
         box: the box that it is, if it is one.
+        across: EWKB of what lies on both sides of the antimeridian, whole: east of it, west of it, and both of these.
     """
 
     ewkb: bytes = field(repr=False)
@@ -120,6 +121,7 @@ class Geometry(Placed):
     native: "Native | None" = None
     parts: "tuple[Geometry, ...]" = ()
     box: Bbox | None = None
+    across: tuple[bytes, bytes, bytes] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from geosvc.encode.feature_schema import describe_feature
 from geosvc.encode.schemas import describe_schemas
-from geosvc.handlers.documents import collection_of, document_response, negotiate, query_of
+from geosvc.handlers.documents import FALLBACK_TEMPLATE, collection_of, document_response, negotiate, query_of
 from geosvc.handlers.validators import validated
 from geosvc.keys import CATALOG
 from geosvc.links import base_url, collection_url
@@ -57,5 +57,6 @@ async def _describe(request: web.Request, what: str) -> web.Response:
         "schema/feature": describe_feature,
     }[what]
     title = f"{collection.title}: {TITLES[what]}"
+    template = FALLBACK_TEMPLATE if what == "schema/feature" else "schema.html"
     json_type = SCHEMA if media_type is HTML else media_type
-    return document_response(request, describe(url, collection), "schema.html", json_type, title=title)
+    return document_response(request, describe(url, collection), template, json_type, title=title)

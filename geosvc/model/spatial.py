@@ -44,6 +44,7 @@ class SpatialFilter:
         rows: of nearest, how many are wanted.
         geodesics: EWKB of its parts where distances are asked for, with positions at every EDGE_DEGREES of their edges.
         inside: EWKB of a point of it.
+        across: EWKB of what lies on both sides of the antimeridian, whole: east of it, west of it, and both of these.
         native: the geometry in the CRS that it was given in, where that is another, as its SRID and EWKB.
     """
 
@@ -55,6 +56,7 @@ class SpatialFilter:
     geodesics: tuple[bytes, ...] = field(default=(), repr=False)
     inside: bytes = field(default=b"", repr=False)
     native: tuple[Srid, bytes] | None = field(default=None, repr=False)
+    across: tuple[bytes, bytes, bytes] | None = field(default=None, repr=False)
 
     @property
     def measures(self) -> bool:

@@ -4,9 +4,8 @@ Texts compare by code point whatever the database's collation, as OGC 21-065r2 a
 changes, so that an index serves. A date and a timestamp compare as days.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
-from typing import LiteralString
 
 from geosvc.cql2.tree import Between, Comparison, ComparisonOperator, Date, Folded, In, Like, Text, Timestamp
 from geosvc.errors import InvalidFilter
@@ -33,15 +32,15 @@ _BY_CODE_POINT: Mapping[ComparisonOperator, SQL] = {
     ">": SQL('({} > {} COLLATE "C")'),
     ">=": SQL('({} >= {} COLLATE "C")'),
 }
-_ARRAYS: Mapping[str, LiteralString] = {
-    "int8": "int8[]",
-    "numeric": "numeric[]",
-    "float4": "float4[]",
-    "float8": "float8[]",
-    "bool": "bool[]",
-    "date": "date[]",
-    "timestamp": "timestamp[]",
-    "timestamptz": "timestamptz[]",
+_ARRAYS: Mapping[str, Callable[[list[object]], Param]] = {
+    "int8": lambda values: Param(values, "int8[]"),
+    "numeric": lambda values: Param(values, "numeric[]"),
+    "float4": lambda values: Param(values, "float4[]"),
+    "float8": lambda values: Param(values, "float8[]"),
+    "bool": lambda values: Param(values, "bool[]"),
+    "date": lambda values: Param(values, "date[]"),
+    "timestamp": lambda values: Param(values, "timestamp[]"),
+    "timestamptz": lambda values: Param(values, "timestamptz[]"),
 }
 _SWAPPED: Mapping[ComparisonOperator, ComparisonOperator] = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
@@ -151,7 +150,7 @@ def _among_values(value: Operand, type_name: str, cast: Identifier | None, value
     sql = _zoned(value) if type_name == "timestamptz" else value.sql
     if cast is not None:
         return SQL("({} = ANY ({}::{}[]))").format(sql, Param(values, "text[]"), cast)
-    return SQL("({} = ANY ({}))").format(sql, Param(values, _ARRAYS[type_name]))
+    return SQL("({} = ANY ({}))").format(sql, _ARRAYS[type_name](values))
 
 
 def like(collection: Collection, node: Like) -> Composable:

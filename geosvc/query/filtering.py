@@ -138,7 +138,7 @@ class _Writer:
         if literal.box is not None and op in _OF_COLLECTIONS:
             return self._beside_box(literal.box, op)
         native = (Srid(literal.native.srid), literal.native.ewkb) if literal.native is not None else None
-        spatial = SpatialFilter(literal.ewkb, literal.bounds, Predicate(op), native=native)
+        spatial = SpatialFilter(literal.ewkb, literal.bounds, Predicate(op), native=native, across=literal.across)
         test = select_by_geometry(self._collection, spatial, self._care)
         if not denied:
             return test

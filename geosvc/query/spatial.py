@@ -116,6 +116,8 @@ def _meetings(geometry: GeometryColumn, spatial: SpatialFilter, care: Care) -> l
     if spatial.native is not None and spatial.native[0] == geometry.srid:
         return [_meets(geometry, spatial, care, column, SQL("{}::geometry").format(Param(spatial.native[1], "bytea")))]
     if geometry.geography or geometry.srid == WGS84:
+        if spatial.across is not None:
+            return _meetings_across(geometry, spatial, care, spatial.across)
         west, _, east, _ = spatial.bounds
         # longitudes may be stored beyond 180 degrees either way, as is usual around the Pacific
         shifts = [360.0] * (west < 0) + [-360.0] * (east > 90)
@@ -130,8 +132,23 @@ def _meetings(geometry: GeometryColumn, spatial: SpatialFilter, care: Care) -> l
         return [_meets(geometry, spatial, care, in_degrees(geometry, column), posted)]
     # a transformation may fail
     local = _meets(geometry, spatial, care, SQL("ST_SetSRID({}, 4326)").format(column), posted)
-    left_in = SQL("true") if spatial.predicate in _PLANAR else SQL("false")
+    left_in = SQL("{} IS NOT NULL").format(column) if spatial.predicate in _PLANAR else SQL("false")
     return [SQL("CASE WHEN ST_SRID({}) IN (0, 4326) THEN {} ELSE {} END").format(column, local, left_in)]
+
+
+def _meetings_across(
+    geometry: GeometryColumn, spatial: SpatialFilter, care: Care, across: tuple[bytes, bytes, bytes]
+) -> list[Composable]:
+    """What lies across the antimeridian is stored whole, on either side, or in two parts."""
+    column = column_value(geometry)
+    beyond, before, both = (SQL("{}::geometry").format(Param(each, "bytea")) for each in across)
+    if spatial.predicate in _PLANAR:
+        return [_meets(geometry, spatial, care, column, each) for each in (beyond, before)]
+    near = SQL("({g} && {a} OR {g} && {b})").format(g=column, a=beyond, b=before)
+    if spatial.predicate not in (Predicate.CONTAINS, Predicate.EQUALS):
+        return [SQL("({} AND {})").format(near, _meets(geometry, spatial, care, column, both))]
+    alike = [_meets(geometry, spatial, care, column, each) for each in (asked_of(spatial).planar, beyond, before)]
+    return [SQL("({} AND ({}))").format(near, SQL(" OR ").join(alike))]
 
 
 def _meets(geometry: GeometryColumn, spatial: SpatialFilter, care: Care, value: Composable, posted: Composable) -> Composable:

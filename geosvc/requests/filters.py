@@ -125,12 +125,20 @@ class _GeometryReader:
         if isinstance(shape, shapely.GeometryCollection):
             parts = tuple(self._made(part, at) for part in shapely.get_parts(shape))
         if self.crs.srid == WGS84:
-            return Geometry(_ewkb(shape, WGS84), _bounds(shape), None, parts, at=at)
+            return self._in_degrees(shape, None, parts, at)
         there = Native(self.crs.srid, _ewkb(shape, self.crs.srid))
-        here = _in_degrees(shape, self.crs)
+        here = _transformed(shape, self.crs)
         if here is None:
             raise InvalidFilter("the geometry has a place that its reference system does not reach", at)
-        return Geometry(_ewkb(here, WGS84), _bounds(here), there, parts, at=at)
+        return self._in_degrees(here, there, parts, at)
+
+    def _in_degrees(self, shape: BaseGeometry, native: Native | None, parts: tuple[Geometry, ...], at: At) -> Geometry:
+        across = _across(shape)
+        if across is None:
+            return Geometry(_ewkb(shape, WGS84), _bounds(shape), native, parts, at=at)
+        beyond, before = across, _moved(across, -360.0)
+        images = _ewkb(beyond, WGS84), _ewkb(before, WGS84), _ewkb(shapely.union(beyond, before), WGS84)
+        return Geometry(_ewkb(shape, WGS84), _bounds(beyond), native, parts, across=images, at=at)
 
 
 def _flattened(shape: BaseGeometry) -> BaseGeometry:
@@ -168,11 +176,26 @@ def _bounds(shape: BaseGeometry) -> tuple[float, float, float, float]:
     return west, south, east, north
 
 
+def _across(shape: BaseGeometry) -> BaseGeometry | None:
+    """What reaches the antimeridian from both sides, made whole, with longitudes up to 360 degrees."""
+    west, _, east, _ = _bounds(shape)
+    if west > -180 or east < 180 or isinstance(shape, shapely.GeometryCollection):
+        return None
+    western, eastern = (shapely.intersection(shape, shapely.box(x, -90, x + 180, 90)) for x in (-180, 0))
+    whole: BaseGeometry = shapely.union(_moved(western, 360.0), eastern)
+    return whole
+
+
+def _moved(shape: BaseGeometry, degrees: float) -> BaseGeometry:
+    moved: BaseGeometry = shapely.transform(shape, lambda positions: positions + np.array((degrees, 0.0)))
+    return moved
+
+
 def _ewkb(shape: BaseGeometry, srid: int) -> bytes:
     return shapely.to_wkb(shapely.set_srid(shape, srid), include_srid=True, flavor="extended")
 
 
-def _in_degrees(shape: BaseGeometry, crs: Crs) -> BaseGeometry | None:
+def _transformed(shape: BaseGeometry, crs: Crs) -> BaseGeometry | None:
     """With positions along its edges; None where it cannot be transformed."""
     west, south, east, north = _bounds(shape)
     longest = max(east - west, north - south)
@@ -185,4 +208,9 @@ def _in_degrees(shape: BaseGeometry, crs: Crs) -> BaseGeometry | None:
         return np.column_stack(transformer.transform(positions[:, 0], positions[:, 1]))
 
     there: BaseGeometry = shapely.transform(dense, transform)
-    return there if all(map(isfinite, _bounds(there))) and there.is_valid else None
+    if transformer is None or not all(map(isfinite, _bounds(there))) or not there.is_valid:
+        return None
+    # PROJ goes round the world with what lies beyond it
+    given, places = shapely.get_coordinates(dense), shapely.get_coordinates(there)
+    back = np.column_stack(transformer.transform(places[:, 0], places[:, 1], direction="INVERSE"))
+    return there if np.allclose(given, back, rtol=1e-6, atol=0.1) else None

@@ -45,6 +45,7 @@ from geosvc.cql2.tree import (
     Timestamp,
 )
 from geosvc.errors import InvalidFilter
+from tests.cql2_noise import SEEDS, read_all
 from tests.cql2_writing import CAPS, KeptGeometries, to_json, to_text
 
 A, B, C = Property("a"), Property("b"), Property("c")
@@ -482,3 +483,7 @@ def test_a_filter_as_deep_as_the_settings_allow_is_read() -> None:
     for _ in range(59):
         nested = {"op": "not", "args": [nested]}
     assert json(nested, deepest)
+
+
+def test_nothing_but_our_own_error_comes_of_filters_that_are_nearly_right() -> None:
+    assert read_all(SEEDS, 20_000, 20261121) > 500

@@ -270,7 +270,7 @@ def test_responses_have_their_media_types_and_headers(api: dict[str, Any]) -> No
     assert "Retry-After" in responses["ServiceUnavailable"]["headers"]
     assert "Allow" in responses["MethodNotAllowed"]["headers"]
     assert all("X-Request-ID" in each["headers"] for each in responses.values())
-    assert set(responses["NotFound"]["content"]) == {"application/problem+json"}
+    assert set(responses["NotFound"]["content"]) == {"application/problem+json", "text/html"}
 
 
 def test_a_thousand_collections_are_described_in_a_moment() -> None:

@@ -4,6 +4,7 @@ light and dark, on a phone and on a desk. No other host is asked, nothing is blo
 With GEOSVC_SCREENSHOTS=1 the picture of the README is made anew.
 """
 
+import base64
 import os
 import re
 import shutil
@@ -15,15 +16,15 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, ViewportSize, expect, sync_playwright
 
-from tests.processes import Running
+from tests.processes import Running, serving
 
 PICTURES = Path(__file__).parent.parent / "docs" / "images"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
 SOFTWARE_WEBGL = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-DESK = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
+DESK: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 PATIENCE_MS = 20_000
 
 pytestmark = [
@@ -190,6 +191,54 @@ def test_the_features_of_a_page_are_on_the_map(visit: Visiting) -> None:
     assert drawn == 50
     page.get_by_role("button", name=re.compile("Show .* on the map")).nth(3).click()
     expect(page.locator("[data-panel] h2")).to_have_text(column(page)[3])
+
+
+def test_large_geometries_come_as_simple_as_the_zoom_lets_one_see(visit: Visiting) -> None:
+    visited = visit()
+    page = visited.page
+    levels: list[int] = []
+    page.on("request", lambda request: levels.extend(map(int, parse_qs(urlsplit(request.url).query).get("zoom-level", []))))
+
+    def make_heavy(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=answer.text().replace("data-map ", "data-map data-heavy "))
+
+    page.route(f"{visited.base}/collections/countries/items?adm0_a3=NOR", make_heavy)
+    visited.open("/collections/countries/items?adm0_a3=NOR")
+    assert len(levels) in (1, 2)
+    with page.expect_request(lambda request: "zoom-level" in request.url):
+        page.evaluate("document.querySelector('[data-map]').map.jumpTo({ center: [10, 60], zoom: 9 })")
+    assert levels == sorted(set(levels))
+    assert levels[-1] == 11
+
+
+PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+STYLE = {"version": 8, "sources": {}, "layers": [{"id": "sand", "type": "background", "paint": {"background-color": "#eed"}}]}
+
+
+@pytest.mark.parametrize("base_map", ["https://tiles.example.org/{z}/{x}/{y}.png", "https://tiles.example.org/style.json"])
+def test_a_base_map_of_the_settings_is_behind_the_features(browser: Browser, sample_url: str, base_map: str) -> None:
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        headers = {"Access-Control-Allow-Origin": "*"}
+        if route.request.url.endswith(".json"):
+            route.fulfill(json=STYLE, headers=headers)
+        else:
+            route.fulfill(body=PIXEL, content_type="image/png", headers=headers)
+
+    with serving(sample_url, base_map=base_map, base_map_attribution="© Tiles of ours") as running:
+        visited = Visit(browser.new_page(viewport=DESK), running.url)
+        visited.watch()
+        visited.page.route("https://tiles.example.org/**", answer)
+        page = visited.open("/collections/countries/items?adm0_a3=CHE")
+        assert asked
+        expect(page.get_by_text("© Tiles of ours")).to_be_visible()
+        page.mouse.click(*position(page, 8, 46.8))
+        expect(page.locator("[data-panel]")).to_contain_text("Switzerland")
+        assert [fault for fault in visited.faults if "tiles.example.org" not in fault] == []
+        page.close()
 
 
 def test_conditions_are_added_and_sent(visit: Visiting) -> None:
@@ -384,7 +433,7 @@ READABLE = (
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-def test_pages_fit_and_can_be_read(visit: Visiting, scheme: str, size: dict[str, int]) -> None:
+def test_pages_fit_and_can_be_read(visit: Visiting, scheme: str, size: ViewportSize) -> None:
     visited = visit(viewport=size, color_scheme=scheme)
     for path in READABLE:
         page = visited.page

@@ -149,6 +149,16 @@ async def test_the_links_of_a_page_lead_somewhere(sample: Client) -> None:
     assert any(path.startswith("/static/") for path in seen)
 
 
+async def test_an_empty_database_has_pages_as_well(service: Service, bare_database_url: str) -> None:
+    client = await service(bare_database_url)
+    for path in ("/", "/collections", "/conformance", "/api.html"):
+        check_page(await get_page(client, path))
+        async with client.head(path, headers={"Accept": BROWSER}) as response:
+            assert response.status == 200
+            assert response.content_type == "text/html"
+    assert "no collection yet" in await get_page(client, "/")
+
+
 async def test_conformance_declares_html(sample: Client) -> None:
     classes = (await fetch(sample, "/conformance"))["conformsTo"]
     assert "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/html" in classes

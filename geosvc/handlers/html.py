@@ -109,6 +109,9 @@ def html_response(request: web.Request, template: str, others: Others = (), stat
 
 def wants_page(request: web.Request, offered: Sequence[MediaType]) -> bool:
     """Whether a request is better served with a page than with anything else that is offered."""
+    accept, query = request.headers.get(hdrs.ACCEPT, "").lower(), request.rel_url.raw_query_string
+    if "text/" not in accept and "q=" not in accept and "f=" not in query and "%" not in query:
+        return False  # programs, which are many: this takes 1 µs instead of 7
     return ASSETS in request.app and prefers(HTML, request.query.get("f"), request.headers.get(hdrs.ACCEPT), offered)
 
 

@@ -23,7 +23,10 @@ export async function openMap(section) {
     center: [0, 20],
     zoom: 0.6,
     maxZoom: 20,
-    attributionControl: { compact: matchMedia("(max-width: 40rem)").matches },
+    attributionControl: {
+      compact: matchMedia("(max-width: 40rem)").matches,
+      customAttribution: section.dataset.baseMapAttribution || undefined,
+    },
     cooperativeGestures: matchMedia("(pointer: coarse)").matches,
     fadeDuration: 0,
     renderWorldCopies: true,
@@ -58,11 +61,11 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--map-${name}`).trim();
 }
 
-function baseStyle({ countries, baseMap, baseMapAttribution }) {
+function baseStyle({ countries, baseMap }) {
   if (baseMap && !baseMap.includes("{z}")) return baseMap;
   const sea = { id: "sea", type: "background", paint: { "background-color": colour("sea") } };
   if (baseMap) {
-    const base = { type: "raster", tiles: [baseMap], tileSize: 256, attribution: baseMapAttribution };
+    const base = { type: "raster", tiles: [baseMap], tileSize: 256 };
     return { version: 8, sources: { base }, layers: [sea, { id: "base", type: "raster", source: "base" }] };
   }
   return {

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
+import shapely
 
 from geosvc.cql2.building import Caps
 from geosvc.cql2.tree import (
@@ -152,6 +153,8 @@ def to_text(node: Node) -> str:  # noqa: C901, PLR0911, PLR0912 - one case a kin
             geojson = orjson.loads(node.ewkb)
             if "bbox" in geojson:
                 return f"BBOX({', '.join(map(repr, geojson['bbox']))})"
+            if geojson["type"] != "LineString":
+                return str(shapely.from_geojson(node.ewkb).wkt)
             return f"LINESTRING({', '.join(f'{x!r} {y!r}' for x, y in geojson['coordinates'])})"
         case Array():
             return _listed(node.elements)

@@ -10,6 +10,7 @@ from geosvc.errors import InvalidParameter
 from geosvc.keys import SETTINGS
 from geosvc.model.collection import Collection
 from geosvc.model.media_type import GEOJSON, HTML, ITEM_TYPES, ITEMS_TYPES, JSON, OPENAPI, SCHEMA, MediaType
+from geosvc.requests.declared import PLACE_OF_PAGE
 
 Link = dict[str, str]
 
@@ -140,7 +141,7 @@ def items_links(
     ]
     links.append(link(collection_url(base, collection), "collection", JSON, "The collection"))
     if cursor is not None:
-        following = {name: value for name, value in values.items() if name not in ("cursor", "offset")}
+        following = {name: value for name, value in values.items() if name not in PLACE_OF_PAGE}
         links.append(link(_with_query(url, {**following, "cursor": cursor}.items()), "next", media_type, "Next page"))
     return links
 

@@ -7,7 +7,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from geosvc.openapi.operations import OPERATIONS
-from geosvc.requests.items import DECLARED, Limits, ReadingRules, parse_items_request
+from geosvc.requests.declared import DECLARED
+from geosvc.requests.items import Limits, ReadingRules, parse_items_request
 from tests.conftest import Client, Service, execute
 from tests.http import fetch
 from tests.unit.samples import collection, column
@@ -26,6 +27,7 @@ VALUES: dict[str, tuple[str, str]] = {
     "filter-crs": (CRS84, "http://example.org/crs"),
     "limit": ("7", "0"),
     "offset": ("7", "-1"),
+    "startindex": ("7", "-1"),
     "cursor": ("WzEsInEiLFsiMSJdLDAsbnVsbF0", "!"),
     "sortby": ("-name", "nothing"),
     "properties": ("name", "nothing"),

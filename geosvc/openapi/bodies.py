@@ -8,7 +8,7 @@ from geosvc.model.media_type import GEOJSON, GEOJSONSEQ, JSON, MERGE_PATCH
 from geosvc.model.spatial import Predicate
 from geosvc.openapi.parameters import OwnParameters
 from geosvc.openapi.schemas import in_openapi, object_of, ref
-from geosvc.requests.items import DECLARED, FORMAT
+from geosvc.requests.declared import DECLARED, FORMAT
 from geosvc.requests.properties import Mode, decoded_columns, writable_columns
 
 _GEOMETRY = ref("schemas", "geometry")

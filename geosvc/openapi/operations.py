@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-from geosvc.requests.items import DECLARED, FORMAT, ITEM_DECLARED
+from geosvc.requests.declared import DECLARED, FORMAT, ITEM_DECLARED, PAGING
 
 _ALWAYS = (400, 405, 406, 500)
 _DATABASE = (*_ALWAYS, 503, 504)
 _ALL = (*_DATABASE, 404)
 _POSTED = (408, 413, 415, 422)
 _WRITING = (*_ALL, 403, 409, 422, 501)
-_PAGING = frozenset({"limit", "offset", "cursor", "count"})
 _ITEMS_PARAMETERS = tuple(each.name for each in DECLARED)
 _ITEM_PARAMETERS = tuple("f-item" if each is FORMAT else each.name for each in ITEM_DECLARED)
 _CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
@@ -100,7 +99,7 @@ OPERATIONS = (
         "All features that match",
         "Export",
         _ALL,
-        tuple("f-export" if name == FORMAT.name else name for name in _ITEMS_PARAMETERS if name not in _PAGING),
+        tuple("f-export" if name == FORMAT.name else name for name in _ITEMS_PARAMETERS if name not in PAGING),
         filters=True,
     ),
     Operation(

@@ -9,7 +9,8 @@ from geosvc.model.collection import Collection
 from geosvc.model.crs import CRS84_URI, WGS84, listed_crs
 from geosvc.model.media_type import ALIASES, DOCUMENT_TYPES, EXPORT_TYPES, ITEM_TYPES, ITEMS_TYPES, JSON, SCHEMA_TYPES
 from geosvc.openapi.schemas import describe_type
-from geosvc.requests.items import DECLARED, FORMAT, Declared, ReadingRules
+from geosvc.requests.declared import DECLARED, FORMAT, Declared
+from geosvc.requests.items import ReadingRules
 from geosvc.requests.property_parameters import property_parameters
 
 _DECLARED = {each.name: each for each in DECLARED}

@@ -12,7 +12,8 @@ from geosvc.errors import InvalidParameter
 from geosvc.model.collection import Collection, Parameter
 from geosvc.model.crs import CRS84_URI
 from geosvc.model.queryables import Queryable, ValueKind, queryables
-from geosvc.requests.items import DECLARED, split_names
+from geosvc.requests.declared import DECLARED, PLACE_OF_PAGE
+from geosvc.requests.items import split_names
 
 CORNERS = ("west", "south", "east", "north")
 MAX_CHOICES = 100
@@ -21,8 +22,7 @@ MAX_CHOICES = 100
 _FIELD = re.compile(r"form\.(?:(?:west|south|east|north)|(?:property|operator|value|column)\.[0-9]{1,3})", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 _PARAMETERS = frozenset(each.name for each in DECLARED)
-_PAGING = ("cursor", "offset")
-_OWN_FIELDS = frozenset({"bbox", "datetime", "limit", "sortby", "properties", "filter", *_PAGING})
+_OWN_FIELDS = frozenset({"bbox", "datetime", "limit", "sortby", "properties", "filter", *PLACE_OF_PAGE})
 _TRUTH = {"true": "TRUE", "false": "FALSE"}
 OPERATORS = {
     "=": "is",
@@ -116,7 +116,7 @@ def read_form(values: Mapping[str, str], collection: Collection) -> dict[str, st
     kept = {name: value for name, value in values.items() if name not in fields}
     corners = [fields.get(f"form.{corner}", "").strip() for corner in CORNERS]
     query = {"bbox": ",".join(corners)} if any(corners) else {}
-    query |= {name: value for name, value in kept.items() if name not in _PAGING and (value or name not in _OWN_FIELDS)}
+    query |= {name: value for name, value in kept.items() if name not in PLACE_OF_PAGE and (value or name not in _OWN_FIELDS)}
     known, composed = queryables(collection), []
     arguments = {parameter.name for parameter in collection.parameters or ()}
     for condition in _conditions(fields):

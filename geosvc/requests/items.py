@@ -1,11 +1,9 @@
-"""The parameters of items and export, parsed into one frozen dataclass. `DECLARED` is the list that the OpenAPI
-description is made from, so that it cannot differ from what is parsed.
-"""
+"""The parameters of items and export, parsed into one frozen dataclass."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
 from geosvc.errors import InvalidParameter, UnknownParameter
 from geosvc.model.bbox import Bbox, parse_bbox
@@ -15,22 +13,12 @@ from geosvc.model.images import settled
 from geosvc.model.number import parse_number
 from geosvc.model.spatial import SpatialFilter
 from geosvc.requests.cursor import Cursor, parse_cursor
-from geosvc.requests.filters import Filter, FilterLanguage, FilterRules, parse_filter
-from geosvc.requests.temporal import DATETIME_PATTERN, Interval, parse_datetime
+from geosvc.requests.declared import DECLARED, ITEM_DECLARED, MAX_INT8, PAGING
+from geosvc.requests.filters import Filter, FilterRules, parse_filter
+from geosvc.requests.temporal import Interval, parse_datetime
 from geosvc.requests.values import check_value
 
-_INT8_MAX = (1 << 63) - 1
-
 CountMode = Literal["exact", "estimated", "none"]
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """A parameter as OpenAPI describes it."""
-
-    name: str
-    description: str
-    schema: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,99 +108,17 @@ class ItemsRequest:
     filter: Filter | None = None
 
 
-FORMAT = Declared("f", "The media type by its short name; it beats the header Accept.", {"type": "string"})
-DECLARED: Sequence[Declared] = (
-    Declared(
-        "bbox",
-        "Only features that intersect this box: west, south, east, north (or with bottom and top as third and sixth), "
-        "CRS84, degrees; with bbox-crs in the axis order and unit of that. West above east crosses the antimeridian. "
-        "Features without a geometry match every box.",
-        {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6},
-    ),
-    Declared(
-        "bbox-crs",
-        "The reference system of bbox: one of those that the collection lists. CRS84 by default.",
-        {"type": "string", "format": "uri"},
-    ),
-    Declared(
-        "crs",
-        "The reference system of the coordinates of the answer: one of those that the collection lists. CRS84 by default.",
-        {"type": "string", "format": "uri"},
-    ),
-    Declared(
-        "datetime",
-        "Only features whose time intersects this instant, date or interval (start/end, .. for open). Features without a "
-        "time match every interval.",
-        {"type": "string", "pattern": DATETIME_PATTERN},
-    ),
-    Declared("filter", "Only features of which this CQL2 expression is true.", {"type": "string"}),
-    Declared(
-        "filter-lang",
-        "The encoding of the filter.",
-        {"type": "string", "enum": list(FilterLanguage), "default": FilterLanguage.TEXT},
-    ),
-    Declared(
-        "filter-crs",
-        "The reference system of the geometries in the filter: one of those that the collection lists. CRS84 by default.",
-        {"type": "string", "format": "uri"},
-    ),
-    Declared("limit", "Features of a page; more than the maximum gives the maximum.", {"type": "integer", "minimum": 1}),
-    Declared(
-        "offset",
-        "Features to skip. Following the links `next` is faster and misses none.",
-        {"type": "integer", "minimum": 0, "maximum": _INT8_MAX},
-    ),
-    Declared(
-        "cursor",
-        "Where the page before ended; copied from a link `next`.",
-        {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
-    ),
-    Declared(
-        "sortby",
-        "Names of columns, each with + (the default) or - before it.",
-        {"type": "array", "items": {"type": "string"}},
-    ),
-    Declared("properties", "Only these properties.", {"type": "array", "items": {"type": "string"}}),
-    Declared("skipGeometry", "Leaves the geometry out.", {"type": "boolean", "default": False}),
-    Declared(
-        "precision",
-        "Digits behind the point of coordinates; 7 for degrees and 4 for metres by default.",
-        {"type": "integer", "minimum": 0, "maximum": 15},
-    ),
-    Declared(
-        "simplify",
-        "Simplifies geometries by this tolerance in units of the storage CRS; metres for geography.",
-        {"type": "number", "minimum": 0},
-    ),
-    Declared(
-        "zoom-level",
-        "Simplifies geometries to a pixel of this Web Mercator zoom level.",
-        {"type": "integer", "minimum": 0, "maximum": 30},
-    ),
-    Declared(
-        "count",
-        "exact: numberMatched, however long it takes up to the time box. estimated: numberMatched where it is cheap, else "
-        "numberMatchedEstimate. none: neither.",
-        {"type": "string", "enum": ["exact", "estimated", "none"], "default": "estimated"},
-    ),
-    Declared(
-        "bigint",
-        "string: 64-bit whole numbers as text, for JavaScript, which cannot hold them.",
-        {"type": "string", "enum": ["number", "string"], "default": "number"},
-    ),
-    FORMAT,
-)
-_PAGING = frozenset({"limit", "offset", "cursor", "count"})
 _RESERVED = frozenset(each.name for each in DECLARED)
+_OF_ITEM = frozenset(each.name for each in ITEM_DECLARED)
 
 
 def _wrong(name: str, expected: str) -> NoReturn:
     raise InvalidParameter(f"{name} takes {expected}", parameter=name)
 
 
-def parse_integer(name: str, text: str, minimum: int, maximum: int = _INT8_MAX) -> int:
+def parse_integer(name: str, text: str, minimum: int, maximum: int = MAX_INT8) -> int:
     """A whole number of ASCII digits. Raises: InvalidParameter."""
-    expected = f"a whole number from {minimum}" + ("" if maximum == _INT8_MAX else f" to {maximum}")
+    expected = f"a whole number from {minimum}" + ("" if maximum == MAX_INT8 else f" to {maximum}")
     if not (text.isascii() and text.isdigit()) or len(text) > 30:
         _wrong(name, expected)
     number = int(text)
@@ -335,15 +241,14 @@ def parse_items_request(values: Mapping[str, str], collection: Collection, rules
     Raises: InvalidParameter, UnknownParameter.
     """
     limits = rules.limits
-    if limits is None and (paging := _PAGING & values.keys()):
+    if limits is None and (paging := PAGING & values.keys()):
         raise UnknownParameter("an export has no pages", parameter=min(paging))
     arguments = frozenset(parameter.name for parameter in collection.parameters or ())
     cursor = parse_cursor(values["cursor"]) if "cursor" in values else None
-    if cursor is not None and "offset" in values:
-        raise InvalidParameter("offset and cursor exclude each other", parameter="offset")
+    offset = _parse_offset(values, cursor)
     return ItemsRequest(
         limit=None if limits is None else _parse_limit(values.get("limit"), limits),
-        offset=parse_integer("offset", values["offset"], 0) if "offset" in values else 0,
+        offset=offset,
         cursor=cursor,
         bbox=_parse_box(values, collection, rules),
         interval=parse_datetime(values["datetime"]) if "datetime" in values else None,
@@ -356,6 +261,18 @@ def parse_items_request(values: Mapping[str, str], collection: Collection, rules
         bigint_as_text=_choice(values, "bigint", ("number", "string"), "number") == "string",
         filter=parse_filter(values, _parse_crs(values, "filter-crs", collection, rules), rules.filters),
     )
+
+
+def _parse_offset(values: Mapping[str, str], cursor: Cursor | None) -> int:
+    """By either of its names."""
+    name = "startindex" if "startindex" in values else "offset"
+    if name not in values:
+        return 0
+    if name == "startindex" and "offset" in values:
+        raise InvalidParameter("offset and startindex exclude each other", parameter=name)
+    if cursor is not None:
+        raise InvalidParameter(f"{name} and cursor exclude each other", parameter=name)
+    return parse_integer(name, values[name], 0)
 
 
 def _parse_limit(text: str | None, limits: Limits) -> int:
@@ -371,16 +288,12 @@ def _parse_properties(text: str | None, collection: Collection) -> tuple[str, ..
     return tuple(column.name for column in collection.columns if column.name in wanted)
 
 
-_ITEM_PARAMETERS = frozenset({"crs", "properties", "skipGeometry", "precision", "simplify", "zoom-level", "bigint", "f"})
-ITEM_DECLARED = tuple(each for each in DECLARED if each.name in _ITEM_PARAMETERS)
-
-
 def parse_item_request(values: Mapping[str, str], collection: Collection, rules: ReadingRules = UNPAGED) -> ItemsRequest:
     """The parameters of one item: what of it, and how it is written.
 
     Raises: InvalidParameter, UnknownParameter.
     """
-    refuse_unknown(values, _ITEM_PARAMETERS | {parameter.name for parameter in collection.parameters or ()})
+    refuse_unknown(values, _OF_ITEM | {parameter.name for parameter in collection.parameters or ()})
     return ItemsRequest(
         limit=1,
         arguments=_parse_arguments(values, collection),

@@ -2,7 +2,7 @@
 
 from geosvc.model.collection import Collection, Column
 from geosvc.model.queryables import ValueKind, queryables
-from geosvc.requests.items import DECLARED
+from geosvc.requests.declared import DECLARED
 
 _RESERVED = frozenset(each.name for each in DECLARED)
 

@@ -21,7 +21,7 @@ from geosvc.requests.items import ItemsRequest, ReadingRules, parse_items_reques
 _OWN = frozenset({"geometry", "predicate", "distance", "k", "filter", "filter-lang"})
 _NAMES = frozenset({"properties", "sortby"})
 _ARRAYS = _NAMES | {"bbox"}
-_ORDERED_BY_DISTANCE = ("limit", "offset", "cursor", "sortby")
+_ORDERED_BY_DISTANCE = ("limit", "offset", "startindex", "cursor", "sortby")
 DEFAULT_K = 10
 _POSTED = GeometryColumn("geometry", "GEOMETRY", WGS84, insertable=True)
 

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from geosvc.errors import InvalidParameter, RequestError, UnknownParameter
 from geosvc.model.bbox import Bbox
 from geosvc.requests.cursor import Cursor, encode_cursor
+from geosvc.requests.declared import DECLARED, ITEM_DECLARED
 from geosvc.requests.items import (
-    DECLARED,
-    ITEM_DECLARED,
     GeometryStyle,
     ItemsRequest,
     Limits,

@@ -22,7 +22,8 @@ from geosvc.model.media_type import JSON, OPENAPI
 from geosvc.openapi import GENERAL_TAG, ApiWriter, describe_api
 from geosvc.openapi.operations import OPERATIONS
 from geosvc.openapi.schemas import describe_type
-from geosvc.requests.items import DECLARED, ITEM_DECLARED, Limits, ReadingRules, parse_item_request, parse_items_request
+from geosvc.requests.declared import DECLARED, ITEM_DECLARED
+from geosvc.requests.items import Limits, ReadingRules, parse_item_request, parse_items_request
 from geosvc.requests.negotiation import negotiate_media_type
 from geosvc.requests.property_parameters import property_parameters
 from geosvc.routes import ROUTES
@@ -171,7 +172,7 @@ def test_an_export_declares_exactly_what_an_export_parses(api: dict[str, Any]) -
             refused.add(each.name)
         except RequestError:
             pass
-    assert set(parameters(api, items_path(COUNTRIES))) - set(described) == refused == {"limit", "offset", "cursor", "count"}
+    assert set(parameters(api, items_path(COUNTRIES))) - set(described) == refused == {"limit", "offset", "startindex", "cursor", "count"}
 
 
 def test_an_item_declares_exactly_what_an_item_parses(api: dict[str, Any]) -> None:

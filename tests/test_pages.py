@@ -34,6 +34,7 @@ PAGES = (
     "/collections/cities/items?limit=200&sortby=-population&properties=name,alternate_names",
     "/collections/countries/items/FRA",
     "/collections/buildings/schema",
+    "/collections/buildings/schema/feature",
     "/collections/buildings/queryables",
     "/collections/buildings/sortables",
     "/functions",
@@ -308,7 +309,8 @@ async def test_nothing_in_the_database_becomes_markup(service: Service, evil_url
 async def test_every_nasty_table_has_its_pages(nasty: Client) -> None:
     for each in (await fetch(nasty, "/collections"))["collections"]:
         path = URL(next(link["href"] for link in each["links"] if link["rel"] == "self"), encoded=True).raw_path
-        check_page(await get_page(nasty, path))
+        for each_path in (path, f"{path}/schema", f"{path}/schema/feature", f"{path}/queryables", f"{path}/sortables"):
+            check_page(await get_page(nasty, each_path))
         async with nasty.get(URL(f"{path}/items?limit=50", encoded=True)) as response:
             status = response.status
         root = check_page(await get_page(nasty, f"{path}/items?limit=50", status))

@@ -18,27 +18,6 @@ Fold = Callable[[Composable], Composable]
 ASSIGNED = [chr(code) for code in range(1, 0x110000) if unicodedata.category(chr(code)) not in ("Cn", "Cs")]
 WORDS = ["straße", "STRASSE", "İstanbul", "ISTANBUL", "ıslak", "ΌΣΟΣ", "όσος", "ŉ", "ǰ", "ﬁn", "ﬃ", "Ǆ", "ǅ", "ᾳ", "ᾼ", "ΐ",
          "\U00010400", "\U00010428", "\uab70", "\u13a0"]  # fmt: skip
-    "straße",
-    "STRASSE",
-    "İstanbul",
-    "ISTANBUL",
-    "ıslak",
-    "ΌΣΟΣ",
-    "όσος",
-    "ŉ",
-    "ǰ",
-    "ﬁn",
-    "ﬃ",
-    "Ǆ",
-    "ǅ",
-    "ᾳ",
-    "ᾼ",
-    "ΐ",
-    "𐐀",
-    "𐐨",
-    "ꭰ",
-    "Ꭰ",
-]
 
 
 def folded(url: str, fold: Fold, texts: Sequence[str]) -> list[str]:

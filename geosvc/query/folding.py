@@ -9,8 +9,8 @@ from geosvc.sql.compose import SQL, Composable
 
 # U+10FFFF, which is no character and never will be, stands for the dotless i meanwhile
 _CASE = SQL(
-    "(translate(lower(upper(lower(translate({}, '\u0131', '\U0010ffff') COLLATE \"und-x-icu\"))), '\u03c2\U0010ffff', '\u03c3\u0131')"
-    ' COLLATE "C")'
+    "(translate(lower(upper(lower(translate({}, '\u0131', '\U0010ffff') COLLATE \"und-x-icu\"))),"
+    " '\u03c2\U0010ffff', '\u03c3\u0131') COLLATE \"C\")"
 )
 # combining marks of Latin, Greek and Cyrillic; those of other scripts are vowels
 _ACCENTS = SQL(

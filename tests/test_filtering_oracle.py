@@ -76,9 +76,10 @@ SHAPES = ["POINT (1 1)", "POINT (0 0)", "POINT (5 5)", "LINESTRING (0 0, 2 2)", 
 TEXTS = ("t", "nordic", "folded", "v", "c", "n", "ci", "mood")
 COUNTS = ("i2", "i4", "i8", "f4", "f8", "num")
 ROWS = 80
-COLUMNS = """id int PRIMARY KEY, t text, nordic text COLLATE "sv-x-icu", folded text COLLATE ignore_case,
-v varchar(20), c char(9), n name, ci citext, mood mood, i2 int2, i4 int4, i8 int8, f4 float4, f8 float8, num numeric, odd float8, flag bool, day date,
-moment timestamptz, later timestamptz, naive timestamp, u uuid, tags text[], scores int[], geom geometry(Geometry, 4326)"""
+COLUMNS = """id int PRIMARY KEY, t text, nordic text COLLATE "sv-x-icu", folded text COLLATE ignore_case, v varchar(20),
+c char(9), n name, ci citext, mood mood, i2 int2, i4 int4, i8 int8, f4 float4, f8 float8, num numeric, odd float8, flag bool,
+day date, moment timestamptz, later timestamptz, naive timestamp, u uuid, tags text[], scores int[],
+geom geometry(Geometry, 4326)"""
 BEFORE = """CREATE EXTENSION IF NOT EXISTS citext; CREATE TYPE mood AS ENUM ('sad', 'ok', 'it''s');
 CREATE COLLATION ignore_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"""
 

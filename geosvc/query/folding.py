@@ -7,10 +7,10 @@ tests/test_folding.py compares every letter of Unicode with Python's `casefold`.
 
 from geosvc.sql.compose import SQL, Composable
 
-# U+E131, for private use, stands for the dotless i meanwhile
+# U+10FFFF, which is no character and never will be, stands for the dotless i meanwhile
 _CASE = SQL(
-    "(translate(lower(upper(lower(translate({}, '\u0131', '\ue131') COLLATE \"und-x-icu\"))), '\u03c2\ue131', '\u03c3\u0131')"
-    ' COLLATE "C")'
+    "(translate(lower(upper(lower(translate({}, '\u0131', '\U0010ffff') COLLATE \"und-x-icu\"))),"
+    " '\u03c2\U0010ffff', '\u03c3\u0131') COLLATE \"C\")"
 )
 # combining marks of Latin, Greek and Cyrillic; those of other scripts are vowels
 _ACCENTS = SQL(

@@ -5,6 +5,7 @@ import json
 import math
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -102,7 +103,8 @@ def comparable(value: Any, kind: str) -> Any:
 def unfolded(value: Any) -> Any:
     """What clients have as text that is JSON."""
     if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
-        return json.loads(value)
+        with suppress(ValueError):
+            return json.loads(value)
     return list(map(unfolded, value)) if isinstance(value, list) else value
 
 
@@ -116,7 +118,10 @@ def differences(got: Iterable[Feature], wanted: Table, tolerance: float) -> list
     kinds = wanted.types.items()
     sides = [
         sorted(
-            (([comparable(properties.get(name, "absent"), kind) for name, kind in kinds], geometry) for properties, geometry in each),
+            (
+                ([comparable(properties.get(name, "absent"), kind) for name, kind in kinds], geometry)
+                for properties, geometry in each
+            ),
             key=lambda feature: json.dumps(feature[0]),
         )
         for each in (got, wanted.features)

@@ -69,7 +69,9 @@ def test_owslib_reads_queryables(reader: Features, sample_url: str) -> None:
 def test_owslib_reads_every_feature_by_offset(reader: Features, sample_url: str) -> None:
     pages = [reader.collection_items("countries", limit=100, offset=offset) for offset in (0, 100, 200)]
     assert [page["numberMatched"] for page in pages] == [241] * 3
-    got = [(each["properties"], shapely.from_geojson(json.dumps(each["geometry"]))) for page in pages for each in page["features"]]
+    got = [
+        (each["properties"], shapely.from_geojson(json.dumps(each["geometry"]))) for page in pages for each in page["features"]
+    ]
     assert differences(got, read_table(sample_url, "countries"), DEGREES) == []
 
 
@@ -103,7 +105,9 @@ def test_owslib_tells_why_a_request_is_refused(reader: Features) -> None:
 # a dictionary: text is sent as text/xml
 def test_owslib_makes_replaces_and_deletes_a_feature(writer: Features, places_url: str) -> None:
     moment = datetime(2024, 6, 1, 12, tzinfo=UTC)
-    paris = feature({"type": "Point", "coordinates": [2.35, 48.86]}, name="Paris", population=2_100_000, seen=moment.isoformat())
+    paris = feature(
+        {"type": "Point", "coordinates": [2.35, 48.86]}, name="Paris", population=2_100_000, seen=moment.isoformat()
+    )
     assert writer.collection_item_create("places", paris)
     location = writer.response_headers["Location"]
     key = location.rpartition("/")[2]

@@ -82,10 +82,17 @@ def _pattern(placeholder: re.Match[str]) -> str:
 
 
 def add_routes(app: web.Application, routes: tuple[Route, ...]) -> None:
-    """Adds the routes; GET answers HEAD as well."""
+    """Adds the routes; GET answers HEAD as well.
+
+    What is above features answers with a slash behind its path too: clients that look for the document above another ask so.
+    """
     for route in routes:
         path = _PLACEHOLDER.sub(_pattern, route.path)
         app[OBSERVED].operations[route.handler] = (route.operation_id, route.path)
         app.router.add_route(route.method, path, route.handler, name=route.operation_id)
-        if route.method == "GET":
-            app.router.add_route("HEAD", path, route.handler)
+        if route.method != "GET":
+            continue
+        app.router.add_route("HEAD", path, route.handler)
+        if route in ROUTES and not path.endswith("/") and "/items" not in path:
+            for method in ("GET", "HEAD"):
+                app.router.add_route(method, f"{path}/", route.handler)

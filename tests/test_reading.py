@@ -23,6 +23,19 @@ async def test_the_landing_page_links_to_everything(sample: Client) -> None:
             assert response.content_type == link["type"].partition(";")[0]
 
 
+@pytest.mark.parametrize(
+    "path", ["/conformance", "/api", "/collections", "/collections/countries", "/collections/countries/schema"]
+)
+async def test_a_document_is_there_with_a_slash_behind_its_path(sample: Client, path: str) -> None:
+    plain = await fetch(sample, f"{path}?f=json")
+    assert await fetch(sample, f"{path}/?f=json") == plain
+    async with sample.post(f"{path}/") as response:
+        assert response.status == 405
+        assert response.headers["Allow"] == "GET, HEAD, OPTIONS"
+    async with sample.get(f"{path}//") as response:
+        assert response.status == 404
+
+
 async def test_conformance_names_features_core_and_geojson(sample: Client) -> None:
     classes = (await fetch(sample, "/conformance"))["conformsTo"]
     for name in ("core", "geojson"):

@@ -20,13 +20,14 @@ def _number(schema: Json, type_name: str) -> Json:
 
 
 def _value_schema(column: Column) -> Json | None:
-    """None where the features themselves tell GDAL more: it has no list of other numbers when it reads a schema."""
+    """None where the features themselves tell GDAL more: that some arrays of numbers are of more than one dimension, and what
+    is in them is larger than 32 bits.
+    """
     if column.type_name in _JSON_TYPES:
         return {}
     schema = column_schema(column)
-    if schema["type"] == "array":
-        element = column.type_name.removeprefix("_")
-        return schema if element in _SHORT_TYPES or schema["items"]["type"] == "string" else None
+    if schema["type"] == "array" and schema["items"]["type"] != "string":
+        return None
     return _number(schema, column.type_name)
 
 

@@ -1,0 +1,1 @@
+"""Real clients against the built program: what each of them reads is what the tables hold."""

@@ -1,4 +1,4 @@
-"""The package cql2 as a process of its own, which deep nesting crashes: a line is CQL2 text in JSON, the answer CQL2 JSON or null."""
+"""The package cql2 as a process of its own, as deep nesting crashes it: a line is CQL2 text in JSON, its answer CQL2 JSON."""
 
 import json
 import sys

@@ -432,3 +432,12 @@ async def test_the_snippets_of_the_command_line_and_of_python_do_what_they_say(
         assert (await asyncio.to_thread(pyogrio.read_info, source, layer=layer))["geometry_type"]
         assert source in snippets["GDAL"]
     assert snippets["QGIS"] == f"{sample_process.url}/"
+
+
+async def test_pages_of_features_say_their_reference_system(service: Service, sample_url: str) -> None:
+    client = await service(sample_url, crs=(3035,))
+    uri = "http://www.opengis.net/def/crs/EPSG/0/3035"
+    for path in ("/collections/countries/items", "/collections/countries/items/FIN"):
+        async with client.get(path, params={"crs": uri, "f": "html"}) as response:
+            assert response.status == 200
+            assert response.headers["Content-Crs"] == f"<{uri}>"

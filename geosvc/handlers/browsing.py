@@ -14,7 +14,7 @@ from geosvc.errors import NotFound, RequestError
 from geosvc.handlers import features
 from geosvc.handlers.documents import collection_of, query_of
 from geosvc.handlers.html import html_response, wants_page
-from geosvc.handlers.pages import count_matching, describe_page, reading_rules
+from geosvc.handlers.pages import content_crs, count_matching, describe_page, reading_rules
 from geosvc.keys import DATABASE, SETTINGS
 from geosvc.links import alternate_href, base_url, item_url, query_href
 from geosvc.model.collection import Collection, Column
@@ -22,6 +22,7 @@ from geosvc.model.media_type import GEOJSON, HTML, ITEM_TYPES, ITEMS_TYPES
 from geosvc.query.features import select_items
 from geosvc.query.paging import PageEnd
 from geosvc.query.writing import wanted_columns
+from geosvc.requests.declared import PLACE_OF_PAGE
 from geosvc.requests.feature_id import parse_feature_id
 from geosvc.requests.form import fill_form, is_form, quote_name, read_form
 from geosvc.requests.items import ItemsRequest, Limits, parse_item_request
@@ -63,6 +64,7 @@ class Listing:
     limit: int
     map_href: str
     heavy: bool
+    headers: Mapping[str, str]
 
 
 async def get_items(request: web.Request) -> web.StreamResponse:
@@ -84,7 +86,7 @@ async def get_items(request: web.Request) -> web.StreamResponse:
         problem = error
     form = fill_form(values, collection, limits.default)
     others = [(each, alternate_href(values, each)) for each in ITEMS_TYPES if each is not HTML]
-    return html_response(
+    response = html_response(
         request,
         "items.html",
         others,
@@ -96,6 +98,9 @@ async def get_items(request: web.Request) -> web.StreamResponse:
         problem=problem,
         maximum=limits.maximum,
     )
+    if listing is not None:
+        response.headers.update(listing.headers)
+    return response
 
 
 def _limits(request: web.Request) -> Limits:
@@ -126,6 +131,7 @@ async def _read_listing(request: web.Request, collection: Collection, limits: Li
         limit=wanted.limit or 0,
         map_href=query_href({**for_map, "limit": str(wanted.limit), "count": "none", "f": GEOJSON.short}),
         heavy=collection.row_bytes * len(rows) > _HEAVY_BYTES,
+        headers=content_crs(wanted),
     )
 
 
@@ -135,7 +141,7 @@ def _heading(column: Column, wanted: ItemsRequest, values: Mapping[str, str]) ->
     first = wanted.sortby[0] if wanted.sortby else None
     up = first is not None and first.name == column.name and not first.descending
     down = first is not None and first.name == column.name and first.descending
-    following = {name: value for name, value in values.items() if name not in ("cursor", "offset", "sortby")}
+    following = {name: value for name, value in values.items() if name not in {*PLACE_OF_PAGE, "sortby"}}
     href = query_href({**following, "sortby": ("-" if up else "") + quote_name(column.name)})
     return Heading(column, "ascending" if up else "descending" if down else "none", href)
 
@@ -145,14 +151,14 @@ async def get_item(request: web.Request) -> web.Response:
     if not wants_page(request, ITEM_TYPES):
         return await features.get_item(request)
     collection, values = await collection_of(request), query_of(request)
-    wanted = parse_item_request(values, collection)
+    wanted = parse_item_request(values, collection, reading_rules(request, paged=False))
     feature_id = request.match_info["featureId"]
     key = parse_feature_id(feature_id, collection)
     found = await features.find_feature(request, collection, _without_geometry(wanted), key)
     if found is None or found.text is None:
         raise NotFound(f"{collection.id} has no feature {feature_id!r}")
     for_map = {name: value for name, value in values.items() if name not in _NOT_FOR_THE_MAP}
-    return html_response(
+    response = html_response(
         request,
         "item.html",
         [(each, alternate_href(values, each)) for each in ITEM_TYPES if each is not HTML],
@@ -162,3 +168,5 @@ async def get_item(request: web.Request) -> web.Response:
         map_href=query_href({**for_map, "f": GEOJSON.short}),
         url=item_url(base_url(request), collection, feature_id),
     )
+    response.headers.update(content_crs(wanted))
+    return response

@@ -172,7 +172,8 @@ def test_an_export_declares_exactly_what_an_export_parses(api: dict[str, Any]) -
             refused.add(each.name)
         except RequestError:
             pass
-    assert set(parameters(api, items_path(COUNTRIES))) - set(described) == refused == {"limit", "offset", "startindex", "cursor", "count"}
+    assert refused == {"limit", "offset", "startindex", "cursor", "count"}
+    assert set(parameters(api, items_path(COUNTRIES))) - set(described) == refused
 
 
 def test_an_item_declares_exactly_what_an_item_parses(api: dict[str, Any]) -> None:

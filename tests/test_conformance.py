@@ -4,6 +4,7 @@ Source: the abstract test suites of OGC 17-069r4, 19-072, 20-024, 19-079r2, 21-0
 """
 
 import ast
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -491,3 +492,16 @@ async def test_a_filter_of_each_class_selects_what_it_says(client: Client, name:
         return
     language = "cql2-json" if text.startswith("{") else "cql2-text"
     assert await ids(client, f"filter={quote(text)}&filter-lang={language}") == wanted
+
+
+async def test_what_a_function_cannot_take_is_a_bad_request(service: Service, bare_database_url: str) -> None:
+    await asyncio.to_thread(
+        execute,
+        bare_database_url,
+        TABLES + "CREATE SCHEMA geosvc_functions; CREATE FUNCTION geosvc_functions.near(metres float8) RETURNS SETOF sites"
+        " LANGUAGE sql STABLE AS 'SELECT * FROM sites WHERE ST_DWithin(geom, ST_Point(0, 0, 4326), metres)'",
+    )
+    client = await service(bare_database_url)
+    for resource in ("items", "export", "items?skipGeometry=true"):
+        problem = await fetch(client, f"/collections/near/{resource}{'&' if '?' in resource else '?'}metres=-1", 400)
+        assert problem["type"] == "urn:geosvc:problem:invalid-value"

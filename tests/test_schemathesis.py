@@ -28,7 +28,7 @@ CREATE TABLE visits (room integer, visitor text, geom geometry(Polygon, 3067), P
 CREATE FUNCTION geosvc_functions.near(metres float8, lon float8 DEFAULT 0) RETURNS SETOF places LANGUAGE sql STABLE
   AS 'SELECT * FROM places WHERE ST_DWithin(geom, ST_Point(lon, 0, 4326), metres)';
 """
-TAGS = ("Capabilities", "countries", "streets", "places", "visits", "near")
+TAGS = ("Capabilities", "streets", "places", "visits", "near")
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from geosvc.database.pool import Database
 from geosvc.database.reach import unreachable
 from geosvc.encode.batches import BatchSize
 from geosvc.encode.ewkb import geojson_of_ewkb
-from geosvc.errors import UnreadableGeometry
+from geosvc.errors import InvalidValue, UnreadableGeometry
 from geosvc.events import GeometriesRefused, emit
 from geosvc.model.feature import StoredFeature
 from geosvc.model.media_type import CSV
@@ -78,7 +78,13 @@ def _following(page: Page, seen: PageEnd) -> Page:
 
 
 async def _fetch_cautiously(database: Database, page: Page, rows: int) -> list[Row]:
-    stored = await database.fetch(select_stored(page, rows))
+    try:
+        stored = await database.fetch(select_stored(page, rows))
+    except UnreadableGeometry as error:
+        if not page.collection.parameters:
+            raise
+        # nothing was written yet: PostGIS refused what the function made of its arguments
+        raise InvalidValue("the function cannot take these arguments", reason=error.reason) from None
     reasons: list[str] = []
     geometries = await _write_all(database, page, [row[1] for row in stored], reasons)
     if reasons:

@@ -33,8 +33,9 @@ CREATE INDEX name_ ON things (name_); CREATE INDEX mood ON things (mood); CREATE
 CREATE INDEX moment ON things (moment); CREATE INDEX naive ON things (naive); CREATE INDEX u ON things (u);
 CREATE INDEX tags ON things USING gin (tags);
 CREATE INDEX place ON things USING gist (degrees_x);
-CREATE TABLE squares AS SELECT id, n, ST_Transform(
-    ST_Expand(ST_SetSRID(ST_Point(7 + (id % 100) / 50.0, 48 + id / 4000.0), 4326), 0.001), 25832)::geometry(Polygon, 25832) AS geom FROM things;
+CREATE TABLE squares AS SELECT id, n,
+    ST_Transform(ST_Expand(ST_SetSRID(ST_Point(7 + (id % 100) / 50.0, 48 + id / 4000.0), 4326), 0.001),
+    25832)::geometry(Polygon, 25832) AS geom FROM things;
 ALTER TABLE squares ADD PRIMARY KEY (id); CREATE INDEX squares_geom ON squares USING gist (geom);
 CREATE TABLE globe AS SELECT id, degrees_x::geography(Point, 4326) AS geog FROM things;
 ALTER TABLE globe ADD PRIMARY KEY (id); CREATE INDEX globe_geog ON globe USING gist (geog);

@@ -1,5 +1,6 @@
 """How tests ask a service with filters."""
 
+import io
 import json
 from typing import Any
 
@@ -35,7 +36,9 @@ async def refusal(client: Client, collection: str, filter_: str, **query: str) -
 async def search(client: Client, collection: str, **body: Any) -> tuple[int, Any]:
     """The status and the JSON of a search."""
     wanted = {"skipGeometry": True, "limit": 10_000, **body}
-    async with client.post(f"/collections/{collection}/search", json=wanted) as response:
+    data = io.BytesIO(json.dumps(wanted).encode())
+    headers = {"Content-Type": "application/json"}
+    async with client.post(f"/collections/{collection}/search", data=data, headers=headers) as response:
         return response.status, json.loads(await response.read())
 
 

@@ -1,6 +1,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-test setup-bench test unit check fix dev bench migration lock build
 PYTHON := .venv/bin/python
+# each worker has a PostgreSQL of its own; a server that is given is not shared between them
+PARALLEL := $(if $(GEOSVC_TEST_DATABASE_URL),,-n auto --maxprocesses 4 --dist loadfile)
 
 help: ## lists the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +20,7 @@ setup-bench: setup-test ## installs what the benchmarks need as well
 	@command -v wrk >/dev/null && command -v ogr2ogr >/dev/null || scripts/setup bench
 
 test: setup-test ## everything the tests need, then all tests
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest $(PARALLEL)
 
 unit: setup-test ## the tests that need no database: seconds
 	@$(PYTHON) -m pytest tests/unit -q

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
-from decimal import Decimal, localcontext
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 from uuid import UUID
 
@@ -151,21 +151,33 @@ def _instant(value: Any) -> datetime:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else datetime.combine(value, time(), UTC)
 
 
+def _calculable(number: Any) -> Any:
+    """Whole numbers as decimal ones, and the others as they are in 64 bits."""
+    return Decimal(number) if isinstance(number, int | Decimal) else float(number)
+
+
+def _rounded(number: Any) -> Any:
+    """Halves go away from zero in decimal numbers, and to the even neighbour in binary ones."""
+    if isinstance(number, Decimal):
+        return number.to_integral_value(ROUND_HALF_UP) if number.is_finite() else number
+    return float(round(number)) if math.isfinite(number) else number
+
+
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "lower": str.lower,
     "upper": str.upper,
     "trim": lambda text: text.strip(" "),
-    "length": lambda text: float(len(text)),
+    "length": lambda text: Decimal(len(text)),
     "starts_with": str.startswith,
     "contains_text": operator.contains,
-    "abs": lambda number: abs(float(number)),
-    "floor": lambda number: float(math.floor(number)),
-    "ceil": lambda number: float(math.ceil(number)),
-    "round": lambda number: float(round(float(number))),
-    "year": lambda value: float(_instant(value).year),
-    "month": lambda value: float(_instant(value).month),
-    "day": lambda value: float(_instant(value).day),
-    "hour": lambda value: float(_instant(value).hour),
+    "abs": lambda number: abs(_calculable(number)),
+    "floor": lambda number: number if not math.isfinite(number) else type(_calculable(number))(math.floor(number)),
+    "ceil": lambda number: number if not math.isfinite(number) else type(_calculable(number))(math.ceil(number)),
+    "round": lambda number: _rounded(_calculable(number)),
+    "year": lambda value: Decimal(_instant(value).year),
+    "month": lambda value: Decimal(_instant(value).month),
+    "day": lambda value: Decimal(_instant(value).day),
+    "hour": lambda value: Decimal(_instant(value).hour),
 }
 
 

@@ -1,5 +1,7 @@
 """What filters in CQL2 mean, by example: on PostGIS, through the service."""
 
+import asyncio
+
 import pytest
 
 from tests.conftest import Client, Service, execute
@@ -319,3 +321,19 @@ async def test_the_place_of_a_fault_is_told_in_both_languages(things: Client) ->
     for query in ({"filter-lang": "cql"}, {"filter-crs": "http://www.opengis.net/def/crs/EPSG/0/9"}, {"filter-crs": "x"}):
         status, body = await answer(things, "things", "n = 1", **query)
         assert (status, body["parameter"]) == (400, next(iter(query)))
+
+
+async def test_functions_of_numbers_fail_for_no_stored_value(service: Service, bare_database_url: str) -> None:
+    def prepare() -> None:
+        execute(
+            bare_database_url,
+            "CREATE TABLE extremes (id int PRIMARY KEY, amount numeric, big bigint, geom geometry(Point, 4326));"
+            "INSERT INTO extremes VALUES (1, 1e400, -9223372036854775808), (2, 'NaN', 9007199254740993), (3, '-Infinity', 0)",
+        )
+
+    await asyncio.to_thread(prepare)
+    client = await service(bare_database_url)
+    for name in ("abs", "floor", "ceil", "round"):
+        assert 1 in await selected(client, "extremes", f"{name}(amount) > 1")
+    assert await selected(client, "extremes", "abs(big) = 9223372036854775808") == {1}
+    assert await selected(client, "extremes", "floor(big) = 9007199254740993") == {2}

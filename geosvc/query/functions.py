@@ -19,7 +19,8 @@ class FilterFunction:
 
     Attributes:
         takes: the kinds of its arguments.
-        sql: with a place for each argument.
+        sql: with a place for each argument; numbers come as float8 or numeric and stay that; those it makes itself
+            are numeric.
     """
 
     name: str
@@ -35,7 +36,7 @@ FUNCTIONS: Mapping[str, FilterFunction] = {
         FilterFunction("lower", "The text in lower case.", (_TEXT,), _TEXT, SQL('(lower({} COLLATE "und-x-icu") COLLATE "C")')),
         FilterFunction("upper", "The text in upper case.", (_TEXT,), _TEXT, SQL('(upper({} COLLATE "und-x-icu") COLLATE "C")')),
         FilterFunction("trim", "The text without blanks at its ends.", (_TEXT,), _TEXT, SQL("btrim({})")),
-        FilterFunction("length", "How many characters the text has.", (_TEXT,), _NUMBER, SQL("length({})::float8")),
+        FilterFunction("length", "How many characters the text has.", (_TEXT,), _NUMBER, SQL("length({})::numeric")),
         FilterFunction(
             "starts_with",
             "Whether the first text begins with the second.",
@@ -50,29 +51,37 @@ FUNCTIONS: Mapping[str, FilterFunction] = {
             _BOOLEAN,
             SQL("(strpos({}, {}) > 0)"),
         ),
-        FilterFunction("abs", "The number without its sign.", (_NUMBER,), _NUMBER, SQL("abs({}::float8)")),
-        FilterFunction("floor", "The whole number below.", (_NUMBER,), _NUMBER, SQL("floor({}::float8)")),
-        FilterFunction("ceil", "The whole number above.", (_NUMBER,), _NUMBER, SQL("ceil({}::float8)")),
-        FilterFunction("round", "The nearest whole number.", (_NUMBER,), _NUMBER, SQL("round({}::float8)")),
+        FilterFunction("abs", "The number without its sign.", (_NUMBER,), _NUMBER, SQL("abs({})")),
+        FilterFunction("floor", "The whole number below.", (_NUMBER,), _NUMBER, SQL("floor({})")),
+        FilterFunction("ceil", "The whole number above.", (_NUMBER,), _NUMBER, SQL("ceil({})")),
+        FilterFunction("round", "The nearest whole number.", (_NUMBER,), _NUMBER, SQL("round({})")),
         FilterFunction(
-            "year", "The year of an instant, UTC.", (_TIMESTAMP,), _NUMBER, SQL("date_part('year', {} AT TIME ZONE 'UTC')")
+            "year",
+            "The year of an instant, UTC.",
+            (_TIMESTAMP,),
+            _NUMBER,
+            SQL("date_part('year', {} AT TIME ZONE 'UTC')::numeric"),
         ),
         FilterFunction(
             "month",
             "The month of an instant, UTC, 1 to 12.",
             (_TIMESTAMP,),
             _NUMBER,
-            SQL("date_part('month', {} AT TIME ZONE 'UTC')"),
+            SQL("date_part('month', {} AT TIME ZONE 'UTC')::numeric"),
         ),
         FilterFunction(
             "day",
             "The day of an instant in its month, UTC.",
             (_TIMESTAMP,),
             _NUMBER,
-            SQL("date_part('day', {} AT TIME ZONE 'UTC')"),
+            SQL("date_part('day', {} AT TIME ZONE 'UTC')::numeric"),
         ),
         FilterFunction(
-            "hour", "The hour of an instant, UTC.", (_TIMESTAMP,), _NUMBER, SQL("date_part('hour', {} AT TIME ZONE 'UTC')")
+            "hour",
+            "The hour of an instant, UTC.",
+            (_TIMESTAMP,),
+            _NUMBER,
+            SQL("date_part('hour', {} AT TIME ZONE 'UTC')::numeric"),
         ),
         FilterFunction("now", "The instant of the request.", (), _TIMESTAMP, SQL("now()")),
         FilterFunction("today", "The day of the request, UTC.", (), _DATE, SQL("(now() AT TIME ZONE 'UTC')::date")),

@@ -137,13 +137,19 @@ def _function(collection: Collection, node: Function) -> Operand:
     if len(node.args) != len(function.takes):
         raise InvalidFilter(f"{function.name} takes {len(function.takes)} arguments, not {len(node.args)}", node.at)
     args = []
+    number: NumberType = "numeric"
     for arg, kind in zip(node.args, function.takes, strict=True):
         if not isinstance(arg, Scalar):
             raise InvalidFilter(f"{kind.value} was expected", arg.at)
         value = operand(collection, arg)
-        args.append(_utc(value) if kind is ValueKind.TIMESTAMP else _argument(expect(value, kind)))
-    number: NumberType | None = "float8" if function.returns is ValueKind.NUMBER else None
-    return Operand(function.sql.format(*args), function.returns, node, number=number)
+        if kind is ValueKind.NUMBER:
+            number = "float8" if expect(value, kind).number in ("float4", "float8") else "numeric"
+            args.append(_as(value, number))
+        else:
+            args.append(_utc(value) if kind is ValueKind.TIMESTAMP else _argument(expect(value, kind)))
+    return Operand(
+        function.sql.format(*args), function.returns, node, number=number if function.returns is ValueKind.NUMBER else None
+    )
 
 
 def _argument(value: Operand) -> Composable:

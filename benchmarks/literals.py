@@ -14,6 +14,9 @@ def quote_literal(value: object) -> str:
         return "NULL"
     if isinstance(value, bytes):
         return f"'\\x{value.hex()}'"
+    if isinstance(value, list):
+        elements = ",".join('"' + str(each).replace("\\", "\\\\").replace('"', '\\"') + '"' for each in value)
+        return quote_literal("{" + elements + "}")
     return "'" + str(value).replace("'", "''") + "'"
 
 

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
-from tests.conftest import Client, Service
+from geosvc.database.catalog import CatalogFollower
+from geosvc.database.pool import Database
+from tests.conftest import Client, Service, settings_for
 from tests.http import fetch
 
 TABLE = """CREATE TABLE shops (id int PRIMARY KEY, name text, geom geometry(Point, 4326));
@@ -134,3 +137,29 @@ async def _has_geometry(client: Client) -> bool:
             return False
         features = (await response.json(content_type=None))["features"]
         return bool(features) and features[0]["geometry"] is not None
+
+
+class HidingDatabase(Database):
+    """Hides a cancellation once, as asyncpg's pool does when it comes together with a connection."""
+
+    warming: asyncio.Event
+
+    async def keep_warm(self) -> None:
+        self.warming.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+
+async def test_a_cancellation_that_asyncpg_hides_ends_the_follower_all_the_same(bare_database_url: str) -> None:
+    settings = settings_for(bare_database_url)
+    database = HidingDatabase(settings, bare_database_url)
+    database.warming = asyncio.Event()
+    await database.open()
+    following = asyncio.create_task(CatalogFollower(database, settings).follow())
+    async with asyncio.timeout(20):
+        await database.warming.wait()
+    following.cancel()
+    done, _ = await asyncio.wait([following], timeout=5)
+    following.cancel()
+    await database.close()
+    assert done

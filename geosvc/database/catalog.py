@@ -90,10 +90,13 @@ class CatalogFollower:
 
     async def follow(self) -> None:
         """Looks for changes until it is cancelled."""
+        task = asyncio.current_task()
         while True:
             await self.look()
             if not self._lost:
                 await self._database.keep_warm()
+            if task is not None and task.cancelling():
+                return  # asyncpg can hide a cancellation that comes as a connection does
             await asyncio.sleep(self._poll_seconds)
 
     async def _reload_if_changed(self) -> None:

@@ -1,5 +1,6 @@
 """Features by a posted geometry, against what shapely and pyproj find by looking at each."""
 
+import asyncio
 import io
 import json
 import random
@@ -314,3 +315,21 @@ async def test_the_index_finds_the_candidates(search_url: str, collection: str, 
         await database.close()
     assert "_geo" in plan, plan
     assert "Index" in plan, plan
+
+
+async def test_a_timeout_within_geos_is_told_as_one(service: Service, bare_database_url: str) -> None:
+    line = [
+        [number * 7_919 % 360 - 180 + number * 1e-5, number * 104_729 % 170 - 85 + number * 1e-5] for number in range(12_000)
+    ]
+    text = ",".join(f"{x} {y}" for x, y in line)
+    await asyncio.to_thread(
+        execute,
+        bare_database_url,
+        "CREATE TABLE tangles (id int PRIMARY KEY, geom geometry(LineString, 4326));"
+        f"INSERT INTO tangles VALUES (1, ST_Translate(ST_GeomFromText('LINESTRING({text})', 4326), 0.1, 0.1))",
+    )
+    client = await service(bare_database_url, statement_timeout_seconds=0.5)
+    body = {"geometry": {"type": "LineString", "coordinates": line}, "predicate": "overlaps"}
+    async with client.post("/collections/tangles/search", json=body) as response:
+        assert response.status == 504, await response.text()
+        assert (await response.json(content_type=None))["type"] == "urn:geosvc:problem:query-timeout"

@@ -37,7 +37,9 @@ def outcome_of(error: BaseException) -> tuple[Outcome, str | None]:
     if isinstance(error, TimeoutError):
         return "timeout", sqlstate
     if isinstance(error, asyncpg.QueryCanceledError):
-        return "cancelled" if _USER_REQUEST in str(error) else "timeout", sqlstate
+        # PostGIS words every end within GEOS like an operator's, and nearly all of them are timeouts
+        by_postgresql = getattr(error, "server_source_function", None) == "ProcessInterrupts"
+        return "cancelled" if by_postgresql and _USER_REQUEST in str(error) else "timeout", sqlstate
     return "failed", sqlstate
 
 

@@ -333,3 +333,26 @@ async def test_a_timeout_within_geos_is_told_as_one(service: Service, bare_datab
     async with client.post("/collections/tangles/search", json=body) as response:
         assert response.status == 504, await response.text()
         assert (await response.json(content_type=None))["type"] == "urn:geosvc:problem:query-timeout"
+
+
+async def test_what_lies_across_the_antimeridian_is_found_however_it_is_stored(
+    service: Service, bare_database_url: str
+) -> None:
+    stored = (
+        "POLYGON((178 0, 182 0, 182 2, 178 2, 178 0))",
+        "POLYGON((-182 0, -178 0, -178 2, -182 2, -182 0))",
+        "MULTIPOLYGON(((178 0, 180 0, 180 2, 178 2, 178 0)), ((-180 0, -178 0, -178 2, -180 2, -180 0)))",
+        "POLYGON((0 0, 1 0, 1 1, 0 0))",
+    )
+    values = ",".join(f"({number}, ST_GeomFromText('{text}', 4326))" for number, text in enumerate(stored, 1))
+    await asyncio.to_thread(
+        execute,
+        bare_database_url,
+        f"CREATE TABLE isles (id int PRIMARY KEY, geom geometry(Geometry, 4326)); INSERT INTO isles VALUES {values}",
+    )
+    client = await service(bare_database_url)
+    boxes = [shapely.box(170, -10, 180, 10), shapely.box(-180, -10, -170, 10)]
+    around = shapely.geometry.mapping(shapely.MultiPolygon(boxes))
+    for predicate, ids in (("intersects", {1, 2, 3}), ("within", {1, 2, 3}), ("disjoint", {4}), ("contains", set())):
+        found = await search(client, "isles", geometry=around, predicate=predicate)
+        assert {each["id"] for each in found["features"]} == ids, predicate

@@ -20,6 +20,7 @@ from geosvc.errors import InvalidFilter, InvalidParameter
 from geosvc.model.bbox import parse_bbox
 from geosvc.model.collection import GeometryColumn
 from geosvc.model.crs import WGS84, Crs, to_degrees
+from geosvc.requests.antimeridian import look_across
 from geosvc.requests.geometries import GeometryRules, read_geometries
 
 PARAMETERS = frozenset({"filter", "filter-lang", "filter-crs"})
@@ -133,12 +134,10 @@ class _GeometryReader:
         return self._in_degrees(here, there, parts, at)
 
     def _in_degrees(self, shape: BaseGeometry, native: Native | None, parts: tuple[Geometry, ...], at: At) -> Geometry:
-        across = _across(shape)
+        across = look_across(shape)
         if across is None:
             return Geometry(_ewkb(shape, WGS84), _bounds(shape), native, parts, at=at)
-        beyond, before = across, _moved(across, -360.0)
-        images = _ewkb(beyond, WGS84), _ewkb(before, WGS84), _ewkb(shapely.union(beyond, before), WGS84)
-        return Geometry(_ewkb(shape, WGS84), _bounds(beyond), native, parts, across=images, at=at)
+        return Geometry(_ewkb(shape, WGS84), across.bounds, native, parts, across=across.images, at=at)
 
 
 def _flattened(shape: BaseGeometry) -> BaseGeometry:
@@ -174,21 +173,6 @@ def _box(xmin: float, ymin: float, xmax: float, ymax: float) -> BaseGeometry:
 def _bounds(shape: BaseGeometry) -> tuple[float, float, float, float]:
     west, south, east, north = map(float, shapely.bounds(shape))
     return west, south, east, north
-
-
-def _across(shape: BaseGeometry) -> BaseGeometry | None:
-    """What reaches the antimeridian from both sides, made whole, with longitudes up to 360 degrees."""
-    west, _, east, _ = _bounds(shape)
-    if west > -180 or east < 180 or isinstance(shape, shapely.GeometryCollection):
-        return None
-    western, eastern = (shapely.intersection(shape, shapely.box(x, -90, x + 180, 90)) for x in (-180, 0))
-    whole: BaseGeometry = shapely.union(_moved(western, 360.0), eastern)
-    return whole
-
-
-def _moved(shape: BaseGeometry, degrees: float) -> BaseGeometry:
-    moved: BaseGeometry = shapely.transform(shape, lambda positions: positions + np.array((degrees, 0.0)))
-    return moved
 
 
 def _ewkb(shape: BaseGeometry, srid: int) -> bytes:

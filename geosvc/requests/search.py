@@ -12,6 +12,7 @@ from geosvc.errors import InvalidBody, InvalidFeature, InvalidFilter, InvalidPar
 from geosvc.model.collection import Collection, GeometryColumn
 from geosvc.model.crs import CRS84, WGS84
 from geosvc.model.spatial import EVERYWHERE_METRES, Predicate, SpatialFilter
+from geosvc.requests.antimeridian import look_across
 from geosvc.requests.brackets import BracketScanner
 from geosvc.requests.filters import FilterLanguage
 from geosvc.requests.geodesic import geodesics_of, has_empty_part
@@ -134,7 +135,8 @@ def _parse_spatial(members: Mapping[str, Any], raws: Mapping[str, msgspec.Raw], 
     ewkb = _ewkb(shape)
     spatial = SpatialFilter(ewkb, (west, south, east, north), predicate, metres)
     if not spatial.measures:
-        return spatial
+        across = look_across(shape)
+        return spatial if across is None else replace(spatial, bounds=across.bounds, across=across.images)
     if isinstance(shape, shapely.Point):
         return replace(spatial, geodesics=(ewkb,), inside=ewkb)
     try:

@@ -121,7 +121,7 @@ class DelimitedSource:
 
         mark = re.escape(delimiter)
         end = rf"(?:{mark}|\r?\n|\r|$)"
-        cell = re.compile(rf'(?:"(?P<quoted>(?:[^"]|"")*+)"|(?:[^"{mark}\r\n][^{mark}\r\n]*+)?){end}')
+        cell = re.compile(rf'(?:"(?P<quoted>(?:[^"]++|"")*)"|(?:[^"{mark}\r\n][^{mark}\r\n]*+)?){end}')
         reader = csv.reader(tapped(), delimiter=delimiter, strict=True)
         number = 1
         try:

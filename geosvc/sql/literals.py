@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2b
 
-# Whatever may repeat is possessive, so that a literal that never ends takes no longer than one that does. Everything beyond
-# ASCII is a letter to PostgreSQL; nothing of it is a digit or a space.
+# Sets of characters repeat possessively, so that a literal that never ends takes no longer than one that does. Groups do not: before
+# 3.11.5 Python goes on from the wrong place behind a possessive group (its issue 106052). What follows a repeated group either
+# cannot fail, or fails wherever the group might have ended before. Everything beyond ASCII is a letter to PostgreSQL; nothing of
+# it is a digit or a space.
 _LETTER, _LETTER_OR_DIGIT = r"[A-Za-z_\x80-\U0010ffff]", r"[A-Za-z0-9_\x80-\U0010ffff]"
-_QUOTED = r'"(?:[^"]++|"")*+"'
+_QUOTED = r'"(?:[^"]++|"")*"(?!")'
 _NAME = rf"(?:{_QUOTED}|{_LETTER}{_LETTER_OR_DIGIT}*+)"
-_TYPE = rf"{_NAME}(?:\.{_NAME})*+(?:\ (?:precision|varying))?"
+_TYPE = rf"{_NAME}(?:\.{_NAME})*(?:\ (?:precision|varying))?"
 _MODIFIER = r"\ ?\((?:[A-Za-z]++,\ ?)?(?:\?|\d{1,6})(?:,\ ?(?:\?|-?\d{1,6}))?\)"
 # a literal goes on in the same way behind a line break
-_GOES_ON = r"'(?:[ \t\f\v]|--[^\n\r]*+)*+[\n\r](?:\s|--[^\n\r]*+[\n\r])*+'"
+_GOES_ON = r"'(?:[ \t\f\v]|--[^\n\r]*+)*[\n\r](?:\s|--[^\n\r]*+[\n\r])*'"
 _TOKEN = re.compile(
     rf"""
     (?P<space>\s++|--[^\n\r]*+)
@@ -24,11 +26,11 @@ _TOKEN = re.compile(
     |(?P<dollar>\$(?:{_LETTER}{_LETTER_OR_DIGIT}*+)?\$)
     |(?P<srid>\d{{1,6}}(?=\s*+\))|'\d{{1,6}}'(?=::integer\s*+\)))
     |(?P<quoted>(?:[uU]&)?{_QUOTED})
-    |(?P<string>[eE]'(?:[^'\\]++|\\.|''|{_GOES_ON})*+\\?'?
-        |(?:[uU]&|[bBxXnN])?'(?:[^']++|''|{_GOES_ON})*+'?
+    |(?P<string>[eE]'(?:[^'\\]++|\\.|''|{_GOES_ON})*\\?'?
+        |(?:[uU]&|[bBxXnN])?'(?:[^']++|''|{_GOES_ON})*'?
         |(?:[uU]&)?".*)  # a name that never ends: who knows what it holds
     |(?P<param>\$\d++)
-    |(?P<word>{_LETTER}(?:{_LETTER_OR_DIGIT}|\$)*+)
+    |(?P<word>{_LETTER}[A-Za-z0-9_$\x80-\U0010ffff]*+)
     |(?P<number>0[xXoObB][0-9A-Fa-f_]++|(?:\d[\d_]*+(?:\.[\d_]*+)?|\.\d[\d_]*+)(?:[eE][+-]?\d[\d_]*+)?)
     |(?P<type>::\ ?{_TYPE}{_MODIFIER})
     |(?P<other>.)
@@ -36,13 +38,13 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
-_ITEM = rf"(?:\?|\$\d++)(?:::{_TYPE}(?:{_MODIFIER})?(?:\[\??\])*+)*+"
-_ITEMS = rf"(?:[-+]\ ?)?{_ITEM}(?:\ ?,\ ?(?:[-+]\ ?)?{_ITEM})*+"
+_ITEM = rf"(?:\?|\$\d++)(?:::{_TYPE}(?:{_MODIFIER})?(?:\[\??\])*)*"
+_ITEMS = rf"(?:[-+]\ ?)?{_ITEM}(?:\ ?,\ ?(?:[-+]\ ?)?{_ITEM})*"
 _LIST = re.compile(
     rf"""
     {_QUOTED}
     |(?<!{_LETTER_OR_DIGIT})(?<!\$)(?P<open>(?P<values>VALUES\ ?\()|IN\ ?\(|ARRAY\ ?\[)
-    \ ?(?=(?:[-+]\ ?)?(?P<item>{_ITEM})){_ITEMS}\ ?(?P<close>[)\]])(?(values)(?:\ ?,\ ?\(\ ?{_ITEMS}\ ?\))*+)
+    \ ?(?=(?:[-+]\ ?)?(?P<item>{_ITEM})){_ITEMS}\ ?(?P<close>[)\]])(?(values)(?:\ ?,\ ?\(\ ?{_ITEMS}\ ?\))*)
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )

@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 # Sets of characters repeat possessively, so that a literal that never ends takes no longer than one that does. Groups do not:
 # before 3.11.5 Python goes on from the wrong place behind a possessive group (its issue 106052). What follows a repeated group
-# cannot fail, or fails wherever else the group might have ended. Everything beyond ASCII is a letter to PostgreSQL; nothing of it
+# cannot fail, or fails wherever else the group might have ended. All beyond ASCII is a letter to PostgreSQL; nothing of it
 # is a digit or a space.
 _LETTER, _LETTER_OR_DIGIT = r"[A-Za-z_\x80-\U0010ffff]", r"[A-Za-z0-9_\x80-\U0010ffff]"
 _QUOTED = r'"(?:[^"]++|"")*"(?!")'

@@ -160,7 +160,7 @@ class _Parser:
         if op in ("and", "or"):
             return self._junction(op, args, at)
         if op not in _MAKERS:
-            return self._builder.made(Function(op, self._nodes(args, at), at=at))  # type: ignore[arg-type]  # looked at by use
+            return self._builder.made(Function(op, tuple(map(value_of, self._nodes(args, at))), at=at))
         number, make = _MAKERS[op]
         if len(args) != number:
             raise InvalidFilter(f"{op} takes {number} argument{'s' * (number > 1)}, not {len(args)}", f"{at}/args")

@@ -47,6 +47,7 @@ from geosvc.cql2.tree import (
     Temporal,
     Text,
     Timestamp,
+    Value,
 )
 from geosvc.cql2.wkt import WktReader
 from geosvc.errors import InvalidFilter
@@ -245,28 +246,28 @@ class _Parser:
             args: list[Node] = []
         else:
             args = self._listed(self._argument)
-        return self._builder.made(Function(token.text, tuple(args), at=token.at))  # type: ignore[arg-type]  # looked at by use
+        return self._builder.made(Function(token.text, tuple(map(value_of, args)), at=token.at))
 
     def _argument(self) -> Node:
         return self._sum()
 
-    def _two(self, token: Token, each: Callable[[], Node]) -> tuple[Node, Node]:
+    def _two(self, token: Token, each: Callable[[], Node]) -> tuple[Value, Value]:
         args = self._listed(each)
         if len(args) != 2:
             raise InvalidFilter(f"{token.word} takes two arguments, not {len(args)}", token.at)
-        return args[0], args[1]
+        return value_of(args[0]), value_of(args[1])
 
     def _spatial(self, token: Token) -> Node:
         left, right = self._two(token, self._argument)
-        return self._builder.made(Spatial(SPATIAL[token.word], left, right, at=token.at))  # type: ignore[arg-type]  # by use
+        return self._builder.made(Spatial(SPATIAL[token.word], left, right, at=token.at))
 
     def _temporal(self, token: Token) -> Node:
         left, right = self._two(token, self._argument)
-        return self._builder.made(Temporal(TEMPORAL[token.word], left, right, at=token.at))  # type: ignore[arg-type]  # by use
+        return self._builder.made(Temporal(TEMPORAL[token.word], left, right, at=token.at))
 
     def _array_predicate(self, token: Token) -> Node:
         left, right = self._two(token, self._array_operand)
-        return self._builder.made(ArrayPredicate(ARRAY[token.word], left, right, at=token.at))  # type: ignore[arg-type]  # by use
+        return self._builder.made(ArrayPredicate(ARRAY[token.word], left, right, at=token.at))
 
     def _array_operand(self) -> Node:
         """A list in parentheses, of one element as well; whatever else is a property or a function."""

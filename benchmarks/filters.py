@@ -97,6 +97,10 @@ def _planning(arena: Arena) -> list[Result]:
 def run(arena: Arena) -> list[Result]:
     """Statements a second of one client, and milliseconds."""
     sessions = Sessions(arena.url, arena.planner.session, 1)
+
+    def measuring(scripts: list[str]) -> Callable[[float], float]:
+        return lambda seconds: measure_pgbench(sessions, scripts, seconds, "prepared")
+
     results = _planning(arena)
     for asked in _asked(str(arena.boxes[0])):
         page = {"limit": str(LIMIT)}
@@ -104,8 +108,8 @@ def run(arena: Arena) -> list[Result]:
         by_hand = [pgbench_script(_by_hand(arena.planner.items(asked.collection, page), asked.by_hand))]
         rates = compete(
             {
-                "geosvc": lambda seconds, scripts=planned: measure_pgbench(sessions, scripts, seconds, "prepared"),  # type: ignore[misc]
-                "hand": lambda seconds, scripts=by_hand: measure_pgbench(sessions, scripts, seconds, "prepared"),  # type: ignore[misc]
+                "geosvc": measuring(planned),
+                "hand": measuring(by_hand),
             },
             arena.effort,
         )

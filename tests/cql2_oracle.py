@@ -233,7 +233,7 @@ _UNBOUNDED = object()
 
 def _ends(node: Any, row: Row) -> tuple[Any, Any]:
     if isinstance(node, Interval):
-        return tuple(_UNBOUNDED if each is None else value_of(each, row) for each in (node.start, node.end))  # type: ignore[return-value]
+        return tuple(_UNBOUNDED if each is None else value_of(each, row) for each in (node.start, node.end))  # type: ignore[return-value]  # two
     value = value_of(node, row)
     return value, value
 
@@ -275,10 +275,10 @@ def _number(value: Any, by_day: bool, last: bool) -> float | None:
     if value is None:
         return None
     if by_day:
-        return value.toordinal()  # type: ignore[no-any-return]
+        return value.toordinal()  # type: ignore[no-any-return]  # a whole number
     if not isinstance(value, datetime):
         value = datetime.combine(value, time.max if last else time(), UTC)
-    return (value - datetime(1, 1, 1, tzinfo=UTC)) // (datetime.resolution)  # type: ignore[no-any-return]
+    return (value - datetime(1, 1, 1, tzinfo=UTC)) // (datetime.resolution)  # type: ignore[no-any-return]  # a whole number
 
 
 def _less(left: float | None, right: float | None) -> Truth:

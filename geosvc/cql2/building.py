@@ -17,11 +17,13 @@ from geosvc.cql2.tree import (
     Arithmetic,
     At,
     Condition,
+    Date,
     Folded,
     Function,
     Geometry,
     Node,
     Scalar,
+    Timestamp,
     Value,
 )
 from geosvc.errors import InvalidFilter
@@ -157,3 +159,12 @@ def make_timestamp(text: str, at: At) -> datetime:
     except ValueError:
         raise InvalidFilter(f"{text} is no instant of the calendar", at) from None
     return instant + timedelta(microseconds=int(fraction[1:7].ljust(6, "0")) if fraction else 0)
+
+
+def make_edge(text: str, at: At) -> Scalar | None:
+    """An end of an interval: a date, a timestamp, or `..` for none. Raises: InvalidFilter."""
+    if text == "..":
+        return None
+    if "T" in text.upper():
+        return Timestamp(make_timestamp(text, at), at=at)
+    return Date(make_date(text, at), at=at)

@@ -13,13 +13,13 @@ from geosvc.cql2.building import (
     GeometryReader,
     condition,
     make_date,
+    make_edge,
     make_number,
     make_timestamp,
     scalar,
     value_of,
 )
 from geosvc.cql2.names import ARRAY, SPATIAL, TEMPORAL, WKT
-from geosvc.cql2.text import make_edge
 from geosvc.cql2.tree import (
     And,
     Arithmetic,

@@ -12,6 +12,7 @@ from geosvc.cql2.building import (
     GeometryReader,
     condition,
     make_date,
+    make_edge,
     make_number,
     make_timestamp,
     scalar,
@@ -328,15 +329,6 @@ class _Parser:
 
     def _bbox(self, token: Token) -> Node:
         return self._builder.made(self._geometries.box(self._wkt.box(), token.at))
-
-
-def make_edge(text: str, at: int | str) -> Scalar | None:
-    """An end of an interval: a date, a timestamp, or `..` for none. Raises: InvalidFilter."""
-    if text == "..":
-        return None
-    if "T" in text.upper():
-        return Timestamp(make_timestamp(text, at), at=at)
-    return Date(make_date(text, at), at=at)
 
 
 def parse_text(text: str, caps: Caps, geometries: GeometryReader) -> Condition:

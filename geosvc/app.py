@@ -22,6 +22,8 @@ from geosvc.keys import (
     COUNTS,
     DATABASE,
     EXTENTS,
+    FEED,
+    HUB,
     LOOKUPS,
     METRICS,
     OBSERVED,
@@ -33,6 +35,9 @@ from geosvc.keys import (
     WRITES,
     Observed,
 )
+from geosvc.live.hub import FeedLimits, Hub
+from geosvc.live.pruning import Pruner
+from geosvc.live.reader import ChangeReader
 from geosvc.middleware import add_common_headers, add_private_headers, end_abandoned, surround
 from geosvc.model.crs import Srid, epsg_crs
 from geosvc.observe.access import AccessLog
@@ -73,6 +78,18 @@ async def _follow_catalog(app: web.Application) -> AsyncIterator[None]:
     await app[CATALOG].look()
     async with _in_background(app[CATALOG].follow()):
         yield
+
+
+async def _follow_changes(app: web.Application) -> AsyncIterator[None]:
+    reader = app[FEED]
+    pruner = Pruner(app[SETTINGS], app[WRITES].writer, lambda: reader.is_up and not reader.is_standby)
+    async with _in_background(reader.follow()), _in_background(pruner.follow()):
+        yield
+    app[HUB].close()
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[HUB].close()
 
 
 async def _observe(app: web.Application) -> AsyncIterator[None]:
@@ -132,13 +149,17 @@ def build_app(settings: Settings, place: Place | None = None) -> web.Application
     app[COUNTS] = Counts(database, settings)
     app[EXTENTS] = Extents(database, settings.count_seconds)
     app[LOOKUPS] = Lookups(database)
+    app[FEED] = ChangeReader(settings, app[CATALOG].has_publication)
+    limits = FeedLimits(settings.max_subscribers, settings.max_waiting_bytes, settings.feed_heartbeat_seconds)
+    app[HUB] = Hub(database, app[FEED], app[CATALOG].find, limits)
+    app.on_shutdown.append(_end_streams)
     app[OBSERVED] = Observed({}, {}, settings.telemetry)
     metrics = app[METRICS] = Metrics()
     metrics.gauges += gauges_of(app)
     diagnoser = Diagnoser(app[OPERATIONS], metrics.explained) if settings.explain else None
     app[SLOW_QUERIES] = SlowQueries(settings, diagnoser, metrics.slow, metrics.slow_dropped)
     app[SIBLINGS] = Siblings(place, lambda part: tell(app, part))
-    app.cleanup_ctx.extend((_open_database, _observe, _follow_catalog, _answer_siblings, _gather_lookups))
+    app.cleanup_ctx.extend((_open_database, _observe, _follow_catalog, _follow_changes, _answer_siblings, _gather_lookups))
     if settings.access_log:
         app.cleanup_ctx.append(_log_requests)
     app.on_response_prepare.append(add_common_headers)

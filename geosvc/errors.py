@@ -17,6 +17,7 @@
         ├── NotAcceptable      406
         ├── BodyTimeout        408
         ├── Conflict           409
+        │   └── NotPublished
         ├── PreconditionFailed 412
         ├── BodyTooLarge       413
         ├── UnsupportedMediaType 415
@@ -30,6 +31,7 @@
         ├── Unavailable        503
         │   ├── DatabaseUnavailable
         │   ├── PoolExhausted
+        │   ├── TooManySubscribers
         │   └── QueryCancelled
         └── QueryTimeout       504
 
@@ -193,6 +195,12 @@ class Conflict(RequestError):
     slug = "conflict"
 
 
+class NotPublished(Conflict):
+    """The changes of the collection are not logged."""
+
+    slug = "not-published"
+
+
 class PreconditionFailed(RequestError):
     """The feature is not the one that the request was made for."""
 
@@ -284,6 +292,13 @@ class PoolExhausted(Unavailable):
 
     slug = "pool-exhausted"
     retry_after_seconds = 1
+
+
+class TooManySubscribers(Unavailable):
+    """The service has as many subscribers as it takes."""
+
+    slug = "too-many-subscribers"
+    retry_after_seconds = 5
 
 
 class QueryCancelled(Unavailable):

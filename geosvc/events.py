@@ -288,6 +288,59 @@ class StatementCancelled(Event):
     request_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class FeedFollowed(Event):
+    """The change log is followed.
+
+    Attributes:
+        polls_because: why it is polled; None when the service listens.
+    """
+
+    publications: int
+    polls_because: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLost(Event):
+    """The change log cannot be read; nothing is answered from memory, and changes are told later."""
+
+    level = "warning"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesNotTold(Event):
+    """Changes of a collection could not be read or written; its subscribers are told later, or to read anew."""
+
+    level = "warning"
+    collection: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesPruned(Event):
+    """Changes that were too old, or too many, were deleted from the log."""
+
+    level = "debug"
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PruningFailed(Event):
+    """The change log could not be pruned, and grows. It is told once until it succeeds again."""
+
+    level = "warning"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberDropped(Event):
+    """A subscriber did not keep up with the changes and was cut off; it resumes by the id of its last event."""
+
+    level = "warning"
+    collection: str
+
+
 Subscriber = Callable[[Event], None]
 
 Kinds = tuple[type[Event], ...]

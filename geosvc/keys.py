@@ -11,6 +11,8 @@ from geosvc.database.extents import Extents
 from geosvc.database.lookup import Lookups
 from geosvc.database.mutations import Writes
 from geosvc.database.pool import Database
+from geosvc.live.hub import Hub
+from geosvc.live.reader import ChangeReader
 from geosvc.observe.metrics import Metrics
 from geosvc.observe.slow import SlowQueries
 from geosvc.settings import Settings
@@ -29,6 +31,8 @@ OPERATIONS = web.AppKey("operations", Database)
 METRICS = web.AppKey("metrics", Metrics)
 SLOW_QUERIES = web.AppKey("slow_queries", SlowQueries)
 SIBLINGS = web.AppKey("siblings", Siblings)
+FEED = web.AppKey("feed", ChangeReader)
+HUB = web.AppKey("hub", Hub)
 LOOKUPS = web.AppKey("lookups", Lookups)
 WRITES = web.AppKey("writes", Writes)
 WRITE_DATABASE = web.AppKey("write_database", Database)

@@ -148,6 +148,21 @@ class Settings(BaseSettings):
         Seconds, Field(description="How long a client may take no byte of a stream before it is cut off.")
     ] = 30
 
+    feed_retention: Annotated[
+        float, Field(gt=0, le=31_536_000, description="How long changes can be resumed from, seconds.")
+    ] = 86_400
+    feed_max_changes: Annotated[Positive, Field(description="Changes that are kept at the most, whatever their age.")] = (
+        1_000_000
+    )
+    feed_poll_seconds: Annotated[
+        Seconds, Field(description="How often changes are asked for where LISTEN is not to be had.")
+    ] = 0.25
+    feed_heartbeat_seconds: Annotated[Seconds, Field(description="How often a stream of changes shows that it is alive.")] = 15
+    max_subscribers: Annotated[Positive, Field(description="Streams of changes at the most, per worker.")] = 5_000
+    max_waiting_bytes: Annotated[
+        Positive, Field(description="Bytes of changes that wait for a subscriber who does not keep up, at the most.")
+    ] = 1 << 20
+
     writable: Annotated[Names, Field(description="Patterns of the collections that can be written to; none: none.")] = ()
     write_pool_max_size: Annotated[int, Field(ge=1, le=1000, description="Connections that write, per worker.")] = 10
     max_body_bytes: Annotated[Positive, Field(description="Bytes of a body of many features at the most, inflated.")] = 4 << 30

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from geosvc.keys import CATALOG, DATABASE, METRICS, OBSERVED, SETTINGS, SLOW_QUERIES
+from geosvc.keys import CATALOG, DATABASE, FEED, HUB, METRICS, OBSERVED, SETTINGS, SLOW_QUERIES
 from geosvc.observe.metrics import Gauge
 
 
@@ -22,6 +22,13 @@ def gauges_of(app: web.Application) -> list[Gauge]:
         Gauge("geosvc_requests_in_progress", "Requests that are being handled", lambda: len(app[OBSERVED].live)),
         Gauge("geosvc_database_up", "Whether the database answered when the catalog was last looked at", app[CATALOG].is_up),
         Gauge("geosvc_collections", "Collections that are published", app[CATALOG].size),
+        Gauge("geosvc_feed_up", "Whether the change log is read", lambda: app[FEED].is_up),
+        Gauge("geosvc_feed_listening", "Whether changes are listened to rather than asked for", lambda: app[FEED].is_listening),
+        Gauge("geosvc_feed_reads", "Reads of the change log", lambda: app[FEED].reads, "counter"),
+        Gauge("geosvc_feed_changes", "Changes that the reads found", lambda: app[FEED].changes, "counter"),
+        Gauge("geosvc_subscribers", "Streams of changes", lambda: app[HUB].size),
+        Gauge("geosvc_events_told", "Events sent to subscribers", lambda: app[HUB].counted.told, "counter"),
+        Gauge("geosvc_subscribers_dropped", "Subscribers cut off", lambda: app[HUB].counted.dropped, "counter"),
         Gauge("geosvc_resident_memory_bytes", "Memory of the process", _resident_bytes),
         Gauge("geosvc_cpu_seconds", "CPU time of the process", lambda: sum(os.times()[:2]), "counter"),
     ]

@@ -62,6 +62,14 @@ class CatalogFollower:
         """The collections as they were last read; none when they never were."""
         return tuple(self._catalog.collections.values()) if self._catalog is not None else ()
 
+    def find(self, collection_id: str) -> Collection | None:
+        """A collection as it was last read."""
+        return self._catalog.collections.get(collection_id) if self._catalog is not None else None
+
+    def has_publication(self) -> bool:
+        """Whether the changes of a collection are logged."""
+        return any(collection.publication is not None for collection in self.collections())
+
     async def collection(self, collection_id: str) -> Collection:
         """The collection of this id, also when it was made a moment ago.
 

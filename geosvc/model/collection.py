@@ -123,6 +123,19 @@ class GeometryColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class Publication:
+    """That the changes of a table are logged.
+
+    Attributes:
+        id: of the publication, whose changes they are.
+        columns: what the log says of a row.
+    """
+
+    id: int
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Collection:
     """Everything that is needed to plan a query.
 
@@ -139,6 +152,7 @@ class Collection:
         modified: the column that says when a feature was last changed, which the database maintains.
         require_precondition: whether changes need If-Match or If-Unmodified-Since.
         put_creates: whether a PUT to an id that is free makes the feature.
+        publication: None when changes are not logged, or not all of them.
     """
 
     id: CollectionId
@@ -161,6 +175,7 @@ class Collection:
     modified: str | None = None
     require_precondition: bool = False
     put_creates: bool = False
+    publication: Publication | None = None
 
     @property
     def key_columns(self) -> tuple[Column, ...]:

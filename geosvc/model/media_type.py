@@ -48,6 +48,7 @@ OPENAPI = MediaType(
 
 SCHEMA = MediaType("application/schema+json", "json", "application/schema+json", "JSON Schema", "json")
 
+EVENTS = MediaType("text/event-stream", "sse", "text/event-stream", "Server-sent events", "txt")
 DOCUMENT_TYPES = (JSON, HTML)
 SCHEMA_TYPES = (SCHEMA, JSON, HTML)
 EXPORT_TYPES = (GEOJSON, GEOJSONSEQ, CSV)

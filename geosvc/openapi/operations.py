@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from geosvc.requests.declared import DECLARED, FORMAT, ITEM_DECLARED, PAGING
+from geosvc.requests.declared import CHANGES_DECLARED, DECLARED, FORMAT, ITEM_DECLARED, PAGING
 
 _ALWAYS = (400, 405, 406, 500)
 _DATABASE = (*_ALWAYS, 503, 504)
@@ -101,6 +101,16 @@ OPERATIONS = (
         _ALL,
         tuple("f-export" if name == FORMAT.name else name for name in _ITEMS_PARAMETERS if name not in PAGING),
         filters=True,
+    ),
+    Operation(
+        f"{_COLLECTION}/changes",
+        "getChanges",
+        "Changes as they are made",
+        "Changes",
+        (*_ALL, 409),
+        (*(each.name for each in CHANGES_DECLARED), "Last-Event-ID"),
+        filters=True,
+        needs="publication",
     ),
     Operation(
         f"{_COLLECTION}/search",

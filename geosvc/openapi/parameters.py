@@ -9,11 +9,11 @@ from geosvc.model.collection import Collection
 from geosvc.model.crs import CRS84_URI, WGS84, listed_crs
 from geosvc.model.media_type import ALIASES, DOCUMENT_TYPES, EXPORT_TYPES, ITEM_TYPES, ITEMS_TYPES, JSON, SCHEMA_TYPES
 from geosvc.openapi.schemas import describe_type
-from geosvc.requests.declared import DECLARED, FORMAT, Declared
+from geosvc.requests.declared import DECLARED, FORMAT, LAST_EVENT_ID, Declared
 from geosvc.requests.items import ReadingRules
 from geosvc.requests.property_parameters import property_parameters
 
-_DECLARED = {each.name: each for each in DECLARED}
+_DECLARED = {each.name: each for each in (*DECLARED, LAST_EVENT_ID)}
 _FORMATS = {
     "f": ITEMS_TYPES,
     "f-export": EXPORT_TYPES,
@@ -35,6 +35,7 @@ _HEADERS: Mapping[str, tuple[str, Json]] = {
     "If-None-Match": ("Only if it has none of these ETags, or, with *, if there is none.", _TAGS),
     "If-Unmodified-Since": ("Only if the feature was not changed since; If-Match beats it.", TEXT),
     "If-Modified-Since": ("Only if the feature was changed since; If-None-Match beats it.", TEXT),
+    "Last-Event-ID": ("The id of the last event that was received: go on after it.", {**LAST_EVENT_ID.schema}),
     "Prefer": ("return=representation or minimal, handling=strict or lenient.", TEXT),
     "Content-Crs": ("The reference system of the posted coordinates; CRS84 by default.", TEXT),
     "Idempotency-Key": (
@@ -72,6 +73,7 @@ def _schema_of(name: str, rules: ReadingRules) -> Json:
 def shared_parameters(rules: ReadingRules, collections: Iterable[Collection]) -> Json:
     """The components; those of reference systems once for every list that collections have."""
     found = {each.name: query_parameter(each.name, each.description, _schema_of(each.name, rules)) for each in DECLARED}
+    found[LAST_EVENT_ID.name] = query_parameter(LAST_EVENT_ID.name, LAST_EVENT_ID.description, LAST_EVENT_ID.schema)
     found[_EXTENT.name] = query_parameter(_EXTENT.name, _EXTENT.description, _EXTENT.schema)
     for name, offered in _FORMATS.items():
         short = dict.fromkeys(each for known in offered for each in (known.short, *ALIASES.get(known, ())) if "/" not in each)

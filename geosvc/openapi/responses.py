@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from geosvc.encode.json_schema import TEXT, Json
 from geosvc.errors import MethodNotAllowed, RequestError
-from geosvc.model.media_type import GEOJSON, HTML, ITEM_TYPES, ITEMS_TYPES, JSON, OPENAPI, PROBLEM, SCHEMA_TYPES
+from geosvc.model.media_type import EVENTS, GEOJSON, HTML, ITEM_TYPES, ITEMS_TYPES, JSON, OPENAPI, PROBLEM, SCHEMA_TYPES
 from geosvc.openapi.schemas import ref
 
 _EVERYWHERE = ("X-Request-ID", "Server-Timing")
@@ -78,6 +78,7 @@ def responses() -> Json:
         "Found": _response("The features that were found.", found, "Content-Crs", "Link"),
         "Feature": _response("The feature.", item, "Content-Crs", *_VALIDATORS),
         "Export": _response("The features, streamed.", found, "Content-Crs", "Link", "Content-Disposition"),
+        "Changes": _response("Server-sent events.", {EVENTS.essence: TEXT}),
         "NotModified": _response("The client has it already.", {}, "Content-Crs", *_VALIDATORS),
         "Created": _response(
             f"{returned} Of many, what became of them.", made, "Location", "Content-Crs", *_VALIDATORS, *_WRITTEN

@@ -110,5 +110,17 @@ DECLARED: Sequence[Declared] = (
 )
 _OF_ITEM = frozenset({"crs", "properties", "skipGeometry", "precision", "simplify", "zoom-level", "bigint", "f"})
 ITEM_DECLARED = tuple(each for each in DECLARED if each.name in _OF_ITEM)
+_OF_SELECTIONS = frozenset({"bbox", "bbox-crs", "datetime", "filter", "filter-lang", "filter-crs"})
+LAST_EVENT_ID = Declared(
+    "last-event-id",
+    "The id of the event to go on after, for a client that cannot send the header Last-Event-ID at first.",
+    {"type": "string", "pattern": r"^[0-9a-f.-]+$"},
+)
+CHANGES_DECLARED = (
+    *(each for each in DECLARED if each.name in (_OF_SELECTIONS | _OF_ITEM) - {"f"}),
+    LAST_EVENT_ID,
+)
+"""The parameters of a stream of changes."""
+
 PLACE_OF_PAGE = frozenset({"offset", "startindex", "cursor"})
 PAGING = PLACE_OF_PAGE | {"limit", "count"}

@@ -17,7 +17,7 @@ from geosvc.errors import RequestError, UnknownParameter
 from geosvc.handlers.api import API_TYPES
 from geosvc.keys import CATALOG
 from geosvc.model.catalog import Catalog
-from geosvc.model.collection import Collection, Column, Kind
+from geosvc.model.collection import Collection, Column, Kind, Publication
 from geosvc.model.media_type import JSON, OPENAPI
 from geosvc.openapi import GENERAL_TAG, ApiWriter, describe_api
 from geosvc.openapi.operations import OPERATIONS
@@ -74,7 +74,7 @@ FUNCTION = collection(
     parameters=(parameter("near", "text"), parameter("shape", "jsonb", required=False), parameter("offset")),
     name="reachable",
 )
-TAGGED = collection(column("id", "int4"), key=("id",), name=GENERAL_TAG)
+TAGGED = replace(collection(column("id", "int4"), key=("id",), name=GENERAL_TAG), publication=Publication(1, ("id",)))
 CATALOG_BY_HAND = (COUNTRIES, NASTY, KEYLESS, FUNCTION, TAGGED)
 
 

@@ -1,0 +1,190 @@
+"""The connection that follows the change log: outside the pools, since it listens and holds a lock while it sleeps.
+
+NOTIFY costs every commit a lock that all of the database share. So the triggers notify only while a reader sleeps, which they
+see by an advisory lock that it holds then (docs/decisions/0022).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import asyncpg
+
+from geosvc.database.pool import connect_arguments
+from geosvc.database.sqlstate import DATABASE_ERRORS, translate
+from geosvc.database.watch import Running, log_query
+from geosvc.model.snapshot import Snapshot
+from geosvc.settings import Settings
+from geosvc.sql.compose import Statement
+from geosvc.sql.files import load_statement
+
+CHANNEL = "geosvc_change"
+SLEEPER_LOCK = (0x67656F76, 0)
+READ_SECONDS = 2.0
+CONNECT_SECONDS = 10.0
+# the log is small beside its index, and its statistics never fresh
+_SESSION = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off; SET timezone = 'UTC'"
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a read of the log found.
+
+    Attributes:
+        snapshot: that it read up to.
+        moves: of each publication that has changed, the sum of the hashes of its changes.
+        changes: how many there are in all.
+        marked: whether something was published or unpublished.
+    """
+
+    snapshot: Snapshot
+    moves: dict[int, int]
+    changes: int
+    marked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The sum of the hashes of all changes of each publication, as of a snapshot."""
+
+    snapshot: Snapshot
+    moves: dict[int, int]
+
+
+class NoChangeLog(Exception):
+    """The database has no change log."""
+
+
+def polling_reason(settings: Settings, *, standby: bool) -> str | None:
+    """Why changes are asked for rather than listened to; None when they are not."""
+    if standby:
+        return "the database is a standby, which takes no LISTEN"
+    if settings.pgbouncer and settings.direct_database_url is None:
+        return "behind PgBouncer LISTEN needs GEOSVC_DIRECT_DATABASE_URL"
+    return None
+
+
+class Feed:
+    """One connection to the change log. What its methods raise is a RequestError, and then it is of no use any more.
+
+    Attributes:
+        standby: whether the server takes no writes.
+        epoch: tells this log from every other, and from itself after a restore or a failover.
+        polls_because: why it cannot listen; None when it does.
+        called: set when somebody has notified it, and when it is lost.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connection: asyncpg.Connection | None = None
+        self.standby = False
+        self.epoch = ""
+        self.polls_because: str | None = None
+        self.called = asyncio.Event()
+
+    @property
+    def _open(self) -> asyncpg.Connection:
+        assert self._connection is not None
+        return self._connection
+
+    async def open(self) -> None:
+        """Connects, and listens before anything is read; it is to be closed, also when that fails.
+
+        Raises: RequestError, NoChangeLog.
+        """
+        chosen = self._settings.direct_database_url or self._settings.database_url
+        assert chosen is not None
+        arguments: dict[str, Any] = connect_arguments(self._settings, chosen.get_secret_value())
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                self._connection = await asyncpg.connect(**{**arguments, "command_timeout": READ_SECONDS})
+                await self._begin()
+        except DATABASE_ERRORS as error:
+            raise translate(error, "feed.open") from error
+
+    async def _begin(self) -> None:
+        if self._settings.telemetry:
+            self._open.add_query_logger(log_query)
+        self._open.add_termination_listener(self._call)
+        (server,) = await self._fetch(load_statement("feed_server"))
+        if server[0] is None:
+            raise NoChangeLog
+        self.standby = server[1]
+        self.epoch = blake2b(server[2].encode(), digest_size=6).hexdigest()
+        self.polls_because = polling_reason(self._settings, standby=self.standby)
+        if self.polls_because is None:
+            await self._open.execute(_SESSION)
+            await self._open.add_listener(CHANNEL, self._call)
+
+    def _call(self, *_: object) -> None:
+        self.called.set()
+
+    def close(self) -> None:
+        """Gives the connection up."""
+        if self._connection is not None:
+            self._connection.terminate()
+
+    async def _fetch(self, statement: Statement) -> Sequence[Any]:
+        with Running(statement) as running:
+            running.connected()
+            rows: Sequence[Any] = await self._open.fetch(statement.text, *statement.args)
+            running.got(len(rows))
+            return rows
+
+    async def _read(self, file: str, *args: object) -> Sequence[Any]:
+        """Raises: RequestError."""
+        try:
+            return await self._fetch(load_statement(file, args))
+        except DATABASE_ERRORS as error:
+            raise translate(error, file) from error
+
+    async def _upto(self) -> str | None:
+        if not self.standby:
+            return None
+        text: str = (await self._read("feed_standby_snapshot"))[0][0]
+        return text
+
+    async def versions(self) -> Versions:
+        """The state of every publication. Raises: RequestError."""
+        rows = await self._read("feed_versions", await self._upto())
+        return Versions(Snapshot.of(rows[0][0]), {row[1]: int(row[2]) for row in rows if row[1] is not None})
+
+    async def moved(self, since: str) -> Moved:
+        """What has changed. Raises: RequestError.
+
+        Args:
+            since: the snapshot of the read before.
+        """
+        rows = await self._read("feed_moved", since, await self._upto())
+        if rows[0][1] is None:
+            return Moved(Snapshot.of(rows[0][0]), {}, 0, marked=False)
+        moves = {row[1]: int(row[2]) for row in rows}
+        return Moved(Snapshot.of(rows[0][0]), moves, sum(row[3] for row in rows), any(row[4] for row in rows))
+
+    async def lie_down(self) -> None:
+        """Asks to be notified from now on. Raises: RequestError."""
+        await self._lock("SELECT pg_advisory_lock_shared($1::int4, $2::int4)")
+
+    async def get_up(self) -> None:
+        """Asks not to be notified. Raises: RequestError."""
+        await self._lock("SELECT pg_advisory_unlock_shared($1::int4, $2::int4)")
+
+    async def _lock(self, text: str) -> None:
+        try:
+            await self._open.execute(text, *SLEEPER_LOCK)
+        except DATABASE_ERRORS as error:
+            raise translate(error, "feed.lock") from error
+
+    async def open_writers(self) -> int:
+        """How many transactions have written to the log and are still open. Raises: RequestError."""
+        number: int = (await self._read("feed_writers"))[0][0]
+        return number
+
+    async def wait(self, seconds: float) -> None:
+        """Until somebody calls, so long at the most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.called.wait()

@@ -1,0 +1,76 @@
+"""The changes of a collection as server-sent events. Source: WHATWG HTML 9.2."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from aiohttp import hdrs, web
+
+from geosvc.errors import NotPublished, RequestError
+from geosvc.events import ClientGone, StreamAborted, emit
+from geosvc.handlers.documents import collection_of, query_of
+from geosvc.handlers.pages import reading_rules
+from geosvc.handlers.streaming import break_off
+from geosvc.keys import CATALOG, HUB, STREAMING, TRACE
+from geosvc.live.hub import Wanted
+from geosvc.model.collection import Collection, Publication
+from geosvc.model.media_type import EVENTS
+from geosvc.requests.changes import parse_changes_request
+from geosvc.requests.declared import LAST_EVENT_ID
+from geosvc.requests.event_id import parse_event_id
+from geosvc.requests.negotiation import negotiate_media_type
+
+HEADERS = {
+    hdrs.CONTENT_TYPE: EVENTS.content_type,
+    hdrs.CACHE_CONTROL: "no-store",
+    hdrs.VARY: "Accept",
+    "X-Accel-Buffering": "no",  # nginx would hold events back
+}
+
+
+async def get_changes(request: web.Request) -> web.StreamResponse:
+    """Every change from now on, or from where the client was."""
+    collection = await collection_of(request)
+    values = query_of(request)
+    wanted = parse_changes_request(values, collection, reading_rules(request, paged=False))
+    negotiate_media_type(None, request.headers.get(hdrs.ACCEPT), (EVENTS,))
+    last = request.headers.get("Last-Event-ID") or values.get(LAST_EVENT_ID.name)
+    position = parse_event_id(last) if last else None
+    collection, publication = await publication_of(request, collection)
+    stream = request.app[HUB].stream(Wanted(collection, publication.id, wanted, position, lambda: break_off(request)))
+    return await send_events(request, stream)
+
+
+async def publication_of(request: web.Request, collection: Collection) -> tuple[Collection, Publication]:
+    """The publication of a collection, also when it was made a moment ago. Raises: NotPublished."""
+    if collection.publication is None:
+        await request.app[CATALOG].look()
+        collection = await collection_of(request)
+    if collection.publication is None:
+        raise NotPublished(f"the changes of {collection.id} are not logged: geosvc publish {collection.id}")
+    return collection, collection.publication
+
+
+async def send_events(request: web.Request, stream: AsyncGenerator[bytes, None]) -> web.StreamResponse:
+    """Sends events as they come; the first piece before the response begins, so that its errors come before it."""
+    async with aclosing(stream):
+        first = await anext(stream)
+        response = web.StreamResponse(headers=HEADERS)
+        await response.prepare(request)
+        request[STREAMING] = True
+        if request.method == hdrs.METH_HEAD:
+            return response
+        trace = request[TRACE]
+        try:
+            await response.write(first)
+            async for piece in stream:
+                if piece:
+                    trace.bytes += len(piece)
+                    await response.write(piece)
+            await response.write_eof()
+        except RequestError as error:
+            emit(StreamAborted(route=trace.route, collection=trace.collection, reason=error.detail))
+            break_off(request)
+        except ConnectionError:
+            trace.aborted = True
+            emit(ClientGone(method=request.method, route=trace.route))
+        return response

@@ -1,0 +1,66 @@
+"""One stream of events, and what waits to be sent in it."""
+
+import asyncio
+from collections.abc import Callable
+
+from geosvc.live.selection import Selection
+from geosvc.model.snapshot import Snapshot
+
+
+class Subscriber:
+    """Somebody who is told of changes.
+
+    Args:
+        joined: what is visible in it is no news to the subscriber.
+        max_bytes: that may wait to be sent.
+        drop: cuts it off when it does not keep up.
+
+    Attributes:
+        event_id: where to go on from when everything is sent.
+    """
+
+    def __init__(self, selection: Selection, joined: Snapshot, max_bytes: int, drop: Callable[[], None]) -> None:
+        self.selection = selection
+        self.joined = joined
+        self.event_id = ""
+        self._max_bytes = max_bytes
+        self._drop = drop
+        self._pieces: list[bytes] = []
+        self._waiting_bytes = 0
+        self._ended = False
+        self._changed = asyncio.Event()
+
+    def put(self, event: bytes) -> bool:
+        """Adds an event. False when too much is waiting: then the subscriber is cut off, and resumes by the last id it has."""
+        if self._ended:
+            return True
+        if self._waiting_bytes + len(event) > self._max_bytes and self._pieces:
+            self._pieces.clear()
+            self.end()
+            self._drop()
+            return False
+        self._pieces.append(event)
+        self._waiting_bytes += len(event)
+        self._changed.set()
+        return True
+
+    def end(self) -> None:
+        """Nothing comes any more; what is waiting is still sent."""
+        self._ended = True
+        self._changed.set()
+
+    async def take(self, seconds: float) -> bytes | None:
+        """What is waiting, in one piece; empty when nothing has come for so long, None at the end."""
+        if not self._pieces and not self._ended:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._changed.wait()
+            except TimeoutError:
+                return b""
+        self._changed.clear()
+        if not self._pieces:
+            return None if self._ended else b""
+        taken = b"".join(self._pieces)
+        self._pieces.clear()
+        self._waiting_bytes = 0
+        return taken

@@ -1,0 +1,13 @@
+-- name: feed.moved
+-- description: which published tables have changed since a snapshot: the sum of the hashes of their changes, and how many there are
+-- $1: text  the snapshot of the read before
+-- $2: text  the snapshot to read up to; null: that of this statement
+WITH now AS MATERIALIZED (SELECT coalesce($2::text::pg_snapshot, pg_current_snapshot()) AS snapshot)
+SELECT now.snapshot::text, m.publication, m.moves::text, m.changes, m.marked
+FROM now LEFT JOIN LATERAL (
+  SELECT c.publication, sum(hashint8extended(c.seq, 0)) AS moves, count(*) AS changes, bool_or(c.operation IN ('+', '-')) AS marked
+  FROM geosvc.change c
+  WHERE c.xid >= pg_snapshot_xmin($1::text::pg_snapshot) AND c.xid < pg_snapshot_xmax(now.snapshot)
+    AND NOT pg_visible_in_snapshot(c.xid, $1::text::pg_snapshot) AND pg_visible_in_snapshot(c.xid, now.snapshot)
+  GROUP BY c.publication
+) m ON true

@@ -22,7 +22,7 @@ from geosvc.sql.compose import Statement
 from geosvc.sql.files import load_statement
 
 CHANNEL = "geosvc_change"
-SLEEPER_LOCK = (0x67656F76, 0)
+SLEEPER_LOCK = (1_734_701_942, 0)  # the triggers know it (query/publishing.py)
 READ_SECONDS = 2.0
 CONNECT_SECONDS = 10.0
 # the log is small beside its index, and its statistics never fresh

@@ -60,6 +60,7 @@ async def send_events(request: web.Request, stream: AsyncGenerator[bytes, None])
         if request.method == hdrs.METH_HEAD:
             return response
         trace = request[TRACE]
+        trace.measured, trace.heaviest = False, None  # it is not slow for being there for hours
         try:
             await response.write(first)
             async for piece in stream:

@@ -6,6 +6,7 @@ A channel goes from snapshot to snapshot by itself, so that a slow database make
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing
+from contextvars import Context
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -73,7 +74,8 @@ class Channel:
         self._position = Position(around.reader.snapshot)
         self._moved = asyncio.Event()
         self._subscribers: dict[ItemsRequest, set[Subscriber]] = {}
-        self._task = asyncio.create_task(self._run())
+        # it works for all, and not for the request that happens to be the first
+        self._task = asyncio.create_task(self._run(), context=Context())
         self._task.add_done_callback(self._stopped)
 
     @property

@@ -7,7 +7,7 @@ WITH horizon AS MATERIALIZED (
   SELECT pg_snapshot_xmin(pg_current_snapshot()) AS ended, pg_snapshot_xmax(pg_current_snapshot()) AS begun,
          now() - make_interval(secs => $1::float8) AS oldest,
          (SELECT count(*) FROM (SELECT FROM geosvc.change LIMIT $2::int8 + $3::int8) counted) - $2::int8 AS surplus,
-         pg_try_advisory_xact_lock(1734701942, 1) AS alone
+         pg_try_advisory_xact_lock(1734701942, 2) AS alone
 ),
 condemned AS MATERIALIZED (
   SELECT c.place FROM horizon h, LATERAL (

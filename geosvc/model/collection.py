@@ -123,6 +123,23 @@ class GeometryColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class Publication:
+    """How the changes of a table are logged in geosvc.change.
+
+    Attributes:
+        id: its row in geosvc.publication.
+        columns: what the states of rows hold, geometries included.
+        key: the columns that make the keys; none where every statement is logged as one.
+        geometry: the column whose boxes are logged, of a table that has several.
+    """
+
+    id: int
+    columns: tuple[str, ...]
+    key: tuple[str, ...] = ()
+    geometry: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Collection:
     """Everything that is needed to plan a query.
 
@@ -139,6 +156,7 @@ class Collection:
         modified: the column that says when a feature was last changed, which the database maintains.
         require_precondition: whether changes need If-Match or If-Unmodified-Since.
         put_creates: whether a PUT to an id that is free makes the feature.
+        publication: how its changes are logged, where all of them are; None where they are not.
     """
 
     id: CollectionId
@@ -161,6 +179,12 @@ class Collection:
     modified: str | None = None
     require_precondition: bool = False
     put_creates: bool = False
+    publication: Publication | None = None
+
+    @property
+    def is_publishable(self) -> bool:
+        """Whether it is of a kind whose changes can be logged."""
+        return self.kind in (Kind.TABLE, Kind.PARTITIONED_TABLE)
 
     @property
     def key_columns(self) -> tuple[Column, ...]:

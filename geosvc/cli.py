@@ -1,5 +1,6 @@
 """The command `geosvc`."""
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,14 +108,19 @@ def migrate(direction: str, config: Path | None, expand_only: bool, **options: o
         _migrate(direction, settings, expand_only)
 
 
+def _direct_url(settings: Settings, who_needs: str) -> str:
+    """The database itself, past a pooler. Raises: StartError."""
+    chosen = settings.direct_database_url or settings.database_url
+    if chosen is None or (settings.pgbouncer and settings.direct_database_url is None):
+        raise StartError(f"behind PgBouncer, {who_needs} GEOSVC_DIRECT_DATABASE_URL")
+    return chosen.get_secret_value()
+
+
 def _migrate(direction: str, settings: Settings, expand_only: bool) -> None:
     # Alembic and SQLAlchemy take a third of a second to import, which `serve` need not wait for
     from geosvc.database.migrations import migrate_down, migrate_up, migration_status  # noqa: PLC0415
 
-    chosen = settings.direct_database_url or settings.database_url
-    if chosen is None or (settings.pgbouncer and settings.direct_database_url is None):
-        raise StartError("behind PgBouncer, migrations need GEOSVC_DIRECT_DATABASE_URL")
-    url = chosen.get_secret_value()
+    url = _direct_url(settings, "migrations need")
     if direction == "up":
         migrate_up(settings, url, expand_only=expand_only)
     elif direction == "down":
@@ -122,6 +128,51 @@ def _migrate(direction: str, settings: Settings, expand_only: bool) -> None:
     for revision in migration_status(settings, url):
         state = "applied" if revision.applied else "pending"
         click.echo(f"{revision.revision}  {state:8}  {revision.phase:8}  {revision.title}")
+
+
+@main.command()
+@click.argument("collection")
+@click.option("--database-url", metavar="URL", help="The database. None: the private PostGIS.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings.")
+def publish(collection: str, config: Path | None, **options: object) -> None:
+    """Logs the changes of COLLECTION from now on, for live maps and caches; again: mends its triggers."""
+    settings = load_settings(config, **options)
+    if settings.database_url is None:
+        with private_database(settings) as served:
+            _publish(served, collection)
+    else:
+        _publish(settings, collection)
+
+
+def _publish(settings: Settings, collection: str) -> None:
+    from geosvc.database.publishing import publish as begin  # noqa: PLC0415 - `serve` need not wait for it
+
+    done = asyncio.run(begin(settings, _direct_url(settings, "publishing needs"), collection))
+    for warning in done.warnings:
+        click.echo(f"geosvc: {warning}", err=True)
+    parts = f" and its {done.parts} parts" if done.parts else ""
+    click.echo(f"{collection} is published: changes of {done.relation}{parts} are logged as publication {done.publication}")
+
+
+@main.command()
+@click.argument("collection")
+@click.option("--database-url", metavar="URL", help="The database. None: the private PostGIS.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings.")
+def unpublish(collection: str, config: Path | None, **options: object) -> None:
+    """Logs the changes of COLLECTION no longer, and leaves nothing in its table."""
+    settings = load_settings(config, **options)
+    if settings.database_url is None:
+        with private_database(settings) as served:
+            _unpublish(served, collection)
+    else:
+        _unpublish(settings, collection)
+
+
+def _unpublish(settings: Settings, collection: str) -> None:
+    from geosvc.database.publishing import unpublish as end  # noqa: PLC0415 - `serve` need not wait for it
+
+    done = asyncio.run(end(settings, _direct_url(settings, "publishing needs"), collection))
+    click.echo(f"{collection} is no longer published: nothing is left in {done.relation}")
 
 
 @main.command()
@@ -165,20 +216,29 @@ def slow(file: IO[bytes], since: str | None, as_json: bool) -> None:
 @click.option("--append", "how", flag_value="append", help="To a table that is there.")
 @click.option("--replace", "how", flag_value="replace", help="Instead of a table that is there: it is dropped.")
 @click.option("--create", "how", flag_value="create", default=True, help="Into a new table (the default).")
+@click.option("--publish", "publishes", is_flag=True, help="Publish the collection as well, as `geosvc publish` does.")
 @click.option("--database-url", metavar="URL", help="The database. None: the private PostGIS.")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings.")
-def load(files: tuple[Path, ...], *, config: Path | None, how: str, database_url: str | None, **where: Any) -> None:
+def load(files: tuple[Path, ...], *, config: Path | None, how: str, publishes: bool, **where: Any) -> None:
     """Loads files into a table, all of them or nothing: GeoJSON, text sequences, CSV, and what GDAL reads."""
-    from geosvc.loading import LoadOptions, load_files  # noqa: PLC0415 - shapely's readers, which `serve` need not wait for
-
-    settings = load_settings(config, database_url=database_url)
-    wanted = LoadOptions(files, append=how == "append", replace=how == "replace", **where)
+    settings = load_settings(config, database_url=where.pop("database_url"))
     if settings.database_url is None:
         with private_database(settings) as served:
-            report = load_files(served, wanted)
+            _load(served, files, how, publishes, where)
     else:
-        report = load_files(settings, wanted)
+        _load(settings, files, how, publishes, where)
+
+
+def _load(settings: Settings, files: tuple[Path, ...], how: str, publishes: bool, where: dict[str, Any]) -> None:
+    from geosvc.loading import LoadOptions, load_files  # noqa: PLC0415 - shapely's readers, which `serve` need not wait for
+
+    if publishes:
+        _direct_url(settings, "publishing needs")  # said before anything is loaded
+    wanted = LoadOptions(files, append=how == "append", replace=how == "replace", **where)
+    report = load_files(settings, wanted)
     click.echo(f"{report.created} features into {wanted.collection}")
+    if publishes:
+        _publish(settings, wanted.collection)
 
 
 @main.command("dev-db")

@@ -4,7 +4,8 @@
     ├── StartError                    stops a command; never reaches HTTP
     │   ├── SettingsError
     │   ├── ClusterError
-    │   └── MigrationError
+    │   ├── MigrationError
+    │   └── PublishError
     └── RequestError                  carries an HTTP status, a slug and a title (its docstring)
         ├── InvalidParameter   400
         │   └── InvalidFilter
@@ -65,6 +66,10 @@ class ClusterError(StartError):
 
 class MigrationError(StartError):
     """The schema `geosvc` cannot be migrated."""
+
+
+class PublishError(StartError):
+    """The changes of a collection cannot be logged, or their logging cannot be ended."""
 
 
 class RequestError(GeosvcError):

@@ -1,5 +1,6 @@
 """The catalog: from what `sql/catalog.sql` found to the collections that are served."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -8,7 +9,7 @@ from typing import Any
 from geosvc.errors import NotFound
 from geosvc.model.bounds import ANYTHING, Bounds, bounds_of_modifier
 from geosvc.model.checks import DOMAIN_VALUE, parse_check
-from geosvc.model.collection import Collection, CollectionId, Column, GeometryColumn, Kind, Parameter, Reference
+from geosvc.model.collection import Collection, CollectionId, Column, GeometryColumn, Kind, Parameter, Publication, Reference
 from geosvc.model.crs import UNKNOWN, WGS84, Srid
 
 FUNCTION_SCHEMA = "geosvc_functions"
@@ -214,7 +215,20 @@ def _collections(found: Mapping[str, Any], selection: Selection) -> Iterator[Col
             modified=override.modified if override.modified in own and own[override.modified].temporal else None,
             require_precondition=override.require_precondition,
             put_creates=override.put_creates,
+            publication=_publication(found.get("publication"), key),
         )
+
+
+def _publication(found: Mapping[str, Any] | None, key: tuple[str, ...]) -> Publication | None:
+    """None where the comments of its functions are not what `geosvc publish` wrote, or where ids are made otherwise now."""
+    if found is None:
+        return None
+    try:
+        columns, more = json.loads(found["columns"]), json.loads(found["more"])
+        publication = Publication(found["id"], tuple(columns), tuple(more["key"]), more["geometry"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return publication if publication.key in ((), key) else None
 
 
 def _protected(columns: dict[str, Column], override: Override) -> dict[str, Column]:

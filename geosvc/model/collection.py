@@ -124,15 +124,19 @@ class GeometryColumn:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """That the changes of a table are logged.
+    """How the changes of a table are logged in geosvc.change.
 
     Attributes:
-        id: of the publication, whose changes they are.
-        columns: what the log says of a row.
+        id: its row in geosvc.publication.
+        columns: what the states of rows hold, geometries included.
+        key: the columns that make the keys; none where every statement is logged as one.
+        geometry: the column whose boxes are logged, of a table that has several.
     """
 
     id: int
     columns: tuple[str, ...]
+    key: tuple[str, ...] = ()
+    geometry: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,7 @@ class Collection:
         modified: the column that says when a feature was last changed, which the database maintains.
         require_precondition: whether changes need If-Match or If-Unmodified-Since.
         put_creates: whether a PUT to an id that is free makes the feature.
-        publication: None when changes are not logged, or not all of them.
+        publication: how its changes are logged, where all of them are; None where they are not.
     """
 
     id: CollectionId
@@ -176,6 +180,11 @@ class Collection:
     require_precondition: bool = False
     put_creates: bool = False
     publication: Publication | None = None
+
+    @property
+    def is_publishable(self) -> bool:
+        """Whether it is of a kind whose changes can be logged."""
+        return self.kind in (Kind.TABLE, Kind.PARTITIONED_TABLE)
 
     @property
     def key_columns(self) -> tuple[Column, ...]:

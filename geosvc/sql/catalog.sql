@@ -24,6 +24,19 @@ locked AS MATERIALIZED (
   WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
     AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
 ),
+logging AS MATERIALIZED (  -- the tables that have all four triggers of a publication, which run in every session
+  SELECT t.tgrelid AS relation, f.publication,
+         max(p.oid) FILTER (WHERE f.operation = 'insert') AS inserting, max(p.oid) FILTER (WHERE f.operation = 'update') AS updating
+  FROM pg_trigger t
+       JOIN pg_proc p ON p.oid = t.tgfoid
+       JOIN pg_namespace n ON n.oid = p.pronamespace,
+       LATERAL (SELECT substring(p.proname FROM '^change_([0-9]{1,9})_')::int4 AS publication, substring(t.tgname FROM 8) AS operation) f
+  WHERE n.nspname = 'geosvc' AND t.tgenabled = 'A'
+    AND t.tgname IN ('geosvc_insert', 'geosvc_update', 'geosvc_delete', 'geosvc_truncate')
+    AND p.proname = concat('change_', f.publication, '_', f.operation)
+  GROUP BY t.tgrelid, f.publication
+  HAVING count(*) = 4
+),
 field AS (
   SELECT a.attrelid AS owner, a.attnum AS position, a.attname AS name, a.attnotnull AS not_null,
          a.atttypid AS type_oid, a.atttypmod AS typmod, a.attcollation AS collation,
@@ -119,6 +132,16 @@ SELECT json_build_object(
                       JOIN pg_class c ON c.oid = k.confrelid
                       JOIN pg_namespace n ON n.oid = c.relnamespace
                  WHERE k.conrelid = r.oid AND k.contype = 'f' AND k.convalidated AND cardinality(k.conkey) = 1),
+  'publication', (SELECT json_build_object('id', l.publication, 'columns', obj_description(l.inserting, 'pg_proc'),
+                                           'more', obj_description(l.updating, 'pg_proc'))
+                  FROM logging l
+                  WHERE l.relation = r.oid AND NOT EXISTS (
+                    WITH RECURSIVE part AS (
+                      SELECT i.inhrelid AS oid FROM pg_inherits i WHERE i.inhparent = r.oid
+                      UNION SELECT i.inhrelid FROM pg_inherits i JOIN part ON part.oid = i.inhparent)
+                    SELECT FROM part
+                    WHERE NOT EXISTS (SELECT FROM logging k WHERE k.relation = part.oid AND k.publication = l.publication))
+                  LIMIT 1),
   'parameters', NULL
 ) AS collection
 FROM relation r JOIN described d ON d.owner = r.oid,
@@ -139,6 +162,7 @@ SELECT json_build_object(
   'checks_hidden', false,
   'checks', NULL,
   'references', NULL,
+  'publication', NULL,
   'parameters', (SELECT coalesce(json_agg(json_build_object(
                      'name', arg.name,
                      'type', format_type(arg.type_oid, NULL),

@@ -15,7 +15,10 @@ SELECT md5(concat_ws('|',
    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'v', 'm', 'p', 'f') AND a.attnum > 0),
   (SELECT string_agg(concat(p.oid, p.xmin), ',' ORDER BY p.oid)
-   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'geosvc_functions'),
+   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname IN ('geosvc_functions', 'geosvc')),
+  (SELECT string_agg(concat(t.oid, t.xmin), ',' ORDER BY t.oid)
+   FROM pg_trigger t WHERE t.tgname IN ('geosvc_insert', 'geosvc_update', 'geosvc_delete', 'geosvc_truncate')),
+  (SELECT concat(count(*), ',', sum(hashint8(i.xmin::text::int8 # (i.inhrelid::int8 << 16))::int8)) FROM pg_inherits i),
   (SELECT concat(count(*), ',', sum(hashint8(d.xmin::text::int8 # (d.objoid::int8 << 16) # d.objsubid)::int8))
    FROM pg_description d JOIN pg_class c ON d.classoid = 'pg_class'::regclass AND c.oid = d.objoid
         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ANY ($1::text[])),

@@ -9,6 +9,7 @@ often it appears.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from string import Formatter
 from typing import LiteralString
 
@@ -129,6 +130,36 @@ class Param(Composable):
         """`$n::type`, or `$n::type::"schema"."name"`."""
         text = f"${params.number(self)}::{self.type}"
         return text if self.cast is None else f"{text}::{self.cast.render(params)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Composable):
+    """A whole number of geosvc's own, where a parameter cannot stand: in DDL and in the bodies of functions."""
+
+    value: int
+
+    def render(self, params: Params) -> str:
+        """Its digits."""
+        return str(int(self.value))
+
+
+@dataclass(frozen=True, slots=True)
+class DollarQuoted(Composable):
+    """A text constant where a parameter cannot stand, such as the body of a function or a comment: another part, or a text.
+
+    The tag is one that does not occur in it, so that nothing in it can end it.
+    """
+
+    content: Composable | str
+
+    def render(self, params: Params) -> str:
+        """The content between two tags. Raises: ValueError where it has parameters, which nobody would bind."""
+        inside = Params()
+        text = self.content if isinstance(self.content, str) else self.content.render(inside)
+        if inside.values or "\0" in text:
+            raise ValueError("a text in dollar quotes has neither parameters nor NUL")
+        tag = next(tag for tag in map("$geosvc{}$".format, count()) if tag[:-1] not in text)
+        return f"{tag}{text}{tag}"
 
 
 APPLICATION_NAME = "geosvc"

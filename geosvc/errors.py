@@ -40,6 +40,7 @@ A detail is written for the person who sent the request: it names the parameter 
 stack.
 """
 
+import shlex
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -204,6 +205,9 @@ class NotPublished(Conflict):
     """The changes of the collection are not logged."""
 
     slug = "not-published"
+
+    def __init__(self, collection_id: str) -> None:
+        super().__init__(f"the changes of {collection_id} are not logged: geosvc publish {shlex.quote(collection_id)}")
 
 
 class PreconditionFailed(RequestError):

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import pytest
 import uvloop
@@ -27,6 +27,10 @@ from geosvc.database.cluster import SUPERUSER, Cluster
 from geosvc.server import runner_arguments
 from geosvc.settings import Settings, load_settings
 from tests.databases import execute as execute  # noqa: PLC0414 - the other tests have it from here
+from tests.databases import make_template
+from tests.databases import with_database as with_database  # noqa: PLC0414 - likewise
+from tests.live import live_template as live_template  # noqa: PLC0414 - a fixture
+from tests.live import live_url as live_url  # noqa: PLC0414 - a fixture
 from tests.pooler import pooled_database as pooled_database  # noqa: PLC0414 - a fixture
 from tests.processes import Running, serving, unexpected
 
@@ -42,11 +46,6 @@ _numbers = count(1)
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The loop that the service runs on."""
     return {"uvloop": uvloop.new_event_loop}
-
-
-def with_database(url: str, database: str) -> str:
-    """The DSN of another database on the same server."""
-    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 
 
 @pytest.fixture(scope="session")
@@ -83,26 +82,16 @@ def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
     cluster.stop()
 
 
-def _make_template(server_url: str, name: str, *scripts: str) -> str:
-    execute(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    execute(server_url, f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8'")
-    url = with_database(server_url, name)
-    execute(url, "SET client_min_messages = warning; CREATE EXTENSION postgis")
-    for script in scripts:
-        execute(url, "SET client_min_messages = warning; " + script)
-    return name
-
-
 @pytest.fixture(scope="session")
 def bare_template(server_url: str) -> str:
     """A database with PostGIS and nothing else."""
-    return _make_template(server_url, "geosvc_bare")
+    return make_template(server_url, "geosvc_bare")
 
 
 @pytest.fixture(scope="session")
 def nasty_template(server_url: str) -> str:
     """A database with the nasty tables."""
-    return _make_template(server_url, "geosvc_nasty", (FIXTURES / "nasty.sql").read_text("utf-8"))
+    return make_template(server_url, "geosvc_nasty", (FIXTURES / "nasty.sql").read_text("utf-8"))
 
 
 @contextmanager
@@ -159,7 +148,7 @@ def nasty_url(server_url: str, nasty_template: str) -> str:
 @pytest.fixture(scope="session")
 def sample_url(server_url: str) -> str:
     """The sample data, shared by the tests that only read."""
-    url = with_database(server_url, _make_template(server_url, "geosvc_sample"))
+    url = with_database(server_url, make_template(server_url, "geosvc_sample"))
     asyncio.run(load_samples(load_settings(database_url=url), url))
     return url
 

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 
 from geosvc.cli import main
 from geosvc.cql2.text import parse_text
-from tests.conftest import Client, Service, _make_template, execute, with_database
+from tests.conftest import Client, Service, execute, with_database
 from tests.cql2_writing import CAPS, KeptGeometries, to_json
+from tests.databases import make_template
 
 SHARED = Path(os.environ.get("GEOSVC_SHARED_DATA", Path(__file__).parent.parent.parent / "shared" / "data")) / "cql2"
 TABLES = ("ne_110m_admin_0_countries", "ne_110m_populated_places_simple", "ne_110m_rivers_lake_centerlines")
@@ -35,7 +36,7 @@ def cql2_url(server_url: str) -> str:
     """The suite's data, as `geosvc load` makes tables of them."""
     if not ASSERTIONS:
         pytest.skip("the suite's data are not there: set GEOSVC_SHARED_DATA")
-    url = with_database(server_url, _make_template(server_url, "geosvc_cql2"))
+    url = with_database(server_url, make_template(server_url, "geosvc_cql2"))
     for table in TABLES:
         arguments = [
             str(SHARED / "ne110m4cql2.gpkg"),

@@ -67,7 +67,7 @@ POINTS = made_points()
 @pytest.fixture(scope="module")
 def crs_template(server_url: str) -> str:
     """The same places in several reference systems, as points and as polygons."""
-    from tests.conftest import _make_template
+    from tests.databases import make_template
 
     rows = ",".join(f"({number},{x},{y})" for number, (x, y) in enumerate(POINTS))
     inside = {name: REGIONS[srid] for name, srid in STORED.items() if srid not in (4326, 3857)}
@@ -83,7 +83,7 @@ def crs_template(server_url: str) -> str:
         CREATE INDEX ON {name}_areas USING gist (geom);"""
         for name, area in inside.items()
     )
-    return _make_template(
+    return make_template(
         server_url,
         "geosvc_crs",
         f"""CREATE TABLE points (id int PRIMARY KEY, geom geometry(Point, 4326));

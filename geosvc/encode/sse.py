@@ -11,9 +11,9 @@ def encode_event(event_id: str, name: str, content: bytes) -> bytes:
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id.encode(), name.encode(), lines)
 
 
-def encode_heartbeat(event_id: str) -> bytes:
-    """Nothing but where to go on from: browsers take the id, and tell nobody."""
-    return b": heartbeat\nid: %b\n\n" % event_id.encode()
+def encode_heartbeat(event_id: str | None) -> bytes:
+    """A comment, and where to go on from if that is known: browsers take the id, and tell nobody."""
+    return b": heartbeat\n\n" if event_id is None else b": heartbeat\nid: %b\n\n" % event_id.encode()
 
 
 def encode_beginning(event_id: str, retry_milliseconds: int) -> bytes:

@@ -46,7 +46,7 @@ async def publication_of(request: web.Request, collection: Collection) -> tuple[
         await request.app[CATALOG].look()
         collection = await collection_of(request)
     if collection.publication is None:
-        raise NotPublished(f"the changes of {collection.id} are not logged: geosvc publish {collection.id}")
+        raise NotPublished(collection.id)
     return collection, collection.publication
 
 

@@ -21,7 +21,7 @@ from geosvc.live.reader import ChangeReader
 from geosvc.live.selection import RESYNC, Telling, judge_batch
 from geosvc.live.subscriber import Subscriber
 from geosvc.model.collection import Collection as SpatialCollection
-from geosvc.model.snapshot import Position
+from geosvc.model.snapshot import Position, Snapshot
 from geosvc.requests.event_id import encode_event_id
 from geosvc.requests.items import ItemsRequest
 
@@ -73,6 +73,7 @@ class Channel:
         self._epoch = epoch_of(around.reader, publication)
         self._position = Position(around.reader.snapshot)
         self._moved = asyncio.Event()
+        self._advancing = False
         self._subscribers: dict[ItemsRequest, set[Subscriber]] = {}
         # it works for all, and not for the request that happens to be the first
         self._task = asyncio.create_task(self._run(), context=Context())
@@ -83,15 +84,28 @@ class Channel:
         """How many subscribers there are."""
         return sum(map(len, self._subscribers.values()))
 
-    def wake(self, publications: Collection[int]) -> None:
-        """Something has changed in these."""
+    @property
+    def _rests(self) -> bool:
+        """Whether everything has been told that the reader has seen."""
+        return not self._advancing and not self._moved.is_set() and self._around.reader.is_up
+
+    @property
+    def event_id(self) -> str | None:
+        """Where a subscriber can go on from to whom everything was sent; None while there is something to tell."""
+        return encode_event_id(self._epoch, Position(self._around.reader.snapshot)) if self._rests else None
+
+    def wake(self, publications: Collection[int], since: Snapshot | None) -> None:
+        """Something has changed in these since a snapshot."""
         if self.publication in publications or self._around.reader.last_known(self.publication) is None:
+            if since is not None and self._rests:
+                self._position = Position(
+                    since
+                )  # nothing has happened here in between, and others' changes are not looked at again
             self._moved.set()
 
     def add(self, subscriber: Subscriber) -> None:
         """One more."""
         self._subscribers.setdefault(subscriber.selection.request, set()).add(subscriber)
-        subscriber.event_id = encode_event_id(self._epoch, Position(subscriber.joined))
 
     def remove(self, subscriber: Subscriber) -> None:
         """One less."""
@@ -122,14 +136,17 @@ class Channel:
         while True:
             await self._moved.wait()
             self._moved.clear()
+            self._advancing = True
             try:
                 await self._advance()
+                self._advancing = False
             except _TRANSIENT as error:
                 self._report(error.reason or error.detail)
                 await asyncio.sleep(RETRY_SECONDS)
                 self._moved.set()
             except LogEnds:
                 self._start_anew("the log does not reach back that far")
+                self._advancing = False
 
     async def _advance(self) -> None:
         """Tells what has changed. Raises: RequestError, LogEnds."""
@@ -152,9 +169,6 @@ class Channel:
                     self._tell(alike, tellings)
                 self._position = batch.position(batch.changes[-1])
         self._position = Position(upto)
-        event_id = encode_event_id(self._epoch, self._position)
-        for subscriber in self._everybody():
-            subscriber.event_id = event_id
 
     async def _judge(self, request: ItemsRequest, alike: Collection[Subscriber], batch: Batch) -> Sequence[Telling]:
         """Raises: RequestError, such as may be gone when it is tried again."""
@@ -188,8 +202,7 @@ class Channel:
         """Tells everybody that what they know may be wrong."""
         reader = self._around.reader
         self._epoch, self._position = epoch_of(reader, self.publication), Position(reader.snapshot)
-        event_id = encode_event_id(self._epoch, self._position)
-        resync = write_resync(event_id, reason)
+        resync = write_resync(encode_event_id(self._epoch, self._position), reason)
         for subscriber in self._everybody():
-            subscriber.joined, subscriber.event_id = reader.snapshot, event_id
+            subscriber.joined = reader.snapshot
             subscriber.put(resync)

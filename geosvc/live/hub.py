@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from geosvc.database.changes import BATCH, LogEnds, read_changes
 from geosvc.database.pool import Database
 from geosvc.encode.sse import encode_beginning, encode_heartbeat
-from geosvc.errors import DatabaseUnavailable, TooManySubscribers
+from geosvc.errors import DatabaseUnavailable, NotPublished, TooManySubscribers
 from geosvc.live.channel import Channel, Counted, Surroundings, epoch_of, write_resync
 from geosvc.live.reader import ChangeReader
 from geosvc.live.selection import Selection, judge_batch
 from geosvc.live.subscriber import Subscriber
 from geosvc.model.collection import Collection as SpatialCollection
 from geosvc.model.snapshot import Position, Snapshot
+from geosvc.query.changes import select_states
 from geosvc.requests.event_id import encode_event_id
 from geosvc.requests.items import ItemsRequest
 
@@ -80,9 +81,9 @@ class Hub:
         """How many subscribers there are."""
         return sum(channel.size for channel in self._channels.values())
 
-    def _wake(self, publications: Collection[int]) -> None:
+    def _wake(self, publications: Collection[int], since: Snapshot | None) -> None:
         for channel in list(self._channels.values()):
-            channel.wake(publications)
+            channel.wake(publications, since)
 
     def _close_channel(self, collection_id: str) -> None:
         channel = self._channels.pop(collection_id, None)
@@ -101,10 +102,7 @@ class Hub:
         Yields: pieces of a text/event-stream.
         Raises: RequestError, before the first piece only, as far as it can be known then.
         """
-        if self.size >= self._limits.subscribers:
-            raise TooManySubscribers("the service has as many subscribers as it takes; try again later")
-        if self._closed or not await self._reader.ready(READY_SECONDS):
-            raise DatabaseUnavailable("the change log cannot be read at the moment; try again later")
+        await self._check(wanted)
         epoch = epoch_of(self._reader, wanted.publication)
         start = Position(self._reader.snapshot)
         if wanted.last is None:
@@ -125,15 +123,27 @@ class Hub:
             start = Position(upto)
             if changes < BATCH:
                 break
-        with self._joined(wanted) as subscriber:
+        with self._joined(wanted) as (subscriber, channel):
             async with aclosing(self._replay(wanted, start, subscriber.joined, epoch)) as pieces:
                 async for _, piece in pieces:
                     yield piece
             while (events := await subscriber.take(self._limits.heartbeat_seconds)) is not None:
-                yield events or encode_heartbeat(subscriber.event_id)
+                yield events or encode_heartbeat(channel.event_id)
+
+    async def _check(self, wanted: Wanted) -> None:
+        """Raises: RequestError."""
+        select_states(
+            wanted.collection, wanted.request, (), shapes=False
+        )  # what is wrong with a filter shows when it is planned
+        if self.size >= self._limits.subscribers:
+            raise TooManySubscribers("the service has as many subscribers as it takes; try again later")
+        if self._closed or not await self._reader.ready(READY_SECONDS):
+            raise DatabaseUnavailable("the change log cannot be read at the moment; try again later")
+        if self._reader.last_known(wanted.publication) is None:  # the catalog does not know yet
+            raise NotPublished(wanted.collection.id)
 
     @contextmanager
-    def _joined(self, wanted: Wanted) -> Iterator[Subscriber]:
+    def _joined(self, wanted: Wanted) -> Iterator[tuple[Subscriber, Channel]]:
         """A place in the channel of the collection. What is visible now is left to the one who joins."""
         subscriber = Subscriber(Selection.of(wanted.request), self._reader.snapshot, self._limits.waiting_bytes, wanted.drop)
         collection_id = wanted.collection.id
@@ -147,7 +157,7 @@ class Hub:
         if self._closed:
             subscriber.end()
         try:
-            yield subscriber
+            yield subscriber, channel
         finally:
             channel.remove(subscriber)
             if not channel.size and self._channels.get(collection_id) is channel:

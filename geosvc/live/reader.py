@@ -48,8 +48,8 @@ class ChangeReader:
         self.snapshot = Snapshot(1, 1)
         self.changes = 0
         self.reads = 0
-        self.listeners: list[Callable[[Collection[int]], None]] = []
-        """Called with the publications that have changed, and with all there are when the log was lost meanwhile."""
+        self.listeners: list[Callable[[Collection[int], Snapshot | None], None]] = []
+        """Called with the publications that have changed, and the snapshot since when; None where that is not known."""
 
     @property
     def is_up(self) -> bool:
@@ -126,7 +126,7 @@ class ChangeReader:
         self._feed = feed
         self._lost = None
         emit(FeedFollowed(publications=len(self._versions), polls_because=feed.polls_because))
-        self._tell(self._versions)
+        self._tell(self._versions, None)
 
     def _give_up(self, reason: str) -> None:
         if reason != self._lost:
@@ -147,24 +147,24 @@ class ChangeReader:
             if not each.done():  # whose request was cancelled
                 each.set_result(reads)
 
-    def _tell(self, publications: Collection[int]) -> None:
+    def _tell(self, publications: Collection[int], since: Snapshot | None) -> None:
         for listener in self.listeners:
-            listener(publications)
+            listener(publications, since)
 
     async def _turn(self, feed: Feed) -> None:
         """One read, and the pause before the next."""
         waiting = self._take_waiting()
         feed.called.clear()
-        reads = False
+        reads, since = False, self.snapshot
         try:
-            moved = await feed.moved(str(self.snapshot))
+            moved = await feed.moved(str(since))
             await self._take(feed, moved)
             reads = True
         finally:
             self._answer(waiting, reads=reads)
         self.reads += 1
         if moved.moves:
-            self._tell(moved.moves)
+            self._tell(*((self._versions, None) if moved.marked else (moved.moves, since)))
             self._changed_at = monotonic()
             await self._wake(feed)
         if not self._waiting:
@@ -172,12 +172,12 @@ class ChangeReader:
 
     async def _take(self, feed: Feed, moved: Moved) -> None:
         self.changes += moved.changes
-        if moved.marked or not moved.moves.keys() <= self._versions.keys():
+        if moved.marked:  # what is published has changed
             await self._read_versions(feed)
             return
         self.snapshot = moved.snapshot
-        for publication, moves in moved.moves.items():
-            self._versions[publication] = (self._versions[publication] + moves) & _MASK
+        for publication in moved.moves.keys() & self._versions.keys():
+            self._versions[publication] = (self._versions[publication] + moved.moves[publication]) & _MASK
 
     async def _read_versions(self, feed: Feed) -> None:
         versions = await feed.versions()

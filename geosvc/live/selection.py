@@ -57,7 +57,7 @@ class State:
         text: the feature in UTF-8; None where it is not known.
         shape: its geometry in CRS84; None where it has none, none that GEOS takes, or nobody asked.
         bounds: where it is; None where that is not known, or nowhere.
-        nowhere: whether it is known to have no geometry.
+        nowhere: whether it has no geometry.
     """
 
     selected: bool
@@ -67,9 +67,11 @@ class State:
     nowhere: bool = False
 
     def lies_in(self, box: Bbox | None) -> bool:
-        """Whether it is selected and meets a box. What is nowhere does, as in items; so does what may be anywhere."""
+        """Whether it is selected and meets a box. What has no geometry does, as in items, and what may be anywhere."""
         if not self.selected or box is None or self.nowhere or self.bounds is None:
             return self.selected
+        if self.shape is not None and self.shape.is_empty:
+            return False
         return any(self._meets(part) for part in box.parts())
 
     def _meets(self, box: Bbox) -> bool:
@@ -170,9 +172,9 @@ def _state(logged: str | None, bounds: Bounds | None, rows: Iterator[Row | None]
     if row is None:
         return State(True, None, None, bounds)
     if not isinstance(row[2], BaseGeometry):
-        return State(row[0], row[1], None, bounds, nowhere=bounds is None)
+        return State(row[0], row[1], None, bounds, nowhere=row[2] is None)
     west, south, east, north = map(float, row[2].bounds)
-    return State(row[0], row[1], row[2], (west, south, east, north), nowhere=row[2].is_empty)
+    return State(row[0], row[1], row[2], (west, south, east, north))
 
 
 def _identity(collection: Collection, request: ItemsRequest, key: str | None, bounds: Bounds | None) -> dict[str, object]:

@@ -14,15 +14,11 @@ class Subscriber:
         joined: what is visible in it is no news to the subscriber.
         max_bytes: that may wait to be sent.
         drop: cuts it off when it does not keep up.
-
-    Attributes:
-        event_id: where to go on from when everything is sent.
     """
 
     def __init__(self, selection: Selection, joined: Snapshot, max_bytes: int, drop: Callable[[], None]) -> None:
         self.selection = selection
         self.joined = joined
-        self.event_id = ""
         self._max_bytes = max_bytes
         self._drop = drop
         self._pieces: list[bytes] = []

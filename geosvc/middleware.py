@@ -12,7 +12,7 @@ from time import perf_counter
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractAccessLogger
 
-from geosvc.encode.compression import CODINGS, compress
+from geosvc.encode.compression import CODINGS, COMPRESS_FROM_BYTES, compress
 from geosvc.errors import InternalError, InvalidParameter, MethodNotAllowed, NotFound, RequestError, StaleCatalog
 from geosvc.events import ClientGone, RequestEnded, RequestFailed, emit
 from geosvc.handlers.html import ERROR_TYPES, problem_page, wants_page
@@ -39,7 +39,6 @@ _EXPOSED = (
     " Idempotency-Replayed, Geometry-Repaired, X-Request-ID, Server-Timing"
 )
 _PREFLIGHT_SECONDS = "86400"
-_COMPRESS_FROM_BYTES = 1_024
 
 
 _process_id = token_hex(6)  # random once a process: urandom is a system call
@@ -163,7 +162,7 @@ def _compress_whole_body(request: web.Request, response: web.Response) -> None:
     """Compresses what is sent in one piece; streams compress themselves, and events are never compressed."""
     response.headers.add(hdrs.VARY, "Accept, Accept-Encoding")
     body = response.body
-    if isinstance(body, bytes) and len(body) >= _COMPRESS_FROM_BYTES and hdrs.CONTENT_ENCODING not in response.headers:
+    if isinstance(body, bytes) and len(body) >= COMPRESS_FROM_BYTES and hdrs.CONTENT_ENCODING not in response.headers:
         coding = negotiate_coding(request.headers.get(hdrs.ACCEPT_ENCODING), CODINGS)
         if coding is not None:
             response.body = compress(body, coding)

@@ -45,18 +45,6 @@ class Versions(Protocol):
         ...
 
 
-class Unread:
-    """Versions where nobody reads the change log: nothing is known, so nothing is kept."""
-
-    async def current(self, publication: int) -> int | None:
-        """None."""
-        return None
-
-    def last_known(self, publication: int) -> int | None:
-        """None."""
-        return None
-
-
 class Question(NamedTuple):
     """What is asked, of which published table.
 

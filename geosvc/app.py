@@ -16,8 +16,10 @@ from geosvc.database.mutations import Writes
 from geosvc.database.pool import Database
 from geosvc.database.writing import Writer
 from geosvc.errors import SettingsError
+from geosvc.handlers.readings import ITEMS_ASKED, PAGES_ASKED, Readings
 from geosvc.keys import (
     ASSETS,
+    CACHE,
     CATALOG,
     COUNTS,
     DATABASE,
@@ -35,6 +37,7 @@ from geosvc.keys import (
     WRITES,
     Observed,
 )
+from geosvc.live.cache import Cache
 from geosvc.live.hub import FeedLimits, Hub
 from geosvc.live.pruning import Pruner
 from geosvc.live.reader import ChangeReader
@@ -123,6 +126,11 @@ async def _gather_lookups(app: web.Application) -> AsyncIterator[None]:
     await app[LOOKUPS].close()
 
 
+async def _keep_answers(app: web.Application) -> AsyncIterator[None]:
+    yield
+    await app[CACHE].close()
+
+
 def build_app(settings: Settings, place: Place | None = None) -> web.Application:
     """The service of one database. It starts whether or not the database is there, and finds it when it comes.
 
@@ -153,13 +161,16 @@ def build_app(settings: Settings, place: Place | None = None) -> web.Application
     limits = FeedLimits(settings.max_subscribers, settings.max_waiting_bytes, settings.feed_heartbeat_seconds)
     app[HUB] = Hub(database, app[FEED], app[CATALOG].find, limits)
     app.on_shutdown.append(_end_streams)
+    app[CACHE] = Cache(app[FEED], settings.cache_bytes)
+    app[PAGES_ASKED], app[ITEMS_ASKED] = Readings(), Readings()
     app[OBSERVED] = Observed({}, {}, settings.telemetry)
     metrics = app[METRICS] = Metrics()
     metrics.gauges += gauges_of(app)
     diagnoser = Diagnoser(app[OPERATIONS], metrics.explained) if settings.explain else None
     app[SLOW_QUERIES] = SlowQueries(settings, diagnoser, metrics.slow, metrics.slow_dropped)
     app[SIBLINGS] = Siblings(place, lambda part: tell(app, part))
-    app.cleanup_ctx.extend((_open_database, _observe, _follow_catalog, _follow_changes, _answer_siblings, _gather_lookups))
+    app.cleanup_ctx.extend((_open_database, _observe, _follow_catalog, _follow_changes, _answer_siblings))
+    app.cleanup_ctx.extend((_gather_lookups, _keep_answers))
     if settings.access_log:
         app.cleanup_ctx.append(_log_requests)
     app.on_response_prepare.append(add_common_headers)

@@ -11,6 +11,7 @@ from geosvc.database.extents import Extents
 from geosvc.database.lookup import Lookups
 from geosvc.database.mutations import Writes
 from geosvc.database.pool import Database
+from geosvc.live.cache import Cache
 from geosvc.live.hub import Hub
 from geosvc.live.reader import ChangeReader
 from geosvc.observe.metrics import Metrics
@@ -33,6 +34,7 @@ SLOW_QUERIES = web.AppKey("slow_queries", SlowQueries)
 SIBLINGS = web.AppKey("siblings", Siblings)
 FEED = web.AppKey("feed", ChangeReader)
 HUB = web.AppKey("hub", Hub)
+CACHE = web.AppKey("cache", Cache)
 LOOKUPS = web.AppKey("lookups", Lookups)
 WRITES = web.AppKey("writes", Writes)
 WRITE_DATABASE = web.AppKey("write_database", Database)

@@ -12,7 +12,7 @@ from time import perf_counter
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractAccessLogger
 
-from geosvc.encode.compression import CODINGS, compress
+from geosvc.encode.compression import CODINGS, COMPRESS_FROM_BYTES, compress
 from geosvc.errors import InternalError, InvalidParameter, MethodNotAllowed, NotFound, RequestError, StaleCatalog
 from geosvc.events import ClientGone, RequestEnded, RequestFailed, emit
 from geosvc.handlers.html import ERROR_TYPES, problem_page, wants_page
@@ -31,6 +31,7 @@ REQUEST_ID_HEADER = "X-Request-ID"
 SERVER_TIMING = "Server-Timing"
 ETAG = "ETag"  # as RFC 9110 writes it
 _SERVER_TIMING = "parse;dur=%.2f, pool;dur=%.2f, db;dur=%.2f, encode;dur=%.2f, total;dur=%.2f"
+_WITHOUT_DATABASE = "parse;dur=0.00, pool;dur=0.00, db;dur=0.00, encode;dur=0.00, total;dur=%.2f"
 ABANDONED_SECONDS = 1.0
 CLIENT_CLOSED_REQUEST = 499  # as nginx calls it
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
@@ -39,7 +40,6 @@ _EXPOSED = (
     " Idempotency-Replayed, Geometry-Repaired, X-Request-ID, Server-Timing"
 )
 _PREFLIGHT_SECONDS = "86400"
-_COMPRESS_FROM_BYTES = 1_024
 
 
 _process_id = token_hex(6)  # random once a process: urandom is a system call
@@ -63,7 +63,8 @@ async def surround(request: web.Request, handler: Handler) -> web.StreamResponse
         return _answer_preflight(request)
     response = await _guarded(request, handler)
     if isinstance(response, web.Response):
-        trace.bytes = len(response.body or b"") if isinstance(response.body, bytes) else 0
+        if not trace.bytes and isinstance(response.body, bytes):
+            trace.bytes = len(response.body)
         _compress_whole_body(request, response)
     return response
 
@@ -71,7 +72,11 @@ async def surround(request: web.Request, handler: Handler) -> web.StreamResponse
 async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The error boundary: what fails becomes a problem."""
     try:
-        return await _replanned(request, handler)
+        try:
+            return await handler(request)
+        except StaleCatalog:  # a table was altered under it: once more, with a fresh catalog
+            await request.app[CATALOG].look()
+            return await handler(request)
     except asyncio.CancelledError:
         trace = request[TRACE]
         emit(ClientGone(method=trace.method, route=trace.route))
@@ -114,15 +119,6 @@ def _possible(request: web.Request, methods: set[str]) -> set[str]:
     return methods
 
 
-async def _replanned(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Runs a handler, and once more with a fresh catalog when a table was altered under it."""
-    try:
-        return await handler(request)
-    except StaleCatalog:
-        await request.app[CATALOG].look()
-        return await handler(request)
-
-
 def _failed(request: web.Request, error: RequestError, stack: str | None = None) -> web.Response:
     if error.status >= 500:
         emit(
@@ -163,7 +159,7 @@ def _compress_whole_body(request: web.Request, response: web.Response) -> None:
     """Compresses what is sent in one piece; streams compress themselves, and events are never compressed."""
     response.headers.add(hdrs.VARY, "Accept, Accept-Encoding")
     body = response.body
-    if isinstance(body, bytes) and len(body) >= _COMPRESS_FROM_BYTES and hdrs.CONTENT_ENCODING not in response.headers:
+    if isinstance(body, bytes) and len(body) >= COMPRESS_FROM_BYTES and hdrs.CONTENT_ENCODING not in response.headers:
         coding = negotiate_coding(request.headers.get(hdrs.ACCEPT_ENCODING), CODINGS)
         if coding is not None:
             response.body = compress(body, coding)
@@ -174,6 +170,10 @@ def _compress_whole_body(request: web.Request, response: web.Response) -> None:
 
 async def add_private_headers(request: web.Request, response: web.StreamResponse) -> None:
     """What every response carries, streams too: the request id and its times until now. No other origin may read it."""
+    _add_private_headers(request, response)
+
+
+def _add_private_headers(request: web.Request, response: web.StreamResponse) -> None:
     headers = response.headers
     trace = request.get(TRACE)
     if trace is None:  # refused before any handler
@@ -185,7 +185,7 @@ async def add_private_headers(request: web.Request, response: web.StreamResponse
 
 async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
     """The same, and CORS for the origins that may read."""
-    await add_private_headers(request, response)
+    _add_private_headers(request, response)
     headers = response.headers
     origin = request.headers.get(hdrs.ORIGIN)
     allowed = request.app[SETTINGS].cors_origins
@@ -205,8 +205,10 @@ def server_timing(trace: Trace) -> str:
     """
     trace.prepared_at = perf_counter()
     total = trace.prepared_at - trace.started
+    if not trace.first_run_at:
+        return _WITHOUT_DATABASE % (total * 1e3)
     parse, pool, db = trace.parse_seconds, trace.pool_seconds, trace.db_seconds
-    encode = max(total - parse - pool - db, 0.0) if trace.first_run_at else 0.0
+    encode = max(total - parse - pool - db, 0.0)
     return _SERVER_TIMING % (parse * 1e3, pool * 1e3, db * 1e3, encode * 1e3, total * 1e3)
 
 
@@ -234,7 +236,7 @@ class RequestEnds(AbstractAccessLogger):
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """Ends the trace of the request."""
-        if isinstance(request, web.Request) and TRACE in request:
+        if isinstance(request, web.Request) and request.get(TRACE) is not None:
             end_trace(request, response.status)
 
 

@@ -162,6 +162,9 @@ class Settings(BaseSettings):
     max_waiting_bytes: Annotated[
         Positive, Field(description="Bytes of changes that wait for a subscriber who does not keep up, at the most.")
     ] = 1 << 20
+    cache_bytes: Annotated[
+        int, Field(ge=0, description="Memory for answers about published tables, per worker; 0: none are kept.")
+    ] = 64 << 20
 
     writable: Annotated[Names, Field(description="Patterns of the collections that can be written to; none: none.")] = ()
     write_pool_max_size: Annotated[int, Field(ge=1, le=1000, description="Connections that write, per worker.")] = 10

@@ -100,6 +100,12 @@ class Trace:
         self.db_seconds = run.seconds
         self.pool_seconds = max(perf_counter() - asked_at - run.seconds, 0.0)
 
+    def take_waiting(self, asked_at: float) -> None:
+        """Takes what it waited from `asked_at` on, unless a run of its own tells: others were at work on the same."""
+        if not self.first_run_at:
+            self.first_run_at = asked_at
+            self.pool_seconds = perf_counter() - asked_at
+
     @property
     def parse_seconds(self) -> float:
         """Until it first asked for a connection."""

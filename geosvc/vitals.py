@@ -7,11 +7,11 @@ from typing import Any
 
 from aiohttp import web
 
-from geosvc.keys import CATALOG, DATABASE, FEED, HUB, METRICS, OBSERVED, SETTINGS, SLOW_QUERIES
-from geosvc.observe.metrics import Gauge
+from geosvc.keys import CACHE, CATALOG, DATABASE, FEED, HUB, METRICS, OBSERVED, SETTINGS, SLOW_QUERIES
+from geosvc.observe.metrics import Gauge, Tally
 
 
-def gauges_of(app: web.Application) -> list[Gauge]:
+def gauges_of(app: web.Application) -> list[Gauge | Tally]:
     """What is read when the metrics are asked for."""
     database = app[DATABASE]
     return [
@@ -31,6 +31,36 @@ def gauges_of(app: web.Application) -> list[Gauge]:
         Gauge("geosvc_subscribers_dropped", "Subscribers cut off", lambda: app[HUB].counted.dropped, "counter"),
         Gauge("geosvc_resident_memory_bytes", "Memory of the process", _resident_bytes),
         Gauge("geosvc_cpu_seconds", "CPU time of the process", lambda: sum(os.times()[:2]), "counter"),
+        *_cache_gauges(app),
+    ]
+
+
+def _cache_gauges(app: web.Application) -> list[Gauge | Tally]:
+    cache = app[CACHE]
+    return [
+        Tally(
+            "geosvc_cache_lookups",
+            "Answers that were looked for in memory",
+            ("kind", "outcome"),
+            lambda: dict(cache.lookups.items()),
+        ),
+        Tally(
+            "geosvc_cache_refused",
+            "Answers that were not kept in memory",
+            ("reason",),
+            lambda: {(reason,): number for reason, number in cache.refused.items()},
+        ),
+        Gauge("geosvc_cache_entries", "Answers in memory", lambda: len(cache)),
+        Gauge("geosvc_cache_bytes", "What they take", lambda: cache.bytes),
+        Gauge("geosvc_cache_max_bytes", "What they may take", lambda: cache.max_bytes),
+        Gauge("geosvc_cache_evictions", "Answers that made room for others", lambda: cache.evicted, "counter"),
+        Gauge("geosvc_cache_moved", "Answers that were dropped since their table had changed", lambda: cache.moved, "counter"),
+        Gauge(
+            "geosvc_cache_hit_age_seconds",
+            "The ages of answers that were used, summed",
+            lambda: cache.hit_age_seconds,
+            "counter",
+        ),
     ]
 
 

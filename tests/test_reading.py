@@ -170,6 +170,11 @@ async def test_counts_say_whether_they_are_exact(sample: Client, mode: str) -> N
         assert "numberMatchedEstimate" not in page
 
 
+async def test_an_estimate_goes_by_the_filter_too(sample: Client) -> None:
+    page = await fetch(sample, "/collections/cities/items?limit=1&filter=country_code%3D'FI'")
+    assert page.get("numberMatched", page.get("numberMatchedEstimate")) < 7000
+
+
 async def test_an_item_has_its_links_and_is_found_by_id(sample: Client) -> None:
     feature = await fetch(sample, "/collections/countries/items/FIN")
     assert feature["id"] == "FIN"

@@ -58,8 +58,9 @@ class Counts:
         return await self._database.fetch(statement, self._time_box_seconds)
 
     async def _estimate(self, collection: Collection, request: ItemsRequest) -> int:
-        unfiltered = request.bbox is None and request.spatial is None and request.interval is None and not request.equals
-        if unfiltered and collection.rows is not None:
+        if collection.rows is not None and not any(
+            (request.bbox, request.spatial, request.interval, request.equals, request.filter)
+        ):
             return collection.rows
         rows = await self._database.fetch(explain_matching(collection, request))
         return int(rows[0][0][0]["Plan"]["Plan Rows"])

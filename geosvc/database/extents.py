@@ -1,7 +1,7 @@
 """Extents of collections: estimated for lists, without reading a table, and exact on demand within a time box."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from geosvc.database.pool import Database
@@ -65,13 +65,17 @@ class Extents:
         bounds = None if row[0] is None else (row[0], row[1], row[2], row[3])
         return Extent(bounds, (row[4], row[5]) if collection.temporal else None, exact=True)
 
-    async def best(self, collection: Collection) -> Extent:
-        """The estimated extent; where there is none, the exact one if it is found within the time box."""
+    async def best(self, collection: Collection, exact: Callable[[Collection], Awaitable[Extent]]) -> Extent:
+        """The estimated extent; where there is none, the exact one if it is found within the time box.
+
+        Args:
+            exact: finds it, as `Extents.exact` does.
+        """
         estimated = (await self.estimated([collection]))[collection.id]
         if estimated.bbox is not None:
             return estimated
         try:
-            return await self.exact(collection)
+            return await exact(collection)
         except RequestError:
             return UNKNOWN_EXTENT
 

@@ -11,6 +11,9 @@ else:
     from backports.zstd import ZstdCompressor
 
 CODINGS = ("zstd", "gzip")
+COMPRESS_FROM_BYTES = 1_024
+"""What is sent in one piece is compressed from this size on."""
+
 _GZIP_WINDOW = 31  # 15 bits, and 16 for a gzip header
 _ZSTD_LEVEL = 3
 _GZIP_LEVEL = 1

@@ -69,9 +69,13 @@ class Listing:
 
 async def get_items(request: web.Request) -> web.StreamResponse:
     """A page of features. What is wrong with the query is told beside the form."""
-    if not wants_page(request, ITEMS_TYPES):
-        return await features.get_items(request)
-    collection, values = await collection_of(request), query_of(request)
+    collection = await collection_of(request)
+    asked = features.recall(request, collection)
+    if asked is None and not wants_page(request, ITEMS_TYPES):
+        asked = features.read_asked(request, collection)
+    if asked is not None:
+        return await features.send_items(request, asked)
+    values = query_of(request)
     if is_form(values, collection):
         # relative, since browsers follow a form only to where the page is from
         href = query_href(read_form(values, collection)) or request.rel_url.raw_name
@@ -115,7 +119,7 @@ def _without_geometry(wanted: ItemsRequest) -> ItemsRequest:
 
 async def _read_listing(request: web.Request, collection: Collection, limits: Limits) -> Listing:
     """Raises: RequestError."""
-    reading = await features.parse_reading(request, ITEMS_TYPES, replace(reading_rules(request), limits=limits))
+    reading = features.parse_reading(request, collection, ITEMS_TYPES, replace(reading_rules(request), limits=limits))
     reading = replace(reading, wanted=_without_geometry(reading.wanted))
     wanted = reading.wanted
     page = select_items(collection, wanted, GEOJSON)

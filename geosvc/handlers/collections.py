@@ -1,6 +1,7 @@
 """The collections and each of them. Source: OGC 17-069r4 7.13 and 7.14."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -11,11 +12,13 @@ from geosvc.errors import InvalidParameter
 from geosvc.handlers.documents import collection_of, document_response, read_document_request
 from geosvc.handlers.pages import reading_rules
 from geosvc.handlers.validators import validated
-from geosvc.keys import CATALOG, EXTENTS
+from geosvc.handlers.versions import question_about
+from geosvc.keys import CACHE, CATALOG, EXTENTS
 from geosvc.links import base_url, collection_links, collections_links
 from geosvc.model.collection import Collection
 from geosvc.model.crs import CRS84_URI, Srid, listed_crs, storage_crs
 
+_EXTENT_BYTES = 256
 _GREGORIAN = "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian"
 
 
@@ -68,6 +71,16 @@ async def get_collections(request: web.Request) -> web.Response:
     return document_response(request, document, "collections.html", collections=collections)
 
 
+async def exact_extent(request: web.Request, collection: Collection) -> Extent:
+    """The exact extent, read once for each version of a published table. Raises: RequestError."""
+    extents, cache = request.app[EXTENTS], request.app[CACHE]
+    asked = question_about(request, "extent", collection)
+    token = await cache.versions.current(asked.publication) if asked is not None else None
+    if asked is None or token is None:
+        return await extents.exact(collection)
+    return await cache.share(asked, token, lambda: extents.exact(collection), lambda _: _EXTENT_BYTES)
+
+
 @validated
 async def get_collection(request: web.Request) -> web.Response:
     """One collection; `extent=exact` reads every row for its extent."""
@@ -76,8 +89,8 @@ async def get_collection(request: web.Request) -> web.Response:
     wanted = values.get("extent", "estimated")
     if wanted not in ("estimated", "exact"):
         raise InvalidParameter("extent takes one of: estimated, exact", parameter="extent")
-    extents = request.app[EXTENTS]
-    extent = await (extents.exact(collection) if wanted == "exact" else extents.best(collection))
+    exact = partial(exact_extent, request)
+    extent = await (exact(collection) if wanted == "exact" else request.app[EXTENTS].best(collection, exact))
     base = base_url(request)
     document, snippets = describe(base, collection, extent, reading_rules(request).crs), write_snippets(base, collection)
     return document_response(request, document, "collection.html", collection=collection, snippets=snippets)

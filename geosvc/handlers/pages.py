@@ -1,6 +1,6 @@
 """What surrounds the features of a page: counts, links, the pieces of a stream."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -72,11 +72,17 @@ def batch_size(request: web.Request, collection: Collection) -> BatchSize:
     return BatchSize(settings.batch_rows, settings.batch_bytes, collection.row_bytes)
 
 
-async def count_matching(request: web.Request, reading: Reading, end: PageEnd | None = None) -> Count | None:
+async def count_matching(
+    request: web.Request,
+    reading: Reading,
+    end: PageEnd | None = None,
+    count: Callable[[], Awaitable[Count | None]] | None = None,
+) -> Count | None:
     """How many features match in all. Free on the pages after the first, and on a first page that is the last.
 
     Args:
         end: of the page, if it has been read already.
+        count: counts, if not the database alone.
     Raises: RequestError.
     """
     wanted = reading.wanted
@@ -86,7 +92,7 @@ async def count_matching(request: web.Request, reading: Reading, end: PageEnd | 
         return Count(wanted.cursor.matched, exact=True)
     if end is not None and (whole := whole_count(reading, end)):
         return whole
-    return await request.app[COUNTS].matching(reading.collection, wanted)
+    return await (count() if count is not None else request.app[COUNTS].matching(reading.collection, wanted))
 
 
 def whole_count(reading: Reading, end: PageEnd) -> Count | None:

@@ -5,7 +5,7 @@ from aiohttp import hdrs, web
 from geosvc.errors import InvalidFilter
 from geosvc.handlers.bodies import media_type_of, read_body
 from geosvc.handlers.documents import collection_of, query_of
-from geosvc.handlers.features import send_page
+from geosvc.handlers.features import page_headers, send_page
 from geosvc.handlers.pages import Reading, reading_rules
 from geosvc.keys import SETTINGS
 from geosvc.links import base_url
@@ -28,7 +28,8 @@ async def search_items(request: web.Request) -> web.StreamResponse:
     wanted = parse_search(body, collection, reading_rules(request), settings.max_vertices)
     check_cursor(collection, wanted)
     try:
-        return await send_page(request, Reading(collection, values, wanted, media_type, base_url(request), posted=True))
+        reading = Reading(collection, values, wanted, media_type, base_url(request), posted=True)
+        return await send_page(request, reading, page_headers(reading))
     except InvalidFilter as error:
         error.pointer = error.pointer or "/filter"  # one in text knows its own places only
         raise

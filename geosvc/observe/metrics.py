@@ -92,6 +92,21 @@ class Gauge:
         return {"kind": self.kind, "name": self.name, "text": self.text, "labels": [], "samples": [[[], self.read()]]}
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Numbers by labels that somebody else counts, read when they are asked for."""
+
+    name: str
+    text: str
+    labels: Labels
+    read: Callable[[], Mapping[Labels, float]]
+
+    def snapshot(self) -> dict[str, Any]:
+        """What another process needs to show it."""
+        samples = [[list(labels), float(value)] for labels, value in self.read().items()]
+        return {"kind": "counter", "name": self.name, "text": self.text, "labels": list(self.labels), "samples": samples}
+
+
 def _worker_up(value: float) -> dict[str, Any]:
     return Gauge("geosvc_worker_up", "Whether the worker answered", lambda: value).snapshot()
 
@@ -117,7 +132,7 @@ class Metrics:
         self.failures = Counter("geosvc_telemetry_failures", "Failures of the telemetry itself", ("part",))
         self.events = Counter("geosvc_events", "Events of the log, see there", ("event",))
         self.loop_lag = Histogram("geosvc_event_loop_lag_seconds", "How late the event loop came back to a timer")
-        self.gauges: list[Gauge] = []
+        self.gauges: list[Gauge | Tally] = []
         self._labels: dict[tuple[Any, ...], Labels] = {}
 
     def start(self) -> Callable[[], None]:
@@ -161,7 +176,7 @@ class Metrics:
     def snapshot(self) -> Snapshot:
         """All numbers, as JSON can carry them."""
         self.failures.values = {(part,): float(number) for part, number in failures.items()}
-        counted: Iterable[Counter | Histogram | Gauge] = (
+        counted: Iterable[Counter | Histogram | Gauge | Tally] = (
             *(each for each in vars(self).values() if isinstance(each, Counter | Histogram)),
             *self.gauges,
         )

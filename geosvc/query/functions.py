@@ -4,8 +4,9 @@ Each is total: whatever a row holds, none of them fails, hangs or reads anything
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+from geosvc.cql2.tree import Function, Placed
 from geosvc.model.queryables import ValueKind
 from geosvc.sql.compose import SQL
 
@@ -21,6 +22,7 @@ class FilterFunction:
         takes: the kinds of its arguments.
         sql: with a place for each argument; numbers come as float8 or numeric and stay that; those it makes itself
             are numeric.
+        steady: whether the same arguments give the same value at any time.
     """
 
     name: str
@@ -28,6 +30,7 @@ class FilterFunction:
     takes: tuple[ValueKind, ...]
     returns: ValueKind
     sql: SQL
+    steady: bool = True
 
 
 FUNCTIONS: Mapping[str, FilterFunction] = {
@@ -83,7 +86,19 @@ FUNCTIONS: Mapping[str, FilterFunction] = {
             _NUMBER,
             SQL("date_part('hour', {} AT TIME ZONE 'UTC')::numeric"),
         ),
-        FilterFunction("now", "The instant of the request.", (), _TIMESTAMP, SQL("now()")),
-        FilterFunction("today", "The day of the request, UTC.", (), _DATE, SQL("(now() AT TIME ZONE 'UTC')::date")),
+        FilterFunction("now", "The instant of the request.", (), _TIMESTAMP, SQL("now()"), steady=False),
+        FilterFunction(
+            "today", "The day of the request, UTC.", (), _DATE, SQL("(now() AT TIME ZONE 'UTC')::date"), steady=False
+        ),
     )
 }
+
+
+def is_steady(node: object) -> bool:
+    """Whether what a filter, or a part of one, says of a row holds for as long as the row does not change."""
+    if isinstance(node, Function):
+        function = FUNCTIONS.get(node.name.lower())
+        return (function is None or function.steady) and is_steady(node.args)
+    if isinstance(node, tuple):
+        return all(map(is_steady, node))
+    return not isinstance(node, Placed) or all(is_steady(getattr(node, each.name)) for each in fields(node))

@@ -71,7 +71,8 @@ def prefers(media_type: MediaType, f: str | None, accept: str | None, offered: S
         return False
 
 
-def negotiate_coding(accept_encoding: str | None, offered: Sequence[str]) -> str | None:
+@lru_cache(maxsize=1024)
+def negotiate_coding(accept_encoding: str | None, offered: tuple[str, ...]) -> str | None:
     """The content coding of those offered, in the service's order of preference, that the client takes; None is
     identity. Source: RFC 9110 12.5.3.
     """

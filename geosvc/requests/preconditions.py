@@ -57,8 +57,8 @@ class Preconditions:
 
 
 def tag_of_coding(etag: str, coding: str) -> str:
-    """The tag of a representation in this content coding: strong tags tell them apart."""
-    return f'{etag[:-1]}-{coding}"'
+    """The tag of a representation in this content coding: strong tags tell them apart, weak ones need not."""
+    return etag if etag.startswith("W/") else f'{etag[:-1]}-{coding}"'
 
 
 def cached_tag(version: str, none_match: str) -> str:

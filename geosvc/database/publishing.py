@@ -34,7 +34,7 @@ from geosvc.settings import Settings
 from geosvc.sql.compose import SQL, Identifier, Statement, compose
 from geosvc.sql.files import load_statement
 
-LOCK_SECONDS = 5
+LOCK_SECONDS = 5.0
 _FOREIGN = "f"
 _KINDS = {
     Kind.VIEW: "a view, whose rows change with those of its tables: publish the tables that it reads",
@@ -46,7 +46,7 @@ _REASONS = {
     "25006": "the database is read only: a standby, perhaps; publish on the primary",
     "40P01": "another transaction was in the way (a deadlock); try again",
     "42501": "the database role may not do it: {words}",
-    "55P03": f"it waited {LOCK_SECONDS} s for a lock that somebody else holds; try again",
+    "55P03": "it waited {seconds:g} s for a lock that somebody else holds; try again",
     "57014": "it took too long",
 }
 Row = Any  # asyncpg.Record
@@ -83,7 +83,8 @@ async def publish(settings: Settings, url: str, collection_id: str) -> Published
         await _run(connection, compose("publish.lock", lock))  # no partition comes or goes meanwhile
         tree = await _tree(connection, first)
         publication = await _publication(connection, first, tree[0])
-        await _end_others(connection, publication, tree)
+        if await _end_others(connection, publication, tree):
+            tree = await _tree(connection, first)
         keyed = bool(first.key) and all(each["keyed"] for each in tree)
         (postgis,) = await _run(connection, load_statement("postgis_schema"))
         table = published_table(publication, postgis[0], collections, keyed=keyed)
@@ -122,7 +123,9 @@ async def _transaction(settings: Settings, url: str) -> AsyncIterator[asyncpg.Co
             raise PublishError("the database URL cannot be used: asyncpg does not understand it") from None
         try:
             async with connection.transaction():
-                await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; SET LOCAL search_path = pg_catalog")
+                await connection.execute(
+                    f"SET LOCAL lock_timeout = {LOCK_SECONDS * 1000:.0f}; SET LOCAL search_path = pg_catalog"
+                )
                 await connection.execute("SELECT pg_advisory_xact_lock(1734701942, 1)")
                 yield connection
         finally:
@@ -135,7 +138,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or "XX000"
         words = str(error.args[0] if error.args else "").partition("\n")[0]
-        return _REASONS.get(state, f"{{words}} ({state})").format(words=words)
+        return _REASONS.get(state, f"{{words}} ({state})").format(words=words, seconds=LOCK_SECONDS)
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate of the database is not trusted: {error.verify_message}"
     return "the database cannot be reached"
@@ -240,14 +243,19 @@ def _logged_to(table: Row) -> set[int]:
     return found
 
 
-async def _end_others(connection: asyncpg.Connection, publication: int, tree: Sequence[Row]) -> None:
-    """Ends publications of tables that have become parts of this one, and drops the triggers of parts that have left it."""
-    for other in {each for table in tree for each in _logged_to(table)} - {publication}:
+async def _end_others(connection: asyncpg.Connection, publication: int, tree: Sequence[Row]) -> bool:
+    """Ends publications of tables that have become parts of this one, and drops the triggers of parts that have left it.
+
+    Returns: whether there were publications to end.
+    """
+    others = {each for table in tree for each in _logged_to(table)} - {publication}
+    for other in sorted(others):
         await _end(connection, other)
     there = {each["oid"] for each in tree}
     for trigger in await _run(connection, load_statement("publishing_triggers", (publication,))):
         if trigger["relation"] not in there:
             await _execute(connection, drop_trigger(trigger["trigger"], trigger["schema"], trigger["name"]))
+    return bool(others)
 
 
 async def _end(connection: asyncpg.Connection, publication: int) -> None:

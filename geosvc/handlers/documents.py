@@ -25,7 +25,8 @@ def query_of(request: web.Request) -> Mapping[str, str]:
 
 async def collection_of(request: web.Request) -> Collection:
     """The collection in the path. Raises: NotFound, DatabaseUnavailable."""
-    collection = await request.app[CATALOG].collection(request.match_info["collectionId"])
+    catalog, collection_id = request.app[CATALOG], request.match_info["collectionId"]
+    collection = catalog.find(collection_id) or await catalog.collection(collection_id)
     request[TRACE].collection = collection.id
     return collection
 

@@ -23,7 +23,7 @@ from geosvc.handlers.pages import (
     reading_rules,
     whole_count,
 )
-from geosvc.handlers.readings import ITEMS_ASKED, PAGES_ASKED, AskedItem, AskedPage, place_of
+from geosvc.handlers.readings import ITEMS_ASKED, PAGES_ASKED, AskedItem, AskedPage, Place, place_of
 from geosvc.handlers.streaming import send_stream
 from geosvc.handlers.versions import (
     UNVERSIONED,
@@ -63,7 +63,7 @@ def parse_reading(request: web.Request, collection: Collection, offered: Sequenc
 
 def recall(request: web.Request, collection: Collection) -> AskedPage | None:
     """What a request for a page asks for, if it was asked before."""
-    return request.app[PAGES_ASKED].find(place_of(request, collection))
+    return request.app[PAGES_ASKED].find(place_of(request, collection, request.raw_path))
 
 
 def read_asked(request: web.Request, collection: Collection) -> AskedPage:
@@ -72,7 +72,7 @@ def read_asked(request: web.Request, collection: Collection) -> AskedPage:
     headers = {**page_headers(reading), **UNVERSIONED}
     large = is_large(reading, request.app[SETTINGS].stream_above_rows)
     asked = AskedPage(reading, headers, large, page_question(request, reading))
-    request.app[PAGES_ASKED].keep(place_of(request, collection), asked)
+    request.app[PAGES_ASKED].keep(place_of(request, collection, request.raw_path), asked)
     return asked
 
 
@@ -165,7 +165,8 @@ async def get_export(request: web.Request) -> web.StreamResponse:
 async def get_item(request: web.Request) -> web.Response:
     """One feature."""
     collection = await collection_of(request)
-    asked = request.app[ITEMS_ASKED].find(place_of(request, collection)) or read_asked_item(request, collection)
+    place = place_of(request, collection, request.rel_url.raw_query_string)
+    asked = request.app[ITEMS_ASKED].find(place) or read_asked_item(request, collection, place)
     feature_id = request.match_info["featureId"]
     question = asked.question(feature_id)
     token = None
@@ -184,14 +185,14 @@ async def get_item(request: web.Request) -> web.Response:
     return item_response(request, question, body)
 
 
-def read_asked_item(request: web.Request, collection: Collection) -> AskedItem:
+def read_asked_item(request: web.Request, collection: Collection, place: Place) -> AskedItem:
     """What a request for one feature asks for. Raises: RequestError."""
     values = query_of(request)
     wanted = parse_item_request(values, collection, reading_rules(request))
     negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), ITEM_TYPES)
     base = base_url(request)
     asked = AskedItem(collection, wanted, base, question_about(request, "item", collection, wanted, base))
-    request.app[ITEMS_ASKED].keep(place_of(request, collection), asked)
+    request.app[ITEMS_ASKED].keep(place, asked)
     return asked
 
 

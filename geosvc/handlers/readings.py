@@ -52,7 +52,8 @@ class AskedItem:
 
     def question(self, feature_id: str) -> Question | None:
         """What the answers about a feature are kept by; None when they have no version."""
-        return self.style and self.style._replace(digest=f"{self.style.digest} {feature_id}")
+        style = self.style
+        return style and Question(style.kind, style.publication, f"{style.digest} {feature_id}")
 
 
 class Readings(Generic[_T]):
@@ -88,9 +89,11 @@ def _size(place: Place) -> int:
     return 64 + sum(map(len, place[1:]))
 
 
-def place_of(request: web.Request, collection: Collection) -> Place:
+def place_of(request: web.Request, collection: Collection, text: str) -> Place:
     """Everything that decides what a request asks for. The collection is held by what was read, so no other can get its
     id() while that is kept; after a change of the catalog it is another.
+
+    Args:
+        text: of the request line, what matters.
     """
-    headers = request.headers
-    return (id(collection), request.rel_url.raw_query_string, headers.get(hdrs.ACCEPT, ""), request.host, request.scheme)
+    return (id(collection), text, request.headers.get(hdrs.ACCEPT, ""), request.host, request.scheme)

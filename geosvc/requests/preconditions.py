@@ -56,6 +56,9 @@ class Preconditions:
         return self.modified_since is not None and feature.modified is not None and feature.modified <= self.modified_since
 
 
+_NOTHING = Preconditions()
+
+
 def tag_of_coding(etag: str, coding: str) -> str:
     """The tag of a representation in this content coding: strong tags tell them apart, weak ones need not."""
     return etag if etag.startswith("W/") else f'{etag[:-1]}-{coding}"'
@@ -100,10 +103,14 @@ def parse_preconditions(headers: Mapping[str, str]) -> Preconditions:
 
     Raises: InvalidParameter, naming the header.
     """
-    match = _parse_tags("If-Match", headers.get("If-Match"), strong=True)
+    if_match, if_none_match = headers.get("If-Match"), headers.get("If-None-Match")
+    unmodified_since, modified_since = headers.get("If-Unmodified-Since"), headers.get("If-Modified-Since")
+    if if_match is if_none_match is unmodified_since is modified_since is None:
+        return _NOTHING
+    match = _parse_tags("If-Match", if_match, strong=True)
     return Preconditions(
         match=match,
-        none_match=_parse_tags("If-None-Match", headers.get("If-None-Match"), strong=False),
-        unmodified_since=_parse_date(headers.get("If-Unmodified-Since")) if match is None else None,
-        modified_since=_parse_date(headers.get("If-Modified-Since")),
+        none_match=_parse_tags("If-None-Match", if_none_match, strong=False),
+        unmodified_since=_parse_date(unmodified_since) if match is None else None,
+        modified_since=_parse_date(modified_since),
     )

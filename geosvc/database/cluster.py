@@ -163,7 +163,8 @@ class Cluster:
     def ensure_database(self, database: str = DATABASE) -> None:
         """Makes the role that owns and serves, the database, and PostGIS in it, where they are missing."""
         if OWNER not in self.query("postgres", "SELECT rolname FROM pg_roles").splitlines():
-            self.query("postgres", f'CREATE ROLE "{OWNER}" LOGIN')
+            # its own name is that of the schema geosvc, where nothing of the user's belongs
+            self.query("postgres", f'CREATE ROLE "{OWNER}" LOGIN; ALTER ROLE "{OWNER}" SET search_path = public')
         if database not in self.query("postgres", "SELECT datname FROM pg_database").splitlines():
             self.query("postgres", f'CREATE DATABASE "{database}" OWNER "{OWNER}" TEMPLATE template0')
         self.query(database, "SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS postgis")

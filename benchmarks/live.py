@@ -3,6 +3,7 @@
 import asyncio
 import json
 import statistics
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -39,7 +40,8 @@ ANALYZE public.{PUBLISHED}
 """
 _UPDATE = "\\set n random(1, {rows})\nUPDATE public.{table} SET levels = :n % 9 WHERE id = :n + {sample};\n"
 _INSERT = """\\set n random(1, 1000000000)
-INSERT INTO public.{table} (id, osm_id, tags, geom) SELECT 1000000000 + :n, osm_id, tags, geom FROM public.{table} WHERE id = {sample}
+INSERT INTO public.{table} (id, osm_id, tags, geom)
+  SELECT 1000000000 + :n, osm_id, tags, geom FROM public.{table} WHERE id = {sample}
   ON CONFLICT DO NOTHING;
 """
 
@@ -147,6 +149,16 @@ def _bulk(arena: Arena) -> list[Result]:
 
 
 @contextmanager
+def _reading(url: str) -> Iterator[None]:
+    """Somebody who takes every event."""
+    with subprocess.Popen(["curl", "-sN", url], stdout=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+@contextmanager
 def _published(arena: Arena) -> Iterator[None]:
     settings = load_settings(database_url=arena.url)
     migrate_up(settings, arena.url)
@@ -163,7 +175,8 @@ def run(arena: Arena) -> list[Result]:
         with geosvc_server(arena.url) as server:
             alone = statistics.median(asyncio.run(_latencies(arena, server, 1)))
             among = statistics.median(asyncio.run(_latencies(arena, server, SUBSCRIBERS)))
-            followed = _commits(arena, "UPDATE while the service follows", _UPDATE)
+            with _reading(f"{server.url}/collections/{PUBLISHED}/changes"):
+                followed = _commits(arena, "UPDATE with a subscriber", _UPDATE)
         return [
             Result("live", "edit to event", alone, "ms", target=TO_EVENT),
             Result("live", f"edit to the last of {SUBSCRIBERS:,} subscribers", among, "ms", target=TO_THE_LAST),

@@ -75,6 +75,7 @@ class Hub:
         self._channels: dict[str, Channel] = {}
         self._closed = False
         reader.listeners.append(self._wake)
+        reader.is_urgent = lambda: bool(self._channels)
 
     @property
     def size(self) -> int:
@@ -154,6 +155,7 @@ class Hub:
         if channel is None:
             channel = self._channels[collection_id] = Channel(self._around, wanted.collection, wanted.publication)
         channel.add(subscriber)
+        self._reader.look_sharp()
         if self._closed:
             subscriber.end()
         try:

@@ -16,7 +16,7 @@ from geosvc.model.snapshot import Snapshot
 from geosvc.settings import Settings
 
 IDLE_SECONDS = 1.0  # a sleeping reader looks so often by itself
-BUSY_SECONDS = 0.005
+BUSY_SECONDS = 0.01
 QUIET_SECONDS = 0.05  # so long nothing has changed when it lies down
 WRITER_SECONDS = 0.1  # a transaction that began before it lay down is waited for in steps of this at the most
 FIRST_RETRY_SECONDS = 0.1
@@ -48,6 +48,9 @@ class ChangeReader:
         self.snapshot = Snapshot(1, 1)
         self.changes = 0
         self.reads = 0
+        self.is_urgent: Callable[[], bool] = lambda: False
+        """Whether somebody waits for changes. Versions are read when they are asked for: for them nobody need be notified."""
+
         self.listeners: list[Callable[[Collection[int], Snapshot | None], None]] = []
         """Called with the publications that have changed, and the snapshot since when; None where that is not known."""
 
@@ -83,6 +86,11 @@ class ChangeReader:
         self._asked.set()
         self._feed.called.set()
         return await waiting
+
+    def look_sharp(self) -> None:
+        """Somebody waits for changes from now on."""
+        if self._feed is not None:
+            self._feed.called.set()
 
     async def ready(self, seconds: float) -> bool:
         """Waits until the log is read, so long at the most."""
@@ -193,6 +201,9 @@ class ChangeReader:
         """How long to wait for a call. Before it sleeps it lies down and reads once more; those who wrote before that, and
         have not committed yet, may not call.
         """
+        if not self.is_urgent():
+            await self._wake(feed)
+            return IDLE_SECONDS
         if feed.polls_because is not None:
             return self._settings.feed_poll_seconds
         now = monotonic()

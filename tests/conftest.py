@@ -35,7 +35,13 @@ from tests.pooler import pooled_database as pooled_database  # noqa: PLC0414 - a
 from tests.processes import Running, serving, unexpected
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "max_prepared_transactions": "4",
+}
 
 Client = TestClient[web.Request, web.Application]
 Service = Callable[..., Awaitable[Client]]

@@ -62,7 +62,9 @@ BEGIN
     WHEN OTHERS THEN
       BEGIN
         SELECT pg_catalog.count(*) INTO total FROM (SELECT FROM {rows} LIMIT {more}) counted;
-        IF total OPERATOR(pg_catalog.<) {more} THEN
+        IF total OPERATOR(pg_catalog.=) 0 THEN
+          RETURN NULL;
+        ELSIF total OPERATOR(pg_catalog.<) {more} THEN
           INSERT INTO geosvc.change (publication, operation, key, {box_column}, {state_column})
             SELECT {id}, {operation}, {key}, {box}, {state} FROM {source};
         ELSE
@@ -145,6 +147,7 @@ BEGIN
   BEGIN
     SELECT pg_catalog.count(*), {extent} INTO total, extent FROM {rows} r;
   EXCEPTION WHEN OTHERS THEN
+    IF NOT EXISTS (SELECT FROM {rows}) THEN RETURN NULL; END IF;
     failed := true;
     {unknown}
   END;
@@ -169,6 +172,7 @@ BEGIN
     SELECT pg_catalog.count(*), {extent} INTO total, old_extent FROM old_rows r;
     SELECT {extent} INTO new_extent FROM new_rows r;
   EXCEPTION WHEN OTHERS THEN
+    IF NOT EXISTS (SELECT FROM old_rows) THEN RETURN NULL; END IF;
     failed := true;
     {unknown}
   END;
@@ -267,7 +271,7 @@ def _key(table: PublishedTable) -> Composed:
     columns = {column.name: column for column in table.columns}
     parts = [_text(columns[name]) for name in table.key]
     if len(parts) > 1:
-        escape = SQL("pg_catalog.regexp_replace({}, E'([\\\\,])', E'\\\\\\\\\\\\1', 'g')")
+        escape = SQL("pg_catalog.regexp_replace({}, E'([\\\\\\\\,])', E'\\\\\\\\\\\\1', 'g')")
         parts = [escape.format(part) for part in parts]
     return SQL(" OPERATOR(pg_catalog.||) ',' OPERATOR(pg_catalog.||) ").join(parts)
 

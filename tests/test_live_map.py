@@ -4,7 +4,6 @@ later, also what was changed while the service was away.
 With GEOSVC_PICTURES the pictures of light and dark, phone and desk are left in that folder.
 """
 
-import asyncio
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -15,9 +14,9 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
 from geosvc.database.migrations import migrate_up
-from geosvc.database.publishing import publish, unpublish
 from tests.browsing import CHROMIUM, CONTRASTS, DESK, PHONE, Visit, Visiting, chromium, column, position, visiting
 from tests.conftest import execute, settings_for
+from tests.live import publish_now, unpublish_now
 from tests.pooler import free_port
 from tests.processes import Running, serving
 
@@ -51,7 +50,7 @@ def url(bare_module_url: str) -> str:
     def prepare() -> None:
         migrate_up(settings_for(bare_module_url), bare_module_url)
         execute(bare_module_url, TABLES)
-        asyncio.run(publish(settings_for(bare_module_url), bare_module_url, "places"))
+        publish_now(bare_module_url, "places")
 
     aside(prepare)
     return bare_module_url
@@ -247,19 +246,18 @@ def test_the_page_comes_back_after_a_restart_and_shows_what_happened_meanwhile(b
 
 def test_what_changes_between_the_query_and_the_stream_is_not_missed(visit: Visiting, sql: Sql) -> None:
     visited = visit()
-    held: list[Route] = []
+    asked: list[str] = []
 
-    def hold(route: Route) -> None:
-        held.append(route)
+    def edit_before(route: Route) -> None:
+        sql("UPDATE places SET geom = 'SRID=4326;POINT(9 50.4)', name = 'between' WHERE id = 1")
+        asked.append(route.request.url)
+        route.continue_()
 
-    visited.page.route("**/changes?*", hold)
-    with visited.page.expect_request("**/changes?*"):
-        page = visited.open(PLACES)
-    sql("UPDATE places SET geom = 'SRID=4326;POINT(9 50.4)', name = 'between' WHERE id = 1")
-    held[0].continue_()
+    visited.page.route("**/changes?*", edit_before)
+    page = visited.open(PLACES)
     wait_for_point(page, 9, 50.4, timeout=5 * SECOND_MS)
     expect(page.get_by_role("row", name="between")).to_be_visible()
-    assert "last-event-id" in parse_qs(urlsplit(held[0].request.url).query)
+    assert "last-event-id" in parse_qs(urlsplit(asked[0]).query)
 
 
 def test_it_is_paused_and_goes_on_by_the_keyboard(visit: Visiting, sql: Sql) -> None:
@@ -334,6 +332,18 @@ def test_the_page_of_a_feature_says_when_it_is_another_one(visit: Visiting, sql:
     page.get_by_role("link", name="Reload").click()
     expect(page.get_by_role("row", name="name renamed")).to_be_visible()
     expect(hint).to_be_hidden()
+    sql("UPDATE places SET name = name WHERE id = 2; INSERT INTO places SELECT n FROM generate_series(101, 1200) n")
+    expect(hint).to_have_text("This feature has changed.")
+    page.get_by_role("link", name="Reload").click()
+    expect(page.locator("[data-map][data-state=ready]")).to_be_attached()
+    with page.expect_response(re.compile(f"{PLACES}/2.*geojson")):
+        sql("UPDATE places SET name = 'bulk' WHERE id > 2")
+    expect(hint).to_be_hidden()
+    with page.expect_response(re.compile(f"{PLACES}/2.*geojson")):
+        sql("UPDATE places SET name = 'bulk'")
+    expect(hint).to_have_text("This feature has changed.")
+    page.get_by_role("link", name="Reload").click()
+    expect(hint).to_be_hidden()
     expect(page.locator("[data-map][data-state=ready]")).to_be_attached()
     sql("DELETE FROM places WHERE id = 2")
     expect(hint).to_have_text("This feature was deleted.")
@@ -342,13 +352,12 @@ def test_the_page_of_a_feature_says_when_it_is_another_one(visit: Visiting, sql:
 def test_a_page_whose_table_is_published_no_more_says_so(visit: Visiting, url: str, sql: Sql) -> None:
     visited = visit()
     page = watch(visited)
-    settings = settings_for(url)
-    aside(lambda: asyncio.run(unpublish(settings, url, "places")))
+    aside(lambda: unpublish_now(url, "places"))
     try:
         expect(page.locator("[data-live-state]")).to_have_text("Not live any more")
         expect(page.get_by_role("button", name="Pause live changes")).to_be_hidden()
     finally:
-        aside(lambda: asyncio.run(publish(settings, url, "places")))
+        aside(lambda: publish_now(url, "places"))
 
 
 def test_what_is_not_published_and_what_has_no_javascript_is_as_before(visit: Visiting, sql: Sql) -> None:

@@ -105,15 +105,28 @@ export class ShownFeatures {
     }
   }
 
+  // Whether the only feature of the page is as it was fetched: "same", "changed" or "gone".
+  async standing() {
+    const response = await this.#ask(this.#level);
+    if (response.status === 404) return "gone";
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    const [known] = this.#features.values();
+    return JSON.stringify(await response.json()) === JSON.stringify(known) ? "same" : "changed";
+  }
+
+  #ask(level, signal) {
+    const url = new URL(this.#section.dataset.features, location.href);
+    url.searchParams.set("bigint", "string"); // numbers keep their digits
+    if (level !== null) url.searchParams.set("zoom-level", String(level));
+    return fetch(url, { signal, headers: { Accept: "application/geo+json" } });
+  }
+
   async #fetch(level) {
     this.#fetching?.abort();
     const fetching = this.#fetching = new AbortController();
     this.#meanwhile ??= []; // what changes before the answer is there may not be in it
-    const url = new URL(this.#section.dataset.features, location.href);
-    url.searchParams.set("bigint", "string"); // numbers keep their digits
-    if (level !== null) url.searchParams.set("zoom-level", String(level));
     try {
-      const response = await fetch(url, { signal: fetching.signal, headers: { Accept: "application/geo+json" } });
+      const response = await this.#ask(level, fetching.signal);
       if (!response.ok) throw new Error(`status ${response.status}`);
       this.#take(await response.json());
       this.#level = level;

@@ -206,16 +206,18 @@ export async function followFeature(hint, opening) {
   const bounds = shown?.bounds();
   const href = new URL(hint.dataset.live, document.baseURI);
   if (bounds) href.searchParams.set("bbox", boxOf(bounds).join(","));
-  const say = words => {
-    hint.querySelector("[data-words]").textContent = words;
+  const say = text => {
+    if (!text) return;
+    hint.querySelector("[data-words]").textContent = text;
     hint.hidden = false;
   };
+  const words = { same: "", changed: "This feature has changed.", gone: "This feature was deleted.", unknown: "This feature may have changed." };
   const told = async (name, content) => {
-    if (name === "bulk") return say("This feature may have changed.");
-    if (name !== "resync" && keyOf(content) !== hint.dataset.feature) return;
-    const status = await fetch(location.href, { method: "HEAD" }).then(each => each.status, () => 0);
-    if (status === 404) say("This feature was deleted.");
-    else say(name === "resync" ? "This feature may have changed." : "This feature has changed.");
+    const mine = keyOf(content) === hint.dataset.feature;
+    if (!mine && name !== "bulk" && name !== "resync") return;
+    const standing = shown ? await shown.standing().catch(() => "unknown") : "unknown";
+    if (standing === "gone" || !mine) say(words[standing]);
+    else say(words.changed);
   };
   new Stream(href.href, hint.dataset.after, told, () => {});
 }

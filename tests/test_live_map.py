@@ -337,7 +337,7 @@ def test_the_page_of_a_feature_says_when_it_is_another_one(visit: Visiting, sql:
     page.get_by_role("link", name="Reload").click()
     expect(page.locator("[data-map][data-state=ready]")).to_be_attached()
     with page.expect_response(re.compile(f"{PLACES}/2.*geojson")):
-        sql("UPDATE places SET name = 'bulk' WHERE id > 2")
+        sql("UPDATE places SET geom = 'SRID=4326;POINT(0 0)' WHERE id > 2")
     expect(hint).to_be_hidden()
     with page.expect_response(re.compile(f"{PLACES}/2.*geojson")):
         sql("UPDATE places SET name = 'bulk'")

@@ -9,7 +9,7 @@ from aiohttp import web
 from geosvc.errors import InvalidParameter
 from geosvc.keys import SETTINGS
 from geosvc.model.collection import Collection
-from geosvc.model.media_type import GEOJSON, HTML, ITEM_TYPES, ITEMS_TYPES, JSON, OPENAPI, SCHEMA, MediaType
+from geosvc.model.media_type import EVENTS, GEOJSON, HTML, ITEM_TYPES, ITEMS_TYPES, JSON, OPENAPI, SCHEMA, MediaType
 from geosvc.requests.declared import PLACE_OF_PAGE
 
 Link = dict[str, str]
@@ -88,8 +88,16 @@ def collection_url(base: str, collection: Collection) -> str:
     return f"{base}/collections/{quote(collection.id, safe='')}"
 
 
+def changes_url(base: str, collection: Collection, values: Mapping[str, str] | None = None) -> str:
+    """The URL of the stream of a collection's changes."""
+    return _with_query(f"{collection_url(base, collection)}/changes", (values or {}).items())
+
+
 def collection_links(base: str, collection: Collection) -> list[Link]:
-    """The links of a collection: itself and its features in every media type."""
+    """The links of a collection: itself, its features in every media type, and its changes where they are logged.
+
+    Source: OGC 23-057r1 calls what tells of changes `hub`.
+    """
     url = collection_url(base, collection)
     items = f"{url}/items"
     return [
@@ -101,6 +109,7 @@ def collection_links(base: str, collection: Collection) -> list[Link]:
             if media_type is not GEOJSON
         ),
         link(f"{url}/export", "enclosure", GEOJSON, "All features as one download"),
+        *([link(changes_url(base, collection), "hub", EVENTS, "Changes as they are made")] if collection.publication else []),
         link(f"{url}/schema/feature", "describedby", SCHEMA, "What a feature looks like as GeoJSON"),
         *(
             link(f"{url}/{name}", f"{REL}/{name}", SCHEMA, title)

@@ -34,12 +34,26 @@ def write_snippets(base: str, collection: Collection) -> tuple[Snippet, ...]:
     url = f"{base}/collections/{quote(collection.id, safe='')}"
     needed = [f"{quote(each.name, safe='')}=VALUE" for each in collection.parameters or () if each.required]
     of_layers = () if needed else _of_layers(base, collection)
-    return (_curl(url, needed), *of_layers, *_scripts("&".join([f"{url}/items?limit=1000", *needed]), collection))
+    live = _of_changes(f"{url}/changes") if collection.publication is not None else ()
+    return (_curl(url, needed), *of_layers, *_scripts("&".join([f"{url}/items?limit=1000", *needed]), collection), *live)
 
 
 def _curl(url: str, needed: Sequence[str]) -> Snippet:
     page, whole = "&".join([f"{url}/items?limit=10", *needed]), "&".join([f"{url}/export?f=csv", *needed])
     return Snippet("curl", f"curl '{page}'\ncurl -o features.csv '{whole}'")
+
+
+def _of_changes(url: str) -> tuple[Snippet, ...]:
+    return (
+        Snippet("curl, live", f"curl -N '{url}'"),
+        Snippet(
+            "EventSource",
+            f"const changes = new EventSource({_script_text(url)});\n"
+            "for (const name of ['insert', 'update', 'delete', 'bulk', 'resync']) {\n"
+            "  changes.addEventListener(name, event => console.log(name, JSON.parse(event.data)));\n"
+            "}",
+        ),
+    )
 
 
 def _of_layers(base: str, collection: Collection) -> tuple[Snippet, ...]:

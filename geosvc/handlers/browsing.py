@@ -15,13 +15,14 @@ from geosvc.handlers import features
 from geosvc.handlers.documents import collection_of, query_of
 from geosvc.handlers.html import html_response, wants_page
 from geosvc.handlers.pages import content_crs, count_matching, describe_page, reading_rules
-from geosvc.keys import DATABASE, SETTINGS
-from geosvc.links import alternate_href, base_url, item_url, query_href
+from geosvc.keys import DATABASE, HUB, SETTINGS
+from geosvc.links import alternate_href, base_url, changes_url, item_url, query_href
 from geosvc.model.collection import Collection, Column
 from geosvc.model.media_type import GEOJSON, HTML, ITEM_TYPES, ITEMS_TYPES
 from geosvc.query.features import select_items
 from geosvc.query.paging import PageEnd
 from geosvc.query.writing import wanted_columns
+from geosvc.requests.changes import select_changes
 from geosvc.requests.declared import PLACE_OF_PAGE
 from geosvc.requests.feature_id import parse_feature_id
 from geosvc.requests.form import fill_form, is_form, quote_name, read_form
@@ -32,6 +33,19 @@ MAX_ROWS = 200
 
 _HEAVY_BYTES = 2_000_000
 _NOT_FOR_THE_MAP = ("f", "count", "crs", "skipGeometry", "simplify", "zoom-level", "precision")
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """How a page follows the changes of what it shows.
+
+    Attributes:
+        href: of the stream.
+        after: the id of the event to go on after: from before the page was read.
+    """
+
+    href: str
+    after: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +95,7 @@ async def get_items(request: web.Request) -> web.StreamResponse:
         href = query_href(read_form(values, collection)) or request.rel_url.raw_name
         return web.Response(status=303, headers={hdrs.LOCATION: href})
     limits = _limits(request)
+    live = _live(request, collection, _for_map(values))
     listing, problem = None, None
     try:
         listing = await _read_listing(request, collection, limits)
@@ -99,12 +114,25 @@ async def get_items(request: web.Request) -> web.StreamResponse:
         values=values,
         form=form,
         listing=listing,
+        live=live,
         problem=problem,
         maximum=limits.maximum,
     )
     if listing is not None:
         response.headers.update(listing.headers)
     return response
+
+
+def _for_map(values: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if name not in _NOT_FOR_THE_MAP}
+
+
+def _live(request: web.Request, collection: Collection, values: Mapping[str, str]) -> Live | None:
+    if collection.publication is None:
+        return None
+    # numbers keep their digits, as those of the map
+    href = changes_url(base_url(request), collection, {**select_changes(values), "bigint": "string"})
+    return Live(href, request.app[HUB].position(collection.publication.id))
 
 
 def _limits(request: web.Request) -> Limits:
@@ -127,13 +155,12 @@ async def _read_listing(request: web.Request, collection: Collection, limits: Li
     rows = end.take(await fetch_features(request.app[DATABASE], page))
     count = await count_matching(request, reading, end)
     shown = [read_feature(row[0]) for row in rows]
-    for_map = {name: value for name, value in reading.values.items() if name not in _NOT_FOR_THE_MAP}
     return Listing(
         headings=tuple(_heading(column, wanted, reading.values) for column in wanted_columns(collection, wanted)),
         features=tuple((each.id and item_url(reading.base, collection, each.id), each) for each in shown),
         members=describe_page(reading, end, count),
         limit=wanted.limit or 0,
-        map_href=query_href({**for_map, "limit": str(wanted.limit), "count": "none", "f": GEOJSON.short}),
+        map_href=query_href({**_for_map(reading.values), "limit": str(wanted.limit), "count": "none", "f": GEOJSON.short}),
         heavy=collection.row_bytes * len(rows) > _HEAVY_BYTES,
         headers=content_crs(wanted),
     )
@@ -158,10 +185,10 @@ async def get_item(request: web.Request) -> web.Response:
     wanted = parse_item_request(values, collection, reading_rules(request, paged=False))
     feature_id = request.match_info["featureId"]
     key = parse_feature_id(feature_id, collection)
+    live = _live(request, collection, {"skipGeometry": "true"})
     found = await features.find_feature(request, collection, _without_geometry(wanted), key)
     if found is None or found.text is None:
         raise NotFound(f"{collection.id} has no feature {feature_id!r}")
-    for_map = {name: value for name, value in values.items() if name not in _NOT_FOR_THE_MAP}
     response = html_response(
         request,
         "item.html",
@@ -169,7 +196,8 @@ async def get_item(request: web.Request) -> web.Response:
         collection=collection,
         columns=wanted_columns(collection, wanted),
         feature=read_feature(found.text, LONG_CHARACTERS),
-        map_href=query_href({**for_map, "f": GEOJSON.short}),
+        map_href=query_href({**_for_map(values), "f": GEOJSON.short}),
+        live=live,
         url=item_url(base_url(request), collection, feature_id),
     )
     response.headers.update(content_crs(wanted))

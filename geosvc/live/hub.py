@@ -82,6 +82,14 @@ class Hub:
         """How many subscribers there are."""
         return sum(channel.size for channel in self._channels.values())
 
+    def position(self, publication: int) -> str:
+        """The id of an event of now: whatever is read from now on has at least what was told before it. Empty while nobody
+        follows the log.
+        """
+        if not self._reader.is_up:
+            return ""
+        return encode_event_id(epoch_of(self._reader, publication), Position(self._reader.snapshot))
+
     def _wake(self, publications: Collection[int], since: Snapshot | None) -> None:
         for channel in list(self._channels.values()):
             channel.wake(publications, since)

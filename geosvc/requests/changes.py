@@ -10,6 +10,11 @@ from geosvc.requests.items import ItemsRequest, ReadingRules, parse_items_reques
 _OF_PAGES = frozenset(each.name for each in DECLARED) - {each.name for each in CHANGES_DECLARED}
 
 
+def select_changes(values: Mapping[str, str]) -> dict[str, str]:
+    """Of the parameters of a page of features those that its changes are selected by too."""
+    return {name: value for name, value in values.items() if name not in _OF_PAGES}
+
+
 def parse_changes_request(values: Mapping[str, str], collection: Collection, rules: ReadingRules) -> ItemsRequest:
     """Which changes a subscriber is told of. Raises: InvalidParameter, UnknownParameter."""
     if wrong := _OF_PAGES & values.keys():

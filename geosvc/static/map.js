@@ -1,16 +1,12 @@
 // A map of the features of a page: MapLibre GL JS, before the countries of the sample data or the base map of the settings.
 
+import { EMPTY, MAX_ZOOM, ShownFeatures, corners } from "./features.js";
+
 const SHAPES = {
   polygons: ["match", ["geometry-type"], ["Polygon", "MultiPolygon"], true, false],
   lines: ["match", ["geometry-type"], ["Point", "MultiPoint"], false, true],
   points: ["match", ["geometry-type"], ["Point", "MultiPoint"], true, false],
 };
-const PICKABLE = ["feature-fill", "feature-line", "feature-spot", "feature-point"];
-const EMPTY = { type: "FeatureCollection", features: [] };
-const PICK_PIXELS = 5;
-const SPECK_PIXELS = 6;
-const TILE_PIXELS = 512; // of the world at zoom 0
-const MAX_ZOOM = 15;
 const DRAWN_DECIMALS = 4;
 
 export async function openMap(section) {
@@ -51,6 +47,7 @@ export async function openMap(section) {
   await new Promise(resolve => { map.once("idle", resolve); map.triggerRepaint(); });
   section.dataset.state = section.dataset.state ?? "ready";
   return {
+    shown,
     showBox: box => setBox(map, box),
     view: () => wrap(map.getBounds().toArray().flat()),
     ...drawing(map),
@@ -81,10 +78,11 @@ function baseStyle({ countries, baseMap }) {
   };
 }
 
-const picked = (yes, no) => ["case", ["boolean", ["feature-state", "picked"], false], yes, no];
+const marked = state => ["boolean", ["feature-state", state], false];
+const picked = (yes, no) => ["case", ["any", marked("picked"), marked("changed")], yes, no];
 
 function paints() {
-  const feature = picked(colour("picked"), colour("feature"));
+  const feature = ["case", marked("changed"), colour("changed"), marked("picked"), colour("picked"), colour("feature")];
   return {
     "sea": { "background-color": colour("sea") },
     "land": { "fill-color": colour("land") },
@@ -120,211 +118,6 @@ function followColours(map) {
       for (const [name, value] of Object.entries(paint)) map.setPaintProperty(layer, name, value);
     }
   });
-}
-
-class ShownFeatures {
-  #map;
-  #section;
-  #features = [];
-  #picked = null;
-  #level = null;
-  #fetching = null;
-
-  constructor(map, section) {
-    this.#map = map;
-    this.#section = section;
-  }
-
-  async load() {
-    const heavy = "heavy" in this.#section.dataset;
-    try {
-      await this.#fetch(heavy ? this.#wantedLevel() : null);
-    } catch (error) {
-      this.#section.dataset.state = "failed";
-      this.#say(`The features could not be drawn: ${error.message}`);
-      return;
-    }
-    const bounds = boundsOf(this.#features);
-    if (bounds && !this.#section.dataset.extent) this.#map.fitBounds(corners(bounds), { padding: 40, maxZoom: MAX_ZOOM, duration: 0 });
-    if (heavy) {
-      await this.#refine();
-      this.#map.on("moveend", () => this.#refine());
-    }
-    if (this.#section.querySelector("[data-panel]")) {
-      this.#map.on("click", event => this.#pickAt(event.point));
-      this.#map.on("mousemove", event => this.#point(event.point));
-      this.#addRowButtons();
-    }
-  }
-
-  // features of many megabytes come as simple as this zoom lets one see
-  #wantedLevel() {
-    return Math.min(Math.ceil(this.#map.getZoom()) + 2, 30);
-  }
-
-  async #refine() {
-    if (this.#wantedLevel() <= this.#level) return;
-    try {
-      await this.#fetch(this.#wantedLevel());
-    } catch (error) {
-      if (error.name !== "AbortError") this.#say(`Finer features could not be drawn: ${error.message}`);
-    }
-  }
-
-  async #fetch(level) {
-    this.#fetching?.abort();
-    this.#fetching = new AbortController();
-    const url = new URL(this.#section.dataset.features, location.href);
-    url.searchParams.set("bigint", "string"); // numbers keep their digits
-    if (level !== null) url.searchParams.set("zoom-level", String(level));
-    const response = await fetch(url, { signal: this.#fetching.signal, headers: { Accept: "application/geo+json" } });
-    if (!response.ok) throw new Error(`status ${response.status}`);
-    const found = await response.json();
-    this.#level = level;
-    this.#features = found.type === "Feature" ? [found] : found.features;
-    const drawable = this.#features.map((feature, index) => ({ ...feature, id: index, properties: {} }));
-    const collect = features => ({ type: "FeatureCollection", features });
-    this.#map.getSource("features").setData(collect(drawable.filter(each => each.geometry)));
-    this.#map.getSource("spots").setData(collect(drawable.map(spot).filter(Boolean)));
-    const without = this.#features.filter(each => !each.geometry).length;
-    if (without === this.#features.length) this.#say("Nothing here has a geometry.");
-  }
-
-  #say(text) {
-    const note = document.createElement("p");
-    note.className = "note over";
-    note.setAttribute("role", "status");
-    note.textContent = text;
-    this.#section.querySelector(".note.over")?.remove();
-    this.#section.querySelector("[data-canvas]").append(note);
-  }
-
-  #at({ x, y }) {
-    const around = [[x - PICK_PIXELS, y - PICK_PIXELS], [x + PICK_PIXELS, y + PICK_PIXELS]];
-    const found = this.#map.queryRenderedFeatures(around, { layers: PICKABLE });
-    // a point or a line before the area that it lies in
-    found.sort((a, b) => PICKABLE.indexOf(b.layer.id) - PICKABLE.indexOf(a.layer.id));
-    return found[0]?.id ?? null;
-  }
-
-  #point(point) {
-    if (this.#map.getContainer().dataset.drawing) return;
-    this.#map.getCanvas().style.cursor = this.#at(point) === null ? "" : "pointer";
-  }
-
-  #pickAt(point) {
-    if (!this.#map.getContainer().dataset.drawing) this.#pick(this.#at(point));
-  }
-
-  #pick(index) {
-    for (const source of ["features", "spots"]) {
-      if (this.#picked !== null) this.#map.setFeatureState({ source, id: this.#picked }, { picked: false });
-      if (index !== null) this.#map.setFeatureState({ source, id: index }, { picked: true });
-    }
-    this.#picked = index;
-    this.#rows().forEach((row, number) => row.classList.toggle("picked", number === index));
-    const panel = this.#section.querySelector("[data-panel]");
-    panel.replaceChildren(...(index === null ? [hint()] : describe(this.#features[index])));
-  }
-
-  #rows() {
-    return [...document.querySelectorAll("[data-features-table] tbody tr")];
-  }
-
-  #addRowButtons() {
-    this.#rows().forEach((row, index) => {
-      if (!this.#features[index]?.geometry) return;
-      const button = document.createElement("button");
-      const name = row.querySelector("th").textContent.trim();
-      button.type = "button";
-      button.className = "locate";
-      button.title = "Show on the map";
-      button.setAttribute("aria-label", `Show ${name} on the map`);
-      button.addEventListener("click", () => {
-        this.#pick(index);
-        const bounds = boundsOf([this.#features[index]]);
-        if (bounds) this.#map.fitBounds(corners(bounds), { padding: 60, maxZoom: MAX_ZOOM });
-        this.#section.scrollIntoView({ block: "nearest" });
-      });
-      row.querySelector("th").prepend(button);
-    });
-  }
-}
-
-function hint() {
-  const text = document.createElement("p");
-  text.className = "faint";
-  text.textContent = "Click a feature on the map for its attributes.";
-  return text;
-}
-
-function describe(feature) {
-  const heading = document.createElement("h2");
-  if (feature.id === undefined) heading.textContent = "Feature";
-  else {
-    const link = document.createElement("a");
-    link.href = `items/${encodeURIComponent(feature.id)}`;
-    link.textContent = String(feature.id);
-    heading.append(link);
-  }
-  const list = document.createElement("dl");
-  for (const [name, value] of Object.entries(feature.properties ?? {})) {
-    const [line, term, detail] = ["div", "dt", "dd"].map(tag => document.createElement(tag));
-    term.textContent = name;
-    detail.textContent = value === null ? "NULL" : typeof value === "object" ? JSON.stringify(value) : String(value);
-    if (value === null) detail.className = "null";
-    line.append(term, detail);
-    list.append(line);
-  }
-  return [heading, list];
-}
-
-function* positions(geometry) {
-  if (!geometry) return;
-  if (geometry.geometries) for (const each of geometry.geometries) yield* positions(each);
-  else {
-    const stack = [geometry.coordinates];
-    while (stack.length) {
-      const top = stack.pop();
-      if (typeof top?.[0] === "number") yield top;
-      else if (Array.isArray(top)) for (const each of top) stack.push(each);
-    }
-  }
-}
-
-// [west, south, east, north]; east lies beyond 180 where that makes the box narrower, as around Fiji
-function boundsOf(features) {
-  const all = [[Infinity, -Infinity], [Infinity, -Infinity]];
-  let [south, north] = [Infinity, -Infinity];
-  for (const feature of features) {
-    for (const [lng, lat] of positions(feature.geometry)) {
-      [lng, lng < 0 ? lng + 360 : lng].forEach((each, index) => {
-        all[index][0] = Math.min(all[index][0], each);
-        all[index][1] = Math.max(all[index][1], each);
-      });
-      south = Math.min(south, lat);
-      north = Math.max(north, lat);
-    }
-  }
-  if (south > north) return null;
-  const [west, east] = all[1][1] - all[1][0] < all[0][1] - all[0][0] ? all[1] : all[0];
-  return [west, south, east, north];
-}
-
-// where a line or an area is, until one is so near that it is more than a speck
-function spot(feature) {
-  const bounds = boundsOf([feature]);
-  if (!bounds || feature.geometry.type.endsWith("Point")) return null;
-  const [west, south, east, north] = bounds;
-  const size = Math.max(east - west, north - south, 1e-9);
-  const until = Math.log2((SPECK_PIXELS * 360) / (size * TILE_PIXELS));
-  const geometry = { type: "Point", coordinates: [(west + east) / 2, (south + north) / 2] };
-  return { type: "Feature", id: feature.id, properties: { until }, geometry };
-}
-
-// Web Mercator ends at 85 degrees
-function corners([west, south, east, north]) {
-  return [[west, Math.max(south, -85)], [east < west ? east + 360 : east, Math.min(north, 85)]];
 }
 
 function setBox(map, box) {

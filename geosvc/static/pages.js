@@ -54,8 +54,15 @@ async function openMap(section) {
 addCopyButtons();
 document.querySelectorAll("[data-search]").forEach(addSearch);
 const maps = [...document.querySelectorAll("[data-map]")].map(openMap);
+const opening = maps[0] ?? Promise.resolve(null);
 const query = document.querySelector("[data-query]");
 if (query) {
   const { enhanceQuery } = await import("./query.js");
-  enhanceQuery(query, maps[0] ?? Promise.resolve(null));
+  enhanceQuery(query, opening);
+}
+const live = document.querySelector("[data-live]");
+if (live) {
+  const { followFeature, followListing } = await import("./live.js");
+  if ("feature" in live.dataset) followFeature(live, opening);
+  else followListing(live, opening);
 }

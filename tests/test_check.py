@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from click.testing import CliRunner
 
+from geosvc.cli import main
 from geosvc.model.finding import judge_connections, judge_pooler, judge_server, judge_skew
 from tests.conftest import execute
 from tests.pooler import PGBOUNCER
@@ -130,6 +132,57 @@ def test_a_database_without_postgis_is_an_error(server_url: str, bare_database_u
     assert findings(bare_database_url)["no-postgis"]["severity"] == "error"
     mend(bare_database_url, findings(bare_database_url)["no-postgis"]["sql"])
     assert "no-postgis" not in findings(bare_database_url)
+
+
+PUBLISHED = "GRANT USAGE ON SCHEMA geosvc TO patient; GRANT SELECT, DELETE ON geosvc.change TO patient;"
+PUBLISHED += "GRANT SELECT, UPDATE ON geosvc.publication TO patient"
+
+
+@pytest.mark.parametrize(
+    ("code", "broken", "told", "mended"),
+    [
+        ("publication-incomplete", "ALTER TABLE points DISABLE TRIGGER geosvc_insert", "points are not logged", "publish"),
+        ("publication-incomplete", "CREATE TABLE more () INHERITS (points)", "changes of more are not logged", "publish"),
+        ("publication-outdated", "ALTER TABLE points ADD note text", "its column note is not logged", "publish"),
+        ("publication-outdated", "ALTER TABLE points RENAME at TO since", "no column at any more", "publish"),
+        (
+            "publication-outdated",
+            "ALTER TABLE points DROP CONSTRAINT points_pkey, ADD PRIMARY KEY (name, id)",
+            "its key is name, id, and changes are logged by id",
+            "publish",
+        ),
+        ("publication-orphaned", "DROP TABLE points", "is gone, and its functions are left", "sql"),
+        ("publication-orphaned", "DROP TABLE points", "is gone, and its functions are left", "unpublish"),
+        ("change-log-not-readable", "REVOKE USAGE ON SCHEMA geosvc FROM patient", "may not read the log", "sql"),
+        ("change-log-not-readable", "REVOKE SELECT ON geosvc.publication FROM patient", "may not read the log", "sql"),
+        ("change-log-not-pruned", "REVOKE DELETE ON geosvc.change FROM patient", "the log grows", "sql"),
+        ("change-log-not-pruned", "UPDATE geosvc.change SET at = now() - interval '9 days'", "216 hours old", ""),
+    ],
+)
+def test_what_is_wrong_with_a_publication_is_found_and_mended(
+    bare_database_url: str, healthy_url: str, code: str, broken: str, told: str, mended: str
+) -> None:
+    def run(command: str, *arguments: str) -> None:
+        result = CliRunner().invoke(main, [command, *arguments, "--database-url", bare_database_url])
+        assert result.exit_code == 0, result.output
+
+    def wrong() -> dict[str, dict[str, str]]:
+        return {name: each for name, each in findings(healthy_url).items() if name.startswith(("publication", "change-log"))}
+
+    run("migrate", "up")
+    run("publish", "points")
+    execute(bare_database_url, PUBLISHED)
+    assert wrong() == {}
+    execute(bare_database_url, broken)
+    found = wrong()
+    assert list(found) == [code]
+    assert told in found[code]["text"]
+    if mended == "sql":
+        mend(bare_database_url, found[code]["sql"])
+    elif mended:
+        assert mended == "unpublish" or found[code]["text"].endswith("geosvc publish points")
+        run(mended, "points")
+    assert not mended or wrong() == {}
 
 
 def test_a_superuser_is_told_so(bare_database_url: str, healthy_url: str) -> None:

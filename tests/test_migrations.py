@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 
 from geosvc.database.migrations import Limits, Migration, migrate_down, migrate_up, migration_status
+from geosvc.database.publishing import publish, unpublish
 from geosvc.errors import MigrationError
 from geosvc.settings import Settings
 
@@ -200,6 +201,20 @@ def test_each_single_revision_goes_up_down_and_up(tmp_path: Path, bare_database_
     assert run_python(folder, f"told(migrate_down{call}, '0001'))").stdout == "0002:expand:0\n"
     assert run_python(folder, f"told(migrate_up{call}))").stdout == "0002:expand:1 0003:contract:1\n"
     assert run_python(folder, f"told(migrate_down{call}, '-2'))").stdout == "0003:contract:0 0002:expand:0\n"
+
+
+def test_the_change_log_is_not_dropped_under_a_table_that_writes_to_it(bare_database_url: str) -> None:
+    migrate_up(SETTINGS, bare_database_url)
+    do(bare_database_url, "CREATE TABLE places (id int PRIMARY KEY, geom geometry)")
+    asyncio.run(publish(SETTINGS, bare_database_url, "places"))
+    with pytest.raises(MigrationError) as caught:
+        migrate_down(SETTINGS, bare_database_url, "0002")
+    assert str(caught.value) == "migration 0003 failed: unpublish first: public.places (55006)"
+    do(bare_database_url, "INSERT INTO places VALUES (1)")
+    asyncio.run(unpublish(SETTINGS, bare_database_url, "places"))
+    assert [each.revision for each in migrate_down(SETTINGS, bare_database_url, "0002")] == ["0003"]
+    assert ask(bare_database_url, "SELECT relname::text FROM pg_class WHERE relname ~ '^(change|publication)'") == []
+    assert [each.revision for each in migrate_up(SETTINGS, bare_database_url)] == ["0003"]
 
 
 def test_a_second_up_has_nothing_to_do(bare_database_url: str) -> None:

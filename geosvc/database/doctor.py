@@ -24,7 +24,10 @@ from geosvc.model.finding import (
     Finding,
     Sample,
     judge_connections,
+    judge_log,
+    judge_log_size,
     judge_pooler,
+    judge_publication,
     judge_relation,
     judge_role,
     judge_sample,
@@ -89,6 +92,7 @@ class Doctor:
         self._url = url
         self._server: Facts = {}
         self._relations: list[Facts] = []
+        self._catalog: Catalog | None = None
         self.report = Report()
 
     async def examine(self) -> Report:
@@ -109,6 +113,7 @@ class Doctor:
             "relations": self._check_relations,
             "samples": self._check_samples,
             "settings": self._check_settings,
+            "publications": self._check_publications,
             "pooler": self._check_pooler,
             "listen": self._check_listen,
         }
@@ -181,6 +186,7 @@ class Doctor:
         statement = load_statement("catalog", (list(self._settings.schemas),))
         rows = await connection.fetch(statement.text.replace("AS collection", "::text AS collection"), *statement.args)
         catalog = build_catalog((orjson.loads(row[0]) for row in rows), selection_of(self._settings), "")
+        self._catalog = catalog
         self.report.collections = len(catalog.collections)
         return list(self._judge_overrides(catalog))
 
@@ -197,6 +203,29 @@ class Doctor:
             if override.datetime and collection.temporal != override.datetime:
                 text = f"datetime names columns that are not there or hold no time: {', '.join(override.datetime)}"
                 yield Finding("warning", "no-such-column", subject, text)
+
+    async def _check_publications(self, connection: asyncpg.Connection) -> Iterable[Finding]:
+        rows = await connection.fetch(load_statement("check_publications").text)
+        publications = [orjson.loads(row[0]) for row in rows]
+        log = await connection.fetchval(load_statement("check_log").text)
+        if not publications or log is None:
+            return []
+        findings = [finding for each in publications for finding in judge_publication(each, *self._called(each))]
+        log = orjson.loads(log)
+        findings += judge_log(log, self._server["role"], quote)
+        if log["readable"]:
+            age = await connection.fetchval(load_statement("check_log_age").text)
+            limits = (self._settings.feed_max_changes, self._settings.feed_retention)
+            findings += judge_log_size(log["rows"], age or 0.0, *limits)
+        return findings
+
+    def _called(self, facts: Facts) -> tuple[str, tuple[str, ...] | None]:
+        """The collection of a published table and its key; None when it is not served."""
+        served = self._catalog.collections.values() if self._catalog is not None else ()
+        for each in served:
+            if (each.schema, each.name) == (facts["schema"], facts["name"]):
+                return each.id, each.key
+        return f"{facts['schema']}.{facts['name']}", None
 
     async def _check_pooler(self, connection: asyncpg.Connection) -> Iterable[Finding]:
         return list(judge_pooler(self._server["pid"], connection.get_server_pid(), self._settings.pgbouncer))

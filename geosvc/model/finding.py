@@ -1,5 +1,6 @@
 """What the doctor finds: facts turned into findings, each with what mends it. Pure."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,6 +19,7 @@ MANY_ROWS = 1_000
 STALE_SHARE = 0.2
 SKEW_SECONDS = 1.0
 LARGE_SKEW_SECONDS = 60.0
+LOG_SLACK_SECONDS = 3_600.0
 _DIMENSIONS = {"MULTIPOINT": 1, "MULTILINESTRING": 2, "MULTIPOLYGON": 3}
 _STORED = ("r", "m", "p")  # tables, materialised views, partitioned tables
 
@@ -233,3 +235,71 @@ def judge_connections(available: int, wanted: int) -> Iterator[Finding]:
     if wanted > available:
         text = f"the workers may open {wanted} connections (GEOSVC_WORKERS, GEOSVC_POOL_MAX_SIZE), the server takes {available}"
         yield Finding("warning", "max-connections", "server", text, f"ALTER SYSTEM SET max_connections = {wanted * 2}")
+
+
+def judge_publication(facts: Facts, collection: str, key: tuple[str, ...] | None) -> Iterator[Finding]:
+    """Whether all changes of a published table are logged, and as they should be.
+
+    Args:
+        collection: what `geosvc publish` calls it.
+        key: of the collection now; None when it is not served.
+    """
+    if facts["name"] is None:
+        text = f"the table of publication {facts['publication']} is gone, and its functions are left"
+        drop = ", ".join(f"geosvc.change_{facts['publication']}_{each}" for each in ("insert", "update", "delete", "truncate"))
+        sql = f"DROP FUNCTION {drop}; DELETE FROM geosvc.publication WHERE id = {facts['publication']}"  # noqa: S608 - a number
+        yield Finding("info", "publication-orphaned", f"publication {facts['publication']}", text, sql)
+        return
+    subject, again = f"{facts['schema']}.{facts['name']}", f"geosvc publish {collection}"
+    if facts["unlogged"]:
+        text = f"changes of {', '.join(facts['unlogged'][:5])} are not logged, for want of triggers: {again}"
+        yield Finding("warning", "publication-incomplete", subject, text)
+    if facts["strays"]:
+        text = f"changes of {', '.join(facts['strays'][:5])}, which is no part of it now, are logged as its own: {again}"
+        yield Finding("warning", "publication-incomplete", subject, text)
+    if (outdated := _outdated(facts, key)) is not None:
+        yield Finding("warning", "publication-outdated", subject, f"{outdated}: {again}")
+    if facts["subscription"] is not None:
+        text = f"what the subscription {facts['subscription']} changes passes no trigger, so it is not logged: publish it there"
+        yield Finding("warning", "publication-subscribed", subject, text)
+
+
+def _outdated(facts: Facts, key: tuple[str, ...] | None) -> str | None:
+    try:
+        state, logged_key = json.loads(facts["state"]), tuple(json.loads(facts["more"])["key"])
+    except (KeyError, TypeError, ValueError):
+        return "the comments of its functions are not what geosvc wrote"
+    if gone := [each for each in state if each not in facts["columns"]]:
+        return f"it has no column {', '.join(gone)} any more, and its changes are logged without saying what they were"
+    if new := [each for each in facts["columns"] if each not in state]:
+        return f"its column {', '.join(new)} is not logged"
+    if logged_key and key is not None and logged_key != key:
+        return f"its key is {', '.join(key) or 'no more'}, and changes are logged by {', '.join(logged_key)}"
+    return None
+
+
+def judge_log(log: Facts, role: str, quote: Quote) -> Iterator[Finding]:
+    """What the service's role may do with the change log."""
+    if not log["readable"]:
+        grant = (
+            f"GRANT USAGE ON SCHEMA geosvc TO {quote(role)}; GRANT SELECT ON geosvc.change, geosvc.publication TO {quote(role)}"
+        )
+        text = f"the role {role} may not read the log, so nobody is told of changes and nothing is cached"
+        yield Finding("warning", "change-log-not-readable", "geosvc.change", text, grant)
+    elif not log["prunable"]:
+        grant = f"GRANT DELETE ON geosvc.change TO {quote(role)}; GRANT UPDATE ON geosvc.publication TO {quote(role)}"
+        text = f"the role {role} may not delete old changes, so the log grows"
+        yield Finding("warning", "change-log-not-pruned", "geosvc.change", text, grant)
+
+
+def judge_log_size(rows: int, age_seconds: float, most_rows: int, retention_seconds: float) -> Iterator[Finding]:
+    """Whether somebody prunes the change log."""
+    old = age_seconds > 2 * retention_seconds + LOG_SLACK_SECONDS
+    if old or rows > 2 * most_rows:
+        told = f"its oldest change is {age_seconds / 3600:.0f} hours old" if old else f"it holds about {rows} changes"
+        yield Finding(
+            "warning",
+            "change-log-not-pruned",
+            "geosvc.change",
+            f"{told}: no service runs that prunes it, or it does not keep up",
+        )

@@ -235,10 +235,10 @@ def _load(settings: Settings, files: tuple[Path, ...], how: str, publishes: bool
     if publishes:
         _direct_url(settings, "publishing needs")  # said before anything is loaded
     wanted = LoadOptions(files, append=how == "append", replace=how == "replace", **where)
-    report = load_files(settings, wanted)
-    click.echo(f"{report.created} features into {wanted.collection}")
-    if publishes:
-        _publish(settings, wanted.collection)
+    loaded = load_files(settings, wanted)
+    click.echo(f"{loaded.features} features into {wanted.collection}")
+    if publishes or loaded.was_published:
+        _publish(settings, wanted.collection.removeprefix(f"{settings.schemas[0]}."))
 
 
 @main.command("dev-db")

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from geosvc.database.bulk import BulkLoad, Loading, Report
 from geosvc.database.mutations import Plans
 from geosvc.database.pool import Database
-from geosvc.database.tables import finish_table, prepare_table, read_collection
+from geosvc.database.tables import finish_table, is_published, prepare_table, read_collection
 from geosvc.database.writing import Transaction, Writer
 from geosvc.errors import RequestError, StartError
 from geosvc.model.collection import Collection
@@ -46,7 +46,19 @@ class LoadOptions:
     replace: bool = False
 
 
-def load_files(settings: Settings, options: LoadOptions) -> Report:
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was loaded.
+
+    Attributes:
+        was_published: whether changes of a table were logged that has been replaced.
+    """
+
+    features: int
+    was_published: bool
+
+
+def load_files(settings: Settings, options: LoadOptions) -> Loaded:
     """Loads files, with a progress bar. Raises: StartError, and nothing is stored then."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rate]}"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
@@ -57,7 +69,9 @@ def load_files(settings: Settings, options: LoadOptions) -> Report:
             progress.advance(looking)
         for note in (note for source in sources for note in source.notes):
             progress.console.print(f"[yellow]{note}[/yellow]")
-        return asyncio.run(_Load(settings, options, sources, progress).run())
+        load = _Load(settings, options, sources, progress)
+        report = asyncio.run(load.run())
+        return Loaded(report.created, load.was_published)
 
 
 class _Load:
@@ -71,6 +85,7 @@ class _Load:
         self._options = options
         self._sources = sources
         self._progress = progress
+        self.was_published = False
         schema, _, name = options.collection.rpartition(".")
         self._schema, self._name = schema or settings.schemas[0], name
         self._wanted = merge_schemas([source.schema for source in sources]).reserving(GEOMETRY_COLUMN, KEY)
@@ -90,6 +105,7 @@ class _Load:
     async def _load(self, transaction: Transaction) -> Report:
         options = self._options
         create = create_table(self._schema, self._name, self._wanted, GEOMETRY_COLUMN, KEY)
+        self.was_published = options.replace and await is_published(transaction, self._schema, self._name)
         made = await prepare_table(
             transaction, self._schema, self._name, create, append=options.append, replace=options.replace
         )

@@ -119,6 +119,21 @@ def test_a_table_that_is_there_is_left_alone_appended_to_or_replaced(bare_databa
     assert "no table" in nowhere.output
 
 
+def test_what_is_loaded_can_be_published_and_stays_so_when_it_is_replaced(bare_database_url: str, geojson: Path) -> None:
+    refused = load(bare_database_url, geojson, "--collection", "squares", "--publish", status=1)
+    assert refused.output.endswith("30 features into squares\ngeosvc: the database has no change log yet: geosvc migrate up\n")
+    assert CliRunner().invoke(main, ["migrate", "--database-url", bare_database_url]).exit_code == 0
+    told = "squares is published: changes of public.squares are logged as publication 1\n"
+    for arguments in (("--publish",), (), ("--publish",)):
+        done = load(bare_database_url, geojson, "--collection", "public.squares", "--replace", *arguments)
+        assert done.output.endswith("30 features into public.squares\n" + told)
+    done = load(bare_database_url, geojson, "--collection", "squares", "--append")
+    assert done.output.endswith("30 features into squares\n")
+    logged = ask(bare_database_url, "SELECT operation::text, rows, publication FROM geosvc.change ORDER BY seq")
+    assert [each for each in logged if each[0] == "+"] == [("+", 0, 1)] * 3
+    assert [each for each in logged if each[0] != "+"][:1] == [("i", None, 1)]
+
+
 def test_what_fails_half_way_leaves_nothing_and_says_where(bare_database_url: str, geojson: Path, tmp_path: Path) -> None:
     load(bare_database_url, geojson, "--collection", "squares")
     asyncio.run(_constrain(bare_database_url))

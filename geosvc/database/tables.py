@@ -32,6 +32,11 @@ async def prepare_table(
     return True
 
 
+async def is_published(transaction: Transaction, schema: str, name: str) -> bool:
+    """Whether the changes of a table are logged."""
+    return bool((await transaction.fetch(load_statement("table_published", (schema, name))))[0][0])
+
+
 async def finish_table(transaction: Transaction, schema: str, name: str, indexes: Sequence[Statement]) -> None:
     """Makes the indexes, and tells the planner what is in the table."""
     for statement in indexes:

@@ -29,10 +29,10 @@ _COUNT_BYTES = 64
 
 
 def question_about(request: web.Request, kind: Kind, collection: Collection, *parts: object) -> Question | None:
-    """A question about a collection; None when it is not published. The catalog, the settings and the service itself
-    decide what the answer is, too.
+    """A question about a collection; None when its answers have no version: it is not published, or policies decide which
+    rows there are, and they change without it. The catalog, the settings and the service itself decide what the answer is, too.
     """
-    if collection.publication is None:
+    if collection.publication is None or collection.row_security:
         return None
     settings = request.app[SETTINGS].collections.get(collection.id)
     surroundings = (__version__, request.app[CATALOG].catalog.fingerprint, settings, collection.id)

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from benchmarks import bulk, export, filters, item, live, nearest, page, post, start, telemetry
+from benchmarks import bulk, cache, export, filters, item, live, nearest, page, post, start, telemetry
 from benchmarks.arena import Arena
 from benchmarks.contest import QUICK, THOROUGH, Effort
 from benchmarks.data import find_boxes, make_data
@@ -32,6 +32,7 @@ BENCHMARKS: Mapping[str, Callable[[Arena], list[Result]]] = {
     "nearest": nearest.run,
     "filter": filters.run,
     "live": live.run,
+    "cache": cache.run,
 }
 _WIDTH = 150
 console = Console(stderr=True, highlight=False)

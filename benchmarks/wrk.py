@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -28,7 +28,15 @@ class Load(msgspec.Struct, frozen=True):
         return self.requests / self.seconds
 
 
-def measure_wrk(url: str, paths: Sequence[str], clients: int, seconds: float, script_name: str = "wrk.lua") -> Load:
+def measure_wrk(
+    url: str,
+    paths: Sequence[str],
+    clients: int,
+    seconds: float,
+    script_name: str = "wrk.lua",
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> Load:
     """Asks for random ones of `paths`, each client for the next as soon as it has the last.
 
     Raises: StartError when wrk fails, or any answer is not a success.
@@ -39,6 +47,7 @@ def measure_wrk(url: str, paths: Sequence[str], clients: int, seconds: float, sc
         script = Path(__file__).with_name(script_name)
         # one thread: the two cores that a small machine has are the service's and PostgreSQL's
         options = ["-t", "1", "-c", str(clients), "-d", f"{max(round(seconds), 1)}s", "--timeout", "20s"]
+        options += [option for name, value in (headers or {}).items() for option in ("-H", f"{name}: {value}")]
         command = [str(find_program("wrk")), *options, "-s", str(script), url, "--", file.name]
         environment = {**os.environ, "LUA_PATH": str(script.with_name("?.lua"))}
         result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

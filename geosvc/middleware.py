@@ -17,6 +17,7 @@ from geosvc.errors import InternalError, InvalidParameter, MethodNotAllowed, Not
 from geosvc.events import ClientGone, RequestEnded, RequestFailed, emit
 from geosvc.handlers.html import ERROR_TYPES, problem_page, wants_page
 from geosvc.handlers.streaming import break_off
+from geosvc.handlers.versions import Ready
 from geosvc.handlers.writing import READING_METHODS, item_methods, items_methods
 from geosvc.keys import CATALOG, NO_OPERATION, OBSERVED, SETTINGS, STREAMING, TRACE
 from geosvc.problem import problem_response
@@ -62,9 +63,8 @@ async def surround(request: web.Request, handler: Handler) -> web.StreamResponse
     if _is_preflight(request):
         return _answer_preflight(request)
     response = await _guarded(request, handler)
-    if isinstance(response, web.Response):
-        if not trace.bytes and isinstance(response.body, bytes):
-            trace.bytes = len(response.body)
+    if type(response) is not Ready and isinstance(response, web.Response):
+        trace.bytes = len(response.body) if isinstance(response.body, bytes) else 0
         _compress_whole_body(request, response)
     return response
 

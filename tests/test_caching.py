@@ -1,21 +1,22 @@
 """Answers about published tables: ETags of their version, 304 and memory, and never one that a change has overtaken."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
 from aiohttp import ClientResponse
 
 from geosvc.database.migrations import migrate_up
-from geosvc.database.publishing import publish
 from geosvc.events import QueryEnded
 from geosvc.keys import CACHE, CATALOG, FEED
 from geosvc.live.cache import Cache
-from tests.conftest import Client, Service, execute, settings_for, with_database
+from tests.conftest import Client, Service, settings_for
+from tests.databases import make_template, with_database
 from tests.http import fetch
+from tests.live import connected, publish_now
 from tests.observing import seen, until
 
 PLACES = """
@@ -32,14 +33,11 @@ ITEMS = "/collections/places/items"
 
 
 @pytest.fixture(scope="session")
-def cached_template(server_url: str, bare_template: str) -> str:
-    name = "geosvc_cached"
-    execute(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    execute(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{bare_template}"')
+def cached_template(server_url: str) -> str:
+    name = make_template(server_url, "geosvc_cached", PLACES)
     url = with_database(server_url, name)
-    execute(url, PLACES)
     migrate_up(settings_for(url), url)
-    asyncio.run(publish(settings_for(url), url, "places"))
+    publish_now(url, "places")
     return name
 
 
@@ -71,15 +69,6 @@ def cache_of(client: Client) -> Cache:
 async def kept(client: Client, entries: int) -> None:
     """Waits until so many answers are kept."""
     await until(lambda: len(cache_of(client)) == entries)
-
-
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def ask(client: Client, path: str, method: str = "GET", **headers: str) -> tuple[ClientResponse, bytes]:
@@ -303,6 +292,33 @@ async def test_a_new_column_is_in_every_answer_once_the_catalog_knows_it(live: C
     answer, body = await ask(live, ITEMS, If_None_Match=first.headers["ETag"])
     assert answer.status == 200
     assert b'"added":7' in body
+
+
+async def test_what_policies_decide_has_no_version(service: Service, live_url: str) -> None:
+    parts = urlsplit(live_url)
+    role = f"reader_{parts.path.strip('/')}"
+    async with connected(live_url) as owner:
+        await owner.execute(
+            f"CREATE ROLE {role} LOGIN PASSWORD 'reader'; GRANT USAGE ON SCHEMA geosvc TO {role};"
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA geosvc TO {role}; GRANT SELECT ON places TO {role}"
+        )
+        try:
+            client = await start(service, parts._replace(netloc=f"{role}:reader@{parts.netloc.rpartition('@')[2]}").geturl())
+            assert "ETag" in (await ask(client, ITEMS))[0].headers
+            before = app_of(client)[CATALOG].catalog.fingerprint
+            await owner.execute(
+                "CREATE TABLE allowed (id bigint); INSERT INTO allowed VALUES (1), (2); GRANT SELECT ON allowed TO PUBLIC;"
+                "ALTER TABLE places ENABLE ROW LEVEL SECURITY;"
+                "CREATE POLICY by_list ON places USING (id IN (SELECT id FROM allowed))"
+            )
+            await until(lambda: app_of(client)[CATALOG].catalog.fingerprint != before)
+            answer, body = await ask(client, ITEMS)
+            assert (answer.headers.get("ETag"), body.count(b'"Feature"')) == (None, 2)
+            await owner.execute("DELETE FROM allowed")
+            assert (await ask(client, ITEMS))[1].count(b'"Feature"') == 0
+            await client.close()
+        finally:
+            await owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 async def test_nothing_is_kept_or_tagged_while_the_log_cannot_be_read(live: Client) -> None:

@@ -27,6 +27,7 @@ from geosvc.handlers.readings import ITEMS_ASKED, PAGES_ASKED, AskedItem, AskedP
 from geosvc.handlers.streaming import send_stream
 from geosvc.handlers.versions import (
     UNVERSIONED,
+    VARY,
     count_at_version,
     is_known,
     is_whole,
@@ -34,7 +35,6 @@ from geosvc.handlers.versions import (
     not_modified,
     page_question,
     question_about,
-    tag_of_version,
 )
 from geosvc.handlers.writing import cached_validators, representation, validators
 from geosvc.keys import CACHE, DATABASE, LOOKUPS, SETTINGS, TRACE
@@ -82,7 +82,7 @@ async def send_items(request: web.Request, asked: AskedPage) -> web.StreamRespon
     token = await cache.versions.current(question.publication) if question is not None else None
     if question is None or token is None:
         return await send_page(request, asked.reading, asked.headers)
-    etag = tag_of_version(question, token)
+    etag = asked.etag(token)
     if is_known(request.headers, etag):
         return not_modified(etag)
     body = cache.find(question, token)
@@ -90,6 +90,7 @@ async def send_items(request: web.Request, asked: AskedPage) -> web.StreamRespon
         headers = {**asked.headers, "ETag": etag}
         if asked.large:
             return await send_page(request, asked.reading, headers, token)
+        headers |= VARY
         asked_at = perf_counter()
         body = await cache.share(question, token, lambda: make_page(request, asked.reading, headers, token), weigh_page)
         request[TRACE].take_waiting(asked_at)
@@ -179,7 +180,8 @@ async def get_item(request: web.Request) -> web.Response:
     if feature is None or feature.text is None:
         raise NotFound(f"{collection.id} has no feature {feature_id!r}")
     headers, text = representation(asked.base, collection, feature_id, feature.text, asked.wanted.geometry.crs)
-    body = Body(text, {**headers, **validators(feature), **UNVERSIONED}, StoredFeature(None, feature.version, feature.modified))
+    headers = {**headers, **validators(feature), **UNVERSIONED, **(VARY if question is not None else {})}
+    body = Body(text, headers, StoredFeature(None, feature.version, feature.modified))
     if question is not None:
         request.app[CACHE].offer(question, token, body, body.size_bytes + len(feature_id))
     return item_response(request, question, body)

@@ -14,6 +14,7 @@ from geosvc.requests.items import ItemsRequest
 
 MAX_CHARACTERS = 1 << 18  # in all; what is read of a filter takes some sixty times as much
 _MAX_EACH = 1 << 11
+_MAX_TOKEN = (1 << 64) - 1
 
 Place = tuple[int, str, str, str, str]
 
@@ -21,7 +22,7 @@ Place = tuple[int, str, str, str, str]
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AskedPage:
     """A request for a page, read.
 
@@ -35,6 +36,14 @@ class AskedPage:
     headers: Mapping[str, str]
     large: bool
     question: Question | None
+    _token: int | None = None
+    _etag: str = ""
+
+    def etag(self, token: int) -> str:
+        """The weak ETag of the answer at a version."""
+        if token != self._token and self.question is not None:
+            self._token, self._etag = token, tag_of_version(self.question, token)
+        return self._etag
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,11 @@ class Readings(Generic[_T]):
 
 PAGES_ASKED = web.AppKey("pages_asked", Readings[AskedPage])
 ITEMS_ASKED = web.AppKey("items_asked", Readings[AskedItem])
+
+
+def tag_of_version(asked: Question, token: int) -> str:
+    """The weak ETag of the answer to a question at a version."""
+    return f'W/"{token & _MAX_TOKEN:x}.{asked.digest}"'
 
 
 def _size(place: Place) -> int:

@@ -24,14 +24,15 @@ from geosvc.requests.negotiation import negotiate_coding
 from geosvc.requests.preconditions import parse_preconditions, tag_of_coding
 
 UNVERSIONED: dict[str, str] = {hdrs.CACHE_CONTROL: CACHE_CONTROL}
+VARY: dict[str, str] = {hdrs.VARY: "Accept, Accept-Encoding"}
 _COUNT_BYTES = 64
 
 
 def question_about(request: web.Request, kind: Kind, collection: Collection, *parts: object) -> Question | None:
-    """A question about a collection; None when it is not published. The catalog, the settings and the service itself
-    decide what the answer is, too.
+    """A question about a collection; None when its answers have no version: it is not published, or policies decide which
+    rows there are, and they change without it. The catalog, the settings and the service itself decide what the answer is, too.
     """
-    if collection.publication is None:
+    if collection.publication is None or collection.row_security:
         return None
     settings = request.app[SETTINGS].collections.get(collection.id)
     surroundings = (__version__, request.app[CATALOG].catalog.fingerprint, settings, collection.id)
@@ -84,11 +85,6 @@ def _selection(wanted: ItemsRequest) -> ItemsRequest:
     )
 
 
-def tag_of_version(asked: Question, token: int) -> str:
-    """The weak ETag of the answer to a question at a version."""
-    return f'W/"{token & 0xFFFF_FFFF_FFFF_FFFF:x}.{asked.digest}"'
-
-
 def is_known(headers: Mapping[str, str], etag: str) -> bool:
     """Whether a client has the representation with this weak ETag. Raises: InvalidParameter."""
     known = headers.get(hdrs.IF_NONE_MATCH)
@@ -100,21 +96,23 @@ def is_known(headers: Mapping[str, str], etag: str) -> bool:
 
 def not_modified(etag: str) -> web.Response:
     """The answer to those who have it."""
-    return web.Response(status=304, headers={"ETag": etag, hdrs.CACHE_CONTROL: CACHE_CONTROL})
+    return Ready(status=304, headers={"ETag": etag, **UNVERSIONED, **VARY})
+
+
+class Ready(web.Response):
+    """A response that is compressed already where that is wanted, and says what it varies by."""
 
 
 def kept_response(request: web.Request, asked: Question, body: Body) -> web.Response:
     """A response with a kept body, in the content coding that the client takes."""
     request[TRACE].bytes = len(body.plain)
-    if len(body.plain) < COMPRESS_FROM_BYTES:
-        return web.Response(body=body.plain, headers=body.headers)
     coding = negotiate_coding(request.headers.get(hdrs.ACCEPT_ENCODING), CODINGS)
-    if coding is None:
-        return web.Response(body=body.plain, headers=body.headers)
+    if coding is None or len(body.plain) < COMPRESS_FROM_BYTES:
+        return Ready(body=body.plain, headers=body.headers)
     coded, more_bytes = body.coded(coding)
     if more_bytes:
         request.app[CACHE].grew(asked, body, more_bytes)
-    response = web.Response(body=coded, headers=body.headers)
+    response = Ready(body=coded, headers=body.headers)
     response.headers[hdrs.CONTENT_ENCODING] = coding
     response.headers["ETag"] = tag_of_coding(body.headers["ETag"], coding)
     return response

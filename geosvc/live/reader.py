@@ -17,6 +17,7 @@ from geosvc.settings import Settings
 
 IDLE_SECONDS = 1.0  # a sleeping reader looks so often by itself
 BUSY_SECONDS = 0.01
+GATHERING_TURNS = 3  # of the loop: from a request's bytes to its call
 QUIET_SECONDS = 0.05  # so long nothing has changed when it lies down
 WRITER_SECONDS = 0.1  # a transaction that began before it lay down is waited for in steps of this at the most
 FIRST_RETRY_SECONDS = 0.1
@@ -161,6 +162,9 @@ class ChangeReader:
 
     async def _turn(self, feed: Feed) -> None:
         """One read, and the pause before the next."""
+        if self._waiting:
+            for _ in range(GATHERING_TURNS):  # those whose requests are at hand share it
+                await asyncio.sleep(0)
         waiting = self._take_waiting()
         feed.called.clear()
         reads, since = False, self.snapshot

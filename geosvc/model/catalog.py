@@ -216,6 +216,7 @@ def _collections(found: Mapping[str, Any], selection: Selection) -> Iterator[Col
             require_precondition=override.require_precondition,
             put_creates=override.put_creates,
             publication=_publication(found.get("publication"), key),
+            row_security=found.get("row_security", False),
         )
 
 

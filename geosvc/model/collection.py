@@ -157,6 +157,7 @@ class Collection:
         require_precondition: whether changes need If-Match or If-Unmodified-Since.
         put_creates: whether a PUT to an id that is free makes the feature.
         publication: how its changes are logged, where all of them are; None where they are not.
+        row_security: whether policies, which may look at anything, decide which rows there are for the service.
     """
 
     id: CollectionId
@@ -180,6 +181,7 @@ class Collection:
     require_precondition: bool = False
     put_creates: bool = False
     publication: Publication | None = None
+    row_security: bool = False
 
     @property
     def is_publishable(self) -> bool:

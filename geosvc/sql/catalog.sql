@@ -142,6 +142,7 @@ SELECT json_build_object(
                     SELECT FROM part
                     WHERE NOT EXISTS (SELECT FROM logging k WHERE k.relation = part.oid AND k.publication = l.publication))
                   LIMIT 1),
+  'row_security', row_security_active(r.oid),
   'parameters', NULL
 ) AS collection
 FROM relation r JOIN described d ON d.owner = r.oid,
@@ -163,6 +164,7 @@ SELECT json_build_object(
   'checks', NULL,
   'references', NULL,
   'publication', NULL,
+  'row_security', false,
   'parameters', (SELECT coalesce(json_agg(json_build_object(
                      'name', arg.name,
                      'type', format_type(arg.type_oid, NULL),

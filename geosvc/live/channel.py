@@ -144,6 +144,9 @@ class Channel:
             return
         self._collection = around.find(self._collection.id) or self._collection
         upto = reader.snapshot
+        if (self._position.upto or self._position.seen).is_ahead_of(upto):
+            self._start_anew("the database has lost changes that it had told of")
+            return
         async with aclosing(read_changes(around.database, self.publication, self._position, upto)) as batches:
             async for batch in batches:
                 # all are judged before anybody is told: what fails is tried again, and nobody must be told twice
@@ -154,7 +157,8 @@ class Channel:
         self._position = Position(upto)
         event_id = encode_event_id(self._epoch, self._position)
         for subscriber in self._everybody():
-            subscriber.event_id = event_id
+            if not subscriber.joined.is_ahead_of(upto):  # it joined meanwhile, and has read further by itself
+                subscriber.event_id = event_id
 
     async def _judge(self, request: ItemsRequest, alike: Collection[Subscriber], batch: Batch) -> Sequence[Telling]:
         """Raises: RequestError, such as may be gone when it is tried again."""

@@ -1,8 +1,10 @@
 """Everybody who is told of changes, and how a subscriber begins: with what it missed, without a gap to what comes."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from time import monotonic
 
 from geosvc.database.changes import BATCH, LogEnds, read_changes
 from geosvc.database.pool import Database
@@ -18,6 +20,7 @@ from geosvc.requests.event_id import encode_event_id
 from geosvc.requests.items import ItemsRequest
 
 READY_SECONDS = 5.0
+LAG_SECONDS = 0.05
 RETRY_MILLISECONDS = 1_000
 
 
@@ -106,15 +109,8 @@ class Hub:
         if self._closed or not await self._reader.ready(READY_SECONDS):
             raise DatabaseUnavailable("the change log cannot be read at the moment; try again later")
         epoch = epoch_of(self._reader, wanted.publication)
-        start = Position(self._reader.snapshot)
-        if wanted.last is None:
-            yield encode_beginning(encode_event_id(epoch, start), RETRY_MILLISECONDS)
-        else:
-            yield encode_beginning(encode_event_id(*wanted.last), RETRY_MILLISECONDS)
-            if wanted.last[0] != epoch or _is_ahead(wanted.last[1], start.seen):
-                yield write_resync(encode_event_id(epoch, start), "the log is another one")
-            else:
-                start = wanted.last[1]
+        start, beginning = await self._begin(wanted, epoch)
+        yield beginning
         while _is_behind(start, self._reader.snapshot):  # far behind: it takes no place in a channel before it has caught up
             upto = self._reader.snapshot
             changes = 0
@@ -131,6 +127,26 @@ class Hub:
                     yield piece
             while (events := await subscriber.take(self._limits.heartbeat_seconds)) is not None:
                 yield events or encode_heartbeat(subscriber.event_id)
+
+    async def _begin(self, wanted: Wanted, epoch: str) -> tuple[Position, bytes]:
+        """Where the stream begins, and what it begins with."""
+        here = Position(self._reader.snapshot)
+        if wanted.last is None:
+            return here, encode_beginning(encode_event_id(epoch, here), RETRY_MILLISECONDS)
+        beginning = encode_beginning(encode_event_id(*wanted.last), RETRY_MILLISECONDS)
+        if wanted.last[0] == epoch:
+            here = await self._reach(wanted.last[1])
+            if not _is_ahead(wanted.last[1], here.seen):
+                return wanted.last[1], beginning
+        return here, beginning + write_resync(encode_event_id(epoch, here), "the log is another one")
+
+    async def _reach(self, position: Position) -> Position:
+        """Where the log is; of a standby when it has come to what another server has told, if it soon does."""
+        until = monotonic() + READY_SECONDS if self._reader.is_standby else 0.0
+        while _is_ahead(position, self._reader.snapshot) and monotonic() < until:
+            await asyncio.sleep(LAG_SECONDS)
+            await self._reader.catch_up()
+        return Position(self._reader.snapshot)
 
     @contextmanager
     def _joined(self, wanted: Wanted) -> Iterator[Subscriber]:
@@ -164,6 +180,8 @@ class Hub:
         try:
             async with aclosing(read_changes(database, wanted.publication, start, upto)) as batches:
                 async for batch in batches:
+                    if self._closed:
+                        return
                     tellings = await judge_batch(database, collection, selection.request, batch, epoch, shapes=shapes)
                     events = [event for telling in tellings if (event := telling.event(selection.box)) is not None]
                     self.counted.told += len(events)
@@ -178,4 +196,4 @@ def _is_behind(position: Position, snapshot: Snapshot) -> bool:
 
 def _is_ahead(position: Position, snapshot: Snapshot) -> bool:
     """Whether it was given out by a log that knew more than this one."""
-    return max(position.seen.xmax, position.upto.xmax if position.upto is not None else 0) > snapshot.xmax
+    return any(each is not None and each.is_ahead_of(snapshot) for each in (position.seen, position.upto))

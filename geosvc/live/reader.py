@@ -157,27 +157,29 @@ class ChangeReader:
         feed.called.clear()
         reads = False
         try:
-            moved = await feed.moved(str(self.snapshot))
-            await self._take(feed, moved)
+            changed = await self._take(feed, await feed.moved(str(self.snapshot)))
             reads = True
         finally:
             self._answer(waiting, reads=reads)
         self.reads += 1
-        if moved.moves:
-            self._tell(moved.moves)
+        if changed:
+            self._tell(changed)
             self._changed_at = monotonic()
             await self._wake(feed)
         if not self._waiting:
             await feed.wait(await self._pause(feed))
 
-    async def _take(self, feed: Feed, moved: Moved) -> None:
+    async def _take(self, feed: Feed, moved: Moved) -> Collection[int]:
+        """What has changed. The versions are of a later moment: whatever else has changed until then was not looked at."""
         self.changes += moved.changes
         if moved.marked or not moved.moves.keys() <= self._versions.keys():
+            before = self._versions
             await self._read_versions(feed)
-            return
+            return before.keys() | self._versions.keys()
         self.snapshot = moved.snapshot
         for publication, moves in moved.moves.items():
             self._versions[publication] = (self._versions[publication] + moves) & _MASK
+        return moved.moves
 
     async def _read_versions(self, feed: Feed) -> None:
         versions = await feed.versions()

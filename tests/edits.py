@@ -235,6 +235,11 @@ class Writer:
             await asyncio.sleep(self._dice.choice((0, 0, 0.01, 0.05, 0.12, 0.3)))
 
 
+async def read_table(connection: Any) -> list[State]:
+    """All states that the table holds."""
+    return [State(*row) for row in await connection.fetch("SELECT id, n, previous, kind, ST_X(geom), ST_Y(geom) FROM places")]
+
+
 def iter_bytes(text: str) -> Any:
     """A source for COPY."""
 

@@ -136,14 +136,14 @@ class Hub:
         beginning = encode_beginning(encode_event_id(*wanted.last), RETRY_MILLISECONDS)
         if wanted.last[0] == epoch:
             here = await self._reach(wanted.last[1])
-            if not _is_ahead(wanted.last[1], here.seen):
+            if not _is_ahead(wanted.last[1], self._reader):
                 return wanted.last[1], beginning
         return here, beginning + write_resync(encode_event_id(epoch, here), "the log is another one")
 
     async def _reach(self, position: Position) -> Position:
         """Where the log is; of a standby when it has come to what another server has told, if it soon does."""
         until = monotonic() + READY_SECONDS if self._reader.is_standby else 0.0
-        while _is_ahead(position, self._reader.snapshot) and monotonic() < until:
+        while _is_ahead(position, self._reader) and monotonic() < until:
             await asyncio.sleep(LAG_SECONDS)
             await self._reader.catch_up()
         return Position(self._reader.snapshot)
@@ -194,6 +194,11 @@ def _is_behind(position: Position, snapshot: Snapshot) -> bool:
     return position.upto is not None or position.seen != snapshot
 
 
-def _is_ahead(position: Position, snapshot: Snapshot) -> bool:
-    """Whether it was given out by a log that knew more than this one."""
-    return any(each is not None and each.is_ahead_of(snapshot) for each in (position.seen, position.upto))
+def _is_ahead(position: Position, reader: ChangeReader) -> bool:
+    """Whether it was given out by a log that knew more than this one.
+
+    A standby that has replayed the end of a transaction beyond it has replayed it as well; and only a standby lists
+    subtransactions as in progress, which a position of the primary takes for ended.
+    """
+    given, here = position.upto or position.seen, reader.snapshot
+    return given.xmax >= here.xmax and given.is_ahead_of(here) if reader.is_standby else given.is_ahead_of(here)

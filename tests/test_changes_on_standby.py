@@ -178,6 +178,8 @@ async def test_a_standby_is_read_as_of_one_moment_however_often_it_is_read(pair:
     connections = [await asyncpg.connect(pair.url(database)) for _ in range(WRITERS)]
     last = {str(state.id): state.n for state in await read_table(connections[0])}
     seen = (await feed.versions()).snapshot
+    stranger = await asyncpg.connect(pair.url(database))  # whoever reads has all numbers since to look at
+    await stranger.execute("BEGIN; INSERT INTO roads VALUES (0)")
     until = monotonic() + SECONDS
     writing = asyncio.gather(*(_push(each, random.Random(dice.random()), until) for each in connections))
     patience = until + PATIENCE_SECONDS
@@ -195,7 +197,7 @@ async def test_a_standby_is_read_as_of_one_moment_however_often_it_is_read(pair:
     assert told == sum(writing.result())
     assert last == {str(state.id): state.n for state in await read_table(connections[0])}
     print(f"{steps} reads, {told} changes")
-    for each in connections:
+    for each in (*connections, stranger):
         await each.close()
     feed.close()
     await standby.close()

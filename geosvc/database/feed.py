@@ -16,6 +16,7 @@ import asyncpg
 from geosvc.database.pool import connect_arguments
 from geosvc.database.sqlstate import DATABASE_ERRORS, translate
 from geosvc.database.watch import Running, log_query
+from geosvc.errors import DatabaseUnavailable
 from geosvc.model.snapshot import Snapshot
 from geosvc.settings import Settings
 from geosvc.sql.compose import Statement
@@ -24,6 +25,7 @@ from geosvc.sql.files import load_statement
 CHANNEL = "geosvc_change"
 SLEEPER_LOCK = (1_734_701_942, 0)  # the triggers know it (query/publishing.py)
 READ_SECONDS = 2.0
+VERSIONS_SECONDS = 60.0  # it reads the whole log, perhaps from a disk
 CONNECT_SECONDS = 10.0
 # the log is small beside its index, and its statistics never fresh
 _SESSION = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off; SET timezone = 'UTC'"
@@ -37,7 +39,7 @@ class Moved:
         snapshot: that it read up to.
         moves: of each publication that has changed, the sum of the hashes of its changes.
         changes: how many there are in all.
-        marked: whether something was published or unpublished.
+        marked: whether something was published or unpublished, or pruned before it was read: the versions are to be read anew.
     """
 
     snapshot: Snapshot
@@ -65,6 +67,19 @@ def polling_reason(settings: Settings, *, standby: bool) -> str | None:
     if settings.pgbouncer and settings.direct_database_url is None:
         return "behind PgBouncer LISTEN needs GEOSVC_DIRECT_DATABASE_URL"
     return None
+
+
+def _seen_on_standby(known: Snapshot, rows: Sequence[Any]) -> Snapshot:
+    """What a statement saw. A standby does not tell it: pg_current_snapshot() lists nothing there that is in progress.
+
+    So it is known by what the log showed it: who was in progress before the statement, or had not begun, and showed nothing,
+    either had not ended for it, or has nothing in the log. Asked after the statement instead, a transaction could be seen and
+    one that it had waited for could not.
+    """
+    shown = {xid for row in rows for xid in row["xids"]}
+    xmax = max([known.xmax, *(xid + 1 for xid in shown)])
+    hidden = [xid for xid in (*known.in_progress, *range(known.xmax, xmax)) if xid not in shown]
+    return Snapshot(min([xmax, *hidden]), xmax, tuple(hidden))
 
 
 class Feed:
@@ -127,29 +142,27 @@ class Feed:
         if self._connection is not None:
             self._connection.terminate()
 
-    async def _fetch(self, statement: Statement) -> Sequence[Any]:
+    async def _fetch(self, statement: Statement, seconds: float = READ_SECONDS) -> Sequence[Any]:
         with Running(statement) as running:
             running.connected()
-            rows: Sequence[Any] = await self._open.fetch(statement.text, *statement.args)
+            rows: Sequence[Any] = await self._open.fetch(statement.text, *statement.args, timeout=seconds)
             running.got(len(rows))
             return rows
 
-    async def _read(self, file: str, *args: object) -> Sequence[Any]:
+    async def _read(self, file: str, *args: object, seconds: float = READ_SECONDS) -> Sequence[Any]:
         """Raises: RequestError."""
         try:
-            return await self._fetch(load_statement(file, args))
+            return await self._fetch(load_statement(file, args), seconds)
         except DATABASE_ERRORS as error:
             raise translate(error, file) from error
 
-    async def _upto(self) -> str | None:
-        if not self.standby:
-            return None
-        text: str = (await self._read("feed_standby_snapshot"))[0][0]
-        return text
-
     async def versions(self) -> Versions:
         """The state of every publication. Raises: RequestError."""
-        rows = await self._read("feed_versions", await self._upto())
+        if self.standby:
+            known = await self._known_on_standby(None)
+            rows = await self._read("feed_standby_versions", known.xmin, seconds=VERSIONS_SECONDS)
+            return Versions(_seen_on_standby(known, rows), {row[0]: int(row[1]) for row in rows if row[0] is not None})
+        rows = await self._read("feed_versions", seconds=VERSIONS_SECONDS)
         return Versions(Snapshot.of(rows[0][0]), {row[1]: int(row[2]) for row in rows if row[1] is not None})
 
     async def moved(self, since: str) -> Moved:
@@ -158,11 +171,24 @@ class Feed:
         Args:
             since: the snapshot of the read before.
         """
-        rows = await self._read("feed_moved", since, await self._upto())
-        if rows[0][1] is None:
-            return Moved(Snapshot.of(rows[0][0]), {}, 0, marked=False)
-        moves = {row[1]: int(row[2]) for row in rows}
-        return Moved(Snapshot.of(rows[0][0]), moves, sum(row[3] for row in rows), any(row[4] for row in rows))
+        if self.standby:
+            known = await self._known_on_standby(since)
+            rows = await self._read("feed_standby_moved", since)
+            snapshot = _seen_on_standby(known, rows)
+        else:
+            rows = await self._read("feed_moved", since)
+            snapshot = Snapshot.of(rows[0][0])
+        changed = [row for row in rows if row["publication"] is not None]
+        moves = {row["publication"]: int(row["moves"]) for row in changed}
+        marked = rows[0]["pruned"] or any(row["marked"] for row in changed)
+        return Moved(snapshot, moves, sum(row["changes"] for row in changed), marked)
+
+    async def _known_on_standby(self, since: str | None) -> Snapshot:
+        """What has ended before the next statement begins. Raises: RequestError."""
+        ((xmax, still_open, standby),) = await self._read("feed_standby_open", since)
+        if not standby:
+            raise DatabaseUnavailable("the standby was promoted")
+        return Snapshot(min([xmax, *still_open]), xmax, tuple(still_open))
 
     async def lie_down(self) -> None:
         """Asks to be notified from now on. Raises: RequestError."""

@@ -161,6 +161,9 @@ class Channel:
             return
         self._collection = around.find(self._collection.id) or self._collection
         upto = reader.snapshot
+        if (self._position.upto or self._position.seen).is_ahead_of(upto):
+            self._start_anew("the database has lost changes that it had told of")
+            return
         async with aclosing(read_changes(around.database, self.publication, self._position, upto)) as batches:
             async for batch in batches:
                 # all are judged before anybody is told: what fails is tried again, and nobody must be told twice

@@ -1,8 +1,10 @@
 """Everybody who is told of changes, and how a subscriber begins: with what it missed, without a gap to what comes."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from time import monotonic
 
 from geosvc.database.changes import BATCH, LogEnds, read_changes
 from geosvc.database.pool import Database
@@ -19,6 +21,7 @@ from geosvc.requests.event_id import encode_event_id
 from geosvc.requests.items import ItemsRequest
 
 READY_SECONDS = 5.0
+LAG_SECONDS = 0.05
 RETRY_MILLISECONDS = 1_000
 
 
@@ -113,15 +116,8 @@ class Hub:
         """
         await self._check(wanted)
         epoch = epoch_of(self._reader, wanted.publication)
-        start = Position(self._reader.snapshot)
-        if wanted.last is None:
-            yield encode_beginning(encode_event_id(epoch, start), RETRY_MILLISECONDS)
-        else:
-            yield encode_beginning(encode_event_id(*wanted.last), RETRY_MILLISECONDS)
-            if wanted.last[0] != epoch or _is_ahead(wanted.last[1], start.seen):
-                yield write_resync(encode_event_id(epoch, start), "the log is another one")
-            else:
-                start = wanted.last[1]
+        start, beginning = await self._begin(wanted, epoch)
+        yield beginning
         while _is_behind(start, self._reader.snapshot):  # far behind: it takes no place in a channel before it has caught up
             upto = self._reader.snapshot
             changes = 0
@@ -150,6 +146,26 @@ class Hub:
             raise DatabaseUnavailable("the change log cannot be read at the moment; try again later")
         if self._reader.last_known(wanted.publication) is None:  # the catalog does not know yet
             raise NotPublished(wanted.collection.id)
+
+    async def _begin(self, wanted: Wanted, epoch: str) -> tuple[Position, bytes]:
+        """Where the stream begins, and what it begins with."""
+        here = Position(self._reader.snapshot)
+        if wanted.last is None:
+            return here, encode_beginning(encode_event_id(epoch, here), RETRY_MILLISECONDS)
+        beginning = encode_beginning(encode_event_id(*wanted.last), RETRY_MILLISECONDS)
+        if wanted.last[0] == epoch:
+            here = await self._reach(wanted.last[1])
+            if not _is_ahead(wanted.last[1], self._reader):
+                return wanted.last[1], beginning
+        return here, beginning + write_resync(encode_event_id(epoch, here), "the log is another one")
+
+    async def _reach(self, position: Position) -> Position:
+        """Where the log is; of a standby when it has come to what another server has told, if it soon does."""
+        until = monotonic() + READY_SECONDS if self._reader.is_standby else 0.0
+        while _is_ahead(position, self._reader) and monotonic() < until:
+            await asyncio.sleep(LAG_SECONDS)
+            await self._reader.catch_up()
+        return Position(self._reader.snapshot)
 
     @contextmanager
     def _joined(self, wanted: Wanted) -> Iterator[tuple[Subscriber, Channel]]:
@@ -184,6 +200,8 @@ class Hub:
         try:
             async with aclosing(read_changes(database, wanted.publication, start, upto)) as batches:
                 async for batch in batches:
+                    if self._closed:
+                        return
                     tellings = await judge_batch(database, collection, selection.request, batch, epoch, shapes=shapes)
                     events = [event for telling in tellings if (event := telling.event(selection.box)) is not None]
                     self.counted.told += len(events)
@@ -196,6 +214,11 @@ def _is_behind(position: Position, snapshot: Snapshot) -> bool:
     return position.upto is not None or position.seen != snapshot
 
 
-def _is_ahead(position: Position, snapshot: Snapshot) -> bool:
-    """Whether it was given out by a log that knew more than this one."""
-    return max(position.seen.xmax, position.upto.xmax if position.upto is not None else 0) > snapshot.xmax
+def _is_ahead(position: Position, reader: ChangeReader) -> bool:
+    """Whether it was given out by a log that knew more than this one.
+
+    A standby that has replayed the end of a transaction beyond it has replayed it as well; and only a standby lists
+    subtransactions as in progress, which a position of the primary takes for ended.
+    """
+    given, here = position.upto or position.seen, reader.snapshot
+    return given.xmax >= here.xmax and given.is_ahead_of(here) if reader.is_standby else given.is_ahead_of(here)

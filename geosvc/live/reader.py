@@ -167,29 +167,33 @@ class ChangeReader:
                 await asyncio.sleep(0)
         waiting = self._take_waiting()
         feed.called.clear()
-        reads, since = False, self.snapshot
+        reads = False
         try:
-            moved = await feed.moved(str(since))
-            await self._take(feed, moved)
+            changed, since = await self._take(feed, await feed.moved(str(self.snapshot)))
             reads = True
         finally:
             self._answer(waiting, reads=reads)
         self.reads += 1
-        if moved.moves:
-            self._tell(*((self._versions, None) if moved.marked else (moved.moves, since)))
+        if changed:
+            self._tell(changed, since)
             self._changed_at = monotonic()
             await self._wake(feed)
         if not self._waiting:
             await feed.wait(await self._pause(feed))
 
-    async def _take(self, feed: Feed, moved: Moved) -> None:
+    async def _take(self, feed: Feed, moved: Moved) -> tuple[Collection[int], Snapshot | None]:
+        """What has changed, and since when. Versions that are read anew are of a later moment: whatever else has changed until
+        then was not looked at.
+        """
         self.changes += moved.changes
-        if moved.marked:  # what is published has changed
+        if moved.marked or not moved.moves.keys() <= self._versions.keys():
+            before = self._versions
             await self._read_versions(feed)
-            return
-        self.snapshot = moved.snapshot
-        for publication in moved.moves.keys() & self._versions.keys():
-            self._versions[publication] = (self._versions[publication] + moved.moves[publication]) & _MASK
+            return before.keys() | self._versions.keys(), None
+        since, self.snapshot = self.snapshot, moved.snapshot
+        for publication, moves in moved.moves.items():
+            self._versions[publication] = (self._versions[publication] + moves) & _MASK
+        return moved.moves, since
 
     async def _read_versions(self, feed: Feed) -> None:
         versions = await feed.versions()

@@ -5,6 +5,7 @@ next one returns what has become visible since.
 """
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -43,7 +44,14 @@ class Snapshot:
 
     def sees(self, xid: int) -> bool:
         """Whether what the transaction did is visible, if it was committed."""
-        return xid < self.xmin or (xid < self.xmax and xid not in self.in_progress)
+        if not self.xmin <= xid < self.xmax:
+            return xid < self.xmin
+        place = bisect_left(self.in_progress, xid)
+        return place == len(self.in_progress) or self.in_progress[place] != xid
+
+    def is_ahead_of(self, other: "Snapshot") -> bool:
+        """Whether it may see what the other does not: it is the later one, or of a server that knew more."""
+        return self.xmax > other.xmax or any(self.sees(xid) for xid in other.in_progress)
 
 
 @dataclass(frozen=True, slots=True)

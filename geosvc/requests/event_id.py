@@ -6,21 +6,25 @@ from geosvc.errors import InvalidParameter
 from geosvc.model.snapshot import Position, Snapshot
 
 MAX_LENGTH = 8_192
+_LONGEST = 6_000  # proxies take 8 KB of headers
+_UNKNOWN = "000000000000-1.0"
 _SNAPSHOT = r"\d{1,19}\.\d{1,19}(?:\.\d{1,19})*"
 _EVENT_ID = re.compile(rf"([0-9a-f]{{12}})-({_SNAPSHOT})(?:-({_SNAPSHOT})-(\d{{1,19}})\.(\d{{1,19}}))?", re.ASCII)
 _LARGEST = (1 << 63) - 1
 
 
 def encode_event_id(epoch: str, position: Position) -> str:
-    """The position as text. Transactions are counted from the oldest, which keeps it short.
+    """The position as text. Transactions are counted from the oldest, which keeps it short; with too many in progress it is
+    one of no log, from which a subscriber has to begin anew.
 
     Args:
         epoch: of the log, twelve hexadecimal digits.
     """
     text = f"{epoch}-{_written(position.seen)}"
     if position.upto is None:
-        return text
-    return f"{text}-{_written(position.upto)}-{position.place}.{position.seq}"
+        return text if len(text) <= _LONGEST else _UNKNOWN
+    text = f"{text}-{_written(position.upto)}-{position.place}.{position.seq}"
+    return text if len(text) <= _LONGEST else _UNKNOWN
 
 
 def parse_event_id(text: str) -> tuple[str, Position]:

@@ -1,9 +1,13 @@
 -- name: feed.moved
--- description: which published tables have changed since a snapshot: the sum of the hashes of their changes, and how many there are
+-- description: which published tables have changed since a snapshot: the sum of the hashes of their changes; whether some were pruned
 -- $1: text  the snapshot of the read before
--- $2: text  the snapshot to read up to; null: that of this statement
-WITH now AS MATERIALIZED (SELECT coalesce($2::text::pg_snapshot, pg_current_snapshot()) AS snapshot)
-SELECT now.snapshot::text, m.publication, m.moves::text, m.changes, m.marked
+WITH now AS MATERIALIZED (
+  SELECT pg_current_snapshot() AS snapshot, EXISTS (
+    SELECT FROM geosvc.publication p
+    WHERE p.pruned_to >= pg_snapshot_xmin($1::text::pg_snapshot) AND p.pruned_to < pg_snapshot_xmax(pg_current_snapshot())
+  ) AS pruned
+)
+SELECT now.snapshot::text, now.pruned, m.publication, m.moves::text, m.changes, m.marked
 FROM now LEFT JOIN LATERAL (
   SELECT c.publication, sum(hashint8extended(c.seq, 0)) AS moves, count(*) AS changes, bool_or(c.operation IN ('+', '-')) AS marked
   FROM geosvc.change c

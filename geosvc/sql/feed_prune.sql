@@ -22,7 +22,7 @@ deleted AS (
   DELETE FROM geosvc.change c USING condemned d WHERE c.ctid = d.place RETURNING c.publication, c.seq, c.xid
 ),
 summed AS (
-  SELECT d.publication, count(*) AS changes, sum(hashint8extended(d.seq, 0)) AS moves,
+  SELECT d.publication, count(*) AS changes, sum(hashint8extended(d.seq, 0)) FILTER (WHERE d.xid < h.begun) AS moves,
          max(d.xid::text::int8) FILTER (WHERE d.xid < h.ended) AS youngest
   FROM deleted d, horizon h GROUP BY d.publication
 ),

@@ -1,7 +1,6 @@
 -- name: feed.versions
 -- description: the published tables, and the sum of the hashes of all their changes, those that were pruned too
--- $1: text  the snapshot to read up to; null: that of this statement
-WITH now AS MATERIALIZED (SELECT coalesce($1::text::pg_snapshot, pg_current_snapshot()) AS snapshot),
+WITH now AS MATERIALIZED (SELECT pg_current_snapshot() AS snapshot),
 logged AS (
   SELECT c.publication, sum(hashint8extended(c.seq, 0)) AS moves
   FROM geosvc.change c, now

@@ -1,0 +1,17 @@
+-- name: feed.standby_moved
+-- description: as feed.moved, on a standby: whatever this statement sees besides, and the transactions that made it
+-- $1: text  the snapshot of the read before
+SELECT now.pruned, m.publication, m.moves::text, m.changes, m.marked, coalesce(m.xids, '{}') AS xids
+FROM (
+  SELECT EXISTS (
+    SELECT FROM geosvc.publication p
+    WHERE p.pruned_to >= pg_snapshot_xmin($1::text::pg_snapshot) AND p.pruned_to < pg_snapshot_xmax(pg_current_snapshot())
+  ) AS pruned
+) now LEFT JOIN LATERAL (
+  SELECT c.publication, sum(hashint8extended(c.seq, 0)) AS moves, count(*) AS changes, bool_or(c.operation IN ('+', '-')) AS marked,
+         array_agg(DISTINCT c.xid::text::int8) AS xids
+  FROM geosvc.change c
+  WHERE c.xid >= pg_snapshot_xmin($1::text::pg_snapshot) AND c.xid < pg_snapshot_xmax(pg_current_snapshot())
+    AND NOT pg_visible_in_snapshot(c.xid, $1::text::pg_snapshot)
+  GROUP BY c.publication
+) m ON true

@@ -1,6 +1,5 @@
 """The changes of a collection as server-sent events. Source: WHATWG HTML 9.2."""
 
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from aiohttp import hdrs, web
@@ -12,7 +11,6 @@ from geosvc.handlers.pages import reading_rules
 from geosvc.handlers.streaming import break_off
 from geosvc.keys import CATALOG, HUB, STREAMING, TRACE
 from geosvc.live.hub import Wanted
-from geosvc.model.collection import Collection, Publication
 from geosvc.model.media_type import EVENTS
 from geosvc.requests.changes import parse_changes_request
 from geosvc.requests.declared import LAST_EVENT_ID
@@ -29,30 +27,29 @@ HEADERS = {
 
 async def get_changes(request: web.Request) -> web.StreamResponse:
     """Every change from now on, or from where the client was."""
+    try:
+        return await send_events(request, await parse_subscription(request))
+    except NotPublished:  # or a moment ago, as the catalog does not know yet
+        await request.app[CATALOG].look()
+        return await send_events(request, await parse_subscription(request))
+
+
+async def parse_subscription(request: web.Request) -> Wanted:
+    """What a subscriber asks for. Raises: RequestError."""
     collection = await collection_of(request)
     values = query_of(request)
     wanted = parse_changes_request(values, collection, reading_rules(request, paged=False))
     negotiate_media_type(None, request.headers.get(hdrs.ACCEPT), (EVENTS,))
     last = request.headers.get("Last-Event-ID") or values.get(LAST_EVENT_ID.name)
     position = parse_event_id(last) if last else None
-    collection, publication = await publication_of(request, collection)
-    stream = request.app[HUB].stream(Wanted(collection, publication.id, wanted, position, lambda: break_off(request)))
-    return await send_events(request, stream)
-
-
-async def publication_of(request: web.Request, collection: Collection) -> tuple[Collection, Publication]:
-    """The publication of a collection, also when it was made a moment ago. Raises: NotPublished."""
-    if collection.publication is None:
-        await request.app[CATALOG].look()
-        collection = await collection_of(request)
     if collection.publication is None:
         raise NotPublished(collection.id)
-    return collection, collection.publication
+    return Wanted(collection, collection.publication.id, wanted, position, lambda: break_off(request))
 
 
-async def send_events(request: web.Request, stream: AsyncGenerator[bytes, None]) -> web.StreamResponse:
-    """Sends events as they come; the first piece before the response begins, so that its errors come before it."""
-    async with aclosing(stream):
+async def send_events(request: web.Request, wanted: Wanted) -> web.StreamResponse:
+    """Sends events as they come; the first piece is there before the response begins, so that its errors come before it."""
+    async with aclosing(request.app[HUB].stream(wanted)) as stream:
         first = await anext(stream)
         response = web.StreamResponse(headers=HEADERS)
         await response.prepare(request)

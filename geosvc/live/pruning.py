@@ -34,7 +34,7 @@ class Pruner:
             rows = await self._writer.run(load_statement("feed_prune", (*kept, AT_ONCE)))
             gone: int = rows[0][0]
             pruned += gone
-            if gone < AT_ONCE:
+            if gone < AT_ONCE // 10:  # among the oldest may be some of a long transaction, which are not old yet
                 return pruned
 
     async def follow(self) -> None:

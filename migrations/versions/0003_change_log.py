@@ -13,7 +13,8 @@ def upgrade() -> None:
     """A row for each change of a published table, made in the transaction of the change by the table's triggers.
 
     The index is by transaction, since readers ask for what was not visible in the snapshot of their last read: nothing below
-    that snapshot's xmin can be. There is no primary key, whose index every write would pay for.
+    that snapshot's xmin can be. There is no primary key, whose index every write would pay for. Rows are kept together up to 8 kB:
+    compressing the states of those above the usual 2 kB took half of the time of writing them.
     """
     op.execute(
         "CREATE TABLE geosvc.publication ("
@@ -41,6 +42,7 @@ def upgrade() -> None:
         " old json,"
         " new json,"
         " at timestamptz NOT NULL DEFAULT clock_timestamp())"
+        " WITH (toast_tuple_target = 8160)"
     )
     op.execute("CREATE INDEX change_xid_idx ON geosvc.change (xid)")
     op.execute(

@@ -268,7 +268,7 @@ async def test_features_that_the_log_or_postgis_cannot_tell_are_told_by_id_and_b
     [
         ("/collections/nothing/changes", 404, "nothing"),
         ("/collections/plain/changes", 409, "geosvc publish plain"),
-        (f"{CHANGES}?last-event-id=7", 400, "Last-Event-ID"),
+        (f"{CHANGES}?last-event-id=7", 400, "last-event-id"),
         (f"{CHANGES}?limit=7", 400, "limit"),
         (f"{CHANGES}?sortby=name", 400, "sortby"),
         (f"{CHANGES}?f=json", 400, "'f'"),

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from geosvc.database.migrations import migrate_up
 from geosvc.openapi.operations import OPERATIONS
 from geosvc.requests.declared import DECLARED
 from geosvc.requests.items import Limits, ReadingRules, parse_items_request
-from tests.conftest import Client, Service, execute
+from tests.conftest import Client, Service, execute, settings_for
 from tests.http import fetch
+from tests.live import publish_now
 from tests.unit.samples import collection, column
 
 RULES = ReadingRules(Limits(10, 100))
@@ -86,6 +88,8 @@ def bare_database_url(bare_database_url: str) -> str:
         " colour text CHECK (colour IN ('green', 'blue')), geom geometry(Point, 4326));"
         " INSERT INTO places VALUES (1, 'one', now(), 1, 'green', 'SRID=4326;POINT(1 2)')",
     )
+    migrate_up(settings_for(bare_database_url), bare_database_url)
+    publish_now(bare_database_url, "places")
     return bare_database_url
 
 

@@ -1,5 +1,6 @@
 """The changes of a collection as server-sent events. Source: WHATWG HTML 9.2."""
 
+from collections.abc import Mapping
 from contextlib import aclosing
 
 from aiohttp import hdrs, web
@@ -12,6 +13,7 @@ from geosvc.handlers.streaming import break_off
 from geosvc.keys import CATALOG, HUB, STREAMING, TRACE
 from geosvc.live.hub import Wanted
 from geosvc.model.media_type import EVENTS
+from geosvc.model.snapshot import Position
 from geosvc.requests.changes import parse_changes_request
 from geosvc.requests.declared import LAST_EVENT_ID
 from geosvc.requests.event_id import parse_event_id
@@ -40,11 +42,20 @@ async def parse_subscription(request: web.Request) -> Wanted:
     values = query_of(request)
     wanted = parse_changes_request(values, collection, reading_rules(request, paged=False))
     negotiate_media_type(None, request.headers.get(hdrs.ACCEPT), (EVENTS,))
-    last = request.headers.get("Last-Event-ID") or values.get(LAST_EVENT_ID.name)
-    position = parse_event_id(last) if last else None
+    position = parse_position(request, values)
     if collection.publication is None:
         raise NotPublished(collection.id)
     return Wanted(collection, collection.publication.id, wanted, position, lambda: break_off(request))
+
+
+def parse_position(request: web.Request, values: Mapping[str, str]) -> tuple[str, Position] | None:
+    """Where to go on; None: from now on. A browser that comes back sends the header beside what it was first asked with.
+
+    Raises: InvalidParameter.
+    """
+    if last := request.headers.get("Last-Event-ID"):
+        return parse_event_id(last)
+    return parse_event_id(values[LAST_EVENT_ID.name], LAST_EVENT_ID.name) if LAST_EVENT_ID.name in values else None
 
 
 async def send_events(request: web.Request, wanted: Wanted) -> web.StreamResponse:

@@ -27,15 +27,15 @@ def encode_event_id(epoch: str, position: Position) -> str:
     return text if len(text) <= _LONGEST else _UNKNOWN
 
 
-def parse_event_id(text: str) -> tuple[str, Position]:
-    """The epoch of the log and the position in it. Raises: InvalidParameter."""
+def parse_event_id(text: str, name: str = "Last-Event-ID") -> tuple[str, Position]:
+    """The epoch of the log and the position in it. Raises: InvalidParameter, naming what it was given by."""
     match = _EVENT_ID.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if match is not None:
         seen, upto = _read(match[2]), None if match[3] is None else _read(match[3])
         place, seq = int(match[4] or 0), int(match[5] or 0)
         if seen.is_sound and (upto is None or upto.is_sound) and max(place, seq) <= _LARGEST:
             return match[1], Position(seen, upto, place, seq)
-    raise InvalidParameter("Last-Event-ID is not one that this service gave out", parameter="Last-Event-ID")
+    raise InvalidParameter(f"{name} is not one that this service gave out", parameter=name)
 
 
 def _written(snapshot: Snapshot) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import ClientConnectionError, ClientPayloadError, ClientSession
@@ -374,3 +375,56 @@ def bare_live_url(live_url: str) -> str:
     )
     publish_now(live_url, "odd")
     return live_url
+
+
+async def test_a_second_geometry_is_told_as_a_collection_of_its_own(service: Service, bare_live_url: str) -> None:
+    client = await service(bare_live_url)
+    large = "repeat(md5('x'), 9999)"
+    async with (
+        subscribed(client, "/collections/odd.g2/changes?bbox=50,50,51,51") as second,
+        subscribed(client, "/collections/odd/changes?bbox=50,50,51,51") as first,
+    ):
+        await edit(
+            bare_live_url,
+            "UPDATE odd SET g2 = 'SRID=4326;POINT(50.5 50.5)'",
+            "UPDATE odd SET g2 = 'SRID=4326;POINT(9 9)'",
+            f"UPDATE odd SET t = {large}",  # too large for the log, which knows nothing of this geometry then
+        )
+        events = await second.wait(3)
+        assert [each.name for each in events] == ["update", "delete", "insert"]  # it had none, which meets every box
+        assert events[0].content["geometry"]["coordinates"] == [50.5, 50.5]
+        assert events[2].content == {"id": "x\\,y,2026-11-21", "bbox": None}
+    assert not first.events
+
+
+async def test_rows_that_policies_hide_are_told_to_nobody(service: Service, live_url: str, server_url: str) -> None:
+    await edit(
+        live_url,
+        "DO $$ BEGIN CREATE ROLE geosvc_reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+        "GRANT SELECT ON places TO geosvc_reader; GRANT USAGE ON SCHEMA geosvc TO geosvc_reader",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA geosvc TO geosvc_reader",
+        "ALTER TABLE places ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON places USING (id < 3)",
+    )
+    parts = urlsplit(live_url)
+    netloc = f"geosvc_reader@{parts.netloc.rpartition('@')[2]}"
+    client = await service(parts._replace(netloc=netloc).geturl())
+    assert len((await fetch(client, "/collections/places/items"))["features"]) == 2
+    problem = await fetch(client, CHANGES, 403)
+    assert "policies" in problem["detail"]
+
+
+async def test_a_column_that_is_newer_than_the_publication_makes_features_be_told_by_id(
+    live: Client, live_url: str, stream: Stream
+) -> None:
+    assert live.server is not None
+    catalog = live.server.app[CATALOG]  # type: ignore[attr-defined]
+    await edit(live_url, "ALTER TABLE places ADD COLUMN more int")
+    await catalog.look()
+    await edit(live_url, "UPDATE places SET more = 5 WHERE id = 1")
+    await stream.wait(1)
+    await asyncio.to_thread(publish_now, live_url, "places")
+    await catalog.look()
+    await edit(live_url, "UPDATE places SET more = 6 WHERE id = 1")
+    by_id, whole = await stream.wait(2)
+    assert by_id.content == {"id": 1, "bbox": [1.0, 1.0, 1.0, 1.0]}
+    assert whole.content["properties"]["more"] == 6

@@ -4,13 +4,18 @@ import asyncio
 import json
 import subprocess
 import time
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
-from tests.conftest import Service
+from geosvc.database.migrations import migrate_up
+from geosvc.keys import FEED
+from tests.conftest import Service, settings_for
+from tests.events import subscribed
 from tests.http import fetch
+from tests.live import connected, publish_now, unpublish_now
 from tests.pooler import PGBOUNCER
 from tests.processes import serving, unexpected
 
@@ -108,3 +113,32 @@ def test_migrations_go_past_the_pooler(pooled_url: str, pooled_database: tuple[s
         )
         assert result.returncode == 0, result.stderr
     assert json.dumps(result.stdout)
+
+
+@pytest.fixture
+def published(pooled_database: tuple[str, int]) -> Iterator[str]:
+    """The table of the pooled database, published; the database without the pooler."""
+    url = pooled_database[0]
+    migrate_up(settings_for(url), url)
+    publish_now(url, "points")
+    yield url
+    unpublish_now(url, "points")
+
+
+@pytest.mark.parametrize("direct", [True, False])
+async def test_changes_are_told_and_pages_kept_through_a_transaction_pooler(
+    service: Service, pooled_url: str, published: str, direct: bool
+) -> None:
+    more = {"direct_database_url": published} if direct else {}
+    client = await service(pooled_url, pgbouncer="true", feed_poll_seconds=0.05, **more)
+    assert client.server is not None
+    reader = client.server.app[FEED]  # type: ignore[attr-defined]
+    async with subscribed(client, "/collections/points/changes?properties=id") as stream, connected(published) as writer:
+        assert reader.is_listening == direct
+        for number in range(1, 21):
+            await writer.execute("UPDATE points SET at = now() WHERE id = $1", number)
+            first = await client.get("/collections/points/items?limit=1")
+            again = await client.get("/collections/points/items?limit=1", headers={"If-None-Match": first.headers["ETag"]})
+            assert (first.status, again.status) == (200, 304)
+        events = await stream.wait(20)
+    assert [each.content["id"] for each in events] == list(range(1, 21))

@@ -6,12 +6,13 @@ see by an advisory lock that it holds then (docs/decisions/0022).
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 import asyncpg
+from pydantic import SecretStr
 
 from geosvc.database.pool import connect_arguments
 from geosvc.database.sqlstate import DATABASE_ERRORS, translate
@@ -95,6 +96,7 @@ class Feed:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._connection: asyncpg.Connection | None = None
+        self._pooled = False
         self.standby = False
         self.epoch = ""
         self.polls_because: str | None = None
@@ -110,25 +112,34 @@ class Feed:
 
         Raises: RequestError, NoChangeLog.
         """
-        chosen = self._settings.direct_database_url or self._settings.database_url
-        assert chosen is not None
-        arguments: dict[str, Any] = connect_arguments(self._settings, chosen.get_secret_value())
+        served, direct = self._settings.database_url, self._settings.direct_database_url
+        assert served is not None
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                self._connection = await asyncpg.connect(**{**arguments, "command_timeout": READ_SECONDS})
+                await self._connect(served)
+                if direct is not None and not self.standby:  # versions of another server say nothing of what a standby shows
+                    self.close()
+                    await self._connect(direct)
                 await self._begin()
         except DATABASE_ERRORS as error:
             raise translate(error, "feed.open") from error
 
-    async def _begin(self) -> None:
+    async def _connect(self, url: SecretStr) -> None:
+        """Connects, and asks what server it is. Raises: NoChangeLog."""
+        self._pooled = self._settings.pgbouncer and url is self._settings.database_url
+        arguments: dict[str, Any] = connect_arguments(self._settings, url.get_secret_value())
+        arguments |= {"command_timeout": READ_SECONDS} | ({"statement_cache_size": 0} if self._pooled else {})
+        self._connection = await asyncpg.connect(**arguments)
         if self._settings.telemetry:
-            self._open.add_query_logger(log_query)
-        self._open.add_termination_listener(self._call)
+            self._connection.add_query_logger(log_query)
         (server,) = await self._fetch(load_statement("feed_server"))
         if server[0] is None:
             raise NoChangeLog
         self.standby = server[1]
         self.epoch = blake2b(server[2].encode(), digest_size=6).hexdigest()
+
+    async def _begin(self) -> None:
+        self._open.add_termination_listener(self._call)
         self.polls_because = polling_reason(self._settings, standby=self.standby)
         if self.polls_because is None:
             await self._open.execute(_SESSION)
@@ -145,7 +156,9 @@ class Feed:
     async def _fetch(self, statement: Statement, seconds: float = READ_SECONDS) -> Sequence[Any]:
         with Running(statement) as running:
             running.connected()
-            rows: Sequence[Any] = await self._open.fetch(statement.text, *statement.args, timeout=seconds)
+            # outside a transaction a pooler may give each message another session
+            async with self._open.transaction(readonly=True) if self._pooled else nullcontext():
+                rows: Sequence[Any] = await self._open.fetch(statement.text, *statement.args, timeout=seconds)
             running.got(len(rows))
             return rows
 

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 from aiohttp import hdrs, web
 
-from geosvc.errors import NotPublished, RequestError
+from geosvc.errors import Forbidden, NotPublished, RequestError
 from geosvc.events import ClientGone, StreamAborted, emit
 from geosvc.handlers.documents import collection_of, query_of
 from geosvc.handlers.pages import reading_rules
@@ -43,6 +43,8 @@ async def parse_subscription(request: web.Request) -> Wanted:
     wanted = parse_changes_request(values, collection, reading_rules(request, paged=False))
     negotiate_media_type(None, request.headers.get(hdrs.ACCEPT), (EVENTS,))
     position = parse_position(request, values)
+    if collection.row_security:
+        raise Forbidden(f"policies decide who may read which rows of {collection.id}, and its log knows nothing of them")
     if collection.publication is None:
         raise NotPublished(collection.id)
     return Wanted(collection, collection.publication.id, wanted, position, lambda: break_off(request))

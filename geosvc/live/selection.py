@@ -125,6 +125,8 @@ async def judge(
         shapes: whether somebody has a box.
     Raises: RequestError.
     """
+    if not _is_whole(collection):
+        changes = [replace(change, old=None, new=None) for change in changes]
     logged = [state for change in changes for state in (change.old, change.new) if state is not None]
     rows = iter(await _select(database, collection, request, logged, shapes=shapes) if logged else ())
     return [_told(collection, request, change, rows) for change in changes]
@@ -147,9 +149,7 @@ async def _select(
 
 
 def _told(collection: Collection, request: ItemsRequest, change: Change, rows: Iterator[Row | None]) -> Told:
-    srid = collection.geometry.srid
-    old_bounds = bounds_in_degrees(srid, change.old_box) if change.old_box is not None else None
-    new_bounds = bounds_in_degrees(srid, change.new_box) if change.new_box is not None else None
+    old_bounds, new_bounds = _bounds(collection, change.old_box), _bounds(collection, change.new_box)
     if change.rows is not None:
         before, after = (State(each is not None, None, None, each) for each in (old_bounds, new_bounds))
         content = orjson.dumps(_many(change, old_bounds, new_bounds))
@@ -164,6 +164,20 @@ def _told(collection: Collection, request: ItemsRequest, change: Change, rows: I
     gone = orjson.dumps(_identity(collection, request, change.key, old_bounds))
     content = after.text or orjson.dumps(_identity(collection, request, change.key, new_bounds))
     return Told(change, before, after, content, gone)
+
+
+def _is_whole(collection: Collection) -> bool:
+    """Whether the log tells everything of a row: not of a column that was added after the table was published."""
+    publication = collection.publication
+    return publication is not None and {column.name for column in collection.columns} <= set(publication.columns)
+
+
+def _bounds(collection: Collection, box: Bounds | None) -> Bounds | None:
+    """A box of the log in degrees; None where it is that of another geometry of the table."""
+    publication = collection.publication
+    if box is None or publication is None or publication.geometry != collection.geometry.name:
+        return None
+    return bounds_in_degrees(collection.geometry.srid, box)
 
 
 def _state(logged: str | None, bounds: Bounds | None, rows: Iterator[Row | None]) -> State:

@@ -107,7 +107,7 @@ OPERATIONS = (
         "getChanges",
         "Changes as they are made",
         "Changes",
-        (*_ALL, 409),
+        (*_ALL, 403, 409),
         (*(each.name for each in CHANGES_DECLARED), "Last-Event-ID"),
         filters=True,
         needs="publication",

@@ -5,7 +5,7 @@ import json
 import random
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from time import monotonic
@@ -28,6 +28,7 @@ class Fleet:
     """Services of one database, each of which can be stopped and started again."""
 
     urls: Sequence[str]
+    options: Sequence[Mapping[str, str]] = ()
     stack: ExitStack = field(default_factory=ExitStack)
     running: dict[int, Running] = field(default_factory=dict)
     ended: list[Running] = field(default_factory=list)
@@ -39,7 +40,8 @@ class Fleet:
 
     def start(self, number: int) -> None:
         """Starts one; returns when it serves."""
-        settings = {"feed_heartbeat_seconds": "0.5", "catalog_poll_seconds": "0.5"}
+        options = self.options[number] if self.options else {}
+        settings = {"feed_heartbeat_seconds": "0.5", "catalog_poll_seconds": "0.5", **options}
         running = self.stack.enter_context(serving(self.urls[number], **settings))
         assert running.url
         self.running[number] = running
@@ -198,6 +200,12 @@ class Copy(Reader):
 
 def _plain(feature: dict[str, Any]) -> Any:
     return feature["geometry"]["coordinates"], feature["properties"]
+
+
+def are_told(readers: Sequence[Reader], edits: Sequence[Edit]) -> bool:
+    """Whether all have what they are to have, as far as can be seen by the number."""
+    changes = [made for edit in edits for made in edit.changes]
+    return all(len(each.taken) >= sum(each.expected(made) is not None for made in changes) for each in readers)
 
 
 def check(reader: Reader, edits: list[Edit], seed: int) -> None:

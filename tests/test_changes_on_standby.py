@@ -25,7 +25,7 @@ from tests.conftest import Service, execute, settings_for
 from tests.edits import TABLE, Truth, Writer, read_table
 from tests.events import subscribed
 from tests.standby import Pair, making_pair
-from tests.subscribers import PATIENCE_SECONDS, Fleet, Reader, check, eventually
+from tests.subscribers import PATIENCE_SECONDS, Fleet, Reader, are_told, check, eventually
 
 SECONDS = float(os.environ.get("GEOSVC_TEST_CHANGES_SECONDS", "6"))
 SEED = int(os.environ.get("GEOSVC_TEST_SEED") or random.randrange(1 << 32))
@@ -132,18 +132,14 @@ async def test_services_of_a_standby_tell_every_change_exactly_once_and_in_order
         for reader in readers:
             reader.restless = False
 
-        def are_told() -> bool:
-            changes = [made for edit in truth.edits for made in edit.changes]
-            return all(len(each.taken) >= sum(each.expected(made) is not None for made in changes) for each in readers)
-
-        await eventually(are_told)
+        await eventually(lambda: are_told(readers, truth.edits))
         assert not stranger.done()
         for reader in readers:
             check(reader, truth.edits, SEED)
         may_commit.set()
         await stranger
         await writers[0].insert(999_999, "a", 1, 1)
-        await eventually(are_told)
+        await eventually(lambda: are_told(readers, truth.edits))
         for reader in readers:
             check(reader, truth.edits, SEED)
         for task in reading:

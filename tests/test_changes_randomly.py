@@ -27,7 +27,7 @@ from geosvc.settings import Settings
 from tests.conftest import execute, settings_for
 from tests.edits import TABLE, State, Truth, Writer, read_table
 from tests.processes import unexpected
-from tests.subscribers import PATIENCE_SECONDS, Copy, Fleet, Reader, check, delays, eventually
+from tests.subscribers import PATIENCE_SECONDS, Copy, Fleet, Reader, are_told, check, delays, eventually
 
 SECONDS = float(os.environ.get("GEOSVC_TEST_CHANGES_SECONDS", "10"))
 SEED = int(os.environ.get("GEOSVC_TEST_SEED") or random.randrange(1 << 32))
@@ -104,8 +104,7 @@ class Stage:
 
     def is_told(self) -> bool:
         """Whether all have what they are to have, as far as can be seen by the number."""
-        changes = [made for edit in self.truth.edits for made in edit.changes]
-        return all(len(reader.taken) >= sum(reader.expected(made) is not None for made in changes) for reader in self.readers)
+        return are_told(self.readers, self.truth.edits)
 
     async def writer(self, stack: AsyncExitStack, first_key: int = 1) -> Writer:
         """Somebody who edits."""

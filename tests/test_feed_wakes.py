@@ -45,6 +45,7 @@ async def writer(url: str) -> AsyncIterator[asyncpg.Connection]:
 @pytest.fixture
 async def reader(url: str) -> AsyncIterator[ChangeReader]:
     reader = ChangeReader(settings_for(url), lambda: True)
+    reader.is_urgent = lambda: True
     following = asyncio.create_task(reader.follow())
     await until(lambda: reader.is_up)
     yield reader

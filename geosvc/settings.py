@@ -238,6 +238,15 @@ class Settings(BaseSettings):
                 raise ValueError(f"sslmode={mode} may fall back to plain text; use one of {', '.join(SSL_MODES)}")
         return value
 
+    @property
+    def names_one_server(self) -> bool:
+        """Whether every connection goes to the same server: of several hosts one may be behind another."""
+        if self.database_url is None:
+            return True
+        parts = urlsplit(self.database_url.get_secret_value())
+        hosts = (parts.netloc, *(value for name, value in parse_qsl(parts.query) if name == "host"))
+        return not any("," in host.rpartition("@")[2] for host in hosts)
+
     @field_validator("public_url")
     @classmethod
     def _check_public_url(cls, value: str | None) -> str | None:

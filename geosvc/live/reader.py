@@ -36,6 +36,7 @@ class ChangeReader:
     def __init__(self, settings: Settings, is_wanted: Callable[[], bool]) -> None:
         self._settings = settings
         self._is_wanted = is_wanted
+        self._one_server = settings.names_one_server
         self._feed: Feed | None = None
         self._asked = asyncio.Event()
         self._waiting: list[asyncio.Future[bool]] = []
@@ -75,7 +76,11 @@ class ChangeReader:
         return self._versions.get(publication) if self._feed is not None else None
 
     async def current(self, publication: int) -> int | None:
-        """The version of a published table as of a read that began after this call; None when it is not known."""
+        """The version of a published table as of a read that began after this call; None when it is not known, or when what is
+        read afterwards may come from another server.
+        """
+        if not self._one_server:
+            return None
         return self._versions.get(publication) if await self.catch_up() else None
 
     async def catch_up(self) -> bool:

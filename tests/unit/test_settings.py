@@ -307,3 +307,16 @@ def test_no_database_url_is_ever_repeated_in_a_mistake(text: str) -> None:
         assert "s3cr3t" not in str(error)
     else:
         assert "s3cr3t" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "one"),
+    [
+        ("postgresql://user:a,b@db.example.org/gis", True),
+        ("postgresql://user@/gis?host=/run/postgresql&port=5432", True),
+        ("postgresql://user@one.example.org,two.example.org/gis", False),
+        ("postgresql://user@/gis?host=one.example.org,two.example.org", False),
+    ],
+)
+def test_a_url_of_several_hosts_names_more_than_one_server(url: str, one: bool) -> None:
+    assert load_settings(database_url=url).names_one_server == one

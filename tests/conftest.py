@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import hypothesis
 import pytest
 import uvloop
 from aiohttp import web
@@ -47,6 +48,9 @@ Client = TestClient[web.Request, web.Application]
 Service = Callable[..., Awaitable[Client]]
 
 _numbers = count(1)
+
+hypothesis.settings.register_profile("geosvc", deadline=None)  # a machine that is busy is no fault of the code
+hypothesis.settings.load_profile("geosvc")
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -76,6 +76,7 @@ class Hub:
         self._reader = reader
         self._limits = limits
         self._channels: dict[str, Channel] = {}
+        self._places = 0
         self._closed = False
         reader.listeners.append(self._wake)
         reader.is_urgent = lambda: bool(self._channels)
@@ -114,6 +115,23 @@ class Hub:
         Yields: pieces of a text/event-stream.
         Raises: RequestError, before the first piece only, as far as it can be known then.
         """
+        with self._place():
+            async with aclosing(self._stream(wanted)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of the places that there are, taken before anything is waited for. Raises: TooManySubscribers."""
+        if self._places >= self._limits.subscribers:
+            raise TooManySubscribers("the service has as many subscribers as it takes; try again later")
+        self._places += 1
+        try:
+            yield
+        finally:
+            self._places -= 1
+
+    async def _stream(self, wanted: Wanted) -> AsyncGenerator[bytes, None]:
         await self._check(wanted)
         epoch = epoch_of(self._reader, wanted.publication)
         start, beginning = await self._begin(wanted, epoch)
@@ -140,8 +158,6 @@ class Hub:
         select_states(
             wanted.collection, wanted.request, (), shapes=False
         )  # what is wrong with a filter shows when it is planned
-        if self.size >= self._limits.subscribers:
-            raise TooManySubscribers("the service has as many subscribers as it takes; try again later")
         if self._closed or not await self._reader.ready(READY_SECONDS):
             raise DatabaseUnavailable("the change log cannot be read at the moment; try again later")
         if self._reader.last_known(wanted.publication) is None:  # the catalog does not know yet

@@ -46,6 +46,32 @@ async def test_a_crowd_that_comes_at_once_gets_no_more_places_than_there_are(ser
         assert sorted(each.status for each in responses) == [200] * 3 + [503] * 9
 
 
+async def test_who_is_behind_and_takes_nothing_is_cut_off_and_holds_no_connection(service: Service, live_url: str) -> None:
+    client = await service(live_url, write_stall_seconds=0.3, max_subscribers=1)
+    async with subscribed(client, CHANGES) as stream:
+        begun = stream.last_id
+    rows = "SELECT n, repeat('x', 10000), 'SRID=4326;POINT(0 0)' FROM generate_series(1000, 1999) n"
+    await edit(live_url, f"INSERT INTO places (id, name, geom) {rows}", "UPDATE places SET population = 1 WHERE id >= 1000")
+    assert client.server is not None
+    app, port = client.server.app, client.server.port  # type: ignore[attr-defined]
+    async with asyncio.timeout(5):
+        while app[HUB].size:
+            await asyncio.sleep(0)
+    with socket.socket() as lazy:
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        lazy.connect(("127.0.0.1", port))
+        lazy.sendall(f"GET {CHANGES} HTTP/1.1\r\nHost: 127.0.0.1\r\nLast-Event-ID: {begun}\r\n\r\n".encode())
+        async with asyncio.timeout(5):
+            while not app[DATABASE].in_use:
+                await asyncio.sleep(0)
+        await fetch(client, CHANGES, 503)  # it takes a place, far behind or not
+        async with asyncio.timeout(5):
+            while app[DATABASE].in_use:
+                await asyncio.sleep(0.01)
+    async with subscribed(client, CHANGES, begun) as again:
+        assert len(await again.wait(2000)) == 2000
+
+
 async def look(client: Client) -> None:
     """The service takes note of what has become of the table."""
     assert client.server is not None

@@ -72,6 +72,41 @@ async def test_who_is_behind_and_takes_nothing_is_cut_off_and_holds_no_connectio
         assert len(await again.wait(2000)) == 2000
 
 
+async def test_a_role_that_may_not_read_the_table_any_more_is_told_nothing_of_it(
+    service: Service, live_url: str, reader_url: str
+) -> None:
+    await asyncio.to_thread(publish_now, live_url, "plain")
+    await edit(live_url, f"GRANT SELECT ON plain TO {READER}")  # for which the log is read on
+    client = await service(reader_url)
+    async with subscribed(client, CHANGES) as stream:
+        await edit(live_url, f"REVOKE SELECT ON places FROM {READER}")
+        await look(client)
+        await edit(live_url, "UPDATE places SET name = 'secret' WHERE id = 1")
+        await stream.until_ended()
+    assert not stream.events
+
+
+async def test_policies_that_are_made_while_somebody_listens_end_the_stream(
+    service: Service, live_url: str, reader_url: str
+) -> None:
+    client = await service(reader_url)
+    async with subscribed(client, CHANGES) as stream:
+        await edit(live_url, "ALTER TABLE places ENABLE ROW LEVEL SECURITY")
+        await look(client)
+        await edit(live_url, "UPDATE places SET name = 'secret' WHERE id = 1")
+        await stream.until_ended()
+    assert not stream.events
+
+
+async def test_a_stream_ends_when_the_changes_of_its_table_are_not_logged_any_more(service: Service, live_url: str) -> None:
+    client = await service(live_url, feed_heartbeat_seconds=0.1)
+    async with subscribed(client, CHANGES) as stream:
+        await edit(live_url, "ALTER TABLE places DISABLE TRIGGER geosvc_update")
+        await look(client)
+        await stream.until_ended()  # a subscriber who believes to be told everything would be wrong
+    await fetch(client, CHANGES, 409)
+
+
 async def look(client: Client) -> None:
     """The service takes note of what has become of the table."""
     assert client.server is not None

@@ -151,6 +151,8 @@ class Hub:
                 async for _, piece in pieces:
                     yield piece
             while (events := await subscriber.take(self._limits.heartbeat_seconds)) is not None:
+                if not events:
+                    channel.look()
                 yield events or encode_heartbeat(channel.event_id)
 
     async def _check(self, wanted: Wanted) -> None:

@@ -107,6 +107,12 @@ async def test_a_stream_ends_when_the_changes_of_its_table_are_not_logged_any_mo
     await fetch(client, CHANGES, 409)
 
 
+async def test_a_key_that_the_role_may_not_read_is_not_told(service: Service, live_url: str, reader_url: str) -> None:
+    await edit(live_url, f"REVOKE SELECT ON places FROM {READER}", f"GRANT SELECT (name, geom) ON places TO {READER}")
+    client = await service(reader_url)
+    await fetch(client, CHANGES, 409)
+
+
 async def look(client: Client) -> None:
     """The service takes note of what has become of the table."""
     assert client.server is not None

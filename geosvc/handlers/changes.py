@@ -1,5 +1,6 @@
 """The changes of a collection as server-sent events. Source: WHATWG HTML 9.2."""
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 
@@ -10,7 +11,7 @@ from geosvc.events import ClientGone, StreamAborted, emit
 from geosvc.handlers.documents import collection_of, query_of
 from geosvc.handlers.pages import reading_rules
 from geosvc.handlers.streaming import break_off
-from geosvc.keys import CATALOG, HUB, STREAMING, TRACE
+from geosvc.keys import CATALOG, HUB, SETTINGS, STREAMING, TRACE
 from geosvc.live.hub import Wanted
 from geosvc.model.media_type import EVENTS
 from geosvc.model.snapshot import Position
@@ -25,6 +26,8 @@ HEADERS = {
     hdrs.VARY: "Accept",
     "X-Accel-Buffering": "no",  # nginx would hold events back
 }
+
+_WRITE_BYTES = 1 << 18
 
 
 async def get_changes(request: web.Request) -> web.StreamResponse:
@@ -76,12 +79,20 @@ async def send_events(request: web.Request, wanted: Wanted) -> web.StreamRespons
             async for piece in stream:
                 if piece:
                     trace.bytes += len(piece)
-                    await response.write(piece)
+                    await _write(response, piece, request.app[SETTINGS].write_stall_seconds)
             await response.write_eof()
-        except RequestError as error:
-            emit(StreamAborted(route=trace.route, collection=trace.collection, reason=error.detail))
+        except (RequestError, TimeoutError) as error:
+            reason = str(error) or "the client takes nothing any more"
+            emit(StreamAborted(route=trace.route, collection=trace.collection, reason=reason))
             break_off(request)
         except ConnectionError:
             trace.aborted = True
             emit(ClientGone(method=request.method, route=trace.route))
         return response
+
+
+async def _write(response: web.StreamResponse, piece: bytes, stall_seconds: float) -> None:
+    """Raises: TimeoutError when the client takes nothing: a replay may hold a connection to the database meanwhile."""
+    for start in range(0, len(piece), _WRITE_BYTES):
+        async with asyncio.timeout(stall_seconds):
+            await response.write(piece[start : start + _WRITE_BYTES])

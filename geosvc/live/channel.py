@@ -94,6 +94,18 @@ class Channel:
         """Where a subscriber can go on from to whom everything was sent; None while there is something to tell."""
         return encode_event_id(self._epoch, Position(self._around.reader.snapshot)) if self._rests else None
 
+    def look(self) -> None:
+        """Ends all subscribers when their collection is not there any more, or its changes are not logged."""
+        if self._find() is None:
+            self._around.close(self._collection.id)
+
+    def _find(self) -> SpatialCollection | None:
+        """The collection as it is now, if the role may still be told its changes, and they are logged as they were."""
+        found = self._around.find(self._collection.id)
+        if found is None or found.row_security or found.publication is None:
+            return None
+        return found if found.publication.id == self.publication else None
+
     def wake(self, publications: Collection[int], since: Snapshot | None) -> None:
         """Something has changed in these since a snapshot."""
         if self.publication in publications or self._around.reader.last_known(self.publication) is None:
@@ -153,13 +165,14 @@ class Channel:
         around, reader = self._around, self._around.reader
         if not reader.is_up:
             return
-        if reader.last_known(self.publication) is None:
+        found = self._find()
+        if reader.last_known(self.publication) is None or found is None:
             around.close(self._collection.id)
             return
         if self._epoch != epoch_of(reader, self.publication):
             self._start_anew("the database is another one, or was restored")
             return
-        self._collection = around.find(self._collection.id) or self._collection
+        self._collection = found
         upto = reader.snapshot
         if (self._position.upto or self._position.seen).is_ahead_of(upto):
             self._start_anew("the database has lost changes that it had told of")

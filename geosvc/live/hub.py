@@ -76,6 +76,7 @@ class Hub:
         self._reader = reader
         self._limits = limits
         self._channels: dict[str, Channel] = {}
+        self._places = 0
         self._closed = False
         reader.listeners.append(self._wake)
         reader.is_urgent = lambda: bool(self._channels)
@@ -114,6 +115,23 @@ class Hub:
         Yields: pieces of a text/event-stream.
         Raises: RequestError, before the first piece only, as far as it can be known then.
         """
+        with self._place():
+            async with aclosing(self._stream(wanted)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of the places that there are, taken before anything is waited for. Raises: TooManySubscribers."""
+        if self._places >= self._limits.subscribers:
+            raise TooManySubscribers("the service has as many subscribers as it takes; try again later")
+        self._places += 1
+        try:
+            yield
+        finally:
+            self._places -= 1
+
+    async def _stream(self, wanted: Wanted) -> AsyncGenerator[bytes, None]:
         await self._check(wanted)
         epoch = epoch_of(self._reader, wanted.publication)
         start, beginning = await self._begin(wanted, epoch)
@@ -133,6 +151,8 @@ class Hub:
                 async for _, piece in pieces:
                     yield piece
             while (events := await subscriber.take(self._limits.heartbeat_seconds)) is not None:
+                if not events:
+                    channel.look()
                 yield events or encode_heartbeat(channel.event_id)
 
     async def _check(self, wanted: Wanted) -> None:
@@ -140,8 +160,6 @@ class Hub:
         select_states(
             wanted.collection, wanted.request, (), shapes=False
         )  # what is wrong with a filter shows when it is planned
-        if self.size >= self._limits.subscribers:
-            raise TooManySubscribers("the service has as many subscribers as it takes; try again later")
         if self._closed or not await self._reader.ready(READY_SECONDS):
             raise DatabaseUnavailable("the change log cannot be read at the moment; try again later")
         if self._reader.last_known(wanted.publication) is None:  # the catalog does not know yet

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from geosvc.live.selection import Selection
 from geosvc.model.snapshot import Snapshot
@@ -48,11 +49,9 @@ class Subscriber:
     async def take(self, seconds: float) -> bytes | None:
         """What is waiting, in one piece; empty when nothing has come for so long, None at the end."""
         if not self._pieces and not self._ended:
-            try:
+            with suppress(TimeoutError):  # what came at that moment is taken
                 async with asyncio.timeout(seconds):
                     await self._changed.wait()
-            except TimeoutError:
-                return b""
         self._changed.clear()
         if not self._pieces:
             return None if self._ended else b""

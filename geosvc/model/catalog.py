@@ -191,6 +191,7 @@ def _collections(found: Mapping[str, Any], selection: Selection) -> Iterator[Col
             continue
         override = selection.overrides.get(collection_id, Override())
         key = override.key or tuple(found["key"] or ())
+        key = key if all(each in columns for each in key) else ()
         temporal = override.datetime or choose_temporal(columns)
         own = _protected(columns, override)
         writable = selection.allows_writing(collection_id)
@@ -203,7 +204,7 @@ def _collections(found: Mapping[str, Any], selection: Selection) -> Iterator[Col
             kind=Kind(found["kind"]),
             geometry=_with_srid(geometry, override.srid),
             columns=tuple(own.values()),
-            key=key if all(each in columns for each in key) else (),
+            key=key,
             temporal=temporal if all(each in columns and columns[each].temporal for each in temporal) else (),
             rows=rows,
             row_bytes=max(pages * PAGE_BYTES // rows, 64) if rows and pages else 256,

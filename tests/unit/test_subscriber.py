@@ -54,3 +54,12 @@ async def test_one_event_larger_than_the_queue_passes_when_nothing_waits() -> No
     assert await one.take(SOON) == b"a large event, but the only one"
     assert one.put(b"next")
     assert not dropped
+
+
+async def test_what_comes_at_the_moment_of_a_heartbeat_is_taken_before_it() -> None:
+    one, _ = subscriber()
+    waiting = asyncio.create_task(one.take(0))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # its time is over, and it does not know yet
+    one.put(b"a")
+    assert await waiting == b"a"  # a heartbeat would say that everything was sent

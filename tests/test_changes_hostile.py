@@ -113,6 +113,23 @@ async def test_a_key_that_the_role_may_not_read_is_not_told(service: Service, li
     await fetch(client, CHANGES, 409)
 
 
+async def test_streams_begin_anew_when_the_log_is_replaced_by_that_of_a_dump(service: Service, live_url: str) -> None:
+    client = await service(live_url)
+    async with subscribed(client, CHANGES) as stream:
+        begun = stream.last_id
+        await edit(
+            live_url,
+            "CREATE TABLE geosvc.dumped (LIKE geosvc.change INCLUDING ALL); INSERT INTO geosvc.dumped SELECT * FROM geosvc.change;"
+            " DROP TABLE geosvc.change; ALTER TABLE geosvc.dumped RENAME TO change",
+        )
+        (event,) = await stream.wait(1)
+        assert event.name == "resync"
+        await edit(live_url, "UPDATE places SET population = 1 WHERE id = 1")
+        assert [each.name for each in await stream.wait(2)] == ["resync", "update"]
+    async with subscribed(client, CHANGES, begun) as again:
+        assert (await again.wait(1))[0].name == "resync"
+
+
 async def look(client: Client) -> None:
     """The service takes note of what has become of the table."""
     assert client.server is not None

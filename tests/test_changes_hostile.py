@@ -120,7 +120,8 @@ async def test_streams_begin_anew_when_the_log_is_replaced_by_that_of_a_dump(ser
         await edit(
             live_url,
             "CREATE TABLE geosvc.dumped (LIKE geosvc.change INCLUDING ALL);"
-            " INSERT INTO geosvc.dumped SELECT * FROM geosvc.change; DROP TABLE geosvc.change; ALTER TABLE geosvc.dumped RENAME TO change",
+            " INSERT INTO geosvc.dumped SELECT * FROM geosvc.change;"
+            " DROP TABLE geosvc.change; ALTER TABLE geosvc.dumped RENAME TO change",
         )
         (event,) = await stream.wait(1)
         assert event.name == "resync"

@@ -451,3 +451,20 @@ def _populations(body: bytes | None) -> dict[int, int]:
 
     document = json.loads(body or b"{}")
     return {each["id"]: each["properties"]["population"] for each in document.get("features", [document])}
+
+
+async def test_a_copy_of_the_database_that_went_another_way_has_other_versions(
+    service: Service, live_url: str, live_template: str, clone: Callable[[str], str]
+) -> None:
+    copy_url = await asyncio.to_thread(clone, live_template)
+    versions = []
+    for url, name in ((live_url, "one"), (copy_url, "another")):
+        async with connected(url) as writer:
+            await writer.execute("UPDATE places SET name = $1 WHERE id = 1", name)
+        client = await service(url, public_url="https://example.org")
+        assert client.server is not None
+        assert await client.server.app[FEED].ready(5)  # type: ignore[attr-defined]
+        async with client.get("/collections/places/items?limit=1") as response:
+            assert (await response.json())["features"][0]["properties"]["name"] == name
+            versions.append(response.headers["ETag"].partition(".")[0])
+    assert versions[0] != versions[1]

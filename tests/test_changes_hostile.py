@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import ClientSession
 
-from geosvc.keys import CATALOG, DATABASE, HUB
+from geosvc.keys import CATALOG, DATABASE, FEED, HUB
 from tests.conftest import Client, Service
 from tests.events import subscribed
 from tests.http import fetch
@@ -111,6 +111,40 @@ async def test_a_key_that_the_role_may_not_read_is_not_told(service: Service, li
     await edit(live_url, f"REVOKE SELECT ON places FROM {READER}", f"GRANT SELECT (name, geom) ON places TO {READER}")
     client = await service(reader_url)
     await fetch(client, CHANGES, 409)
+
+
+async def test_streams_begin_anew_when_the_log_is_replaced_by_that_of_a_dump(service: Service, live_url: str) -> None:
+    client = await service(live_url)
+    async with subscribed(client, CHANGES) as stream:
+        begun = stream.last_id
+        await edit(
+            live_url,
+            "CREATE TABLE geosvc.dumped (LIKE geosvc.change INCLUDING ALL);"
+            " INSERT INTO geosvc.dumped SELECT * FROM geosvc.change;"
+            " DROP TABLE geosvc.change; ALTER TABLE geosvc.dumped RENAME TO change",
+        )
+        (event,) = await stream.wait(1)
+        assert event.name == "resync"
+        await edit(live_url, "UPDATE places SET population = 1 WHERE id = 1")
+        assert [each.name for each in await stream.wait(2)] == ["resync", "update"]
+    async with subscribed(client, CHANGES, begun) as again:
+        assert (await again.wait(1))[0].name == "resync"
+
+
+async def test_a_failover_while_somebody_catches_up_ends_the_stream(service: Service, live_url: str) -> None:
+    client = await service(live_url)
+    async with subscribed(client, CHANGES) as stream:
+        begun = stream.last_id
+    rows = "SELECT n, repeat('x', 10000), 'SRID=4326;POINT(0 0)' FROM generate_series(1000, 1999) n"
+    await edit(live_url, f"INSERT INTO places (id, name, geom) {rows}", "UPDATE places SET population = 1 WHERE id >= 1000")
+    assert client.server is not None
+    feed = client.server.app[FEED]  # type: ignore[attr-defined]
+    async with client.get(CHANGES, headers={"Last-Event-ID": begun}) as response:
+        await response.content.readany()
+        feed.epoch = "of another server"  # where what follows has other numbers
+        async with asyncio.timeout(10):
+            body = await response.read()
+    assert b"resync" not in body  # it comes back, and is told then
 
 
 async def look(client: Client) -> None:

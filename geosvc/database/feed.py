@@ -97,6 +97,7 @@ class Feed:
         self._settings = settings
         self._connection: asyncpg.Connection | None = None
         self._pooled = False
+        self._log: int | None = None
         self.standby = False
         self.epoch = ""
         self.polls_because: str | None = None
@@ -135,6 +136,7 @@ class Feed:
         (server,) = await self._fetch(load_statement("feed_server"))
         if server[0] is None:
             raise NoChangeLog
+        self._log = server[0]
         self.standby = server[1]
         self.epoch = blake2b(server[2].encode(), digest_size=6).hexdigest()
 
@@ -191,6 +193,8 @@ class Feed:
         else:
             rows = await self._read("feed_moved", since)
             snapshot = Snapshot.of(rows[0][0])
+        if rows[0]["log"] != self._log:
+            raise DatabaseUnavailable("the change log was replaced by another, such as that of a dump")
         changed = [row for row in rows if row["publication"] is not None]
         moves = {row["publication"]: int(row["moves"]) for row in changed}
         marked = rows[0]["pruned"] or any(row["marked"] for row in changed)

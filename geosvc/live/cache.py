@@ -213,6 +213,9 @@ class Cache:
         shelf = self._shelves.get(asked.publication)
         entry = shelf.entries.get(asked) if shelf is not None else None
         if shelf is None or entry is None or entry.value is not value:
+            for flight in self._flights.values():  # it is not kept yet, or will not be
+                if flight.value is value and flight.size is not None:
+                    flight.size += by_bytes
             return
         entry.bytes += by_bytes
         shelf.bytes += by_bytes
@@ -288,12 +291,15 @@ class Cache:
                 del self._flights[flight.question, flight.token]
 
     def _keep(self, flight: _Flight) -> None:
+        if flight.size is None or flight.size > self.max_bytes:
+            self.refused["large"] += 1
+            return
         publication = flight.question.publication
         shelf = self._shelves.get(publication)
         if shelf is None or shelf.token != flight.token:
             self._drop(publication)
             shelf = self._shelves[publication] = _Shelf(flight.token)
-        entry = _Entry(flight.value, flight.size or 0, self._clock())
+        entry = _Entry(flight.value, flight.size, self._clock())
         entry.used = next(self._uses)
         replaced = shelf.entries.pop(flight.question, None)
         shelf.entries[flight.question] = entry

@@ -147,6 +147,8 @@ class Hub:
             if changes < BATCH:
                 break
         with self._joined(wanted) as (subscriber, channel):
+            if epoch_of(self._reader, wanted.publication) != epoch:
+                return  # the log has become another one, as who comes back is told
             async with aclosing(self._replay(wanted, start, subscriber.joined, epoch)) as pieces:
                 async for _, piece in pieces:
                     yield piece

@@ -203,7 +203,9 @@ class ChangeReader:
     async def _read_versions(self, feed: Feed) -> None:
         versions = await feed.versions()
         self.snapshot = versions.snapshot
-        self._versions = {publication: moves & _MASK for publication, moves in versions.moves.items()}
+        # two logs may have given the same numbers to different changes: after a failover, or of two copies
+        log = int(feed.epoch, 16)
+        self._versions = {publication: (moves + log) & _MASK for publication, moves in versions.moves.items()}
 
     async def _wake(self, feed: Feed) -> None:
         if self._asleep:

@@ -1,5 +1,5 @@
 -- name: feed.moved
--- description: which published tables have changed since a snapshot: the sum of the hashes of their changes; whether some were pruned
+-- description: which published tables have changed since a snapshot: the sum of the hashes of their changes; which log it is; whether some were pruned
 -- $1: text  the snapshot of the read before
 WITH now AS MATERIALIZED (
   SELECT pg_current_snapshot() AS snapshot, EXISTS (
@@ -7,7 +7,7 @@ WITH now AS MATERIALIZED (
     WHERE p.pruned_to >= pg_snapshot_xmin($1::text::pg_snapshot) AND p.pruned_to < pg_snapshot_xmax(pg_current_snapshot())
   ) AS pruned
 )
-SELECT now.snapshot::text, now.pruned, m.publication, m.moves::text, m.changes, m.marked
+SELECT now.snapshot::text, 'geosvc.change'::regclass::oid::int8 AS log, now.pruned, m.publication, m.moves::text, m.changes, m.marked
 FROM now LEFT JOIN LATERAL (
   SELECT c.publication, sum(hashint8extended(c.seq, 0)) AS moves, count(*) AS changes, bool_or(c.operation IN ('+', '-')) AS marked
   FROM geosvc.change c

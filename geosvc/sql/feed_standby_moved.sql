@@ -1,7 +1,7 @@
 -- name: feed.standby_moved
 -- description: as feed.moved, on a standby: whatever this statement sees besides, and the transactions that made it
 -- $1: text  the snapshot of the read before
-SELECT now.pruned, m.publication, m.moves::text, m.changes, m.marked, coalesce(m.xids, '{}') AS xids
+SELECT 'geosvc.change'::regclass::oid::int8 AS log, now.pruned, m.publication, m.moves::text, m.changes, m.marked, coalesce(m.xids, '{}') AS xids
 FROM (
   SELECT EXISTS (
     SELECT FROM geosvc.publication p

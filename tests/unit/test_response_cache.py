@@ -309,6 +309,22 @@ async def test_what_grows_is_counted_and_makes_room_for_itself() -> None:
     assert (len(cache), cache.bytes) == (0, 0)
 
 
+async def test_what_grows_before_it_is_kept_is_counted() -> None:
+    cache = Cache(Log(), LARGE)
+    answer = await ask(cache, at_once, size=100)
+    cache.grew(asking("a"), answer, 50)  # compressed at once, for the one who asked
+    await turns()
+    assert (cache.holds(asking("a")), cache.bytes) == (True, ENTRY_BYTES + 150)
+
+
+async def test_what_grows_too_large_before_it_is_kept_is_not_kept() -> None:
+    cache = Cache(Log(), ENTRY_BYTES + 100)
+    answer = await ask(cache, at_once, size=100)
+    cache.grew(asking("a"), answer, 50)
+    await turns()
+    assert (len(cache), cache.bytes) == (0, 0)
+
+
 async def test_what_was_made_elsewhere_is_kept_like_the_rest() -> None:
     log = Log()
     cache = Cache(log, LARGE)

@@ -438,3 +438,11 @@ async def test_who_keeps_up_is_told_of_many_large_features_without_being_cut_off
     events = await stream.wait(400, 30)
     assert [len(each.text) > 32_000 for each in events] == [True] * 400
     assert [each.content["id"] for each in events] == [*range(1001, 1401)]
+
+
+async def test_one_connection_is_enough_for_many_changes(service: Service, live_url: str) -> None:
+    client = await service(live_url, pool_min_size=1, pool_max_size=1)
+    async with subscribed(client, CHANGES) as stream:
+        await edit(live_url, "INSERT INTO places (id) SELECT generate_series(1001, 1700)")
+        events = await stream.wait(700)
+    assert [each.content["id"] for each in events] == [*range(1001, 1701)]

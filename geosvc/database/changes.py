@@ -60,15 +60,18 @@ async def read_changes(database: Database, publication: int, start: Position, up
 
 async def _read(database: Database, publication: int, start: Position, upto: Snapshot) -> AsyncGenerator[Batch, None]:
     """At first with one statement: most reads find few changes."""
-    rows = await database.fetch(_statement(publication, start, upto, FIRST_BATCH + 1))
-    _check_horizon(rows, start)
-    changes = [_change(row) for row in rows[1:]]
-    del rows
-    for some in _split(changes):
-        yield Batch(start.seen, upto, some)
-    if len(changes) < FIRST_BATCH:
-        return
-    rest = Position(start.seen, upto, changes[-1].place, changes[-1].seq)
+    rest = start
+    while True:
+        rows = await database.fetch(_statement(publication, rest, upto, FIRST_BATCH + 1))
+        _check_horizon(rows, start)
+        changes = [_change(row) for row in rows[1:]]
+        for some in _split(changes):
+            yield Batch(start.seen, upto, some)
+        if len(changes) < FIRST_BATCH:
+            return
+        rest = Position(start.seen, upto, changes[-1].place, changes[-1].seq)
+        if database.largest > 1:  # else a cursor would have the connection that whoever takes these needs for them
+            break
     first = True
     async with aclosing(database.stream(_statement(publication, rest, upto, None), _how_many)) as batches:
         async for batch in batches:

@@ -428,3 +428,21 @@ async def test_a_column_that_is_newer_than_the_publication_makes_features_be_tol
     by_id, whole = await stream.wait(2)
     assert by_id.content == {"id": 1, "bbox": [1.0, 1.0, 1.0, 1.0]}
     assert whole.content["properties"]["more"] == 6
+
+
+async def test_who_keeps_up_is_told_of_many_large_features_without_being_cut_off(
+    live: Client, live_url: str, stream: Stream
+) -> None:
+    made = "SELECT i, repeat(md5(i::text), 1000), NULL FROM generate_series(1001, 1400) i"
+    await edit(live_url, f"INSERT INTO places (id, name, geom) {made}")
+    events = await stream.wait(400, 30)
+    assert [len(each.text) > 32_000 for each in events] == [True] * 400
+    assert [each.content["id"] for each in events] == [*range(1001, 1401)]
+
+
+async def test_one_connection_is_enough_for_many_changes(service: Service, live_url: str) -> None:
+    client = await service(live_url, pool_min_size=1, pool_max_size=1)
+    async with subscribed(client, CHANGES) as stream:
+        await edit(live_url, "INSERT INTO places (id) SELECT generate_series(1001, 1700)")
+        events = await stream.wait(700)
+    assert [each.content["id"] for each in events] == [*range(1001, 1701)]

@@ -4,7 +4,7 @@ The transactions of a read come in the order of the last thing they did, each of
 after somebody else waited for that transaction to end, so that its own last change is the later one.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -16,6 +16,8 @@ from geosvc.sql.compose import Statement
 from geosvc.sql.files import load_statement
 
 BATCH = 500
+FIRST_BATCH = 100
+BATCH_BYTES = 1 << 18  # of states; what waits for a subscriber has a limit, and it gets to send between batches
 
 
 class LogEnds(Exception):
@@ -42,7 +44,7 @@ class Batch:
 async def read_changes(database: Database, publication: int, start: Position, upto: Snapshot) -> AsyncGenerator[Batch, None]:
     """All changes behind a position that a later snapshot sees.
 
-    Yields: batches of at most BATCH changes.
+    Yields: batches of at most BATCH changes and, but for a single one, BATCH_BYTES.
     Raises: LogEnds, RequestError.
     """
     seen = start.seen
@@ -58,23 +60,46 @@ async def read_changes(database: Database, publication: int, start: Position, up
 
 async def _read(database: Database, publication: int, start: Position, upto: Snapshot) -> AsyncGenerator[Batch, None]:
     """At first with one statement: most reads find few changes."""
-    rows = await database.fetch(_statement(publication, start, upto, BATCH + 1))
-    _check_horizon(rows, start)
-    changes = [_change(row) for row in rows[1:]]
-    if changes:
-        yield Batch(start.seen, upto, changes)
-    if len(changes) < BATCH:
-        return
-    rest = Position(start.seen, upto, changes[-1].place, changes[-1].seq)
+    rest = start
+    while True:
+        rows = await database.fetch(_statement(publication, rest, upto, FIRST_BATCH + 1))
+        _check_horizon(rows, start)
+        changes = [_change(row) for row in rows[1:]]
+        for some in _split(changes):
+            yield Batch(start.seen, upto, some)
+        if len(changes) < FIRST_BATCH:
+            return
+        rest = Position(start.seen, upto, changes[-1].place, changes[-1].seq)
+        if database.largest > 1:  # else a cursor would have the connection that whoever takes these needs for them
+            break
     first = True
-    async with aclosing(database.stream(_statement(publication, rest, upto, None), lambda _: BATCH)) as batches:
+    async with aclosing(database.stream(_statement(publication, rest, upto, None), _how_many)) as batches:
         async for batch in batches:
             if first:
                 _check_horizon(batch, start)
             changes = [_change(row) for row in (batch[1:] if first else batch)]
             first = False
-            if changes:
-                yield Batch(start.seen, upto, changes)
+            for some in _split(changes):
+                yield Batch(start.seen, upto, some)
+
+
+def _how_many(rows: Sequence[Row]) -> int:
+    """How many to fetch after these."""
+    stored = sum(len(row[8] or "") + len(row[9] or "") for row in rows)
+    return max(1, min(BATCH, BATCH_BYTES * len(rows) // stored)) if stored else FIRST_BATCH
+
+
+def _split(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
+    """Pieces of few bytes."""
+    begin = stored = 0
+    for number, change in enumerate(changes):
+        more = len(change.old or "") + len(change.new or "")
+        if stored + more > BATCH_BYTES and number > begin:
+            yield changes[begin:number]
+            begin, stored = number, 0
+        stored += more
+    if changes:
+        yield changes[begin:]
 
 
 def _statement(publication: int, start: Position, upto: Snapshot, limit: int | None) -> Statement:

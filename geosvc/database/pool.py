@@ -137,6 +137,11 @@ class Database:
         return self.pool.get_size() if self._opened is not None else 0
 
     @property
+    def largest(self) -> int:
+        """Connections that may be open."""
+        return self._settings.pool_max_size
+
+    @property
     def in_use(self) -> int:
         """Connections that somebody has."""
         return self._held

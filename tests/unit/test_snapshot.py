@@ -101,3 +101,18 @@ def test_no_text_does_anything_but_be_refused(text: str) -> None:
 )
 def test_a_box_begins_with_its_upper_corner(text: str | None, bounds: tuple[float, ...] | None) -> None:
     assert parse_box(text) == bounds
+
+
+@given(snapshots(), snapshots())
+def test_a_snapshot_that_sees_what_another_does_not_is_ahead_of_it(one: Snapshot, other: Snapshot) -> None:
+    assert not one.is_ahead_of(one)
+    news = [xid for xid in other.in_progress if one.sees(xid)]
+    assert one.is_ahead_of(other) == (one.xmax > other.xmax or bool(news))
+
+
+def test_a_position_too_long_for_a_header_is_one_of_no_log() -> None:
+    """A standby lists subtransactions, of which there may be any number: such a subscriber begins anew."""
+    text = encode_event_id(EPOCH, Position(Snapshot(1, 10_001, tuple(range(1, 10_001)))))
+    assert len(text) < 100
+    epoch, _ = parse_event_id(text)
+    assert epoch != EPOCH

@@ -24,7 +24,8 @@ locked AS MATERIALIZED (
   WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
     AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
 ),
-logging AS MATERIALIZED (  -- the tables that have all four triggers of a publication, which run in every session
+-- the tables that have all four triggers of a publication, which run in every session
+logging AS MATERIALIZED (
   SELECT t.tgrelid AS relation, f.publication,
          max(p.oid) FILTER (WHERE f.operation = 'insert') AS inserting, max(p.oid) FILTER (WHERE f.operation = 'update') AS updating
   FROM pg_trigger t

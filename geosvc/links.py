@@ -109,7 +109,7 @@ def collection_links(base: str, collection: Collection) -> list[Link]:
             if media_type is not GEOJSON
         ),
         link(f"{url}/export", "enclosure", GEOJSON, "All features as one download"),
-        *([link(changes_url(base, collection), "hub", EVENTS, "Changes as they are made")] if collection.publication else []),
+        *([link(changes_url(base, collection), "hub", EVENTS, "Changes as they are made")] if collection.is_followed else []),
         link(f"{url}/schema/feature", "describedby", SCHEMA, "What a feature looks like as GeoJSON"),
         *(
             link(f"{url}/{name}", f"{REL}/{name}", SCHEMA, title)

@@ -411,6 +411,10 @@ async def test_rows_that_policies_hide_are_told_to_nobody(service: Service, live
     assert len((await fetch(client, "/collections/places/items"))["features"]) == 2
     problem = await fetch(client, CHANGES, 403)
     assert "policies" in problem["detail"]
+    described = await fetch(client, "/collections/places")
+    assert "hub" not in [each["rel"] for each in described["links"]]
+    async with client.get("/collections/places/items?f=html") as page:
+        assert "/changes" not in await page.text()
 
 
 async def test_a_column_that_is_newer_than_the_publication_makes_features_be_told_by_id(

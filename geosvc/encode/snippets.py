@@ -34,7 +34,7 @@ def write_snippets(base: str, collection: Collection) -> tuple[Snippet, ...]:
     url = f"{base}/collections/{quote(collection.id, safe='')}"
     needed = [f"{quote(each.name, safe='')}=VALUE" for each in collection.parameters or () if each.required]
     of_layers = () if needed else _of_layers(base, collection)
-    live = _of_changes(f"{url}/changes") if collection.publication is not None else ()
+    live = _of_changes(f"{url}/changes") if collection.is_followed else ()
     return (_curl(url, needed), *of_layers, *_scripts("&".join([f"{url}/items?limit=1000", *needed]), collection), *live)
 
 

@@ -128,7 +128,7 @@ def _for_map(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _live(request: web.Request, collection: Collection, values: Mapping[str, str]) -> Live | None:
-    if collection.publication is None:
+    if collection.publication is None or not collection.is_followed:
         return None
     # numbers keep their digits, as those of the map
     href = changes_url(base_url(request), collection, {**select_changes(values), "bigint": "string"})

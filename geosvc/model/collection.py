@@ -189,6 +189,11 @@ class Collection:
         return self.kind in (Kind.TABLE, Kind.PARTITIONED_TABLE)
 
     @property
+    def is_followed(self) -> bool:
+        """Whether its changes are told."""
+        return self.publication is not None and not self.row_security
+
+    @property
     def key_columns(self) -> tuple[Column, ...]:
         """The columns of the key."""
         return tuple(self.by_name[name] for name in self.key)

@@ -8,11 +8,13 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import ClientSession
 
+from geosvc.events import QueryEnded
 from geosvc.keys import CATALOG, DATABASE, FEED, HUB
 from tests.conftest import Client, Service
 from tests.events import subscribed
 from tests.http import fetch
 from tests.live import CHANGES, connected, publish_now
+from tests.observing import seen
 
 READER = "geosvc_attacked_reader"
 
@@ -145,6 +147,15 @@ async def test_a_failover_while_somebody_catches_up_ends_the_stream(service: Ser
         async with asyncio.timeout(10):
             body = await response.read()
     assert b"resync" not in body  # it comes back, and is told then
+
+
+async def test_a_crowd_that_asks_for_what_is_not_published_has_the_catalog_read_a_few_times_only(
+    service: Service, live_url: str
+) -> None:
+    client = await service(live_url, catalog_poll_seconds=60)
+    with seen(QueryEnded) as ended:
+        await asyncio.gather(*(fetch(client, "/collections/plain/changes", 409) for _ in range(40)))
+    assert 1 <= len([each for each in ended if each.run.name == "catalog.fingerprint"]) < 10
 
 
 async def look(client: Client) -> None:

@@ -41,6 +41,7 @@ class CatalogFollower:
         self._catalog: Catalog | None = None
         self._looking = asyncio.Lock()
         self._looked_at = -LOOK_AGAIN_SECONDS
+        self._began_at = self._looked_at
         self._lost = False
 
     @property
@@ -83,9 +84,11 @@ class CatalogFollower:
         """Reads the catalog if it has changed, unless somebody looked less than `at_most_every` seconds ago. Failures
         are events; the last catalog stays.
         """
+        asked_at = time.monotonic()
         async with self._looking:
-            if time.monotonic() - self._looked_at < at_most_every:
-                return
+            if self._began_at > asked_at or time.monotonic() - self._looked_at < at_most_every:
+                return  # all who wait for a look share the next
+            self._began_at = time.monotonic()
             try:
                 await self._reload_if_changed()
             except RequestError as error:

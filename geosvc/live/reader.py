@@ -125,6 +125,8 @@ class ChangeReader:
                 self._give_up("the database has no change log: geosvc migrate up")
             except RequestError as error:
                 self._give_up(error.reason or error.detail)
+            except (LookupError, TypeError, ValueError) as error:  # a log that geosvc does not understand
+                self._give_up(f"{type(error).__name__}: {error}")
             finally:
                 self._end(feed)
             if task is not None and task.cancelling():

@@ -4,6 +4,7 @@ import asyncio
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from time import perf_counter, sleep
 
 from benchmarks.arena import CLIENTS, Arena
 from benchmarks.contest import compete
@@ -13,9 +14,11 @@ from benchmarks.servers import empty_server, geosvc_server
 from benchmarks.wrk import measure_wrk
 from geosvc.database.migrations import migrate_up
 from geosvc.database.publishing import publish, unpublish
+from geosvc.errors import StartError
 from geosvc.settings import load_settings
 
 TARGET = Target(0.5)
+PATIENCE_SECONDS = 10.0
 MORE_CLIENTS = 64
 KEPT, PLAIN = "cache_kept", "cache_plain"  # in the schema public, which is not that of a role called geosvc
 _DROP = f"DROP TABLE IF EXISTS public.{KEPT}, public.{PLAIN}"
@@ -39,8 +42,17 @@ def _published(arena: Arena) -> Iterator[None]:
 
 
 def _etag(url: str) -> str:
-    with urllib.request.urlopen(url) as answer:
-        return str(answer.headers["ETag"])
+    """The ETag of a page. There is none until the change log is read, a moment after the start.
+
+    Raises: StartError when none comes.
+    """
+    until = perf_counter() + PATIENCE_SECONDS
+    while perf_counter() < until:
+        with urllib.request.urlopen(url) as answer:
+            if answer.headers["ETag"] is not None:
+                return str(answer.headers["ETag"])
+        sleep(0.05)
+    raise StartError("no page has an ETag")
 
 
 def run(arena: Arena) -> list[Result]:

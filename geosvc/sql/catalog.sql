@@ -1,5 +1,5 @@
 -- name: catalog.load
--- description: every spatial relation and function that the role may read, one JSON object a row
+-- description: every spatial relation and function that the role may read, one JSON object a row; `logging` are the tables that have all four triggers of a publication, which run in every session
 -- $1: text[]  the schemas to look in
 WITH postgis AS MATERIALIZED (
   SELECT t.oid, t.typname
@@ -24,7 +24,6 @@ locked AS MATERIALIZED (
   WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
     AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
 ),
--- the tables that have all four triggers of a publication, which run in every session
 logging AS MATERIALIZED (
   SELECT t.tgrelid AS relation, f.publication,
          max(p.oid) FILTER (WHERE f.operation = 'insert') AS inserting, max(p.oid) FILTER (WHERE f.operation = 'update') AS updating

@@ -2,7 +2,7 @@
 .PHONY: help run setup setup-test setup-bench test unit check fix dev bench migration lock build
 PYTHON := .venv/bin/python
 # each worker has a PostgreSQL of its own; a server that is given is not shared between them
-PARALLEL := $(if $(GEOSVC_TEST_DATABASE_URL),,-n auto --maxprocesses 4 --dist loadfile)
+PARALLEL := $(if $(GEOSVC_TEST_DATABASE_URL),,-n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder)
 
 help: ## lists the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -53,6 +53,23 @@ hypothesis.settings.register_profile("geosvc", deadline=None)  # a machine that 
 hypothesis.settings.load_profile("geosvc")
 
 
+# the files that take longest, first: who comes last keeps one core busy while the others wait
+LONGEST = (
+    "test_schemathesis",
+    "test_live_map",
+    "test_bulk_killed",
+    "test_browser",
+    "test_changes_on_standby",
+    "test_changes_randomly",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with the files that take longest."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+
+
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The loop that the service runs on."""
     return {"uvloop": uvloop.new_event_loop}

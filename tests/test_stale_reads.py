@@ -17,7 +17,7 @@ from aiohttp import ClientSession
 from tests.live import connected
 from tests.processes import serving, unexpected
 
-READS = int(os.environ.get("GEOSVC_STALE_READS", "6000"))
+READS = int(os.environ.get("GEOSVC_STALE_READS", "4000"))
 READERS = 12
 PLACES = range(1, 10)
 ITEMS = "/collections/places/items"

@@ -66,6 +66,16 @@ def private_database(settings: Settings) -> Iterator[Settings]:
             cluster.stop()
 
 
+@contextmanager
+def some_database(settings: Settings) -> Iterator[Settings]:
+    """The settings with a URL: their own, or the private database's. Raises: ClusterError."""
+    if settings.database_url is not None:
+        yield settings
+        return
+    with private_database(settings) as served:
+        yield served
+
+
 def start(settings: Settings) -> None:
     """Serves in this process, or in several under a supervisor."""
     check_routes(settings)
@@ -86,10 +96,7 @@ def start(settings: Settings) -> None:
 def serve(config: Path | None, **options: object) -> None:
     """Serves the spatial tables of a database."""
     settings = load_settings(config, **options)
-    if settings.database_url is not None:
-        start(settings)
-        return
-    with private_database(settings) as served:
+    with some_database(settings) as served:
         start(served)
 
 
@@ -101,11 +108,8 @@ def serve(config: Path | None, **options: object) -> None:
 def migrate(direction: str, config: Path | None, expand_only: bool, **options: object) -> None:
     """Migrates the schema `geosvc`: up to the newest, down by one, or its status."""
     settings = load_settings(config, **options)
-    if settings.database_url is None:
-        with private_database(settings) as served:
-            _migrate(direction, served, expand_only)
-    else:
-        _migrate(direction, settings, expand_only)
+    with some_database(settings) as served:
+        _migrate(direction, served, expand_only)
 
 
 def _direct_url(settings: Settings, who_needs: str) -> str:
@@ -137,11 +141,8 @@ def _migrate(direction: str, settings: Settings, expand_only: bool) -> None:
 def publish(collection: str, config: Path | None, **options: object) -> None:
     """Logs the changes of COLLECTION from now on, for live maps and caches; again: mends its triggers."""
     settings = load_settings(config, **options)
-    if settings.database_url is None:
-        with private_database(settings) as served:
-            _publish(served, collection)
-    else:
-        _publish(settings, collection)
+    with some_database(settings) as served:
+        _publish(served, collection)
 
 
 def _publish(settings: Settings, collection: str) -> None:
@@ -161,11 +162,8 @@ def _publish(settings: Settings, collection: str) -> None:
 def unpublish(collection: str, config: Path | None, **options: object) -> None:
     """Logs the changes of COLLECTION no longer, and leaves nothing in its table."""
     settings = load_settings(config, **options)
-    if settings.database_url is None:
-        with private_database(settings) as served:
-            _unpublish(served, collection)
-    else:
-        _unpublish(settings, collection)
+    with some_database(settings) as served:
+        _unpublish(served, collection)
 
 
 def _unpublish(settings: Settings, collection: str) -> None:
@@ -182,11 +180,8 @@ def _unpublish(settings: Settings, collection: str) -> None:
 def check(config: Path | None, as_json: bool, **options: object) -> None:
     """The doctor: what is not as it should be, with the SQL that mends it. Exit status 1 on an error."""
     settings = load_settings(config, **options)
-    if settings.database_url is None:
-        with private_database(settings) as served:
-            failed = run_check(served, as_json)
-    else:
-        failed = run_check(settings, as_json)
+    with some_database(settings) as served:
+        failed = run_check(served, as_json)
     sys.exit(1 if failed else 0)
 
 
@@ -222,11 +217,8 @@ def slow(file: IO[bytes], since: str | None, as_json: bool) -> None:
 def load(files: tuple[Path, ...], *, config: Path | None, how: str, publishes: bool, **where: Any) -> None:
     """Loads files into a table, all of them or nothing: GeoJSON, text sequences, CSV, and what GDAL reads."""
     settings = load_settings(config, database_url=where.pop("database_url"))
-    if settings.database_url is None:
-        with private_database(settings) as served:
-            _load(served, files, how, publishes, where)
-    else:
-        _load(settings, files, how, publishes, where)
+    with some_database(settings) as served:
+        _load(served, files, how, publishes, where)
 
 
 def _load(settings: Settings, files: tuple[Path, ...], how: str, publishes: bool, where: dict[str, Any]) -> None:

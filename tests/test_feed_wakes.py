@@ -12,11 +12,11 @@ import pytest
 
 from geosvc.database.feed import CHANNEL, SLEEPER_LOCK
 from geosvc.database.migrations import migrate_up
-from geosvc.database.publishing import publish
 from geosvc.live.reader import IDLE_SECONDS, QUIET_SECONDS, ChangeReader
 from geosvc.settings import Settings
 from tests.conftest import execute, settings_for
 from tests.edits import TABLE
+from tests.live import publish_now
 from tests.observing import until
 
 ROUNDS = int(os.environ.get("GEOSVC_TEST_WAKING_ROUNDS", "60"))
@@ -27,12 +27,8 @@ EDIT = "UPDATE places SET previous = n WHERE id = 1"
 def url(bare_database_url: str) -> str:
     execute(bare_database_url, TABLE)
     migrate_up(Settings(), bare_database_url)
-    asyncio.run(_publish(bare_database_url))
+    publish_now(bare_database_url, "places")
     return bare_database_url
-
-
-async def _publish(url: str) -> None:
-    await publish(settings_for(url), url, "places")
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import pytest
 from geosvc.database.feed import Feed
 from geosvc.database.migrations import migrate_up
 from geosvc.database.pool import Database
-from geosvc.database.publishing import publish
 from geosvc.database.writing import Writer
 from geosvc.live.pruning import AT_ONCE, Pruner
 from geosvc.settings import Settings
 from tests.conftest import Service, execute, settings_for
 from tests.edits import TABLE
 from tests.events import subscribed
+from tests.live import publish_now
 
 CHANGES = "/collections/places/changes"
 
@@ -25,12 +25,8 @@ CHANGES = "/collections/places/changes"
 def url(bare_database_url: str) -> str:
     execute(bare_database_url, TABLE)
     migrate_up(Settings(), bare_database_url)
-    asyncio.run(_publish(bare_database_url))
+    publish_now(bare_database_url, "places")
     return bare_database_url
-
-
-async def _publish(url: str) -> None:
-    await publish(settings_for(url), url, "places")
 
 
 @pytest.fixture

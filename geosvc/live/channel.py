@@ -110,9 +110,8 @@ class Channel:
         """Something has changed in these since a snapshot."""
         if self.publication in publications or self._around.reader.last_known(self.publication) is None:
             if since is not None and self._rests:
-                self._position = Position(
-                    since
-                )  # nothing has happened here in between, and others' changes are not looked at again
+                # nothing has happened here until then: the changes of others are not looked at again
+                self._position = Position(since)
             self._moved.set()
 
     def add(self, subscriber: Subscriber) -> None:

@@ -159,9 +159,8 @@ class Hub:
 
     async def _check(self, wanted: Wanted) -> None:
         """Raises: RequestError."""
-        select_states(
-            wanted.collection, wanted.request, (), shapes=False
-        )  # what is wrong with a filter shows when it is planned
+        # what is wrong with a filter shows when it is planned
+        select_states(wanted.collection, wanted.request, (), shapes=False)
         if self._closed or not await self._reader.ready(READY_SECONDS):
             raise DatabaseUnavailable("the change log cannot be read at the moment; try again later")
         if self._reader.last_known(wanted.publication) is None:  # the catalog does not know yet

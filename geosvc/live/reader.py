@@ -38,7 +38,6 @@ class ChangeReader:
         self._is_wanted = is_wanted
         self._one_server = settings.names_one_server
         self._feed: Feed | None = None
-        self._asked = asyncio.Event()
         self._waiting: list[asyncio.Future[bool]] = []
         self._versions: dict[int, int] = {}
         self._asleep = False
@@ -89,7 +88,6 @@ class ChangeReader:
             return False
         waiting: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
-        self._asked.set()
         self._feed.called.set()
         return await waiting
 

@@ -1,23 +1,26 @@
 # syntax=docker/dockerfile:1
 
-FROM node:22-slim AS assets
+# npm knows the registry of the packages that scripts/assets fetches
+FROM node:22-slim AS registry
 WORKDIR /src
-COPY package.json package-lock.json .npmrc ./
-COPY scripts/assets scripts/assets
-RUN mkdir -p geosvc/static && scripts/assets
+COPY package.json .npmrc ./
+RUN npm config get registry >/registry
 
 FROM python:3.12-slim AS build
 WORKDIR /src
 RUN python -m venv /opt/geosvc
 COPY requirements.lock ./
 RUN /opt/geosvc/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
-# hatchling builds the wheel; it is in the lock file of the development tools
-COPY requirements-dev.lock ./
-RUN python -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-dev.lock
-COPY pyproject.toml README.md ./
+COPY requirements-build.lock ./
+RUN python -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-build.lock
+COPY package.json package-lock.json .npmrc ./
+COPY scripts/assets scripts/assets
+COPY --from=registry /registry /registry
+RUN npm_config_registry=$(cat /registry) scripts/assets
+COPY pyproject.toml README.md LICENSE ./
 COPY geosvc geosvc
 COPY migrations migrations
-COPY --from=assets /src/geosvc/static/vendor geosvc/static/vendor
+COPY fixtures fixtures
 RUN /opt/build/bin/python -m hatchling build -t wheel -d /opt/dist \
  && /opt/geosvc/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps /opt/dist/*.whl
 

@@ -1,6 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-test setup-bench test unit check fix dev bench migration lock build
+.PHONY: help run setup setup-build setup-test setup-bench test unit soak check fix dev bench migration lock build
 PYTHON := .venv/bin/python
+ESLINT := node tests/clients/node_modules/eslint/bin/eslint.js
+JAVASCRIPT_TESTS := $(wildcard tests/unit/javascript/*.test.mjs)
 # each worker has a PostgreSQL of its own; a server that is given is not shared between them
 PARALLEL := $(if $(GEOSVC_TEST_DATABASE_URL),,-n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder)
 
@@ -8,10 +10,13 @@ help: ## lists the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup ## everything a bare machine needs, then the demo on http://127.0.0.1:8080
-	@exec $(PYTHON) -m fixtures.demo
+	@exec .venv/bin/geosvc demo
 
 setup: ## installs what serving needs: PostgreSQL + PostGIS, the locked packages, the map library
 	@scripts/setup run
+
+setup-build: ## installs what building the wheel needs
+	@scripts/setup build
 
 setup-test: ## installs what the tests need as well
 	@scripts/setup test
@@ -19,22 +24,30 @@ setup-test: ## installs what the tests need as well
 setup-bench: setup-test ## installs what the benchmarks need as well
 	@command -v wrk >/dev/null && command -v ogr2ogr >/dev/null || scripts/setup bench
 
-test: setup-test ## everything the tests need, then all tests
-	@$(PYTHON) -m pytest $(PARALLEL)
+test: setup-test ## everything the tests need, then all tests but those of `make check`
+	@node --test --test-reporter=spec $(JAVASCRIPT_TESTS)
+	@$(PYTHON) -m pytest $(PARALLEL) --ignore tests/test_tidy.py
 
 unit: setup-test ## the tests that need no database: seconds
+	@node --test --test-reporter=spec $(JAVASCRIPT_TESTS)
 	@$(PYTHON) -m pytest tests/unit -q
 
-check: setup-test ## ruff, mypy, import-linter, tidy
+soak: setup-test ## a service among strangers for ten minutes, then the long forms of the randomised tests: half an hour
+	@$(PYTHON) -m tests.soak --picture docs/images/soak.svg
+	@GEOSVC_TEST_CHANGES_SECONDS=300 $(PYTHON) -m pytest -q --timeout 900 tests/test_changes_randomly.py tests/test_changes_on_standby.py
+
+check: setup-test ## ruff, mypy, import-linter, eslint, tidy
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+	@$(ESLINT)
 	@$(PYTHON) -m pytest tests/test_tidy.py -q
 
-fix: setup-test ## formats, and mends what ruff can mend
+fix: setup-test ## formats, and mends what ruff and eslint can mend
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
+	@$(ESLINT) --fix
 
 dev: setup-test ## serves, and starts again whenever the code changes
 	@$(PYTHON) scripts/dev.py
@@ -48,7 +61,8 @@ migration: setup-test ## a new migration: make migration NAME=add-something
 lock: ## pins the newest versions with their hashes (needs uv and npm)
 	@npm install --package-lock-only --save-exact --silent maplibre-gl@latest swagger-ui-dist@latest
 	@uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock
+	@uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group build -o requirements-build.lock
 	@uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra load --extra otel --group dev pyproject.toml -o requirements-dev.lock
 
-build: setup-test ## the wheel, in dist/
+build: setup-build ## the wheel, in dist/
 	@$(PYTHON) -m hatchling build -t wheel

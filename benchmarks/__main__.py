@@ -1,5 +1,6 @@
-"""`python -m benchmarks`: measures, prints a table, and writes JSON if asked to. It judges nothing: whatever was
-measured, the exit status is 0.
+"""`python -m benchmarks`: measures, prints a table, and writes JSON if asked to.
+
+It judges nothing: whatever was measured, the exit status is 0.
 """
 
 import asyncio
@@ -11,7 +12,19 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from benchmarks import bulk, cache, export, filters, item, live, nearest, page, post, start, telemetry
+from benchmarks import (
+    bulk,
+    cache,
+    export,
+    filters,
+    item,
+    live,
+    nearest,
+    page,
+    post,
+    start,
+    telemetry,
+)
 from benchmarks.arena import Arena
 from benchmarks.contest import QUICK, THOROUGH, Effort
 from benchmarks.data import find_boxes, make_data
@@ -45,16 +58,32 @@ def wide_console() -> Console:
 
 async def prepare(url: str, effort: Effort) -> Arena:
     """The tables, boxes and plans."""
-    with Progress(TextColumn("{task.description}"), BarColumn(), console=console, transient=True) as progress:
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), console=console, transient=True
+    ) as progress:
         await make_data(url, progress)
-    return Arena(url, await make_planner(url), await find_boxes(url), effort, lambda text: console.print(f"[dim]{text}[/dim]"))
+    return Arena(
+        url,
+        await make_planner(url),
+        await find_boxes(url),
+        effort,
+        lambda text: console.print(f"[dim]{text}[/dim]"),
+    )
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)))
 @click.option("--quick", is_flag=True, help="Less than a minute, and less to be trusted.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the numbers here, too.")
-@click.option("--remove", is_flag=True, help="Remove the private cluster with its data, and measure nothing.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the numbers here, too.",
+)
+@click.option(
+    "--remove", is_flag=True, help="Remove the private cluster with its data, and measure nothing."
+)
 def main(names: tuple[str, ...], quick: bool, json_file: Path | None, remove: bool) -> None:
     """Measures geosvc against limits and peers: all benchmarks, unless some are NAMED."""
     try:
@@ -71,8 +100,9 @@ def main(names: tuple[str, ...], quick: bool, json_file: Path | None, remove: bo
 
 
 def measure(names: tuple[str, ...], effort: Effort) -> list[Result]:
-    """The results of some benchmarks, in the order they were asked for. One that cannot be measured is reported and
-    left out.
+    """The results of some benchmarks, in the order they were asked for.
+
+    One that cannot be measured is reported and left out.
 
     Raises: StartError when nothing can be measured.
     """

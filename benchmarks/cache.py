@@ -12,15 +12,18 @@ from benchmarks.data import COLLECTION, run_sql
 from benchmarks.results import Result, Target
 from benchmarks.servers import empty_server, geosvc_server
 from benchmarks.wrk import measure_wrk
+from geosvc.database.changefeed.publishing import publish, unpublish
 from geosvc.database.migrations import migrate_up
-from geosvc.database.publishing import publish, unpublish
 from geosvc.errors import StartError
 from geosvc.settings import load_settings
 
 TARGET = Target(0.5)
 PATIENCE_SECONDS = 10.0
 MORE_CLIENTS = 64
-KEPT, PLAIN = "cache_kept", "cache_plain"  # in the schema public, which is not that of a role called geosvc
+KEPT, PLAIN = (
+    "cache_kept",
+    "cache_plain",
+)  # in the schema public, which is not that of a role called geosvc
 _DROP = f"DROP TABLE IF EXISTS public.{KEPT}, public.{PLAIN}"
 _TABLES = ";".join(
     f"CREATE TABLE public.{table} (LIKE {COLLECTION} INCLUDING ALL);"
@@ -56,12 +59,16 @@ def _etag(url: str) -> str:
 
 
 def run(arena: Arena) -> list[Result]:
-    """Requests a second of a page of ten features and of 304, for few clients and for more, against an empty handler."""
+    """Requests a second of a page of ten features and of 304, for few clients and for more, against
+    an empty handler.
+    """
     kept, plain = f"/collections/{KEPT}/items", f"/collections/{PLAIN}/items"
     with _published(arena), geosvc_server(arena.url) as server, empty_server() as empty:
         known = {"If-None-Match": _etag(server.url + kept)}
 
-        def measured(url: str, path: str, clients: int, headers: Mapping[str, str] | None = None) -> Callable[[float], float]:
+        def measured(
+            url: str, path: str, clients: int, headers: Mapping[str, str] | None = None
+        ) -> Callable[[float], float]:
             return lambda seconds: measure_wrk(url, [path], clients, seconds, headers=headers).rate
 
         rates = compete(
@@ -89,6 +96,10 @@ def run(arena: Arena) -> list[Result]:
 
 
 def _result(what: str, rates: dict[str, float], name: str, peer: str, clients: int) -> Result:
-    against, target = ("empty aiohttp handler", TARGET) if peer == "empty" else ("the same page, unpublished", None)
+    against, target = (
+        ("empty aiohttp handler", TARGET)
+        if peer == "empty"
+        else ("the same page, unpublished", None)
+    )
     rate, limit = rates[f"{name} {clients}"], rates[f"{peer} {clients}"]
     return Result("cache", f"{what}, {clients} clients", rate, "req/s", against, limit, target)

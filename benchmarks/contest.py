@@ -20,7 +20,10 @@ _WARM_UP_SECONDS = 1.0
 
 
 def compete(contenders: Mapping[str, Measure], effort: Effort) -> dict[str, float]:
-    """The best rate of each contender: A B C, A B C, … after a short run of each that does not count."""
+    """Measures contenders in turns: A B C, A B C, …; returns the best rate of each.
+
+    A short run of each comes first and does not count.
+    """
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for measure in contenders.values():
         measure(_WARM_UP_SECONDS)

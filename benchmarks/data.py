@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 from rich.progress import Progress
 
-from fixtures.load import load_samples
+from geosvc.commands.samples import load_samples
 from geosvc.settings import Settings
 
 COLLECTION = "buildings_bench"
@@ -66,11 +66,15 @@ def count_rows(url: str, table: str) -> int:
 
 
 async def make_data(url: str, progress: Progress) -> None:
-    """Makes the tables that are missing, and those of an older version anew; half a minute the first time."""
+    """Makes the tables that are missing, and those of an older version anew; half a minute the
+    first time.
+    """
     await load_samples(Settings(), url, progress)
     connection = await asyncpg.connect(url)
     try:
-        made = await connection.fetchval("SELECT obj_description(to_regclass($1), 'pg_class')", f"public.{COLLECTION}")
+        made = await connection.fetchval(
+            "SELECT obj_description(to_regclass($1), 'pg_class')", f"public.{COLLECTION}"
+        )
         if made == _VERSION:
             return
         task = progress.add_task("the benchmarks' tables", total=3)
@@ -85,7 +89,9 @@ async def make_data(url: str, progress: Progress) -> None:
 
 
 async def _run_script(connection: asyncpg.Connection, name: str) -> None:
-    """A statement at a time, since one that commits must not stand in a transaction; `;` ends a line's statement."""
+    """A statement at a time, since one that commits must not stand in a transaction; `;` ends a
+    line's statement.
+    """
     statement = ""
     for line in (_FOLDER / name).read_text("utf-8").splitlines(keepends=True):
         statement += line
@@ -95,7 +101,9 @@ async def _run_script(connection: asyncpg.Connection, name: str) -> None:
 
 
 async def find_boxes(url: str) -> list[Box]:
-    """The same boxes every time, of different sizes and shapes, each with more than a page of buildings."""
+    """The same boxes every time, of different sizes and shapes, each with more than a page of
+    buildings.
+    """
     chosen = random.Random(4326)
     found: list[Box] = []
     connection = await asyncpg.connect(url)
@@ -104,7 +112,8 @@ async def find_boxes(url: str) -> list[Box]:
             area, across = (_DENSE, 0.03) if chosen.random() < 0.7 else (_SPARSE, 0.03)
             box = _random_box(chosen, area, across)
             count = await connection.fetchval(
-                f"SELECT count(*) FROM {COLLECTION} WHERE geom && ST_MakeEnvelope($1, $2, $3, $4, 4326)",
+                f"SELECT count(*) FROM {COLLECTION} WHERE geom && ST_MakeEnvelope($1, $2, $3, $4,"
+                " 4326)",
                 *(box.xmin, box.ymin, box.xmax, box.ymax),
             )
             if PAGE_ROWS * 1.05 <= count <= _MOST_IN_BOX:
@@ -114,7 +123,9 @@ async def find_boxes(url: str) -> list[Box]:
     return found
 
 
-def _random_box(chosen: random.Random, area: tuple[float, float, float, float], across: float) -> Box:
+def _random_box(
+    chosen: random.Random, area: tuple[float, float, float, float], across: float
+) -> Box:
     width, height = chosen.uniform(across / 2, across * 1.5), chosen.uniform(across / 4, across)
     xmin, ymin = chosen.uniform(area[0], area[2] - width), chosen.uniform(area[1], area[3] - height)
     return Box(round(xmin, 6), round(ymin, 6), round(xmin + width, 6), round(ymin + height, 6))

@@ -41,8 +41,12 @@ def download(url: str) -> Download:
     total = 0
     end = b""
     started = perf_counter()
-    with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=_TIMEOUT_SECONDS) as client:
-        client.sendall(f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
+    with socket.create_connection(
+        (parts.hostname or "", parts.port or 80), timeout=_TIMEOUT_SECONDS
+    ) as client:
+        client.sendall(
+            f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode()
+        )
         while received := client.recv_into(buffer):
             if not total:
                 head = bytes(buffer[:received]).partition(b"\r\n\r\n")[0].lower()

@@ -1,4 +1,6 @@
-"""A whole table as one download: how fast, and how much memory it takes, also for ten times the rows."""
+"""A whole table as one download: how fast, and how much memory it takes, also for ten times the
+rows.
+"""
 
 import subprocess
 from time import perf_counter
@@ -19,7 +21,9 @@ TARGET_MEMORY = Target(64, at_most=True)
 
 
 class Copy:
-    """psql's COPY of the same SQL to nowhere; binary, since its text would escape what is sent, and write bytea as hex."""
+    """psql's COPY of the same SQL to nowhere; binary, since its text would escape what is sent, and
+    write bytea as hex.
+    """
 
     def __init__(self, arena: Arena, sql: str) -> None:
         copy = f"COPY ({sql}) TO STDOUT (FORMAT binary)"
@@ -29,7 +33,9 @@ class Copy:
 
     def _count(self) -> int:
         """What it writes, counted once, outside of what is timed."""
-        with subprocess.Popen(self._command, env=self._environment, stdout=subprocess.PIPE) as process:
+        with subprocess.Popen(
+            self._command, env=self._environment, stdout=subprocess.PIPE
+        ) as process:
             assert process.stdout is not None
             size_bytes = 0
             while chunk := process.stdout.read(1 << 20):
@@ -48,7 +54,9 @@ def _export(server: Server, collection: str) -> Download:
 
 
 def _memory(arena: Arena, collection: str) -> tuple[Download, float]:
-    """An export from a fresh process, and its peak above what the process holds when it is idle, 10^6 bytes."""
+    """An export from a fresh process, and its peak above what the process holds when it is idle,
+    10^6 bytes.
+    """
     with geosvc_server(arena.url) as server:
         # everything is imported and connected, but nothing large was read
         download(f"{server.url}/collections/{collection}/items?limit=10")
@@ -75,8 +83,22 @@ def run(arena: Arena) -> list[Result]:
     what = f"{ROWS:,} polygons, {done.size_bytes / 1e6:.0f} MB"
     what_tenfold = f"{ROWS * 10:,} polygons, {tenfold.size_bytes / 1e6:,.0f} MB"
     return [
-        Result("export", what, rates["geosvc"], "MB/s", "psql COPY, same SQL", rates["psql"], TARGET_OF_COPY),
+        Result(
+            "export",
+            what,
+            rates["geosvc"],
+            "MB/s",
+            "psql COPY, same SQL",
+            rates["psql"],
+            TARGET_OF_COPY,
+        ),
         Result("export", f"{what}: peak memory above idle", memory, "MB", target=TARGET_MEMORY),
-        Result("export", f"{what_tenfold}: peak memory above idle", memory_tenfold, "MB", target=TARGET_MEMORY),
+        Result(
+            "export",
+            f"{what_tenfold}: peak memory above idle",
+            memory_tenfold,
+            "MB",
+            target=TARGET_MEMORY,
+        ),
         Result("export", f"{what_tenfold}, from a view", tenfold.megabytes_per_second, "MB/s"),
     ]

@@ -1,5 +1,5 @@
-"""A page filtered by CQL2 against the same page with its condition written by hand in SQL, and what reading and planning a
-filter costs the service.
+"""A page filtered by CQL2 against the same page with its condition written by hand in SQL, and what
+reading and planning a filter costs the service.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from benchmarks.pgbench import Sessions, measure_pgbench
 from benchmarks.results import Result, Target
 from geosvc.cql2.building import Caps
 from geosvc.model.crs import CRS84
-from geosvc.query.filtering import select_by_filter
+from geosvc.query.cql2.condition import select_by_filter
 from geosvc.requests.filters import FilterRules, parse_filter
 from geosvc.sql.compose import Statement, compose
 
@@ -37,11 +37,16 @@ class Asked:
 
 def _asked(box: str) -> tuple[Asked, ...]:
     return (
-        Asked("cities", "population > 20000 AND name LIKE 'B%'", "t.population > 20000 AND t.name LIKE 'B%'"),
+        Asked(
+            "cities",
+            "population > 20000 AND name LIKE 'B%'",
+            "t.population > 20000 AND t.name LIKE 'B%'",
+        ),
         Asked(
             "cities",
             f"population BETWEEN 20000 AND 400000 AND S_INTERSECTS(geom, {_POLYGON})",
-            f"t.population BETWEEN 20000 AND 400000 AND ST_Intersects(t.geom, ST_GeomFromText('{_POLYGON}', 4326))",
+            "t.population BETWEEN 20000 AND 400000 AND ST_Intersects(t.geom,"
+            f" ST_GeomFromText('{_POLYGON}', 4326))",
         ),
         Asked(
             "cities",
@@ -104,8 +109,12 @@ def run(arena: Arena) -> list[Result]:
     results = _planning(arena)
     for asked in _asked(str(arena.boxes[0])):
         page = {"limit": str(LIMIT)}
-        planned = [pgbench_script(arena.planner.items(asked.collection, {**page, "filter": asked.text}))]
-        by_hand = [pgbench_script(_by_hand(arena.planner.items(asked.collection, page), asked.by_hand))]
+        planned = [
+            pgbench_script(arena.planner.items(asked.collection, {**page, "filter": asked.text}))
+        ]
+        by_hand = [
+            pgbench_script(_by_hand(arena.planner.items(asked.collection, page), asked.by_hand))
+        ]
         rates = compete(
             {
                 "geosvc": measuring(planned),
@@ -114,5 +123,15 @@ def run(arena: Arena) -> list[Result]:
             arena.effort,
         )
         what = asked.text if len(asked.text) < 60 else f"{asked.text[:57]}…"
-        results.append(Result("filter", what, rates["geosvc"], "/s", "the same in SQL by hand", rates["hand"], TARGET))
+        results.append(
+            Result(
+                "filter",
+                what,
+                rates["geosvc"],
+                "/s",
+                "the same in SQL by hand",
+                rates["hand"],
+                TARGET,
+            )
+        )
     return results

@@ -1,4 +1,6 @@
-"""Live: from the commit of an edit to the event at the client, alone and among a thousand; what publishing costs writers."""
+"""Live: from the commit of an edit to the event at the client, alone and among a thousand; what
+publishing costs writers.
+"""
 
 import asyncio
 import json
@@ -18,11 +20,14 @@ from benchmarks.data import COLLECTION, run_sql
 from benchmarks.pgbench import Sessions, measure_pgbench
 from benchmarks.results import Result, Target
 from benchmarks.servers import Server, geosvc_server
+from geosvc.database.changefeed.publishing import publish, unpublish
 from geosvc.database.migrations import migrate_up
-from geosvc.database.publishing import publish, unpublish
 from geosvc.settings import load_settings
 
-PLAIN, PUBLISHED = "live_plain", "live_published"  # in the schema public, which is not that of a role called geosvc
+PLAIN, PUBLISHED = (
+    "live_plain",
+    "live_published",
+)  # in the schema public, which is not that of a role called geosvc
 TO_EVENT, TO_THE_LAST = Target(20, at_most=True), Target(250, at_most=True)
 WRITERS, OF_COMMITS = 8, Target(0.65)
 BULK_ROWS, OF_TIME = 100_000, Target(1.5, at_most=True)
@@ -59,7 +64,9 @@ class Told:
             self.changed.clear()
             await self.changed.wait()
 
-    async def subscribe(self, session: aiohttp.ClientSession, url: str, begun: asyncio.Semaphore) -> None:
+    async def subscribe(
+        self, session: aiohttp.ClientSession, url: str, begun: asyncio.Semaphore
+    ) -> None:
         """Notes the time of every event."""
         async with session.get(url) as response:
             response.raise_for_status()
@@ -67,7 +74,9 @@ class Told:
             async for line in response.content:
                 if line.startswith(b"data:") and b"levels" in line:
                     now = perf_counter()
-                    self.arrived.setdefault(json.loads(line[5:])["properties"]["levels"], []).append(now)
+                    self.arrived.setdefault(
+                        json.loads(line[5:])["properties"]["levels"], []
+                    ).append(now)
                     self.changed.set()
 
 
@@ -94,7 +103,9 @@ async def _latencies(arena: Arena, server: Server, subscribers: int) -> list[flo
         committed: dict[int, float] = {}
         async with _subscribed(server, subscribers) as told:
             for number in range(1_000, 1_000 + EDITS):
-                await writer.execute(f"UPDATE public.{PUBLISHED} SET levels = $1 WHERE id = $2", number, place)
+                await writer.execute(
+                    f"UPDATE public.{PUBLISHED} SET levels = $1 WHERE id = $2", number, place
+                )
                 committed[number] = perf_counter()
                 await asyncio.sleep(PAUSE_SECONDS)
                 await told.by_all(number, subscribers)
@@ -123,7 +134,15 @@ def _commits(arena: Arena, what: str, script: str) -> Result:
         return lambda seconds: measure_pgbench(sessions, scripts, seconds, "prepared")
 
     rates = compete({table: writing(table) for table in (PLAIN, PUBLISHED)}, arena.effort)
-    return Result("live", f"single-row {what}, 8 writers", rates[PUBLISHED], "/s", "unpublished", rates[PLAIN], OF_COMMITS)
+    return Result(
+        "live",
+        f"single-row {what}, 8 writers",
+        rates[PUBLISHED],
+        "/s",
+        "unpublished",
+        rates[PLAIN],
+        OF_COMMITS,
+    )
 
 
 async def _sample(arena: Arena) -> int:
@@ -144,7 +163,9 @@ def _bulk(arena: Arena) -> list[Result]:
         ),
     ):
         seconds = {table: _seconds(arena, sql.replace("{}", table)) for table in (PLAIN, PUBLISHED)}
-        results.append(Result("live", what, seconds[PUBLISHED], "s", "unpublished", seconds[PLAIN], OF_TIME))
+        results.append(
+            Result("live", what, seconds[PUBLISHED], "s", "unpublished", seconds[PLAIN], OF_TIME)
+        )
     return results
 
 
@@ -179,7 +200,13 @@ def run(arena: Arena) -> list[Result]:
                 followed = _commits(arena, "UPDATE with a subscriber", _UPDATE)
         return [
             Result("live", "edit to event", alone, "ms", target=TO_EVENT),
-            Result("live", f"edit to the last of {SUBSCRIBERS:,} subscribers", among, "ms", target=TO_THE_LAST),
+            Result(
+                "live",
+                f"edit to the last of {SUBSCRIBERS:,} subscribers",
+                among,
+                "ms",
+                target=TO_THE_LAST,
+            ),
             followed,
             _commits(arena, "UPDATE", _UPDATE),
             _commits(arena, "INSERT", _INSERT),

@@ -24,6 +24,9 @@ def peak_bytes(pid: int) -> int:
 
 
 def reset_peak(pid: int) -> None:
-    """Forgets the peak. Where a container forbids it the peak is that since the start, which is never too low."""
+    """Forgets the peak.
+
+    Where a container forbids it the peak is that since the start, which is never too low.
+    """
     with suppress(OSError):
         Path(f"/proc/{pid}/clear_refs").write_text(_RESET_PEAK)

@@ -1,4 +1,6 @@
-"""The ten nearest of 171,000 points, exact in metres, against PostGIS's plain index order in degrees."""
+"""The ten nearest of 171,000 points, exact in metres, against PostGIS's plain index order in
+degrees.
+"""
 
 import asyncio
 import json
@@ -32,7 +34,10 @@ async def _planned(url: str, places: list[tuple[float, float]]) -> list[Statemen
     planner = await make_planner(url)
     body = {"predicate": "nearest", "k": K}
     points = ({"type": "Point", "coordinates": place} for place in places)
-    return [planner.search("nearest_bench", json.dumps({**body, "geometry": point}).encode()) for point in points]
+    return [
+        planner.search("nearest_bench", json.dumps({**body, "geometry": point}).encode())
+        for point in points
+    ]
 
 
 def _plain(place: tuple[float, float]) -> Statement:
@@ -47,7 +52,9 @@ def run(arena: Arena) -> list[Result]:
     """Statements a second of one client."""
     run_sql(arena.url, _TABLE)
     chosen = random.Random(171)
-    places = [(round(chosen.uniform(-10, 40), 4), round(chosen.uniform(35, 65), 4)) for _ in range(PLACES)]
+    places = [
+        (round(chosen.uniform(-10, 40), 4), round(chosen.uniform(35, 65), 4)) for _ in range(PLACES)
+    ]
     planned = [pgbench_script(each) for each in asyncio.run(_planned(arena.url, places))]
     plain = [pgbench_script(_plain(place)) for place in places]
     sessions = Sessions(arena.url, arena.planner.session, 1)
@@ -60,4 +67,8 @@ def run(arena: Arena) -> list[Result]:
     )
     run_sql(arena.url, "DROP TABLE nearest_bench")
     what = "10 of 171,000 points, in metres"
-    return [Result("nearest", what, rates["geosvc"], "/s", "plain KNN in degrees", rates["plain"], TARGET)]
+    return [
+        Result(
+            "nearest", what, rates["geosvc"], "/s", "plain KNN in degrees", rates["plain"], TARGET
+        )
+    ]

@@ -30,9 +30,13 @@ def _check_pages(url: str, paths: list[str]) -> int:
 
 
 def run(arena: Arena) -> list[Result]:
-    """Requests a second against the same SQL in pgbench, and against aiohttp sending as many bytes."""
+    """Requests a second against the same SQL in pgbench, and against aiohttp sending as many
+    bytes.
+    """
     paths = [f"/collections/{COLLECTION}/items?bbox={box}&limit={PAGE_ROWS}" for box in arena.boxes]
-    scripts = [pgbench_script(arena.planner.page(COLLECTION, str(box), PAGE_ROWS)) for box in arena.boxes]
+    scripts = [
+        pgbench_script(arena.planner.page(COLLECTION, str(box), PAGE_ROWS)) for box in arena.boxes
+    ]
     sessions = Sessions(arena.url, arena.planner.session, CLIENTS)
     with geosvc_server(arena.url) as server:
         page_bytes = _check_pages(server.url, paths)
@@ -41,8 +45,12 @@ def run(arena: Arena) -> list[Result]:
             rates = compete(
                 {
                     "geosvc": lambda seconds: measure_wrk(server.url, paths, CLIENTS, seconds).rate,
-                    "pgbench": lambda seconds: measure_pgbench(sessions, scripts, seconds, "extended"),
-                    "uncounted": lambda seconds: measure_wrk(server.url, uncounted, CLIENTS, seconds).rate,
+                    "pgbench": lambda seconds: measure_pgbench(
+                        sessions, scripts, seconds, "extended"
+                    ),
+                    "uncounted": lambda seconds: (
+                        measure_wrk(server.url, uncounted, CLIENTS, seconds).rate
+                    ),
                     "empty": lambda seconds: measure_wrk(empty.url, ["/"], CLIENTS, seconds).rate,
                 },
                 arena.effort,

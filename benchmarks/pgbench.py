@@ -18,7 +18,10 @@ Mode = Literal["extended", "prepared"]
 def client_environment(session: Mapping[str, str]) -> dict[str, str]:
     """The environment in which libpq's programs have these settings in their sessions."""
     escaped = {name: re.sub(r"([\\ ])", r"\\\1", value) for name, value in session.items()}
-    return {**os.environ, "PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in escaped.items())}
+    return {
+        **os.environ,
+        "PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in escaped.items()),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +33,14 @@ class Sessions:
     clients: int
 
 
-def measure_pgbench(sessions: Sessions, scripts: Sequence[str], seconds: float, mode: Mode) -> float:
+def measure_pgbench(
+    sessions: Sessions, scripts: Sequence[str], seconds: float, mode: Mode
+) -> float:
     """Transactions a second; each is one of the scripts at random.
 
     Args:
-        mode: extended plans every time, as geosvc's forced custom plans do; prepared plans once a connection.
+        mode: extended plans every time, as geosvc's forced custom plans do; prepared plans once a
+            connection.
     Raises: StartError with what pgbench said.
     """
     with TemporaryDirectory() as folder:

@@ -1,14 +1,19 @@
-"""Where the benchmarks run: a private cluster of their own, or the database of GEOSVC_BENCH_DATABASE_URL."""
+"""Where the benchmarks run: a private cluster of their own, or the database of
+GEOSVC_BENCH_DATABASE_URL.
+"""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from geosvc.database.cluster import Cluster, default_folder
+from geosvc.devdb.cluster import Cluster, default_folder
 
 VARIABLE = "GEOSVC_BENCH_DATABASE_URL"
 DATABASE = "geosvc_bench"
-SETTINGS = {"shared_buffers": "512MB", "max_connections": "100"}  # everything else as PostgreSQL comes: durability too
+SETTINGS = {
+    "shared_buffers": "512MB",
+    "max_connections": "100",
+}  # everything else as PostgreSQL comes: durability too
 
 
 def bench_cluster() -> Cluster:

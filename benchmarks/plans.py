@@ -1,4 +1,6 @@
-"""The statements that geosvc's own planner composes, and the sessions it runs them in, for peers without geosvc."""
+"""The statements that geosvc's own planner composes, and the sessions it runs them in, for peers
+without geosvc.
+"""
 
 import re
 from collections.abc import Mapping
@@ -6,28 +8,32 @@ from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
+from geosvc.catalog.collections import Catalog
 from geosvc.database.catalog import load_catalog, selection_of
 from geosvc.database.pool import Database
-from geosvc.model.catalog import Catalog
 from geosvc.model.media_type import GEOJSON
 from geosvc.query.features import select_item, select_items
-from geosvc.requests.items import Limits, ReadingRules, parse_item_request, parse_items_request
+from geosvc.requests.items import PageLimits, ReadingRules, parse_item_query, parse_items_query
 from geosvc.requests.search import parse_search
 from geosvc.settings import Settings
 from geosvc.sql.compose import Statement
 
 _TAG = re.compile(r"\(SELECT set_config\('application_name', \$\d+::text, true\)\) IS NOT NULL")
-_SESSION = Statement("session", "SELECT name, current_setting(name) FROM pg_settings WHERE source = 'session'")
+_SESSION = Statement(
+    "session", "SELECT name, current_setting(name) FROM pg_settings WHERE source = 'session'"
+)
 
 
 def _untagged(statement: Statement) -> Statement:
-    """Without the condition that tells the server the request's id: what that costs is geosvc's own."""
+    """Without the condition that tells the server the request's id: what that costs is geosvc's
+    own.
+    """
     text, tags = _TAG.subn("true", statement.text)
     assert tags, statement.text
     return replace(statement, text=text)
 
 
-SEARCHING = ReadingRules(Limits(10, 10_000))
+SEARCHING = ReadingRules(PageLimits(10, 10_000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,28 +51,40 @@ class Planner:
         """Of `/items?bbox=…&limit=…`."""
         collection = self.catalog[collection_id]
         values = {"bbox": bbox, "limit": str(limit)}
-        wanted = parse_items_request(values, collection, ReadingRules(Limits(limit, limit)))
+        wanted = parse_items_query(values, collection, ReadingRules(PageLimits(limit, limit)))
         return _untagged(select_items(collection, wanted, GEOJSON).statement)
 
     def items(self, collection_id: str, values: Mapping[str, str]) -> Statement:
         """Of `/items` with these parameters."""
         collection = self.catalog[collection_id]
-        return _untagged(select_items(collection, parse_items_request(values, collection, SEARCHING), GEOJSON).statement)
+        return _untagged(
+            select_items(
+                collection, parse_items_query(values, collection, SEARCHING), GEOJSON
+            ).statement
+        )
 
     def export(self, collection_id: str) -> Statement:
         """Of `/export`."""
         collection = self.catalog[collection_id]
-        return _untagged(select_items(collection, parse_items_request({}, collection), GEOJSON).statement)
+        return _untagged(
+            select_items(collection, parse_items_query({}, collection), GEOJSON).statement
+        )
 
     def item(self, collection_id: str, feature_id: str) -> Statement:
         """Of `/items/{featureId}`, as a look-up of one feature."""
         collection = self.catalog[collection_id]
-        return _untagged(select_item(collection, parse_item_request({}, collection), (feature_id,)).statement)
+        return _untagged(
+            select_item(collection, parse_item_query({}, collection), (feature_id,)).statement
+        )
 
     def search(self, collection_id: str, body: bytes) -> Statement:
         """Of `POST /search`."""
         collection = self.catalog[collection_id]
-        return _untagged(select_items(collection, parse_search(body, collection, SEARCHING, 1_000), GEOJSON).statement)
+        return _untagged(
+            select_items(
+                collection, parse_search(body, collection, SEARCHING, 1_000), GEOJSON
+            ).statement
+        )
 
 
 async def make_planner(url: str) -> Planner:

@@ -1,4 +1,6 @@
-"""One point a request, for 16 clients, against pgbench that inserts the same row with the same durability."""
+"""One point a request, for 16 clients, against pgbench that inserts the same row with the same
+durability.
+"""
 
 from benchmarks.arena import CLIENTS, Arena
 from benchmarks.contest import compete
@@ -34,10 +36,24 @@ def run(arena: Arena) -> list[Result]:
         paths = ["/collections/post_geosvc/items"]
         rates = compete(
             {
-                "geosvc": lambda seconds: measure_wrk(server.url, paths, CLIENTS, seconds, "post.lua").rate,
-                "pgbench": lambda seconds: measure_pgbench(sessions, [_SCRIPT], seconds, "prepared"),
+                "geosvc": lambda seconds: (
+                    measure_wrk(server.url, paths, CLIENTS, seconds, "post.lua").rate
+                ),
+                "pgbench": lambda seconds: measure_pgbench(
+                    sessions, [_SCRIPT], seconds, "prepared"
+                ),
             },
             arena.effort,
         )
     run_sql(arena.url, "DROP TABLE post_geosvc, post_pgbench")
-    return [Result("post", "one point", rates["geosvc"], "rows/s", "pgbench, the same row", rates["pgbench"], TARGET)]
+    return [
+        Result(
+            "post",
+            "one point",
+            rates["geosvc"],
+            "rows/s",
+            "pgbench, the same row",
+            rates["pgbench"],
+            TARGET,
+        )
+    ]

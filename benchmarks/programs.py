@@ -3,10 +3,15 @@
 import shutil
 from pathlib import Path
 
-from geosvc.database.cluster import find_binaries
+from geosvc.devdb.binaries import find_binaries
 from geosvc.errors import ClusterError, StartError
 
-PACKAGES = {"wrk": "wrk", "pgbench": "postgresql", "psql": "postgresql-client", "ogr2ogr": "gdal-bin"}
+PACKAGES = {
+    "wrk": "wrk",
+    "pgbench": "postgresql",
+    "psql": "postgresql-client",
+    "ogr2ogr": "gdal-bin",
+}
 
 
 def find_program(name: str) -> Path:
@@ -20,7 +25,9 @@ def find_program(name: str) -> Path:
         beside_server = None
     if beside_server is not None and beside_server.is_file():
         return beside_server
-    raise StartError(f"{name} is not installed. On Debian or Ubuntu: sudo apt-get install {PACKAGES[name]}")
+    raise StartError(
+        f"{name} is not installed. On Debian or Ubuntu: sudo apt-get install {PACKAGES[name]}"
+    )
 
 
 def check_programs() -> None:

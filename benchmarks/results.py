@@ -12,7 +12,10 @@ from rich.table import Table
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What is aimed at: `value` at the least or at the most; of the ratio when there is a peer, else of the value."""
+    """The aim of a benchmark.
+
+    `value` is the least or the most; of the ratio when there is a peer, else of the value.
+    """
 
     value: float
     at_most: bool = False
@@ -60,9 +63,20 @@ def _ratio(result: Result) -> str:
 def print_table(results: Sequence[Result], console: Console) -> None:
     """A line for each result."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("benchmark", "what", "geosvc", "against", "its value", "ratio", "target", "reached"):
+    for name in (
+        "benchmark",
+        "what",
+        "geosvc",
+        "against",
+        "its value",
+        "ratio",
+        "target",
+        "reached",
+    ):
         right = name in ("geosvc", "its value", "ratio")
-        table.add_column(name, justify="right" if right else "left", no_wrap=name not in ("what", "against"))
+        table.add_column(
+            name, justify="right" if right else "left", no_wrap=name not in ("what", "against")
+        )
     verdicts = {True: "[green]yes[/green]", False: "[red]no[/red]", None: ""}
     last = ""
     for result in results:
@@ -89,6 +103,9 @@ def write_json(results: Sequence[Result], path: Path) -> None:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
-        "results": [{**msgspec.structs.asdict(result), "ratio": result.ratio, "reached": result.reached} for result in results],
+        "results": [
+            {**msgspec.structs.asdict(result), "ratio": result.ratio, "reached": result.reached}
+            for result in results
+        ],
     }
     path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")

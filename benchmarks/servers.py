@@ -35,13 +35,17 @@ class Server:
 
 
 @contextmanager
-def _process(command: Sequence[str], environment: Mapping[str, str], url_member: str) -> Iterator[Server]:
+def _process(
+    command: Sequence[str], environment: Mapping[str, str], url_member: str
+) -> Iterator[Server]:
     """A process that writes a JSON line with its URL on standard error once it listens."""
     with TemporaryDirectory() as folder:
         log = Path(folder, "log")
         with log.open("wb") as stderr:
             started = perf_counter()
-            process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
+            process = subprocess.Popen(
+                command, env=environment, stdout=subprocess.DEVNULL, stderr=stderr
+            )
         try:
             yield Server(_wait_for_url(process, log, url_member), process.pid, started)
         finally:
@@ -67,8 +71,12 @@ def _wait_for_url(process: "subprocess.Popen[bytes]", log: Path, member: str) ->
 
 
 def _environment(**variables: str) -> dict[str, str]:
-    """The environment of this process, without settings of a geosvc that has nothing to do with the benchmarks."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GEOSVC_")}
+    """The environment of this process, without settings of a geosvc that has nothing to do with the
+    benchmarks.
+    """
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("GEOSVC_")
+    }
     return {**inherited, **variables}
 
 

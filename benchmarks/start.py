@@ -19,10 +19,16 @@ def _seconds_to_serve(url: str, path: str, **variables: str) -> float:
 
 
 def run(arena: Arena) -> list[Result]:
-    """Seconds until /collections has been answered in whole; and with a few tables, for comparison."""
+    """Seconds until /collections has been answered in whole; and with a few tables, for
+    comparison.
+    """
     times = max(arena.effort.rounds, 2)
-    many = least(lambda: _seconds_to_serve(arena.url, "/collections", GEOSVC_SCHEMAS=THOUSAND_SCHEMA), times)
-    few = least(lambda: _seconds_to_serve(arena.url, "/collections", GEOSVC_TABLES=COLLECTION), times)
+    many = least(
+        lambda: _seconds_to_serve(arena.url, "/collections", GEOSVC_SCHEMAS=THOUSAND_SCHEMA), times
+    )
+    few = least(
+        lambda: _seconds_to_serve(arena.url, "/collections", GEOSVC_TABLES=COLLECTION), times
+    )
     return [
         Result("start", "1,000 tables, to the first answer", many, "s", target=TARGET),
         Result("start", "one table, to the first answer", few, "s"),

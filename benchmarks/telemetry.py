@@ -16,12 +16,14 @@ _MORE_ROUNDS = 4  # a difference of some per cent wants more turns than the othe
 
 
 def run(arena: Arena) -> list[Result]:
-    """Item look-ups with telemetry, as by default, against the same without; with an access log as well; and when every query
-    counts as slow.
+    """Item look-ups with telemetry, as by default, against the same without; with an access log as
+    well; and when every query counts as slow.
     """
     chosen = Random(140_000)
     paths = [f"/collections/{COLLECTION}/items/{chosen.randint(1, ROWS)}" for _ in range(_PATHS)]
-    effort = replace(arena.effort, rounds=arena.effort.rounds * _MORE_ROUNDS, seconds=arena.effort.seconds / 2)
+    effort = replace(
+        arena.effort, rounds=arena.effort.rounds * _MORE_ROUNDS, seconds=arena.effort.seconds / 2
+    )
     with (
         geosvc_server(arena.url) as on,
         geosvc_server(arena.url, GEOSVC_TELEMETRY="false") as off,
@@ -38,7 +40,29 @@ def run(arena: Arena) -> list[Result]:
             effort,
         )
     return [
-        Result("telemetry", "item by id, with telemetry", rates["on"], "req/s", "without", rates["off"], TARGET),
-        Result("telemetry", "with an access log, too", rates["logged"], "req/s", "without", rates["off"]),
-        Result("telemetry", "with every query above its threshold", rates["storm"], "req/s", "without", rates["off"]),
+        Result(
+            "telemetry",
+            "item by id, with telemetry",
+            rates["on"],
+            "req/s",
+            "without",
+            rates["off"],
+            TARGET,
+        ),
+        Result(
+            "telemetry",
+            "with an access log, too",
+            rates["logged"],
+            "req/s",
+            "without",
+            rates["off"],
+        ),
+        Result(
+            "telemetry",
+            "with every query above its threshold",
+            rates["storm"],
+            "req/s",
+            "without",
+            rates["off"],
+        ),
     ]

@@ -12,7 +12,9 @@ from geosvc.errors import StartError
 _TIMEOUT_SECONDS = 600.0
 
 
-def upload(url: str, pieces: Iterable[bytes], headers: Mapping[str, str]) -> tuple[float, dict[str, int]]:
+def upload(
+    url: str, pieces: Iterable[bytes], headers: Mapping[str, str]
+) -> tuple[float, dict[str, int]]:
     """Posts a body in chunks.
 
     Returns: seconds until the answer, and the answer.
@@ -21,7 +23,9 @@ def upload(url: str, pieces: Iterable[bytes], headers: Mapping[str, str]) -> tup
     parts = urlsplit(url)
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     started = perf_counter()
-    with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=_TIMEOUT_SECONDS) as client:
+    with socket.create_connection(
+        (parts.hostname or "", parts.port or 80), timeout=_TIMEOUT_SECONDS
+    ) as client:
         client.sendall(
             f"POST {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n"
             f"Transfer-Encoding: chunked\r\n{lines}\r\n".encode()

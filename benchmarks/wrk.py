@@ -46,11 +46,26 @@ def measure_wrk(
         file.flush()
         script = Path(__file__).with_name(script_name)
         # one thread: the two cores that a small machine has are the service's and PostgreSQL's
-        options = ["-t", "1", "-c", str(clients), "-d", f"{max(round(seconds), 1)}s", "--timeout", "20s"]
-        options += [option for name, value in (headers or {}).items() for option in ("-H", f"{name}: {value}")]
+        options = [
+            "-t",
+            "1",
+            "-c",
+            str(clients),
+            "-d",
+            f"{max(round(seconds), 1)}s",
+            "--timeout",
+            "20s",
+        ]
+        options += [
+            option
+            for name, value in (headers or {}).items()
+            for option in ("-H", f"{name}: {value}")
+        ]
         command = [str(find_program("wrk")), *options, "-s", str(script), url, "--", file.name]
         environment = {**os.environ, "LUA_PATH": str(script.with_name("?.lua"))}
-        result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        result = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=environment
+        )
     if result.returncode != 0:
         raise StartError(f"wrk failed: {(result.stderr or result.stdout).strip()[-500:]}")
     load = msgspec.json.decode(result.stdout.strip().splitlines()[-1], type=Load)

@@ -1,71 +1,91 @@
 """The wiring: what is opened in which order, and closed in the reverse order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiohttp import web
 
 from geosvc.assets import Assets
+from geosvc.caching.store import Cache
 from geosvc.database.catalog import CatalogFollower
-from geosvc.database.counts import Counts
-from geosvc.database.extents import Extents
-from geosvc.database.lookup import Lookups
-from geosvc.database.mutations import Writes
-from geosvc.database.pool import Database
-from geosvc.database.writing import Writer
+from geosvc.database.pool import CLOSE_SECONDS, Database
+from geosvc.database.reads.counts import Counts
+from geosvc.database.reads.extents import Extents
+from geosvc.database.reads.lookup import Lookups
+from geosvc.database.writes.plans import Writes
+from geosvc.database.writes.writer import Writer
+from geosvc.descriptors import subscribers
 from geosvc.errors import SettingsError
-from geosvc.handlers.readings import ITEMS_ASKED, PAGES_ASKED, Readings
-from geosvc.keys import (
+from geosvc.handlers.parsed_requests import PARSED_ITEMS, PARSED_PAGES, ParsedRequestCache
+from geosvc.http.hosts import KnownHosts
+from geosvc.http.keys import (
+    ADMIN_DATABASE,
     ASSETS,
     CACHE,
     CATALOG,
+    CHANGE_READER,
     COUNTS,
     DATABASE,
     EXTENTS,
-    FEED,
     HUB,
     LOOKUPS,
     METRICS,
     OBSERVED,
-    OPERATIONS,
+    OFFLOAD,
+    SEND_MONITOR,
     SETTINGS,
-    SIBLINGS,
     SLOW_QUERIES,
+    STOP,
+    WORKER_PEERS,
     WRITE_DATABASE,
     WRITES,
     Observed,
 )
-from geosvc.live.cache import Cache
+from geosvc.http.middleware import only_known_hosts, wrap_request
+from geosvc.http.request_end import end_abandoned_requests
+from geosvc.http.response_headers import add_common_headers, add_private_headers
+from geosvc.http.send_monitor import SendMonitor
+from geosvc.http.upload_limits import UPLOADS, Uploads
+from geosvc.live.change_reader import ChangeReader
 from geosvc.live.hub import FeedLimits, Hub
 from geosvc.live.pruning import Pruner
-from geosvc.live.reader import ChangeReader
-from geosvc.middleware import add_common_headers, add_private_headers, end_abandoned, surround
-from geosvc.model.crs import Srid, epsg_crs
+from geosvc.live.topic_registry import TopicRegistry
+from geosvc.model.crs import Srid, known_crs
 from geosvc.observe.access import AccessLog
 from geosvc.observe.diagnosis import Diagnoser
 from geosvc.observe.lag import watch_loop
 from geosvc.observe.metrics import Metrics
 from geosvc.observe.slow import SlowQueries
-from geosvc.routes import ADMIN_ROUTES, PAGE_ROUTES, ROUTES, add_routes
+from geosvc.offload.children import ChildLimits
+from geosvc.offload.offload import Offload
+from geosvc.routes import ADMIN_ROUTES, PAGE_ROUTES, ROUTES, Route, add_routes
 from geosvc.settings import Settings
-from geosvc.siblings import Place, Siblings
-from geosvc.vitals import gauges_of, tell
+from geosvc.stopping import Stop
+from geosvc.worker_peers import WorkerPeers, WorkerSlot
+from geosvc.worker_report import gauges_of, report
 
 # the connection to look at the server with: one, for which nobody waits long
-OPERATIONS_POOL = {"pool_min_size": 0, "pool_max_size": 1, "pool_acquire_seconds": 2.0, "statement_timeout_seconds": 2.0}
+OPERATIONS_POOL = {
+    "pool_min_size": 0,
+    "pool_max_size": 2,
+    "pool_acquire_seconds": 2.0,
+    "statement_timeout_seconds": 2.0,
+}
 
 
 async def _open_database(app: web.Application) -> AsyncIterator[None]:
     await app[DATABASE].open()
     await app[WRITE_DATABASE].open()
-    await app[OPERATIONS].open()
+    await app[ADMIN_DATABASE].open()
     yield
-    await app[OPERATIONS].close()
-    await app[WRITES].writer.close()
-    await app[WRITE_DATABASE].close()
-    await app[DATABASE].close()
+    left = app[STOP].left(CLOSE_SECONDS)
+    await app[WRITES].writer.close(left)
+    left = app[STOP].left(left)
+    await asyncio.gather(
+        *(each.close(left) for each in (app[ADMIN_DATABASE], app[WRITE_DATABASE], app[DATABASE]))
+    )
 
 
 @asynccontextmanager
@@ -84,8 +104,10 @@ async def _follow_catalog(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _follow_changes(app: web.Application) -> AsyncIterator[None]:
-    reader = app[FEED]
-    pruner = Pruner(app[SETTINGS], app[WRITES].writer, lambda: reader.is_up and not reader.is_standby)
+    reader = app[CHANGE_READER]
+    pruner = Pruner(
+        app[SETTINGS], app[WRITES].writer, lambda: reader.is_up and not reader.is_standby
+    )
     async with _in_background(reader.follow()), _in_background(pruner.follow()):
         yield
     app[HUB].close()
@@ -101,7 +123,10 @@ async def _observe(app: web.Application) -> AsyncIterator[None]:
         return
     stop_counting = app[METRICS].start()
     app[SLOW_QUERIES].start()
-    async with _in_background(watch_loop(app[METRICS].loop_lag)), _in_background(end_abandoned(app[OBSERVED].live)):
+    async with (
+        _in_background(watch_loop(app[METRICS].loop_lag, app[METRICS].loop_held)),
+        _in_background(end_abandoned_requests(app[OBSERVED].live)),
+    ):
         yield
     await app[SLOW_QUERIES].close()
     stop_counting()
@@ -114,8 +139,8 @@ async def _log_requests(app: web.Application) -> AsyncIterator[None]:
     await access_log.close()
 
 
-async def _answer_siblings(app: web.Application) -> AsyncIterator[None]:
-    runner = await app[SIBLINGS].listen()
+async def _answer_peers(app: web.Application) -> AsyncIterator[None]:
+    runner = await app[WORKER_PEERS].listen()
     yield
     if runner is not None:
         await runner.cleanup()
@@ -126,68 +151,135 @@ async def _gather_lookups(app: web.Application) -> AsyncIterator[None]:
     await app[LOOKUPS].close()
 
 
+async def _end_offload(app: web.Application) -> AsyncIterator[None]:
+    yield
+    app[OFFLOAD].close()
+
+
 async def _keep_answers(app: web.Application) -> AsyncIterator[None]:
     yield
     await app[CACHE].close()
 
 
-def build_app(settings: Settings, place: Place | None = None) -> web.Application:
-    """The service of one database. It starts whether or not the database is there, and finds it when it comes.
+def build_app(
+    settings: Settings,
+    slot: WorkerSlot | None = None,
+    *,
+    routes: Sequence[Route] = (),
+) -> web.Application:
+    """Builds the service of one database.
+
+    It starts whether or not the database can be reached, and finds it later.
 
     Args:
-        place: of this worker among others.
-    Raises: SettingsError when there is no DATABASE_URL, a threshold is for a route that is not there, or a reference system
-        for a code that nobody knows.
+        slot: of this worker among the workers of the service; None when it is the only one.
+        routes: more resources, with handlers of the embedding application.
+    Raises: SettingsError when DATABASE_URL is not set, a threshold names an unknown route, or CRS
+        has a code of no known reference system.
     """
     if settings.database_url is None:
         raise SettingsError(["GEOSVC_DATABASE_URL: is not set"])
     check_routes(settings)
     check_crs(settings)
-    url = settings.database_url.get_secret_value()
-    database = Database(settings, url)
-    app = web.Application(middlewares=[surround])
+    app = web.Application(middlewares=[wrap_request])
     app[SETTINGS] = settings
+    app[STOP] = Stop()
     app[ASSETS] = Assets.load()
-    app[DATABASE] = database
-    app[OPERATIONS] = Database(settings.model_copy(update=OPERATIONS_POOL), url)
-    writing = settings.model_copy(update={"pool_min_size": 0, "pool_max_size": settings.write_pool_max_size})
-    app[WRITE_DATABASE] = Database(writing, url, writes=True)
-    app[WRITES] = Writes(Writer(app[WRITE_DATABASE]))
-    app[CATALOG] = CatalogFollower(database, settings)
-    app[COUNTS] = Counts(database, settings)
-    app[EXTENTS] = Extents(database, settings.count_seconds)
-    app[LOOKUPS] = Lookups(database)
-    app[FEED] = ChangeReader(settings, app[CATALOG].has_publication)
-    limits = FeedLimits(settings.max_subscribers, settings.max_waiting_bytes, settings.feed_heartbeat_seconds)
-    app[HUB] = Hub(database, app[FEED], app[CATALOG].find, limits)
-    app.on_shutdown.append(_end_streams)
-    app[CACHE] = Cache(app[FEED], settings.cache_bytes)
-    app[PAGES_ASKED], app[ITEMS_ASKED] = Readings(), Readings()
-    app[OBSERVED] = Observed({}, {}, settings.telemetry)
-    metrics = app[METRICS] = Metrics()
-    metrics.gauges += gauges_of(app)
-    diagnoser = Diagnoser(app[OPERATIONS], metrics.explained) if settings.explain else None
-    app[SLOW_QUERIES] = SlowQueries(settings, diagnoser, metrics.slow, metrics.slow_dropped)
-    app[SIBLINGS] = Siblings(place, lambda part: tell(app, part))
-    app.cleanup_ctx.extend((_open_database, _observe, _follow_catalog, _follow_changes, _answer_siblings))
-    app.cleanup_ctx.extend((_gather_lookups, _keep_answers))
+    _add_pools(app, settings.database_url.get_secret_value())
+    _add_reads(app)
+    _add_writes(app)
+    _add_changes(app)
+    _add_observation(app)
+    app[WORKER_PEERS] = WorkerPeers(slot, lambda part: report(app, part))
+    app.cleanup_ctx.extend(LIFESPAN)
     if settings.access_log:
         app.cleanup_ctx.append(_log_requests)
+    app.on_shutdown.append(_end_streams)
     app.on_response_prepare.append(add_common_headers)
-    add_routes(app, (*ROUTES, *PAGE_ROUTES))
+    add_routes(app, (*ROUTES, *PAGE_ROUTES, *routes))
     return app
 
 
+def _add_pools(app: web.Application, url: str) -> None:
+    settings = app[SETTINGS]
+    few = settings.model_copy(update=OPERATIONS_POOL)
+    writing = settings.model_copy(
+        update={"pool_min_size": 0, "pool_max_size": settings.write_pool_max_size}
+    )
+    app[DATABASE] = Database(settings, url)
+    app[ADMIN_DATABASE] = Database(few, url)
+    app[WRITE_DATABASE] = Database(writing, url, writes=True)
+
+
+def _add_reads(app: web.Application) -> None:
+    settings, database = app[SETTINGS], app[DATABASE]
+    limits = ChildLimits(settings.check_seconds, settings.check_memory_bytes)
+    app[OFFLOAD] = Offload(settings.check_processes, limits)
+    app[CATALOG] = CatalogFollower(database, settings)
+    app[COUNTS] = Counts(database, settings, app[OFFLOAD])
+    app[EXTENTS] = Extents(database, settings.count_seconds)
+    app[LOOKUPS] = Lookups(database)
+    app[SEND_MONITOR] = SendMonitor(
+        settings.write_stall_seconds, settings.min_rate_bytes, settings.max_held_bytes
+    )
+    app[PARSED_PAGES] = ParsedRequestCache()
+    app[PARSED_ITEMS] = ParsedRequestCache()
+
+
+def _add_writes(app: web.Application) -> None:
+    app[WRITES] = Writes(Writer(app[WRITE_DATABASE]))
+    app[UPLOADS] = Uploads(app[SETTINGS])
+
+
+def _add_changes(app: web.Application) -> None:
+    settings, catalog = app[SETTINGS], app[CATALOG]
+    topics = TopicRegistry()
+    reader = app[CHANGE_READER] = ChangeReader(settings, catalog.has_publication, topics)
+    limits = FeedLimits(
+        subscribers(settings), settings.max_waiting_bytes, settings.feed_heartbeat_seconds
+    )
+    app[HUB] = Hub(app[DATABASE], reader, topics, catalog.find, limits)
+    app[CACHE] = Cache(reader, settings.cache_bytes)
+
+
+def _add_observation(app: web.Application) -> None:
+    settings = app[SETTINGS]
+    app[OBSERVED] = Observed({}, {}, settings.telemetry)
+    metrics = app[METRICS] = Metrics()
+    metrics.gauges += gauges_of(app)
+    diagnoser = Diagnoser(app[ADMIN_DATABASE], metrics.explained) if settings.explain else None
+    app[SLOW_QUERIES] = SlowQueries(settings, diagnoser, metrics.slow, metrics.slow_dropped)
+
+
+# opened in this order, closed in the reverse order
+LIFESPAN = (
+    _open_database,
+    _observe,
+    _follow_catalog,
+    _follow_changes,
+    _answer_peers,
+    _gather_lookups,
+    _keep_answers,
+    _end_offload,
+)
+
+
 def build_admin_app(app: web.Application) -> web.Application:
-    """The admin listener of a service; it looks into `app`, which opens and closes everything. No page of another origin
-    may read it.
+    """Builds the admin listener of a service.
+
+    It uses the pools and the state of `app`, which opens and closes them. Pages of other origins
+    cannot read it.
     """
-    admin = web.Application(middlewares=[surround])
+    settings = app[SETTINGS]
+    known = KnownHosts((settings.admin_host, *settings.admin_hosts))
+    admin = web.Application(middlewares=[wrap_request, only_known_hosts(known)])
     admin[SETTINGS] = app[SETTINGS]
+    admin[STOP] = app[STOP]
     admin[DATABASE] = app[DATABASE]
-    admin[OPERATIONS] = app[OPERATIONS]
+    admin[ADMIN_DATABASE] = app[ADMIN_DATABASE]
     admin[CATALOG] = app[CATALOG]
-    admin[SIBLINGS] = app[SIBLINGS]
+    admin[WORKER_PEERS] = app[WORKER_PEERS]
+    admin[SEND_MONITOR] = app[SEND_MONITOR]
     admin[OBSERVED] = Observed({}, app[OBSERVED].live, app[SETTINGS].telemetry)
     admin.on_response_prepare.append(add_private_headers)
     add_routes(admin, ADMIN_ROUTES)
@@ -199,11 +291,18 @@ def check_routes(settings: Settings) -> None:
     known = {name for route in ROUTES for name in (route.operation_id, route.path)}
     wrong = [name for name in settings.slow_query_ms_by_route if name not in known]
     if wrong:
-        raise SettingsError([f"GEOSVC_SLOW_QUERY_MS_BY_ROUTE.{name}: there is no such operation or path" for name in wrong])
+        raise SettingsError(
+            [
+                f"GEOSVC_SLOW_QUERY_MS_BY_ROUTE.{name}: there is no such operation or path"
+                for name in wrong
+            ]
+        )
 
 
 def check_crs(settings: Settings) -> None:
     """Raises: SettingsError for codes of no reference system with two horizontal axes."""
-    wrong = ", ".join(str(code) for code in settings.crs if epsg_crs(Srid(code)) is None)
+    wrong = ", ".join(str(code) for code in settings.crs if known_crs(Srid(code)) is None)
     if wrong:
-        raise SettingsError([f"GEOSVC_CRS: no geographic or projected reference system of EPSG is called {wrong}"])
+        raise SettingsError(
+            [f"GEOSVC_CRS: no geographic or projected reference system of EPSG is called {wrong}"]
+        )

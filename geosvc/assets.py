@@ -1,5 +1,7 @@
-"""What the pages are made of besides HTML: style, scripts, the map library. They travel with the package; the libraries are
-put into `static/vendor` by scripts/assets (docs/decisions/0018). Where they are missing, pages do without.
+"""What the pages are made of besides HTML: style, scripts, the map library.
+
+They travel with the package; the libraries are put into `static/vendor` by scripts/assets
+(docs/decisions/0018). Where they are missing, pages do without.
 """
 
 from collections.abc import Mapping
@@ -11,17 +13,44 @@ from typing import Self
 FOLDER = Path(__file__).parent / "static"
 MAP_LIBRARY = "vendor/maplibre-gl.mjs"
 API_LIBRARY = "vendor/swagger-ui-bundle.js"
+# map.js and all scripts that it imports. Pages with a map name them, so that a browser fetches them
+# at once instead of one import after the other.
+MAP_SCRIPTS = (
+    "bounds.js",
+    "box_drawing.js",
+    "boxes.js",
+    "change_events.js",
+    "feature_layers.js",
+    "feature_panel.js",
+    "feature_picker.js",
+    "feature_requests.js",
+    "feature_rows.js",
+    "feature_store.js",
+    "feature_urls.js",
+    "map.js",
+    "map_style.js",
+    "property_text.js",
+    "shown_features.js",
+    "spots.js",
+)
 # the only files that are served
 FILES = (
     "geosvc.css",
     "icon.svg",
-    "pages.js",
-    "map.js",
-    "features.js",
-    "live.js",
-    "listing.js",
-    "query.js",
     "api.js",
+    "change_stream.js",
+    "copy_buttons.js",
+    "delays.js",
+    "listing.js",
+    "listing_renewal.js",
+    "live_feature.js",
+    "live_listing.js",
+    "live_status.js",
+    "pages.js",
+    "query_form.js",
+    "table_search.js",
+    "word_search.js",
+    *MAP_SCRIPTS,
     "countries.json",
     MAP_LIBRARY,
     "vendor/maplibre-gl-worker.mjs",
@@ -58,8 +87,8 @@ class Assets:
     """The files by name.
 
     Attributes:
-        version: changes whenever a file does; part of every URL, so that browsers may keep files for ever and scripts can
-            name each other.
+        version: changes whenever a file does; part of every URL, so that browsers may keep files
+            for ever and scripts can name each other.
     """
 
     files: Mapping[str, Asset]
@@ -82,6 +111,11 @@ class Assets:
     def has_map(self) -> bool:
         """Whether the map library is there."""
         return MAP_LIBRARY in self.files
+
+    @property
+    def map_scripts(self) -> tuple[str, ...]:
+        """The scripts of a map, which a page names so that they are fetched at once."""
+        return MAP_SCRIPTS
 
     @property
     def has_api_page(self) -> bool:

@@ -2,35 +2,60 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 import click
 import orjson
-from pydantic import SecretStr
 from rich.console import Console
 
 from geosvc import __version__
 from geosvc.app import check_routes
-from geosvc.checking import run_check
-from geosvc.database.cluster import Cluster, default_folder
+from geosvc.commands.check import run_check
+from geosvc.commands.chosen_database import direct_url, open_database, private_cluster
+from geosvc.commands.slow import describe_slow_log, parse_span, print_slow_log, read_slow_log
+from geosvc.database.probe import require_database
 from geosvc.errors import StartError
-from geosvc.server import run
+from geosvc.events import subscribe
+from geosvc.server.serve import run
+from geosvc.server.supervisor import supervise
 from geosvc.settings import Settings, load_settings
-from geosvc.slow_log import describe_slow_log, parse_span, print_slow_log, read_slow_log
-from geosvc.supervisor import supervise
+from geosvc.signals import exit_status, interrupted_by_any
+
+_SLOW_WIDTH = 160  # columns, where the output is not a terminal
+_NOT_RUNNING = 3  # exit status of `dev-db status`, as of init scripts
+
+_config_option = click.option(
+    "--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings."
+)
+_database_option = click.option(
+    "--database-url", metavar="URL", help="The database. Default: the private PostGIS."
+)
+_host_option = click.option("--host", metavar="H", help="Address to listen on.")
+_port_option = click.option("--port", type=int, metavar="N", help="Port to listen on.")
+_admin_port_option = click.option(
+    "--admin-port", type=int, metavar="N", help="Port of the admin listener."
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, not as a table.")
 
 
 class Geosvc(click.Group):
-    """Says in one line each what is wrong, instead of a stack."""
+    """The command. It prints an error in a line, without a stack."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs a command; a StartError ends it with exit status 1."""
+        """Runs a subcommand.
+
+        The exit status is 1 after a StartError, and 128 and its number after a signal.
+        """
         try:
-            return super().invoke(ctx)
+            with interrupted_by_any():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            with suppress(OSError):  # the terminal may be closed
+                click.echo("geosvc: stopped", err=True)
+            sys.exit(exit_status())
         except StartError as error:
             for line in str(error).splitlines():
                 click.echo(f"geosvc: {line}", err=True)
@@ -43,42 +68,11 @@ def main() -> None:
     """Puts a PostGIS database on the web: spatial tables as GeoJSON."""
 
 
-def cluster_of(settings: Settings) -> Cluster:
-    """The private cluster of the settings."""
-    return Cluster((settings.data_dir or default_folder()).absolute())
-
-
-@contextmanager
-def private_database(settings: Settings) -> Iterator[Settings]:
-    """The settings with the private database's URL. The cluster is started if it does not run, and then stopped at the
-    end; one that somebody else started is left running.
-
-    Raises: ClusterError.
-    """
-    cluster = cluster_of(settings)
-    started = cluster.start()
-    try:
-        cluster.ensure_database()
-        click.echo(f"geosvc: using the private PostGIS in {cluster.folder}", err=True)
-        yield settings.model_copy(update={"database_url": SecretStr(cluster.url())})
-    finally:
-        if started:
-            cluster.stop()
-
-
-@contextmanager
-def some_database(settings: Settings) -> Iterator[Settings]:
-    """The settings with a URL: their own, or the private database's. Raises: ClusterError."""
-    if settings.database_url is not None:
-        yield settings
-        return
-    with private_database(settings) as served:
-        yield served
-
-
 def start(settings: Settings) -> None:
     """Serves in this process, or in several under a supervisor."""
     check_routes(settings)
+    if settings.require_database:
+        asyncio.run(require_database(settings))
     if settings.workers > 1:
         supervise(settings)
     else:
@@ -86,45 +80,85 @@ def start(settings: Settings) -> None:
 
 
 @main.command()
-@click.option("--database-url", metavar="URL", help="The database to serve. None: a private PostGIS is started.")
-@click.option("--host", metavar="H", help="Address to listen on.")
-@click.option("--port", type=int, metavar="N", help="Port to listen on.")
-@click.option("--admin-port", type=int, metavar="N", help="Port of the admin listener.")
+@click.argument("dsn", required=False, metavar="[URL]")
+@click.option(
+    "--database-url", metavar="URL", help="The same as URL. Default: a private PostGIS is started."
+)
+@click.option(
+    "--require-database",
+    is_flag=True,
+    default=None,
+    help="End when the database cannot be reached.",
+)
+@_host_option
+@_port_option
+@_admin_port_option
 @click.option("--workers", type=int, metavar="N", help="Processes that share the port.")
 @click.option("--loop", type=click.Choice(["uvloop", "asyncio"]), help="Event loop.")
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings.")
-def serve(config: Path | None, **options: object) -> None:
-    """Serves the spatial tables of a database."""
+@_config_option
+def serve(dsn: str | None, config: Path | None, **options: object) -> None:
+    """Serves the spatial tables of the database at URL.
+
+    An example of a URL is postgresql://reader@db.example.org/gis.
+    """
+    if dsn is not None and options["database_url"] not in (None, dsn):
+        raise click.UsageError("URL and --database-url name two databases")
+    options["database_url"] = options["database_url"] or dsn
     settings = load_settings(config, **options)
-    with some_database(settings) as served:
-        start(served)
+    with open_database(settings) as opened:
+        start(opened)
+
+
+@main.command()
+@_host_option
+@_port_option
+@_admin_port_option
+def demo(**options: Any) -> None:
+    """Serves sample data from a private PostGIS. Clients can write to the collection sketches."""
+    # `serve` need not wait for the import
+    from geosvc.commands.demo import prepare_demo  # noqa: PLC0415
+
+    settings = load_settings(**options)
+    if settings.database_url is not None:
+        click.echo(
+            "geosvc: serving the database of GEOSVC_DATABASE_URL as it is; "
+            "no sample data is loaded",
+            err=True,
+        )
+        start(settings)
+        return
+    with open_database(settings) as opened:
+        assert opened.database_url is not None
+        demo_settings, announce = prepare_demo(opened, opened.database_url.get_secret_value())
+        subscribe(announce)
+        start(demo_settings)
 
 
 @main.command()
 @click.argument("direction", type=click.Choice(["up", "down", "status"]), default="up")
 @click.option("--database-url", metavar="URL", help="The database to migrate.")
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings.")
-@click.option("--expand-only", is_flag=True, help="up: stop before what must wait until no old version runs.")
+@_config_option
+@click.option(
+    "--expand-only",
+    is_flag=True,
+    help="up: stop before migrations that must wait until no old version runs.",
+)
 def migrate(direction: str, config: Path | None, expand_only: bool, **options: object) -> None:
-    """Migrates the schema `geosvc`: up to the newest, down by one, or its status."""
+    """Migrates the schema `geosvc`: up to the newest version, down by one, or its status."""
     settings = load_settings(config, **options)
-    with some_database(settings) as served:
-        _migrate(direction, served, expand_only)
-
-
-def _direct_url(settings: Settings, who_needs: str) -> str:
-    """The database itself, past a pooler. Raises: StartError."""
-    chosen = settings.direct_database_url or settings.database_url
-    if chosen is None or (settings.pgbouncer and settings.direct_database_url is None):
-        raise StartError(f"behind PgBouncer, {who_needs} GEOSVC_DIRECT_DATABASE_URL")
-    return chosen.get_secret_value()
+    with open_database(settings) as opened:
+        _migrate(direction, opened, expand_only)
 
 
 def _migrate(direction: str, settings: Settings, expand_only: bool) -> None:
-    # Alembic and SQLAlchemy take a third of a second to import, which `serve` need not wait for
-    from geosvc.database.migrations import migrate_down, migrate_up, migration_status  # noqa: PLC0415
+    # Alembic and SQLAlchemy take a third of a second to import, which `serve` need not wait for.
+    from geosvc.database.migrations import (  # noqa: PLC0415
+        migrate_down,
+        migrate_up,
+        migration_status,
+    )
 
-    url = _direct_url(settings, "migrations need")
+    url = direct_url(settings, "migrations need")
     if direction == "up":
         migrate_up(settings, url, expand_only=expand_only)
     elif direction == "down":
@@ -136,120 +170,220 @@ def _migrate(direction: str, settings: Settings, expand_only: bool) -> None:
 
 @main.command()
 @click.argument("collection")
-@click.option("--database-url", metavar="URL", help="The database. None: the private PostGIS.")
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings.")
+@_database_option
+@_config_option
 def publish(collection: str, config: Path | None, **options: object) -> None:
-    """Logs the changes of COLLECTION from now on, for live maps and caches; again: mends its triggers."""
+    """Logs the changes of COLLECTION from now on, for live maps and caches.
+
+    A second call repairs its triggers.
+    """
     settings = load_settings(config, **options)
-    with some_database(settings) as served:
-        _publish(served, collection)
+    with open_database(settings) as opened:
+        _publish(opened, collection)
 
 
 def _publish(settings: Settings, collection: str) -> None:
-    from geosvc.database.publishing import publish as begin  # noqa: PLC0415 - `serve` need not wait for it
+    # `serve` need not wait for the import
+    from geosvc.database.changefeed import publishing  # noqa: PLC0415
 
-    done = asyncio.run(begin(settings, _direct_url(settings, "publishing needs"), collection))
+    url = direct_url(settings, "publishing needs")
+    done = asyncio.run(publishing.publish(settings, url, collection))
     for warning in done.warnings:
         click.echo(f"geosvc: {warning}", err=True)
-    parts = f" and its {done.parts} parts" if done.parts else ""
-    click.echo(f"{collection} is published: changes of {done.relation}{parts} are logged as publication {done.publication}")
+    tables = done.relation
+    if done.parts:
+        tables += f" and its {done.parts} parts"
+    click.echo(
+        f"{collection} is published: "
+        f"changes of {tables} are logged as publication {done.publication}"
+    )
 
 
 @main.command()
 @click.argument("collection")
-@click.option("--database-url", metavar="URL", help="The database. None: the private PostGIS.")
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings.")
+@_database_option
+@_config_option
 def unpublish(collection: str, config: Path | None, **options: object) -> None:
-    """Logs the changes of COLLECTION no longer, and leaves nothing in its table."""
+    """Stops logging the changes of COLLECTION, and removes the triggers from its table."""
     settings = load_settings(config, **options)
-    with some_database(settings) as served:
-        _unpublish(served, collection)
+    with open_database(settings) as opened:
+        _unpublish(opened, collection)
 
 
 def _unpublish(settings: Settings, collection: str) -> None:
-    from geosvc.database.publishing import unpublish as end  # noqa: PLC0415 - `serve` need not wait for it
+    # `serve` need not wait for the import
+    from geosvc.database.changefeed import publishing  # noqa: PLC0415
 
-    done = asyncio.run(end(settings, _direct_url(settings, "publishing needs"), collection))
+    url = direct_url(settings, "publishing needs")
+    done = asyncio.run(publishing.unpublish(settings, url, collection))
     click.echo(f"{collection} is no longer published: nothing is left in {done.relation}")
 
 
 @main.command()
-@click.option("--database-url", metavar="URL", help="The database to examine. None: the private PostGIS.")
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON instead of a table.")
+@click.option(
+    "--database-url", metavar="URL", help="The database to examine. Default: the private PostGIS."
+)
+@_config_option
+@_json_option
 def check(config: Path | None, as_json: bool, **options: object) -> None:
-    """The doctor: what is not as it should be, with the SQL that mends it. Exit status 1 on an error."""
+    """Reports problems of the database, with the SQL that solves them.
+
+    The exit status is 1 if one is an error.
+    """
     settings = load_settings(config, **options)
-    with some_database(settings) as served:
-        failed = run_check(served, as_json)
-    sys.exit(1 if failed else 0)
+    with open_database(settings) as opened:
+        has_errors = run_check(opened, as_json)
+    sys.exit(1 if has_errors else 0)
 
 
 @main.command()
 @click.argument("file", type=click.File("rb"), default="-")
 @click.option("--since", metavar="SPAN", help="Only lines of the last SPAN, such as 30m, 1h or 2d.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON instead of a table.")
+@_json_option
 def slow(file: IO[bytes], since: str | None, as_json: bool) -> None:
-    """The slow-query log in FILE, or of standard input, aggregated: what costs most, and what would help."""
-    try:
-        begin = datetime.now(UTC) - parse_span(since) if since else None
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--since") from None
+    """Aggregates the slow-query log in FILE, or of standard input.
+
+    It shows which statements take most time, and what would make them faster.
+    """
+    begin = None
+    if since:
+        try:
+            begin = datetime.now(UTC) - parse_span(since)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--since") from None
     log = read_slow_log(file, begin)
     if as_json:
         click.echo(orjson.dumps(describe_slow_log(log), option=orjson.OPT_INDENT_2))
-    else:
-        console = Console(highlight=False)
-        print_slow_log(log, console if console.is_terminal else Console(highlight=False, width=160))
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_SLOW_WIDTH)
+    print_slow_log(log, console)
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE...")
-@click.option("--collection", required=True, metavar="NAME", help="The table, in the first schema, or schema.table.")
-@click.option("--srid", type=click.IntRange(1), metavar="N", help="The EPSG code of coordinates whose file does not say.")
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    metavar="FILE...",
+)
+@click.option(
+    "--collection",
+    required=True,
+    metavar="NAME",
+    help="The table, in the first schema, or schema.table.",
+)
+@click.option(
+    "--srid",
+    type=click.IntRange(1),
+    metavar="N",
+    help="The EPSG code of coordinates whose file does not say.",
+)
 @click.option("--layer", metavar="NAME", help="The layer, of files that have several.")
-@click.option("--append", "how", flag_value="append", help="To a table that is there.")
-@click.option("--replace", "how", flag_value="replace", help="Instead of a table that is there: it is dropped.")
-@click.option("--create", "how", flag_value="create", default=True, help="Into a new table (the default).")
-@click.option("--publish", "publishes", is_flag=True, help="Publish the collection as well, as `geosvc publish` does.")
-@click.option("--database-url", metavar="URL", help="The database. None: the private PostGIS.")
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings.")
-def load(files: tuple[Path, ...], *, config: Path | None, how: str, publishes: bool, **where: Any) -> None:
-    """Loads files into a table, all of them or nothing: GeoJSON, text sequences, CSV, and what GDAL reads."""
-    settings = load_settings(config, database_url=where.pop("database_url"))
-    with some_database(settings) as served:
-        _load(served, files, how, publishes, where)
+@click.option(
+    "--encoding", metavar="NAME", help="Of texts in files that do not say, such as windows-1252."
+)
+@click.option(
+    "--types",
+    metavar="NAME=TYPE,...",
+    help="Types of columns, such as zip=text,height=float8; *=text for all others.",
+)
+@click.option(
+    "--json",
+    "json_column",
+    metavar="NAME",
+    help="All properties as one JSON object in this column.",
+)
+@click.option("--append", "mode", flag_value="append", help="Into a table that exists.")
+@click.option("--replace", "mode", flag_value="replace", help="Drop the table first, if it exists.")
+@click.option(
+    "--create", "mode", flag_value="create", default=True, help="Into a new table (the default)."
+)
+@click.option(
+    "--publish",
+    "publishes",
+    is_flag=True,
+    help="Publish the collection as well, as `geosvc publish` does.",
+)
+@_database_option
+@_config_option
+def load(
+    files: tuple[Path, ...], *, config: Path | None, mode: str, publishes: bool, **options: Any
+) -> None:
+    """Loads files into a table, all of them or nothing.
+
+    The formats are GeoJSON, text sequences, CSV, and those that GDAL reads.
+    """
+    settings = load_settings(config, database_url=options.pop("database_url"))
+    options["types"] = _parse_types(options["types"])
+    _check_encoding(options["encoding"])
+    with open_database(settings) as opened:
+        _load(opened, files, mode, publishes, options)
 
 
-def _load(settings: Settings, files: tuple[Path, ...], how: str, publishes: bool, where: dict[str, Any]) -> None:
-    from geosvc.loading import LoadOptions, load_files  # noqa: PLC0415 - shapely's readers, which `serve` need not wait for
+def _parse_types(text: str | None) -> dict[str, Any]:
+    # It imports shapely, which `serve` need not wait for.
+    from geosvc.sources.fitting import parse_types  # noqa: PLC0415
+
+    if text is None:
+        return {}
+    try:
+        return dict(parse_types(text))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--types") from None
+
+
+def _check_encoding(name: str | None) -> None:
+    """Raises: click.BadParameter for an encoding that is not known, or not of texts."""
+    if name is None:
+        return
+    try:
+        "".encode(name)
+        b"".decode(name)
+    except (LookupError, ValueError):
+        raise click.BadParameter(f"unknown encoding {name}", param_hint="--encoding") from None
+
+
+def _load(
+    settings: Settings,
+    files: tuple[Path, ...],
+    mode: str,
+    publishes: bool,
+    options: dict[str, Any],
+) -> None:
+    # They import shapely, which `serve` need not wait for.
+    from geosvc.commands.load import load_files  # noqa: PLC0415
+    from geosvc.commands.load_options import LoadOptions  # noqa: PLC0415
 
     if publishes:
-        _direct_url(settings, "publishing needs")  # said before anything is loaded
-    wanted = LoadOptions(files, append=how == "append", replace=how == "replace", **where)
-    loaded = load_files(settings, wanted)
-    click.echo(f"{loaded.features} features into {wanted.collection}")
+        direct_url(settings, "publishing needs")  # fails before anything is loaded
+    load_options = LoadOptions(files, append=mode == "append", replace=mode == "replace", **options)
+    loaded = load_files(settings, load_options)
+    collection = load_options.collection
+    click.echo(f"{loaded.features} features into {collection}")
     if publishes or loaded.was_published:
-        _publish(settings, wanted.collection.removeprefix(f"{settings.schemas[0]}."))
+        _publish(settings, collection.removeprefix(f"{settings.schemas[0]}."))
 
 
 @main.command("dev-db")
 @click.argument("action", type=click.Choice(["start", "stop", "status", "url", "reset"]))
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of settings.")
-@click.option("--yes", is_flag=True, help="reset: without asking.")
+@_config_option
+@click.option("--yes", is_flag=True, help="reset: without a question.")
 def dev_db(action: str, config: Path | None, yes: bool) -> None:
     """The private PostgreSQL + PostGIS: start, stop, status, url, reset."""
-    cluster = cluster_of(load_settings(config))
+    cluster = private_cluster(load_settings(config))
     if action == "start":
-        cluster.start()
+        cluster.start_for_good()
         cluster.ensure_database()
         click.echo(cluster.url())
     elif action == "stop":
         cluster.stop()
     elif action == "status":
-        running = cluster.is_running()
-        click.echo(f"{'running' if running else 'stopped'}: {cluster.folder}")
-        sys.exit(0 if running else 3)
+        is_running = cluster.is_running()
+        click.echo(f"{'running' if is_running else 'stopped'}: {cluster.folder}")
+        sys.exit(0 if is_running else _NOT_RUNNING)
     elif action == "url":
         click.echo(cluster.url())
     else:

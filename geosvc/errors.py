@@ -6,43 +6,33 @@
     │   ├── ClusterError
     │   ├── MigrationError
     │   └── PublishError
-    └── RequestError                  carries an HTTP status, a slug and a title (its docstring)
-        ├── InvalidParameter   400
-        │   └── InvalidFilter
-        ├── UnknownParameter   400
-        ├── InvalidValue       400
-        ├── InvalidBody        400
-        ├── Forbidden          403
-        ├── NotFound           404
-        ├── MethodNotAllowed   405
-        ├── NotAcceptable      406
-        ├── BodyTimeout        408
-        ├── Conflict           409
-        │   └── NotPublished
-        ├── PreconditionFailed 412
-        ├── BodyTooLarge       413
-        ├── UnsupportedMediaType 415
-        ├── InvalidFeature     422
-        ├── IdempotencyKeyReused 422
-        ├── PreconditionRequired 428
-        ├── UnreadableGeometry 500
-        ├── InternalError      500
-        │   └── StaleCatalog          the catalog is behind the database: reload it and plan again
-        ├── NotMigrated        501
-        ├── Unavailable        503
-        │   ├── DatabaseUnavailable
-        │   ├── PoolExhausted
-        │   ├── TooManySubscribers
-        │   └── QueryCancelled
-        └── QueryTimeout       504
+    └── RequestError                  carries an HTTP status, a slug and a title (its docstring) ├──
+        MalformedRequest   400 ├── InvalidParameter   400 │   └── InvalidFilter ├── UnknownParameter
+        400 ├── InvalidValue       400 ├── InvalidBody        400 ├── Forbidden          403 ├──
+        NotFound           404 ├── MethodNotAllowed   405 ├── NotAcceptable      406 ├── BodyTimeout
+        408 ├── HeadTimeout        408 ├── Conflict           409 │   └── NotPublished ├──
+        PreconditionFailed 412 ├── BodyTooLarge       413 ├── UnsupportedMediaType 415 ├──
+        InvalidFeature     422 ├── IdempotencyKeyReused 422 ├── TooCostly          422 ├──
+        PreconditionRequired 428 ├── FieldsTooLarge     431 ├── UnreadableGeometry 500 ├──
+        RepeatedId         500 ├── InternalError      500 ├── UnreadableValue    500 ├──
+        CollectionBroken   500 │   └── StaleCatalog          the catalog may be behind the database:
+        look, and plan again if it was │       ├── StalePlan         the plan of a connection is:
+        run again │       └── StaleType         likewise, unless the data are at fault ├──
+        UnknownMethod      501 ├── NotMigrated        501 ├── Unavailable        503 │   ├──
+        DatabaseUnavailable │   ├── CollectionUnavailable │   ├── ForeignServerUnavailable │   ├──
+        Locked │   ├── MemoryExhausted │   ├── PoolExhausted │   ├── TooManyStreams │   ├──
+        TooManySubscribers │   ├── TooManyUploads │   └── QueryCancelled └── QueryTimeout       504
 
-A detail is written for the person who sent the request: it names the parameter at fault, and never holds SQL, a DSN or a
-stack.
+A detail is written for the person who sent the request: it names the parameter at fault, and never
+holds SQL, a DSN or a stack.
 """
 
+import re
 import shlex
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
+
+_OF_PROPERTY = re.compile(r"(?:/features/[0-9]+)?/properties/([^/]+)")
 
 
 class GeosvcError(Exception):
@@ -76,6 +66,12 @@ class PublishError(StartError):
 class RequestError(GeosvcError):
     """The request failed.
 
+    Attributes:
+        properties: those at fault where the pointer names none: one that is missing, those of a
+            unique constraint.
+        headers: what the answer says besides.
+        rule: of the database, that the write breaks.
+
     Args:
         pointer: the place in the body that is at fault, a JSON pointer (RFC 6901).
         index: the feature of the body that is at fault, from 0.
@@ -105,11 +101,43 @@ class RequestError(GeosvcError):
         self.index = index
         self.constraint = constraint
         self.reason = reason
+        self.properties: tuple[str, ...] = ()
+        self.headers: dict[str, str] = {}
+        self.rule: object = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For its way between processes: not all of them are made of their text alone."""
+        return _again, (type(self), self.args, self.__dict__)
+
+    @property
+    def property(self) -> str | None:
+        """The property that is at fault: the one that the pointer names, or that is missing
+        there.
+        """
+        if len(self.properties) == 1:
+            return self.properties[0]
+        match = _OF_PROPERTY.match(self.pointer or "")
+        return match[1].replace("~1", "/").replace("~0", "~") if match is not None else None
 
     @classmethod
     def title(cls) -> str:
         """The first line of the class's docstring, without its full stop."""
         return (cls.__doc__ or "").strip().splitlines()[0].rstrip(".")
+
+
+def _again(
+    kind: type[RequestError], args: tuple[object, ...], attributes: dict[str, object]
+) -> RequestError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
+
+
+class MalformedRequest(RequestError):
+    """The request is not valid HTTP."""
+
+    status = 400
+    slug = "malformed-request"
 
 
 class InvalidParameter(RequestError):
@@ -144,15 +172,25 @@ class InvalidFilter(InvalidParameter):
     """The filter is not one that the collection can be asked with.
 
     Args:
-        at: the place in a filter in text, counted from 1 in characters; the pointer into one in JSON.
+        at: the place in a filter in text, counted from 1 in characters; the pointer into one in
+            JSON.
     """
 
     slug = "invalid-filter"
 
     def __init__(self, detail: str, at: int | str) -> None:
         place = f"at character {at}: " if isinstance(at, int) else ""
-        super().__init__(place + detail, parameter="filter", pointer=at if isinstance(at, str) else None)
+        super().__init__(
+            place + detail, parameter="filter", pointer=at if isinstance(at, str) else None
+        )
         self.position = at if isinstance(at, int) else None
+
+
+class MisdirectedRequest(RequestError):
+    """The listener does not answer to this name."""
+
+    status = 421
+    slug = "misdirected-request"
 
 
 class Forbidden(RequestError):
@@ -194,6 +232,13 @@ class BodyTimeout(RequestError):
     slug = "body-timeout"
 
 
+class HeadTimeout(RequestError):
+    """The request line and the headers did not arrive in time."""
+
+    status = 408
+    slug = "request-timeout"
+
+
 class Conflict(RequestError):
     """It conflicts with what the database holds."""
 
@@ -207,11 +252,14 @@ class NotPublished(Conflict):
     slug = "not-published"
 
     def __init__(self, collection_id: str) -> None:
-        super().__init__(f"the changes of {collection_id} are not logged: geosvc publish {shlex.quote(collection_id)}")
+        super().__init__(
+            f"the changes of {collection_id} are not logged: geosvc publish"
+            f" {shlex.quote(collection_id)}"
+        )
 
 
 class PreconditionFailed(RequestError):
-    """The feature is not the one that the request was made for."""
+    """What is there is not what the request was made for."""
 
     status = 412
     slug = "precondition-failed"
@@ -250,11 +298,46 @@ class IdempotencyKeyReused(RequestError):
     slug = "idempotency-key-reused"
 
 
+class TooCostly(RequestError):
+    """The body takes more time or memory than the service gives it."""
+
+    status = 422
+    slug = "too-costly"
+
+
 class PreconditionRequired(RequestError):
     """The collection takes changes only with If-Match or If-Unmodified-Since."""
 
     status = 428
     slug = "precondition-required"
+
+
+class FieldsTooLarge(RequestError):
+    """The request line or a header is too long."""
+
+    status = 431
+    slug = "fields-too-large"
+
+
+class UnknownVersion(RequestError):
+    """The service does not speak this version of HTTP."""
+
+    status = 505
+    slug = "unknown-http-version"
+
+
+class UnknownExpectation(RequestError):
+    """The service does not do what the request expects."""
+
+    status = 417
+    slug = "unknown-expectation"
+
+
+class UnknownMethod(RequestError):
+    """The service does not know this method."""
+
+    status = 501
+    slug = "unknown-method"
 
 
 class NotMigrated(RequestError):
@@ -271,6 +354,13 @@ class UnreadableGeometry(RequestError):
     slug = "unreadable-geometry"
 
 
+class RepeatedId(RequestError):
+    """Several features have this id."""
+
+    status = 500
+    slug = "repeated-id"
+
+
 class InternalError(RequestError):
     """The service failed."""
 
@@ -278,8 +368,30 @@ class InternalError(RequestError):
     slug = "internal-error"
 
 
-class StaleCatalog(InternalError):
-    """The service failed."""
+class UnreadableValue(RequestError):
+    """The database cannot work out a value of a feature."""
+
+    status = 500
+    slug = "unreadable-value"
+
+
+class CollectionBroken(RequestError):
+    """What the collection is read from does not work; the log and geosvc check tell more."""
+
+    status = 500
+    slug = "collection-broken"
+
+
+class StaleCatalog(CollectionBroken):
+    """What the collection is read from does not work; the log and geosvc check tell more."""
+
+
+class StalePlan(StaleCatalog):
+    """What the collection is read from does not work; the log and geosvc check tell more."""
+
+
+class StaleType(StaleCatalog):
+    """What the collection is read from does not work; the log and geosvc check tell more."""
 
 
 class Unavailable(RequestError):
@@ -296,17 +408,60 @@ class DatabaseUnavailable(Unavailable):
     slug = "database-unavailable"
 
 
+class CollectionUnavailable(Unavailable):
+    """What the collection is read from is not there yet, or not on this server."""
+
+    slug = "collection-unavailable"
+    retry_after_seconds = 30
+
+
+class ForeignServerUnavailable(Unavailable):
+    """A server that the database reads the collection from cannot be reached."""
+
+    slug = "foreign-server-unavailable"
+    retry_after_seconds = 10
+
+
+class Locked(Unavailable):
+    """Another session has locked what the collection is read from."""
+
+    slug = "locked"
+
+
+class MemoryExhausted(Unavailable):
+    """The memory for large bodies, or for answers that clients have not taken yet, is in use."""
+
+    slug = "memory-exhausted"
+    retry_after_seconds = 5
+
+
 class PoolExhausted(Unavailable):
-    """Every database connection is busy."""
+    """The database connections that may be had for it are busy."""
 
     slug = "pool-exhausted"
     retry_after_seconds = 1
+
+
+class TooManyStreams(Unavailable):
+    """The client has as many large answers in progress as one client may have, or the collection as
+    one collection.
+    """
+
+    slug = "too-many-streams"
+    retry_after_seconds = 5
 
 
 class TooManySubscribers(Unavailable):
     """The service has as many subscribers as it takes."""
 
     slug = "too-many-subscribers"
+    retry_after_seconds = 5
+
+
+class TooManyUploads(Unavailable):
+    """The service stores as many bodies of many features as it takes at a time."""
+
+    slug = "too-many-uploads"
     retry_after_seconds = 5
 
 

@@ -8,7 +8,9 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 _TYPED = re.compile(r"\$(\d+)::([a-z_][a-z0-9_]*(?:\[\])?)")
-_ENVELOPE = re.compile(r"ST_MakeEnvelope\(\$(\d+)::float8, \$(\d+)::float8, \$(\d+)::float8, \$(\d+)::float8")
+_ENVELOPE = re.compile(
+    r"ST_MakeEnvelope\(\$(\d+)::float8, \$(\d+)::float8, \$(\d+)::float8, \$(\d+)::float8"
+)
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 _SHORTEST_SECRET = 3  # shorter texts are in every message by chance
 _BEGINNING = 16  # characters by which a value that was cut short is known
@@ -25,7 +27,10 @@ def _describe_geometry(geometry: BaseGeometry) -> str:
 
 
 def describe_value(value: object, type_name: str | None = None) -> str:
-    """The type and size of a value: `text(12)`, `bytea[](3, 4711 bytes)`, `geometry(POLYGON, 5 vertices, bbox 5 45 12 52)`."""
+    """Describes the type and size of a value.
+
+    `text(12)`, `bytea[](3, 4711 bytes)`, `geometry(POLYGON, 5 vertices, bbox 5 45 12 52)`.
+    """
     name = type_name or type(value).__name__
     if value is None:
         return f"{name}(null)"
@@ -39,10 +44,15 @@ def describe_value(value: object, type_name: str | None = None) -> str:
 
 
 def describe_args(text: str, args: Sequence[object]) -> list[str]:
-    """What each argument of a statement is, `$1` first. The edges of a box are told: they are the bbox of a geometry."""
+    """What each argument of a statement is, `$1` first.
+
+    The edges of a box are told: they are the bbox of a geometry.
+    """
     types = {int(number): name for number, name in _TYPED.findall(text)}
     edges = {
-        int(number): edge for match in _ENVELOPE.finditer(text) for edge, number in zip(_EDGES, match.groups(), strict=True)
+        int(number): edge
+        for match in _ENVELOPE.finditer(text)
+        for edge, number in zip(_EDGES, match.groups(), strict=True)
     }
     return [
         f"float8({edges[number]} {value:.7g})"
@@ -55,7 +65,10 @@ def describe_args(text: str, args: Sequence[object]) -> list[str]:
 def show_args(args: Sequence[object]) -> list[str]:
     """The arguments themselves, long ones cut; only where the settings ask for it."""
     shown = (each.wkt if isinstance(each, BaseGeometry) else repr(each) for each in args)
-    return [each if len(each) <= _MAX_FULL else f"{each[:_MAX_FULL]}… ({len(each)} characters)" for each in shown]
+    return [
+        each if len(each) <= _MAX_FULL else f"{each[:_MAX_FULL]}… ({len(each)} characters)"
+        for each in shown
+    ]
 
 
 def size_of(args: Iterable[object]) -> int:
@@ -89,8 +102,15 @@ def _quoted(text: str) -> tuple[str, ...]:
 
 
 def scrub(message: str, values: Iterable[object]) -> str:
-    """The message without the values that it quotes; it ends where it quotes the beginning of a long one."""
-    texts = {quoted for text in _texts(values) if len(text) >= _SHORTEST_SECRET for quoted in _quoted(text)}
+    """The message without the values that it quotes; it ends where it quotes the beginning of a
+    long one.
+    """
+    texts = {
+        quoted
+        for text in _texts(values)
+        if len(text) >= _SHORTEST_SECRET
+        for quoted in _quoted(text)
+    }
     for text in sorted(texts, key=len, reverse=True):
         message = message.replace(text, _SCRUBBED)
         if len(text) > _BEGINNING and text[:_BEGINNING] in message:

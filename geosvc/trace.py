@@ -1,8 +1,8 @@
 """What is measured while a request is handled: its own times, and each run of a statement for it.
 
-Both change while they are measured and are handed on in events when they have ended. They are plain classes whose defaults
-are the class's, since making a dataclass of twenty fields would cost every request more than all that is measured in it.
-All times are seconds of `time.perf_counter`.
+Both change while they are measured and are handed on in events when they have ended. They are plain
+classes whose defaults are the class's, since making a dataclass of twenty fields would cost every
+request more than all that is measured in it. All times are seconds of `time.perf_counter`.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,17 @@ from time import perf_counter
 from typing import Literal
 
 Outcome = Literal["ok", "failed", "cancelled", "timeout", "no-connection"]
+Origin = Literal["request", "geosvc"]
+_OF_REQUESTS = ("items.", "write.")
+_OWN = frozenset({"items.count", "items.estimate"})
+
+
+def origin_of(statement: str) -> Origin:
+    """Whether a statement, told by its name, reads or writes what a client asked for, or is one of
+    geosvc's own: of the catalog, the change log, extents, counts, sessions.
+    """
+    is_own = statement in _OWN or statement.startswith(("write.idempotency", "write.feed"))
+    return "request" if statement.startswith(_OF_REQUESTS) and not is_own else "geosvc"
 
 
 class Run:
@@ -18,6 +29,8 @@ class Run:
 
     Attributes:
         name: what the code calls the statement, such as `items.page`.
+        shape: what makes it another statement than others of its name: `bbox sortby=-name`; empty
+            when nothing does.
         trace: the request that it runs for; None for what the service does by itself.
         shared: of a look-up, the other requests that wait for it too.
         pool_seconds: the wait for a connection; `pool_was_full` tells whether others had them all.
@@ -26,12 +39,27 @@ class Run:
     """
 
     __slots__ = (
-        "args", "ended_at", "name", "outcome", "pool_seconds", "pool_was_full", "reported", "rows", "seconds", "shared",
-        "sqlstate", "text", "trace",
-    )  # fmt: skip
+        "args",
+        "ended_at",
+        "name",
+        "outcome",
+        "pool_seconds",
+        "pool_was_full",
+        "reported",
+        "rows",
+        "seconds",
+        "shape",
+        "shared",
+        "sqlstate",
+        "text",
+        "trace",
+    )
 
-    def __init__(self, name: str, text: str, args: Sequence[object] = (), trace: "Trace | None" = None) -> None:
+    def __init__(
+        self, name: str, text: str, args: Sequence[object] = (), trace: "Trace | None" = None
+    ) -> None:
         self.name = name
+        self.shape = ""
         self.text = text
         self.args = args
         self.trace = trace
@@ -46,6 +74,11 @@ class Run:
         self.reported = False
 
     @property
+    def origin(self) -> Origin:
+        """Whether a client asked for it, or geosvc did by itself."""
+        return origin_of(self.name)
+
+    @property
     def total_seconds(self) -> float:
         """From asking for a connection to the last row."""
         return self.pool_seconds + self.seconds
@@ -55,16 +88,22 @@ class Trace:
     """One request.
 
     Attributes:
+        peer, forwarded_for, user_agent: as the connection and the headers have them, for
+            `requests.client`.
         operation, route: of the URL table; None for what is not in it.
-        pool_seconds, db_seconds, encode_seconds, send_seconds: the sums of its waits for connections, of its statements, of
-            writing batches, and of handing bytes to the client.
+        pool_seconds, db_seconds, encode_seconds, send_seconds: the sums of its waits for
+            connections, of its statements, of writing batches, and of handing bytes to the client.
         first_run_at: when it first asked for a connection; 0 when it never did.
         rows, bytes: of features read, and of the body before it is compressed.
         heaviest: the statement of its own that took longest.
         measured: whether somebody waits for its end.
+        has_fresh_catalog: whether the catalog was looked at for it, and was as it had been.
         slow: its statements above their threshold, which are told when it is over.
     """
 
+    peer: str | None = None
+    forwarded_for: Sequence[str] | None = None
+    user_agent: str | None = None
     collection: str | None = None
     operation: str | None = None
     route: str | None = None
@@ -83,6 +122,7 @@ class Trace:
     measured = False
     ended = False
     aborted = False
+    has_fresh_catalog = False
 
     def __init__(self, request_id: str, method: str) -> None:
         self.request_id = request_id
@@ -91,17 +131,23 @@ class Trace:
 
     def take(self, run: Run) -> None:
         """Takes note of a run of its own that has ended; its times are added while it runs."""
-        if self.measured and (self.heaviest is None or run.total_seconds > self.heaviest.total_seconds):
+        if self.measured and (
+            self.heaviest is None or run.total_seconds > self.heaviest.total_seconds
+        ):
             self.heaviest = run
 
     def take_shared(self, run: Run, asked_at: float) -> None:
-        """Takes the times of a run that it shared with others: it waited for its turn from `asked_at` on."""
+        """Takes the times of a run that it shared with others: it waited for its turn from
+        `asked_at` on.
+        """
         self.first_run_at = asked_at
         self.db_seconds = run.seconds
         self.pool_seconds = max(perf_counter() - asked_at - run.seconds, 0.0)
 
     def take_waiting(self, asked_at: float) -> None:
-        """Takes what it waited from `asked_at` on, unless a run of its own tells: others were at work on the same."""
+        """Takes what it waited from `asked_at` on, unless a run of its own tells: others were at
+        work on the same.
+        """
         if not self.first_run_at:
             self.first_run_at = asked_at
             self.pool_seconds = perf_counter() - asked_at

@@ -17,14 +17,18 @@ ADVISORY_LOCK = 0x67656F737663  # "geosvc"; advisory locks are per database
 def set_local(connection: Connection, name: str, seconds: float) -> None:
     """SET LOCAL name = seconds; 0 is no limit."""
     value = f"{max(round(seconds * 1000), 1) if seconds else 0}ms"
-    connection.execute(text("SELECT pg_catalog.set_config(:name, :value, true)"), {"name": name, "value": value})
+    connection.execute(
+        text("SELECT pg_catalog.set_config(:name, :value, true)"), {"name": name, "value": value}
+    )
 
 
 def be_the_only_one(connection: Connection, lock_seconds: float, statement_seconds: float) -> None:
     """Waits for another migrating command to end, as long as a statement may take; from then on the timeouts hold."""
     set_local(connection, "statement_timeout", statement_seconds)
     set_local(connection, "lock_timeout", 0)
-    connection.execute(text("SELECT pg_catalog.pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+    connection.execute(
+        text("SELECT pg_catalog.pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK}
+    )
     set_local(connection, "lock_timeout", lock_seconds)
 
 
@@ -36,7 +40,9 @@ def make_schema(connection: Connection) -> None:
 
 def leave_no_trace(connection: Connection) -> None:
     """Drops the version table and the schema. It fails when somebody else has put something into the schema."""
-    if connection.scalar(text("SELECT pg_catalog.to_regclass('geosvc.alembic_version') IS NOT NULL")):
+    if connection.scalar(
+        text("SELECT pg_catalog.to_regclass('geosvc.alembic_version') IS NOT NULL")
+    ):
         connection.execute(text("DROP TABLE geosvc.alembic_version"))
         connection.execute(text("DROP SCHEMA geosvc RESTRICT"))
 

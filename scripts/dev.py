@@ -10,7 +10,11 @@ LOOK_SECONDS = 0.5
 
 
 def _newest() -> float:
-    return max(path.stat().st_mtime for path in WATCHED.rglob("*") if path.suffix in (".py", ".sql", ".html", ".css", ".js"))
+    return max(
+        path.stat().st_mtime
+        for path in WATCHED.rglob("*")
+        if path.suffix in (".py", ".sql", ".html", ".css", ".js")
+    )
 
 
 def main() -> None:

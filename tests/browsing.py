@@ -1,4 +1,6 @@
-"""What tests do with a browser: headless Chromium, and visits that note everything they should not have done."""
+"""What tests do with a browser: headless Chromium, and visits that note everything they should not
+have done.
+"""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -9,11 +11,19 @@ from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
-SOFTWARE_WEBGL = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None
+)
+SOFTWARE_WEBGL = (
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+)
 DESK: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 PATIENCE_MS = 20_000
+expect.set_options(timeout=PATIENCE_MS)  # a busy machine is no fault of a page
 
 
 @dataclass
@@ -47,7 +57,9 @@ class Visit:
     def wait_for_map(self) -> None:
         """Until the map says that it is drawn."""
         if self.page.locator("[data-map]").count():
-            expect(self.page.locator("[data-map][data-state=ready]")).to_be_attached(timeout=PATIENCE_MS)
+            expect(self.page.locator("[data-map][data-state=ready]")).to_be_attached(
+                timeout=PATIENCE_MS
+            )
 
     def query(self) -> dict[str, str]:
         """The parameters of the address."""

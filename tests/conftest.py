@@ -1,6 +1,10 @@
-"""A real PostGIS for the tests: GEOSVC_TEST_DATABASE_URL, else a container where Docker answers, else a private cluster.
+"""A real PostGIS for the tests.
 
+It is GEOSVC_TEST_DATABASE_URL, else a container where Docker answers, else a private cluster.
 Every test that writes gets a database cloned from a template; tests that only read share one.
+
+pytest imports this module for the pure tests of tests/unit too. So the application, aiohttp and
+asyncpg are imported only in the fixtures that need them (tests/unit/test_light_start.py).
 """
 
 import asyncio
@@ -8,32 +12,27 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 import hypothesis
 import pytest
-import uvloop
-from aiohttp import web
-from aiohttp.test_utils import TestClient
-from pytest_aiohttp.plugin import AiohttpServer
 
-from fixtures.load import load_samples
-from geosvc.app import build_app
-from geosvc.database.cluster import SUPERUSER, Cluster
-from geosvc.server import runner_arguments
-from geosvc.settings import Settings, load_settings
 from tests.databases import execute as execute  # noqa: PLC0414 - the other tests have it from here
 from tests.databases import make_template
 from tests.databases import with_database as with_database  # noqa: PLC0414 - likewise
-from tests.live import live_template as live_template  # noqa: PLC0414 - a fixture
-from tests.live import live_url as live_url  # noqa: PLC0414 - a fixture
 from tests.pooler import pooled_database as pooled_database  # noqa: PLC0414 - a fixture
-from tests.processes import Running, serving, unexpected
+
+if TYPE_CHECKING:
+    from aiohttp import web
+    from aiohttp.test_utils import TestClient
+
+    from geosvc.settings import Settings
+    from tests.processes import Running
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 FAST = {
@@ -44,12 +43,15 @@ FAST = {
     "max_prepared_transactions": "4",
 }
 
-Client = TestClient[web.Request, web.Application]
-Service = Callable[..., Awaitable[Client]]
+Client: TypeAlias = "TestClient[web.Request, web.Application]"
+ClientOf = Callable[..., Awaitable["Client"]]
+Service = Callable[..., Awaitable["Client"]]
 
 _numbers = count(1)
 
-hypothesis.settings.register_profile("geosvc", deadline=None)  # a machine that is busy is no fault of the code
+hypothesis.settings.register_profile(
+    "geosvc", deadline=None
+)  # a machine that is busy is no fault of the code
 hypothesis.settings.load_profile("geosvc")
 
 
@@ -60,7 +62,6 @@ LONGEST = (
     "test_bulk_killed",
     "test_browser",
     "test_changes_on_standby",
-    "test_changes_randomly",
 )
 
 
@@ -72,6 +73,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The loop that the service runs on."""
+    import uvloop
+
     return {"uvloop": uvloop.new_event_loop}
 
 
@@ -87,7 +90,10 @@ def cluster_folder() -> Iterator[Path]:
 def _docker_answers() -> bool:
     if "DOCKER_HOST" not in os.environ and not Path("/var/run/docker.sock").is_socket():
         return False
-    return subprocess.run(["docker", "info"], capture_output=True, timeout=20, check=False).returncode == 0
+    return (
+        subprocess.run(["docker", "info"], capture_output=True, timeout=20, check=False).returncode
+        == 0
+    )
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +109,8 @@ def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
         with PostgresContainer("postgis/postgis:15-3.4", driver=None) as container:
             yield container.get_connection_url()
         return
+    from geosvc.devdb.cluster import SUPERUSER, Cluster
+
     cluster = Cluster(request.getfixturevalue("cluster_folder") / "cluster", settings=FAST)
     cluster.start()
     yield cluster.url("postgres", SUPERUSER)
@@ -175,24 +183,65 @@ def nasty_url(server_url: str, nasty_template: str) -> str:
 @pytest.fixture(scope="session")
 def sample_url(server_url: str) -> str:
     """The sample data, shared by the tests that only read."""
+    from geosvc.commands.samples import load_samples
+
     url = with_database(server_url, make_template(server_url, "geosvc_sample"))
-    asyncio.run(load_samples(load_settings(database_url=url), url))
+    asyncio.run(load_samples(settings_for(url), url))
     return url
 
 
-def settings_for(url: str, **options: object) -> Settings:
+@pytest.fixture(scope="session")
+def live_template(server_url: str) -> str:
+    """A database with the change log and the published table `places`."""
+    from tests.live import make_live_template
+
+    return make_live_template(server_url)
+
+
+@pytest.fixture
+def live_url(clone: Callable[[str], str], live_template: str) -> str:
+    """A fresh database with the published table `places`, of nine places on the diagonal."""
+    return clone(live_template)
+
+
+def settings_for(url: str, **options: object) -> "Settings":
     """Settings for tests: no waiting, and nothing of the environment's database."""
-    given: dict[str, Any] = {"database_url": url, "catalog_poll_seconds": 0.2, "log_level": "error", **options}
+    from geosvc.settings import load_settings
+
+    given: dict[str, Any] = {
+        "database_url": url,
+        "catalog_poll_seconds": 0.2,
+        "log_level": "error",
+        **options,
+    }
     return load_settings(**given)
 
 
 @pytest.fixture
-async def service(aiohttp_server: AiohttpServer, aiohttp_client: Callable[..., Awaitable[Client]]) -> Service:
+async def client_of() -> AsyncIterator[ClientOf]:
+    """Serves an application on a free port, and makes a client for it; both end with the test."""
+    from aiohttp.test_utils import TestClient, TestServer
+
+    async with AsyncExitStack() as stack:
+
+        async def start(application: "web.Application", **runner_arguments: Any) -> Client:
+            server = TestServer(application)
+            stack.push_async_callback(server.close)
+            await server.start_server(**runner_arguments)
+            return await stack.enter_async_context(TestClient(server))
+
+        yield start
+
+
+@pytest.fixture
+def service(client_of: ClientOf) -> Service:
     """Starts the service in this process for a database."""
+    from geosvc.app import build_app
+    from geosvc.server.serve import runner_arguments
 
     async def start(url: str, **options: object) -> Client:
         settings = settings_for(url, **options)
-        return await aiohttp_client(await aiohttp_server(build_app(settings), **runner_arguments(settings)))
+        return await client_of(build_app(settings), **runner_arguments(settings))
 
     return start
 
@@ -210,8 +259,10 @@ async def sample(service: Service, sample_url: str) -> Client:
 
 
 @pytest.fixture(scope="session")
-def sample_process(sample_url: str) -> Iterator[Running]:
+def sample_process(sample_url: str) -> Iterator["Running"]:
     """The built program serving the sample data, shared; its log holds no error at the end."""
+    from tests.processes import serving, unexpected
+
     with serving(sample_url) as running:
         assert running.url
         yield running
@@ -220,7 +271,7 @@ def sample_process(sample_url: str) -> Iterator[Running]:
 
 
 @pytest.fixture
-def sample_server(sample_process: Running) -> tuple[str, int]:
+def sample_server(sample_process: "Running") -> tuple[str, int]:
     """Host and port of the built program."""
     parts = urlsplit(sample_process.url)
     return str(parts.hostname), int(parts.port or 0)

@@ -1,4 +1,7 @@
-"""Filters that are nearly right: tokens lost, doubled, swapped, put in. `python -m tests.cql2_noise 1000000` reads many."""
+"""Filters that are nearly right: tokens lost, doubled, swapped, put in.
+
+`python -m tests.cql2_noise 1000000` reads many.
+"""
 
 import json
 import random
@@ -11,7 +14,8 @@ from geosvc.cql2.json import parse_json
 from geosvc.cql2.text import parse_text
 from geosvc.errors import InvalidFilter
 from geosvc.model.crs import CRS84
-from geosvc.requests.filters import FilterRules, _GeometryReader
+from geosvc.requests.filter_geometries import FilterGeometryReader
+from geosvc.requests.filters import FilterRules
 from tests.cql2_writing import CAPS, KeptGeometries, to_json
 
 SEEDS = (
@@ -21,8 +25,15 @@ SEEDS = (
     "a IS NULL OR b IS NOT NULL",
     "S_INTERSECTS(geom, POLYGON((0 0, 10 0, 10 10, 0 0), (1 1, 2 1, 2 2, 1 1)))",
     "S_WITHIN(geom, BBOX(170, -10, -170, 10)) AND NOT S_TOUCHES(geom, POINT Z (1 2 3))",
-    "S_DISJOINT(geom, GEOMETRYCOLLECTION(POINT(1 2), LINESTRING(0 0, 1 1), MULTIPOINT((1 2), (3 4))))",
-    "S_CROSSES(geom, MULTILINESTRING((0 0, 1 1), (2 2, 3 3))) OR S_EQUALS(geom, MULTIPOLYGON(((0 0, 1 0, 1 1, 0 0))))",
+    (
+        "S_DISJOINT(geom, GEOMETRYCOLLECTION(POINT(1 2), LINESTRING(0 0, 1 1), MULTIPOINT((1 2), (3"
+        " 4))))"
+    ),
+    (
+        "S_CROSSES(geom, MULTILINESTRING((0 0, 1 1), (2 2, 3 3))) OR S_EQUALS(geom,"
+        " MULTIPOLYGON(((0"
+        " 0, 1 0, 1 1, 0 0))))"
+    ),
     "T_AFTER(d, DATE('2024-02-29')) AND ts < TIMESTAMP('2024-02-29T12:00:00Z')",
     "T_DURING(INTERVAL(a, '..'), INTERVAL('2024-01-01', '2024-12-31T00:00:00Z'))",
     "A_CONTAINS(tags, ('a', 'b')) AND A_OVERLAPS(scores, (1, 2.5, -3)) AND A_EQUALS(tags, ())",
@@ -73,8 +84,15 @@ def in_json(seeds: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def read_all(seeds: tuple[str, ...], number: int, seed: int) -> int:
-    """Reads mutations in both languages; how many of them were filters. Raises whatever is no InvalidFilter."""
-    noise, reader, read = random.Random(seed), _GeometryReader(CRS84, FilterRules().max_vertices), 0
+    """Reads mutations in both languages; how many of them were filters.
+
+    Raises whatever is no InvalidFilter.
+    """
+    noise, reader, read = (
+        random.Random(seed),
+        FilterGeometryReader(CRS84, FilterRules().max_vertices),
+        0,
+    )
     for text in noises(seeds, number // 2, noise):
         try:
             parse_text(text, CAPS, reader)
@@ -101,4 +119,8 @@ if __name__ == "__main__":
     begin = time.monotonic()
     for step in range(int(sys.argv[1]) // 20_000):
         read = read_all(every, 20_000, step)
-        print(f"{(step + 1) * 20_000} read, {read} of the last 20,000 filters, {time.monotonic() - begin:.0f} s", flush=True)
+        print(
+            f"{(step + 1) * 20_000} read, {read} of the last 20,000 filters,"
+            f" {time.monotonic() - begin:.0f} s",
+            flush=True,
+        )

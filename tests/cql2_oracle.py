@@ -1,7 +1,9 @@
-"""What a filter says of a row, worked out in Python from its tree: None is unknown, and SQL is nowhere.
+"""What a filter says of a row, worked out in Python from its tree:
 
-A row is a mapping of names to values: str, int, Decimal, float, numpy.float32, bool, date, datetime (UTC), UUID, frozenset of
-elements, or a shape; None where there is none.
+None is unknown, and SQL is nowhere.
+
+A row is a mapping of names to values: str, int, Decimal, float, numpy.float32, bool, date, datetime
+(UTC), UUID, frozenset of elements, or a shape; None where there is none.
 """
 
 import math
@@ -30,7 +32,7 @@ from geosvc.cql2.tree import (
     Function,
     Geometry,
     In,
-    Interval,
+    IntervalLiteral,
     IsNull,
     Like,
     Not,
@@ -67,23 +69,41 @@ def holds(node: Any, row: Row) -> Truth:  # noqa: C901, PLR0911 - one case a kin
         case Not():
             return _not(holds(node.arg, row))
         case Comparison():
-            return _compare(node.op, value_of(node.left, row), value_of(node.right, row), node.left, node.right)
+            return _compare(
+                node.op, value_of(node.left, row), value_of(node.right, row), node.left, node.right
+            )
         case Between():
             value, low, high = (value_of(each, row) for each in (node.value, node.low, node.high))
-            return _all((_compare(">=", value, low, node.value, node.low), _compare("<=", value, high, node.value, node.high)))
+            return _all(
+                (
+                    _compare(">=", value, low, node.value, node.low),
+                    _compare("<=", value, high, node.value, node.high),
+                )
+            )
         case In():
             value = value_of(node.value, row)
-            among = (_compare("=", value, value_of(each, row), node.value, each) for each in node.among)
+            among = (
+                _compare("=", value, value_of(each, row), node.value, each) for each in node.among
+            )
             return _not(_all(map(_not, among)))
         case Like():
             text, pattern = value_of(node.text, row), value_of(node.pattern, row)
-            return None if text is None else re.fullmatch(_expression(pattern), text, re.DOTALL) is not None
+            return (
+                None
+                if text is None
+                else re.fullmatch(_expression(pattern), text, re.DOTALL) is not None
+            )
         case IsNull():
             return value_of(node.value, row) is None
         case Spatial():
             return _spatial(node.op, value_of(node.left, row), value_of(node.right, row))
         case Temporal():
-            return _temporal(node.op, _ends(node.left, row), _ends(node.right, row), _by_day(node.left) and _by_day(node.right))
+            return _temporal(
+                node.op,
+                _ends(node.left, row),
+                _ends(node.right, row),
+                _by_day(node.left) and _by_day(node.right),
+            )
         case ArrayPredicate():
             return _arrays(node.op, value_of(node.left, row), value_of(node.right, row))
     truth = value_of(node, row)
@@ -113,7 +133,11 @@ def value_of(node: Any, row: Row) -> Any:  # noqa: PLR0911 - one case a kind of 
             return frozenset(value_of(each, row) for each in node.elements)
         case Folded():
             text = value_of(node.text, row)
-            return None if text is None else (text.casefold() if node.what == "casei" else _without_accents(text))
+            return (
+                None
+                if text is None
+                else (text.casefold() if node.what == "casei" else _without_accents(text))
+            )
         case Arithmetic():
             with localcontext(prec=80):
                 return _calculate(node.op, value_of(node.left, row), value_of(node.right, row))
@@ -124,14 +148,20 @@ def value_of(node: Any, row: Row) -> Any:  # noqa: PLR0911 - one case a kind of 
 
 
 def _without_accents(text: str) -> str:
-    kept = (each for each in unicodedata.normalize("NFD", text) if not any(low <= ord(each) <= high for low, high in _MARKS))
+    kept = (
+        each
+        for each in unicodedata.normalize("NFD", text)
+        if not any(low <= ord(each) <= high for low, high in _MARKS)
+    )
     return unicodedata.normalize("NFC", "".join(kept))
 
 
 def _calculate(op: str, left: Any, right: Any) -> Any:
     if left is None or right is None:
         return None
-    floats = isinstance(left, float | np.float32) or isinstance(right, float | np.float32) or op == "^"
+    floats = (
+        isinstance(left, float | np.float32) or isinstance(right, float | np.float32) or op == "^"
+    )
     x: Any
     y: Any
     x, y = (float(each) if floats else Decimal(each) for each in (left, right))
@@ -144,11 +174,19 @@ def _calculate(op: str, left: Any, right: Any) -> Any:
     quotient: Any = operator.truediv(x, y) if op in ("/", "div") else None
     if op == "div":
         return float(math.trunc(quotient)) if floats else Decimal(math.trunc(quotient))
-    return quotient if op == "/" else {"+": operator.add, "-": operator.sub, "*": operator.mul}[op](x, y)
+    return (
+        quotient
+        if op == "/"
+        else {"+": operator.add, "-": operator.sub, "*": operator.mul}[op](x, y)
+    )
 
 
 def _instant(value: Any) -> datetime:
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else datetime.combine(value, time(), UTC)
+    return (
+        value.replace(tzinfo=UTC)
+        if isinstance(value, datetime)
+        else datetime.combine(value, time(), UTC)
+    )
 
 
 def _calculable(number: Any) -> Any:
@@ -171,8 +209,12 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "starts_with": str.startswith,
     "contains_text": operator.contains,
     "abs": lambda number: abs(_calculable(number)),
-    "floor": lambda number: number if not math.isfinite(number) else type(_calculable(number))(math.floor(number)),
-    "ceil": lambda number: number if not math.isfinite(number) else type(_calculable(number))(math.ceil(number)),
+    "floor": lambda number: (
+        number if not math.isfinite(number) else type(_calculable(number))(math.floor(number))
+    ),
+    "ceil": lambda number: (
+        number if not math.isfinite(number) else type(_calculable(number))(math.ceil(number))
+    ),
     "round": lambda number: _rounded(_calculable(number)),
     "year": lambda value: Decimal(_instant(value).year),
     "month": lambda value: Decimal(_instant(value).month),
@@ -185,10 +227,21 @@ def _compare(op: str, left: Any, right: Any, left_node: Any, right_node: Any) ->
     if left is None or right is None:
         return None
     left, right = _fitted(left, right, right_node), _fitted(right, left, left_node)
-    if isinstance(left, datetime) != isinstance(right, datetime):  # a day and an instant compare as days
-        left, right = (each.date() if isinstance(each, datetime) else each for each in (left, right))
-    if isinstance(left, float) and isinstance(right, float) and (math.isnan(left) or math.isnan(right)):
-        left, right = math.isnan(left), math.isnan(right)  # as PostgreSQL has it: NaN is more than everything else
+    if isinstance(left, datetime) != isinstance(
+        right, datetime
+    ):  # a day and an instant compare as days
+        left, right = (
+            each.date() if isinstance(each, datetime) else each for each in (left, right)
+        )
+    if (
+        isinstance(left, float)
+        and isinstance(right, float)
+        and (math.isnan(left) or math.isnan(right))
+    ):
+        left, right = (
+            math.isnan(left),
+            math.isnan(right),
+        )  # as PostgreSQL has it: NaN is more than everything else
     return bool(_COMPARED[op](left, right))
 
 
@@ -211,7 +264,9 @@ def _expression(pattern: str) -> str:
     """The regular expression of a pattern."""
     found, characters = "", iter(pattern)
     for each in characters:
-        found += {"%": ".*", "_": "."}.get(each) or re.escape(next(characters) if each == "\\" else each)
+        found += {"%": ".*", "_": "."}.get(each) or re.escape(
+            next(characters) if each == "\\" else each
+        )
     return found
 
 
@@ -223,23 +278,35 @@ def _arrays(op: str, left: Any, right: Any) -> Truth:
     if left is None or right is None:
         return None
     # an element that is unknown equals nothing
-    within, around = (left - {None} == left and left <= right), (right - {None} == right and right <= left)
+    within, around = (
+        (left - {None} == left and left <= right),
+        (right - {None} == right and right <= left),
+    )
     overlapping = bool((left & right) - {None})
-    return bool({"contains": around, "containedby": within, "equals": within and around, "overlaps": overlapping}[op])
+    return bool(
+        {
+            "contains": around,
+            "containedby": within,
+            "equals": within and around,
+            "overlaps": overlapping,
+        }[op]
+    )
 
 
 _UNBOUNDED = object()
 
 
 def _ends(node: Any, row: Row) -> tuple[Any, Any]:
-    if isinstance(node, Interval):
-        return tuple(_UNBOUNDED if each is None else value_of(each, row) for each in (node.start, node.end))  # type: ignore[return-value]  # two
+    if isinstance(node, IntervalLiteral):
+        return tuple(
+            _UNBOUNDED if each is None else value_of(each, row) for each in (node.start, node.end)
+        )  # type: ignore[return-value]  # two
     value = value_of(node, row)
     return value, value
 
 
 def _by_day(node: Any) -> bool:
-    if isinstance(node, Interval):
+    if isinstance(node, IntervalLiteral):
         return all(each is None or _by_day(each) for each in (node.start, node.end))
     return isinstance(node, Date) or (isinstance(node, Property) and node.name in DAYS)
 

@@ -1,4 +1,6 @@
-"""The package cql2 as a process of its own, as deep nesting crashes it: a line is CQL2 text in JSON, its answer CQL2 JSON."""
+"""The package cql2 as a process of its own, as deep nesting crashes it: a line is CQL2 text in
+JSON, its answer CQL2 JSON.
+"""
 
 import json
 import sys

@@ -1,4 +1,6 @@
-"""Trees of CQL2 written in both encodings, so that what one parser reads can be given to the other."""
+"""Trees of CQL2 written in both encodings, so that what one parser reads can be given to the
+other.
+"""
 
 from decimal import Decimal
 from typing import Any
@@ -21,7 +23,7 @@ from geosvc.cql2.tree import (
     Function,
     Geometry,
     In,
-    Interval,
+    IntervalLiteral,
     IsNull,
     Like,
     Node,
@@ -36,21 +38,32 @@ from geosvc.cql2.tree import (
 )
 
 CAPS = Caps()
-_CAMEL = {"finishedby": "finishedBy", "metby": "metBy", "overlappedby": "overlappedBy", "startedby": "startedBy"}
+_CAMEL = {
+    "finishedby": "finishedBy",
+    "metby": "metBy",
+    "overlappedby": "overlappedBy",
+    "startedby": "startedBy",
+}
 
 
 class KeptGeometries:
     """Leaves geometries as they came, in GeoJSON."""
 
     def geometry(self, geojson: bytes, at: At) -> Geometry:
-        return Geometry(orjson.dumps(orjson.loads(geojson), option=orjson.OPT_SORT_KEYS), (0, 0, 0, 0), at=at)
+        return Geometry(
+            orjson.dumps(orjson.loads(geojson), option=orjson.OPT_SORT_KEYS), (0, 0, 0, 0), at=at
+        )
 
     def box(self, numbers: Any, at: At) -> Geometry:
-        return Geometry(orjson.dumps({"bbox": [float(each) for each in numbers]}), (0, 0, 0, 0), at=at)
+        return Geometry(
+            orjson.dumps({"bbox": [float(each) for each in numbers]}), (0, 0, 0, 0), at=at
+        )
 
 
 def _number(value: Decimal) -> Any:
-    return int(value) if value == value.to_integral_value() and abs(value) < 1 << 53 else float(value)
+    return (
+        int(value) if value == value.to_integral_value() and abs(value) < 1 << 53 else float(value)
+    )
 
 
 def to_json(node: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one case a kind of node
@@ -66,7 +79,7 @@ def to_json(node: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one case a kind
             return {"date": node.value.isoformat()}
         case Timestamp():
             return {"timestamp": _instant(node)}
-        case Interval():
+        case IntervalLiteral():
             return {"interval": [_edge(node.start), _edge(node.end)]}
         case Geometry():
             return orjson.loads(node.ewkb)
@@ -79,21 +92,33 @@ def to_json(node: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one case a kind
         case Arithmetic() | Comparison():
             return {"op": node.op, "args": [to_json(node.left), to_json(node.right)]}
         case And() | Or():
-            return {"op": type(node).__name__.lower(), "args": [to_json(each) for each in node.args]}
+            return {
+                "op": type(node).__name__.lower(),
+                "args": [to_json(each) for each in node.args],
+            }
         case Not():
             return {"op": "not", "args": [to_json(node.arg)]}
         case Like():
             return {"op": "like", "args": [to_json(node.text), to_json(node.pattern)]}
         case Between():
-            return {"op": "between", "args": [to_json(node.value), to_json(node.low), to_json(node.high)]}
+            return {
+                "op": "between",
+                "args": [to_json(node.value), to_json(node.low), to_json(node.high)],
+            }
         case In():
-            return {"op": "in", "args": [to_json(node.value), [to_json(each) for each in node.among]]}
+            return {
+                "op": "in",
+                "args": [to_json(node.value), [to_json(each) for each in node.among]],
+            }
         case IsNull():
             return {"op": "isNull", "args": [to_json(node.value)]}
         case Spatial():
             return {"op": f"s_{node.op}", "args": [to_json(node.left), to_json(node.right)]}
         case Temporal():
-            return {"op": f"t_{_CAMEL.get(node.op, node.op)}", "args": [to_json(node.left), to_json(node.right)]}
+            return {
+                "op": f"t_{_CAMEL.get(node.op, node.op)}",
+                "args": [to_json(node.left), to_json(node.right)],
+            }
         case ArrayPredicate():
             op = "containedBy" if node.op == "containedby" else node.op
             return {"op": f"a_{op}", "args": [to_json(node.left), to_json(node.right)]}
@@ -147,7 +172,7 @@ def to_text(node: Node) -> str:  # noqa: C901, PLR0911, PLR0912 - one case a kin
             return f"DATE('{node.value.isoformat()}')"
         case Timestamp():
             return f"TIMESTAMP('{_instant(node)}')"
-        case Interval():
+        case IntervalLiteral():
             return f"INTERVAL({_text_edge(node.start)}, {_text_edge(node.end)})"
         case Geometry():
             geojson = orjson.loads(node.ewkb)
@@ -165,7 +190,11 @@ def to_text(node: Node) -> str:  # noqa: C901, PLR0911, PLR0912 - one case a kin
         case Arithmetic() | Comparison():
             return f"({to_text(node.left)} {node.op} {to_text(node.right)})"
         case And() | Or():
-            return "(" + f" {type(node).__name__.upper()} ".join(to_text(each) for each in node.args) + ")"
+            return (
+                "("
+                + f" {type(node).__name__.upper()} ".join(to_text(each) for each in node.args)
+                + ")"
+            )
         case Not():
             return f"NOT ({to_text(node.arg)})"
         case Like():

@@ -3,11 +3,10 @@
 import asyncio
 from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
-
 
 def execute(url: str, sql: str) -> None:
     """Runs SQL of the tests' own, outside a loop."""
+    import asyncpg  # pytest imports this module for pure tests too
 
     async def run() -> None:
         connection = await asyncpg.connect(url)

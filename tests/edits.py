@@ -1,6 +1,8 @@
-"""Writers that edit a published table at random, and what they know of it: the truth that subscribers are measured by.
+"""Writers that edit a published table at random, and what they know of it: the truth that
+subscribers are measured by.
 
-Every state of a feature has a stamp of its own (`n`), and knows that of the state before (`previous`).
+Every state of a feature has a stamp of its own (`n`), and knows that of the state before
+(`previous`).
 """
 
 import asyncio
@@ -72,7 +74,9 @@ class Writer:
     fresh = count(1_000_000)
     copied = count(10_000_000_000)
 
-    def __init__(self, connection: Any, truth: Truth, dice: random.Random, first_key: int = 1) -> None:
+    def __init__(
+        self, connection: Any, truth: Truth, dice: random.Random, first_key: int = 1
+    ) -> None:
         self._connection = connection
         self._truth = truth
         self._dice = dice
@@ -81,10 +85,16 @@ class Writer:
         self._statement = 0
 
     def _keys(self, most: int) -> list[int]:
-        return self._dice.sample(range(self._first_key, self._first_key + KEYS), self._dice.randint(1, most))
+        return self._dice.sample(
+            range(self._first_key, self._first_key + KEYS), self._dice.randint(1, most)
+        )
 
     def _place(self) -> tuple[str, float, float]:
-        return self._dice.choice(KINDS), self._dice.randint(-20, 20) / 2, self._dice.randint(-20, 20) / 2
+        return (
+            self._dice.choice(KINDS),
+            self._dice.randint(-20, 20) / 2,
+            self._dice.randint(-20, 20) / 2,
+        )
 
     def _took(self, row: asyncpg.Record) -> State:
         state = State(*row)
@@ -107,14 +117,16 @@ class Writer:
     async def _insert(self) -> None:
         kind, x, y = self._place()
         await self._run(
-            "INSERT INTO places (id, kind, geom) VALUES ($1, $2, ST_SetSRID(ST_Point($3, $4), 4326)) ON CONFLICT DO NOTHING",
+            "INSERT INTO places (id, kind, geom) VALUES ($1, $2, ST_SetSRID(ST_Point($3, $4),"
+            " 4326)) ON CONFLICT DO NOTHING",
             *(self._keys(1)[0], kind, x, y),
         )
 
     async def _insert_many(self) -> None:
         kind, x, y = self._place()
         await self._run(
-            "INSERT INTO places (id, kind, geom) SELECT unnest($1::int[]), $2, ST_SetSRID(ST_Point($3, $4), 4326)"
+            "INSERT INTO places (id, kind, geom) SELECT unnest($1::int[]), $2,"
+            " ST_SetSRID(ST_Point($3, $4), 4326)"
             " ON CONFLICT DO NOTHING",
             *(self._keys(8), kind, x, y),
         )
@@ -122,7 +134,8 @@ class Writer:
     async def _update(self, most: int = 1) -> None:
         kind, x, y = self._place()
         await self._run(
-            "UPDATE places SET previous = n, n = nextval('stamps'), kind = $2, geom = ST_SetSRID(ST_Point($3, $4), 4326)"
+            "UPDATE places SET previous = n, n = nextval('stamps'), kind = $2, geom ="
+            " ST_SetSRID(ST_Point($3, $4), 4326)"
             " WHERE id = ANY($1::int[])",
             *(self._keys(most), kind, x, y),
         )
@@ -133,33 +146,54 @@ class Writer:
     async def _upsert(self) -> None:
         kind, x, y = self._place()
         await self._run(
-            "INSERT INTO places (id, kind, geom) SELECT unnest($1::int[]), $2, ST_SetSRID(ST_Point($3, $4), 4326)"
-            " ON CONFLICT (id) DO UPDATE SET previous = places.n, n = nextval('stamps'), kind = excluded.kind",
+            "INSERT INTO places (id, kind, geom) SELECT unnest($1::int[]), $2,"
+            " ST_SetSRID(ST_Point($3, $4), 4326)"
+            " ON CONFLICT (id) DO UPDATE SET previous = places.n, n = nextval('stamps'), kind ="
+            " excluded.kind",
             *(self._keys(4), kind, x, y),
         )
 
     async def _move_key(self) -> None:
         keys = self._keys(2)
         await self._run(
-            "UPDATE places SET previous = n, n = nextval('stamps'), id = $2 WHERE id = $1", keys[0], next(self.fresh)
+            "UPDATE places SET previous = n, n = nextval('stamps'), id = $2 WHERE id = $1",
+            keys[0],
+            next(self.fresh),
         )
 
     async def _delete(self) -> None:
-        for row in await self._connection.fetch(f"DELETE FROM places WHERE id = ANY($1::int[]) {_RETURNING}", self._keys(3)):
+        for row in await self._connection.fetch(
+            f"DELETE FROM places WHERE id = ANY($1::int[]) {_RETURNING}", self._keys(3)
+        ):
             state = State(*row)
             self._changes.append(Made(state.id, state, None, self._statement))
 
     async def _copy(self) -> None:
         number = self._dice.randint(1, 10)
-        made = [State(next(self.fresh), next(self.copied), None, *self._place()) for _ in range(number)]
-        lines = [f"{each.id}\t{each.n}\t\\N\t{each.kind}\tSRID=4326;POINT({each.x} {each.y})\n" for each in made]
-        await self._connection.copy_to_table("places", source=iter_bytes("".join(lines)), format="text")
+        made = [
+            State(next(self.fresh), next(self.copied), None, *self._place()) for _ in range(number)
+        ]
+        lines = [
+            f"{each.id}\t{each.n}\t\\N\t{each.kind}\tSRID=4326;POINT({each.x} {each.y})\n"
+            for each in made
+        ]
+        await self._connection.copy_to_table(
+            "places", source=iter_bytes("".join(lines)), format="text"
+        )
         for state in made:
             self._truth.states[state.n] = state
             self._changes.append(Made(state.id, None, state, self._statement))
 
     async def _one_statement(self) -> None:
-        choices = (self._insert, self._insert_many, self._update, self._update, self._update_many, self._upsert, self._move_key)
+        choices = (
+            self._insert,
+            self._insert_many,
+            self._update,
+            self._update,
+            self._update_many,
+            self._upsert,
+            self._move_key,
+        )
         statement = self._dice.choice((*choices, self._delete, self._copy))
         self._statement += 1
         await statement()
@@ -180,7 +214,9 @@ class Writer:
         else:
             await savepoint.commit()
 
-    async def edit(self, statements: int, pauses: float, *, ready: asyncio.Event | None = None) -> None:
+    async def edit(
+        self, statements: int, pauses: float, *, ready: asyncio.Event | None = None
+    ) -> None:
         """One transaction.
 
         Args:
@@ -215,12 +251,19 @@ class Writer:
         self._changes, self._statement = [], 0
         began = monotonic()
         await self._run(
-            "INSERT INTO places (id, kind, geom) VALUES ($1, $2, ST_SetSRID(ST_Point($3, $4), 4326))", feature, kind, x, y
+            "INSERT INTO places (id, kind, geom) VALUES ($1, $2, ST_SetSRID(ST_Point($3, $4),"
+            " 4326))",
+            feature,
+            kind,
+            x,
+            y,
         )
         self._truth.edits.append(Edit(self._changes, began, monotonic()))
 
     async def follow(self, until: float) -> None:
-        """Edits until then: mostly short transactions, some long, some a burst of single statements."""
+        """Edits until then: mostly short transactions, some long, some a burst of single
+        statements.
+        """
         while monotonic() < until:
             dice = self._dice.random()
             if dice < 0.05:
@@ -237,7 +280,12 @@ class Writer:
 
 async def read_table(connection: Any) -> list[State]:
     """All states that the table holds."""
-    return [State(*row) for row in await connection.fetch("SELECT id, n, previous, kind, ST_X(geom), ST_Y(geom) FROM places")]
+    return [
+        State(*row)
+        for row in await connection.fetch(
+            "SELECT id, n, previous, kind, ST_X(geom), ST_Y(geom) FROM places"
+        )
+    ]
 
 
 def iter_bytes(text: str) -> Any:

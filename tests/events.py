@@ -96,7 +96,9 @@ class Stream:
 
 
 @asynccontextmanager
-async def subscribed(client: Client, path: str, last_event_id: str | None = None) -> AsyncIterator[Stream]:
+async def subscribed(
+    client: Client, path: str, last_event_id: str | None = None
+) -> AsyncIterator[Stream]:
     """A stream of changes that has begun."""
     headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
     async with client.get(URL(path, encoded=True), headers=headers, timeout=None) as response:

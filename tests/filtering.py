@@ -23,7 +23,9 @@ async def selected(client: Client, collection: str, filter_: str, **query: str) 
 
 async def in_json(client: Client, collection: str, filter_: Any, **query: str) -> set[Any]:
     """The ids that a filter in JSON selects."""
-    return await selected(client, collection, json.dumps(filter_), **{"filter-lang": "cql2-json"}, **query)
+    return await selected(
+        client, collection, json.dumps(filter_), **{"filter-lang": "cql2-json"}, **query
+    )
 
 
 async def refusal(client: Client, collection: str, filter_: str, **query: str) -> str:
@@ -38,7 +40,9 @@ async def search(client: Client, collection: str, **body: Any) -> tuple[int, Any
     wanted = {"skipGeometry": True, "limit": 10_000, **body}
     data = io.BytesIO(json.dumps(wanted).encode())
     headers = {"Content-Type": "application/json"}
-    async with client.post(f"/collections/{collection}/search", data=data, headers=headers) as response:
+    async with client.post(
+        f"/collections/{collection}/search", data=data, headers=headers
+    ) as response:
         return response.status, json.loads(await response.read())
 
 

@@ -15,7 +15,9 @@ async def fetch(client: Client, path: str, status: int = 200, **options: Any) ->
     """The JSON of a GET; fails with the body when the status is another."""
     url = URL(path, encoded=True)
     timeout = ClientTimeout(PATIENCE_SECONDS)
-    async with client.get(url.relative() if url.absolute else url, timeout=timeout, **options) as response:
+    async with client.get(
+        url.relative() if url.absolute else url, timeout=timeout, **options
+    ) as response:
         body = await response.read()
         assert response.status == status, body
         return json.loads(body)

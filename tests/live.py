@@ -1,15 +1,14 @@
 """Databases with a published table, and who writes to them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-import pytest
 
+from geosvc.database.changefeed.publishing import publish, unpublish
 from geosvc.database.migrations import migrate_up
-from geosvc.database.publishing import publish, unpublish
 from geosvc.settings import load_settings
 from tests.databases import make_template, with_database
 
@@ -31,7 +30,9 @@ CHANGES = "/collections/places/changes"
 
 def publish_now(url: str, collection_id: str, **options: Any) -> int:
     """Publishes, outside a loop; returns the id of the publication."""
-    return asyncio.run(publish(load_settings(database_url=url, **options), url, collection_id)).publication
+    return asyncio.run(
+        publish(load_settings(database_url=url, **options), url, collection_id)
+    ).publication
 
 
 def unpublish_now(url: str, collection_id: str) -> None:
@@ -39,20 +40,13 @@ def unpublish_now(url: str, collection_id: str) -> None:
     asyncio.run(unpublish(load_settings(database_url=url), url, collection_id))
 
 
-@pytest.fixture(scope="session")
-def live_template(server_url: str) -> str:
-    """A database with the change log and the published table `places`."""
+def make_live_template(server_url: str) -> str:
+    """A database with the change log and the published table `places`; returns its name."""
     name = make_template(server_url, "geosvc_live", PLACES)
     url = with_database(server_url, name)
     migrate_up(load_settings(database_url=url), url)
     publish_now(url, "places")
     return name
-
-
-@pytest.fixture
-def live_url(clone: Callable[[str], str], live_template: str) -> str:
-    """A fresh database with the published table `places`, of nine places on the diagonal."""
-    return clone(live_template)
 
 
 @asynccontextmanager

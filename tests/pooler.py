@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from geosvc.database.cluster import server_user
 from tests.databases import execute
 
 PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
@@ -25,7 +24,13 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def pooled_database(server_url: str, cluster_folder: Path) -> Iterator[tuple[str, int]]:
-    """(DSN without the pooler, port of the pooler) of a database with one table and a slow function."""
+    """(DSN without the pooler, port of the pooler) of a database with one table and a slow
+    function.
+    """
+    from geosvc.devdb.server_user import (
+        server_user,
+    )  # pytest imports this module for pure tests too
+
     execute(server_url, "DROP DATABASE IF EXISTS geosvc_pooled WITH (FORCE)")
     execute(server_url, "CREATE DATABASE geosvc_pooled")
     parts = urlsplit(server_url)

@@ -1,4 +1,6 @@
-"""How tests write: a service whose collections can be written to, and requests with the status they expect."""
+"""How tests write: a service whose collections can be written to, and requests with the status they
+expect.
+"""
 
 import json
 import re
@@ -13,7 +15,9 @@ from tests.conftest import Client, Service, execute
 
 GEOJSON = "application/geo+json"
 MERGE_PATCH = "application/merge-patch+json"
-OURS = re.compile(rb"SELECT|INSERT|UPDATE |RETURNING|json_to_recordset|asyncpg|Traceback|::text")  # what no client may see
+OURS = re.compile(
+    rb"SELECT|INSERT|UPDATE |RETURNING|json_to_recordset|asyncpg|Traceback|::text"
+)  # what no client may see
 Answer = tuple[CIMultiDictProxy[str], Any]
 
 
@@ -39,14 +43,27 @@ def writable(**options: Any) -> Any:
 
 
 async def read(response: ClientResponse, status: int | None) -> Answer:
-    """The headers and the JSON of a response; fails with the body when the status is another. None takes any but a 500."""
+    """The headers and the JSON of a response; fails with the body when the status is another.
+
+    None takes any but a 500.
+    """
     body = await response.read()
-    assert response.status == status or (status is None and response.status < 500), (response.status, body[:2000])
+    assert response.status == status or (status is None and response.status < 500), (
+        response.status,
+        body[:2000],
+    )
     return response.headers, json.loads(body) if body else None
 
 
 async def send(
-    client: Client, method: str, path: str, body: Any = None, status: int | None = 200, *, kind: str = GEOJSON, **headers: str
+    client: Client,
+    method: str,
+    path: str,
+    body: Any = None,
+    status: int | None = 200,
+    *,
+    kind: str = GEOJSON,
+    **headers: str,
 ) -> Answer:
     """A request with a JSON body. Header names are written with underscores."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -85,9 +102,13 @@ def raw_properties(text: bytes) -> bytes:
     return text[begin : text.rindex(b',"links":')]
 
 
-async def problem_of(client: Client, method: str, path: str, body: bytes | None, **headers: str) -> dict[str, Any]:
+async def problem_of(
+    client: Client, method: str, path: str, body: bytes | None, **headers: str
+) -> dict[str, Any]:
     """The problem that a request ends with; it tells nothing of the inside."""
-    async with client.request(method, f"/collections/{path}", data=body, headers=headers) as response:
+    async with client.request(
+        method, f"/collections/{path}", data=body, headers=headers
+    ) as response:
         text = await response.read()
         assert 400 <= response.status < 500, (response.status, text)
         assert response.content_type == "application/problem+json"

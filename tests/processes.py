@@ -1,4 +1,6 @@
-"""The built program as a process: started on free ports, watched by its log, stopped by a signal."""
+"""The built program as a process: started on free ports, watched by its log, stopped by a
+signal.
+"""
 
 import json
 import os
@@ -6,12 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 @dataclass
@@ -22,14 +25,18 @@ class Running:
     log: list[dict[str, Any]] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def wait_for(self, event: str, number: int = 1, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
+    def wait_for(
+        self, event: str, number: int = 1, seconds: float = PATIENCE_SECONDS
+    ) -> dict[str, Any]:
         """The nth line of the log with this event; fails when it does not come in time."""
 
         def found() -> list[dict[str, Any]]:
             return [line for line in self.log if line.get("event") == event]
 
         with self.changed:
-            ok = self.changed.wait_for(lambda: len(found()) >= number or self.process.poll() is not None, seconds)
+            ok = self.changed.wait_for(
+                lambda: len(found()) >= number or self.process.poll() is not None, seconds
+            )
             assert ok, f"no {event} in {self.log}"
             assert len(found()) >= number, f"ended without {event}: {self.log}"
             return found()[number - 1]
@@ -63,16 +70,37 @@ class Running:
                 self.changed.notify_all()
 
 
-@contextmanager
-def serving(url: str | None, *options: str, **settings: str) -> Iterator[Running]:
-    """`geosvc serve` for a database, until the block ends; then its log must hold no error that nobody asked for.
+def serving(url: str | None, *options: str, **settings: str) -> AbstractContextManager[Running]:
+    """`geosvc serve` for a database, until the block ends; then its log must hold no error that
+    nobody asked for.
 
     Args:
         settings: GEOSVC_ variables, without the prefix, in lower case.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GEOSVC_")}
+    return serving_under((), url, *options, **settings)
+
+
+@contextmanager
+def serving_under(
+    command: Sequence[str], url: str | None, *options: str, **settings: str
+) -> Iterator[Running]:
+    """The same, started by another command that becomes it, such as prlimit."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("GEOSVC_")
+    }
     environment |= {f"GEOSVC_{name.upper()}": value for name, value in settings.items()}
-    command = [sys.executable, "-m", "geosvc", "serve", "--port", "0", "--admin-port", "0", *options]
+    command = [
+        *command,
+        sys.executable,
+        "-m",
+        "geosvc",
+        "serve",
+        "--port",
+        "0",
+        "--admin-port",
+        "0",
+        *options,
+    ]
     if url is not None:
         command += ["--database-url", url]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
@@ -99,5 +127,12 @@ def unexpected(running: Running, *expected: str) -> list[dict[str, Any]]:
     return [
         line
         for line in running.log
-        if line.get("level") in ("error", "critical", None) and line.get("event") not in (*expected,)
+        if line.get("level") in ("error", "critical", None)
+        and line.get("event") not in (*expected,)
     ]
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started and that have not ended."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]

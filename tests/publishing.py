@@ -6,8 +6,8 @@ from typing import Any
 import asyncpg
 import pytest
 
+from geosvc.database.changefeed.publishing import Published, publish, unpublish
 from geosvc.database.migrations import migrate_up
-from geosvc.database.publishing import Published, publish, unpublish
 from geosvc.settings import Settings
 
 Logged = list[tuple[Any, ...]]
@@ -24,7 +24,9 @@ class Writing:
         self.fetch = connection.fetch
         self.value = connection.fetchval
 
-    async def publish(self, collection: str = "places", settings: Settings | None = None) -> Published:
+    async def publish(
+        self, collection: str = "places", settings: Settings | None = None
+    ) -> Published:
         """Publishes, and forgets what that logs."""
         done = await publish(settings or Settings(), self.url, collection)
         await self.logged()
@@ -38,7 +40,8 @@ class Writing:
         """What was logged since somebody looked."""
         return list(
             await self.fetch(
-                "WITH gone AS (DELETE FROM geosvc.change RETURNING *, operation::text AS op) SELECT * FROM gone ORDER BY seq"
+                "WITH gone AS (DELETE FROM geosvc.change RETURNING *, operation::text AS op)"
+                " SELECT * FROM gone ORDER BY seq"
             )
         )
 
@@ -82,7 +85,9 @@ def migrate_nasty(nasty_database_url: str) -> None:
 
 
 @pytest.fixture
-async def as_role(db: Writing) -> AsyncIterator[Callable[[str, str], Awaitable[asyncpg.Connection]]]:
+async def as_role(
+    db: Writing,
+) -> AsyncIterator[Callable[[str, str], Awaitable[asyncpg.Connection]]]:
     """Connects as a role that is made with a name and some rights, and drops it at the end."""
     made: list[tuple[str, asyncpg.Connection]] = []
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from geosvc.database.cluster import SUPERUSER, Cluster, find_binaries, server_user
+from geosvc.devdb.binaries import find_binaries
+from geosvc.devdb.cluster import SUPERUSER, Cluster
+from geosvc.devdb.server_user import server_user
 from geosvc.errors import ClusterError
 from tests.conftest import FAST
 
@@ -35,8 +37,12 @@ class Pair:
 
 
 @contextmanager
-def making_pair(folder: Path) -> Iterator[Pair]:
-    """Skips the test where the server is not ours to copy, or PostgreSQL is not installed here."""
+def making_pair(folder: Path, **settings: str) -> Iterator[Pair]:
+    """Skips the test where the server is not ours to copy, or PostgreSQL is not installed here.
+
+    Args:
+        settings: of the standby.
+    """
     if "GEOSVC_TEST_DATABASE_URL" in os.environ:
         pytest.skip("a standby needs a private cluster")
     try:
@@ -45,7 +51,10 @@ def making_pair(folder: Path) -> Iterator[Pair]:
         pytest.skip(str(error))
     folder.mkdir()
     folder.chmod(0o755)
-    pair = Pair(Cluster(folder / "primary", settings=FAST), Cluster(folder / "standby", settings=FAST))
+    pair = Pair(
+        Cluster(folder / "primary", settings=FAST),
+        Cluster(folder / "standby", settings={**FAST, **settings}),
+    )
     pair.primary.start()
     try:
         _copy(pair, binaries)
@@ -63,7 +72,17 @@ def _copy(pair: Pair, binaries: Path) -> None:
         os.chown(pair.standby.folder, user.pw_uid, user.pw_gid)
     source = ("-h", str(pair.primary.socket_folder), "-p", str(pair.primary.port), "-U", SUPERUSER)
     subprocess.run(
-        [binaries / "pg_basebackup", *source, "-D", str(pair.standby.data), "-R", "-X", "stream", "-c", "fast"],
+        [
+            binaries / "pg_basebackup",
+            *source,
+            "-D",
+            str(pair.standby.data),
+            "-R",
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+        ],
         user=user.pw_uid if user else None,
         group=user.pw_gid if user else None,
         cwd=pair.standby.folder,

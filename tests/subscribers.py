@@ -1,4 +1,6 @@
-"""Subscribers that leave and come back at random, to whichever service there is, and what they must have been told."""
+"""Subscribers that leave and come back at random, to whichever service there is, and what they must
+have been told.
+"""
 
 import asyncio
 import json
@@ -60,7 +62,9 @@ class Fleet:
 
 @dataclass
 class Taken:
-    """An event as it was taken, and whether the stream was there before the change can have been committed."""
+    """An event as it was taken, and whether the stream was there before the change can have been
+    committed.
+    """
 
     told: Told
     id: str
@@ -71,7 +75,14 @@ class Taken:
 class Reader:
     """A subscriber that leaves at any moment, and comes back anywhere."""
 
-    def __init__(self, name: str, query: str, wants: Callable[[State], bool], fleet: Fleet, dice: random.Random) -> None:
+    def __init__(
+        self,
+        name: str,
+        query: str,
+        wants: Callable[[State], bool],
+        fleet: Fleet,
+        dice: random.Random,
+    ) -> None:
         self.name = name
         self.wants = wants
         self.taken: list[Taken] = []
@@ -101,7 +112,11 @@ class Reader:
                 return
             assert response.status == 200, await response.text()
             self.connections += 1
-            leaves = monotonic() + self._dice.choice((0.05, 0.3, 1, 3, 8)) if self.restless else float("inf")
+            leaves = (
+                monotonic() + self._dice.choice((0.05, 0.3, 1, 3, 8))
+                if self.restless
+                else float("inf")
+            )
             leaves_after = self._dice.choice((1, 5, 40, 500, 5000)) if self.restless else 1 << 60
             since = 0.0
             async for event in _events(response, self._dice, lambda: leaves):
@@ -138,7 +153,9 @@ class Reader:
         return ("delete", changes.id, changes.old.n) if was and changes.old is not None else None
 
 
-async def _events(response: aiohttp.ClientResponse, dice: random.Random, leaves: Callable[[], float]) -> AsyncIterator[Event]:
+async def _events(
+    response: aiohttp.ClientResponse, dice: random.Random, leaves: Callable[[], float]
+) -> AsyncIterator[Event]:
     """The events one by one, so that who leaves does so in the midst of them."""
     rest = b""
     while True:
@@ -158,7 +175,9 @@ async def _events(response: aiohttp.ClientResponse, dice: random.Random, leaves:
 
 
 class Copy(Reader):
-    """Somebody who keeps a copy of the table: reads it after subscribing, and then does what it is told."""
+    """Somebody who keeps a copy of the table: reads it after subscribing, and then does what it is
+    told.
+    """
 
     def __init__(self, fleet: Fleet, dice: random.Random) -> None:
         super().__init__("copy", "", lambda _: True, fleet, dice)
@@ -185,7 +204,11 @@ class Copy(Reader):
             return None
         async with session.get(f"{base}/collections/places/items?limit=10000&f=json") as response:
             page = json.loads(await response.text())
-        return {each["id"]: _plain(each) for each in page["features"]} if response.status == 200 else None
+        return (
+            {each["id"]: _plain(each) for each in page["features"]}
+            if response.status == 200
+            else None
+        )
 
     def _take(self, event: Event, since: float) -> None:
         self.last_id = event.id
@@ -205,11 +228,16 @@ def _plain(feature: dict[str, Any]) -> Any:
 def are_told(readers: Sequence[Reader], edits: Sequence[Edit]) -> bool:
     """Whether all have what they are to have, as far as can be seen by the number."""
     changes = [made for edit in edits for made in edit.changes]
-    return all(len(each.taken) >= sum(each.expected(made) is not None for made in changes) for each in readers)
+    return all(
+        len(each.taken) >= sum(each.expected(made) is not None for made in changes)
+        for each in readers
+    )
 
 
 def check(reader: Reader, edits: list[Edit], seed: int) -> None:
-    """Exactly what was committed, transactions whole, statements in order, each feature by itself in order."""
+    """Exactly what was committed, transactions whole, statements in order, each feature by itself
+    in order.
+    """
     place: dict[Told, tuple[int, int]] = {}
     for number, edit in enumerate(edits):
         for made in edit.changes:
@@ -238,7 +266,11 @@ def check(reader: Reader, edits: list[Edit], seed: int) -> None:
 def delays(reader: Reader, edits: list[Edit]) -> list[float]:
     """Seconds from commits to events, where the subscriber was there before the commit."""
     ended = {reader.expected(made): edit for edit in edits for made in edit.changes}
-    return sorted(each.at - ended[each.told].ended for each in reader.taken if each.since < ended[each.told].began)
+    return sorted(
+        each.at - ended[each.told].ended
+        for each in reader.taken
+        if each.since < ended[each.told].began
+    )
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

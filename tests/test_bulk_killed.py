@@ -1,4 +1,6 @@
-"""A load that is killed at any point, on any side, leaves all of it or nothing: a hundred times, at random."""
+"""A load that is killed at any point, on any side, leaves all of it or nothing: a hundred times, at
+random.
+"""
 
 import asyncio
 import random
@@ -32,7 +34,10 @@ def loads_url(bare_database_url: str) -> str:
 
 
 class Moments:
-    """When to kill: anywhere in a load. How long one takes is learnt from those that were killed too early or too late."""
+    """When to kill: anywhere in a load.
+
+    How long one takes is learnt from those that were killed too early or too late.
+    """
 
     def __init__(self) -> None:
         self.seed = time.time_ns() % 1_000_000
@@ -58,7 +63,12 @@ class Moments:
 @cache
 def body() -> bytes:
     """Several pieces of features."""
-    return as_collection([heavy(number, properties={"run": 123454321, "note": "x" * 3_000}) for number in range(FEATURES)])
+    return as_collection(
+        [
+            heavy(number, properties={"run": 123454321, "note": "x" * 3_000})
+            for number in range(FEATURES)
+        ]
+    )
 
 
 def body_of(run: int) -> bytes:
@@ -91,7 +101,10 @@ async def stored(url: str, run: int) -> int:
 
 async def answers(running: Running) -> None:
     """Fails when the service does not answer."""
-    async with aiohttp.ClientSession() as session, session.get(f"{running.url}/conformance") as response:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{running.url}/conformance") as response,
+    ):
         assert response.status == 200
 
 
@@ -120,7 +133,9 @@ def running(loads_url: str) -> Iterator[Running]:
         assert running.stop() == 0
 
 
-async def test_when_the_client_leaves_all_is_stored_or_nothing(running: Running, loads_url: str) -> None:
+async def test_when_the_client_leaves_all_is_stored_or_nothing(
+    running: Running, loads_url: str
+) -> None:
     moments = Moments()
     for run in range(33):
         async with loading(running.url, body_of(run), moments.next()) as upload:
@@ -133,7 +148,9 @@ async def test_when_the_client_leaves_all_is_stored_or_nothing(running: Running,
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.9999])
-async def test_a_client_that_leaves_before_the_last_byte_leaves_nothing(running: Running, loads_url: str, share: float) -> None:
+async def test_a_client_that_leaves_before_the_last_byte_leaves_nothing(
+    running: Running, loads_url: str, share: float
+) -> None:
     for run, half_closed in enumerate((False, True)):
         body = body_of(run)
         async with uploading(running.url, ITEMS, len(body)) as upload:
@@ -150,15 +167,38 @@ async def kill_writer(url: str) -> bool:
     return bool(await ask(url, f"SELECT pg_terminate_backend(pid) FROM ({WRITING}) AS writing"))
 
 
-async def test_when_the_session_is_killed_all_is_stored_or_nothing(running: Running, loads_url: str) -> None:
+async def send_until_written(url: str, upload: Upload, body: bytes) -> bytes:
+    """Sends a half of a body, and waits for a session to write some of it: a kill before that would
+    find none, and be taken for one that came too late. Returns the other half.
+    """
+    half = len(body) // 2
+    await send_all(upload, body[:half])
+    async with asyncio.timeout(30):
+        while not await ask(url, WRITING):
+            await asyncio.sleep(0.01)
+    return body[half:]
+
+
+async def test_when_the_session_is_killed_all_is_stored_or_nothing(
+    running: Running, loads_url: str
+) -> None:
     moments, killed = Moments(), 0
     for run in range(33):
-        async with loading(running.url, body_of(run), moments.next()) as upload:
+        body = body_of(run)
+        async with uploading(running.url, ITEMS, len(body)) as upload:
+            sending = asyncio.ensure_future(
+                send_all(upload, await send_until_written(loads_url, upload, body))
+            )
+            await asyncio.sleep(moments.next())
             was_killed = await kill_writer(loads_url)
             status, answer = await upload.answer()
+            sending.cancel()
         rows = await stored(loads_url, run)
         moments.ended(rows)
-        assert (status, rows) in ((201, FEATURES), (503, 0), (503, FEATURES)), (answer, moments.seed)
+        assert (status, rows) in ((201, FEATURES), (503, 0), (503, FEATURES)), (
+            answer,
+            moments.seed,
+        )
         assert was_killed or status == 201, answer
         killed += was_killed
         await answers(running)
@@ -166,7 +206,9 @@ async def test_when_the_session_is_killed_all_is_stored_or_nothing(running: Runn
     assert not unexpected(running, "request_failed", "database_lost")
 
 
-async def test_loads_that_were_left_hold_no_connection_for_those_that_follow(running: Running, loads_url: str) -> None:
+async def test_loads_that_were_left_hold_no_connection_for_those_that_follow(
+    running: Running, loads_url: str
+) -> None:
     async def load(run: int) -> tuple[int, Any]:
         body = body_of(run)
         async with uploading(running.url, ITEMS, len(body)) as upload:

@@ -1,4 +1,7 @@
-"""Answers about published tables: ETags of their version, 304 and memory, and never one that a change has overtaken."""
+"""Answers about published tables:
+
+ETags of their version, 304 and memory, and never one that a change has overtaken.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -9,10 +12,11 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import ClientResponse
 
+from geosvc.caching.store import Cache
 from geosvc.database.migrations import migrate_up
 from geosvc.events import QueryEnded
-from geosvc.keys import CACHE, CATALOG, FEED
-from geosvc.live.cache import Cache
+from geosvc.http.keys import CACHE, CATALOG, CHANGE_READER
+from geosvc.model.principal import Principal
 from tests.conftest import Client, Service, settings_for
 from tests.databases import make_template, with_database
 from tests.http import fetch
@@ -53,7 +57,7 @@ async def live(service: Service, live_url: str) -> Client:
 
 async def start(service: Service, url: str, **options: Any) -> Client:
     client = await service(url, **options)
-    assert await app_of(client)[FEED].ready(5)
+    assert await app_of(client)[CHANGE_READER].ready(5)
     return client
 
 
@@ -71,8 +75,12 @@ async def kept(client: Client, entries: int) -> None:
     await until(lambda: len(cache_of(client)) == entries)
 
 
-async def ask(client: Client, path: str, method: str = "GET", **headers: str) -> tuple[ClientResponse, bytes]:
-    given = {"Accept-Encoding": "identity"} | {name.replace("_", "-"): value for name, value in headers.items()}
+async def ask(
+    client: Client, path: str, method: str = "GET", **headers: str
+) -> tuple[ClientResponse, bytes]:
+    given = {"Accept-Encoding": "identity"} | {
+        name.replace("_", "-"): value for name, value in headers.items()
+    }
     async with client.request(method, path, headers=given) as answer:
         return answer, await answer.read()
 
@@ -83,7 +91,11 @@ def statements() -> Iterator[list[str]]:
     names: list[str] = []
     with seen(QueryEnded) as ended:
         yield names
-    names += [each.run.name for each in ended if '"places"' in each.run.text or "places" in map(str, each.run.args)]
+    names += [
+        each.run.name
+        for each in ended
+        if '"places"' in each.run.text or "places" in map(str, each.run.args)
+    ]
 
 
 PATHS = [
@@ -97,7 +109,9 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_page_is_made_once_and_given_again_without_a_statement(live: Client, path: str) -> None:
+async def test_a_page_is_made_once_and_given_again_without_a_statement(
+    live: Client, path: str
+) -> None:
     first, body = await ask(live, path)
     etag = first.headers["ETag"]
     assert etag.startswith('W/"')
@@ -111,12 +125,36 @@ async def test_a_page_is_made_once_and_given_again_without_a_statement(live: Cli
         listed, none = await ask(live, path, If_None_Match=f'"other", {etag[:-1]}-gzip"')
     assert names == []
     assert (again.status, again.headers["ETag"], same) == (200, etag, body)
-    assert (known.status, nothing, known.headers["ETag"], known.headers["Cache-Control"]) == (304, b"", etag, "no-cache")
+    assert (known.status, nothing, known.headers["ETag"], known.headers["Cache-Control"]) == (
+        304,
+        b"",
+        etag,
+        "no-cache",
+    )
     assert (strangers.status, whole) == (200, body)
     assert (anything.status, empty, listed.status, none) == (304, b"", 304, b"")
     volatile = {"Date", "Server-Timing", "X-Request-ID"}
-    left, right = ({name: value for name, value in each.headers.items() if name not in volatile} for each in (first, again))
+    left, right = (
+        {name: value for name, value in each.headers.items() if name not in volatile}
+        for each in (first, again)
+    )
     assert left == right
+
+
+@pytest.mark.parametrize("path", [ITEMS, f"{ITEMS}/1", "/collections/places?extent=exact"])
+async def test_a_principal_gets_no_answer_that_was_kept_for_another(
+    live: Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    await ask(live, path)
+    await until(lambda: bool(cache_of(live)))
+    with statements() as repeated:
+        await ask(live, path)
+    assert repeated == []
+    monkeypatch.setattr("geosvc.http.middleware.ANONYMOUS", Principal("ada"))
+    with statements() as names:
+        of_ada, _ = await ask(live, path)
+    assert of_ada.status == 200
+    assert names
 
 
 def _questions(client: Client) -> list[Any]:
@@ -134,7 +172,9 @@ async def test_a_304_needs_no_answer_in_memory(service: Service, live_url: str) 
     assert "items.page" in names
 
 
-async def test_every_change_gives_another_etag_and_the_new_answer(live: Client, live_url: str) -> None:
+async def test_every_change_gives_another_etag_and_the_new_answer(
+    live: Client, live_url: str
+) -> None:
     async with connected(live_url) as writer:
         tags, path = set(), f"{ITEMS}?limit=1"
         for number in range(20):
@@ -170,19 +210,41 @@ async def test_a_change_that_is_rolled_back_is_none(live: Client, live_url: str)
 
 
 @pytest.mark.parametrize("path", ["/collections/plain/items", "/collections/seen_places/items"])
-async def test_what_is_not_published_has_no_such_etag_and_is_not_kept(live: Client, path: str) -> None:
+async def test_what_is_not_published_has_no_such_etag_and_is_not_kept(
+    live: Client, path: str
+) -> None:
     for _ in range(2):
         answer, _ = await ask(live, path, If_None_Match="*")
-        assert (answer.status, answer.headers.get("ETag"), answer.headers["Cache-Control"]) == (200, None, "no-cache")
+        assert (answer.status, answer.headers.get("ETag"), answer.headers["Cache-Control"]) == (
+            200,
+            None,
+            "no-cache",
+        )
     assert len(cache_of(live)) == 0
     assert cache_of(live).lookups.total() == 0
 
 
-async def test_the_order_of_parameters_and_written_defaults_make_no_difference(live: Client) -> None:
-    alike = ["limit=10&bbox=1,1,5,5", "bbox=1,1,5,5&limit=10", "bbox=1.0,1,5,5.00", "count=estimated&offset=0&bbox=1,1,5,5"]
+async def test_the_order_of_parameters_and_written_defaults_make_no_difference(
+    live: Client,
+) -> None:
+    alike = [
+        "limit=10&bbox=1,1,5,5",
+        "bbox=1,1,5,5&limit=10",
+        "bbox=1.0,1,5,5.00",
+        "count=estimated&offset=0&bbox=1,1,5,5",
+    ]
     tags = {(await ask(live, f"{ITEMS}?{query}"))[0].headers["ETag"] for query in alike}
     assert len(tags) == 1
-    different = ["limit=9", "limit=10&offset=1", "properties=name", "f=csv", "f=json", "sortby=name", "bigint=string", "name=x"]
+    different = [
+        "limit=9",
+        "limit=10&offset=1",
+        "properties=name",
+        "f=csv",
+        "f=json",
+        "sortby=name",
+        "bigint=string",
+        "name=x",
+    ]
     tags |= {(await ask(live, f"{ITEMS}?{query}"))[0].headers["ETag"] for query in different}
     tags.add((await ask(live, ITEMS, Host="elsewhere.example"))[0].headers["ETag"])
     assert len(tags) == 1 + len(different) + 1
@@ -218,32 +280,47 @@ async def test_fifty_who_ask_at_once_share_one_statement(service: Service, live_
 
 async def test_the_count_is_shared_by_the_pages_of_the_same_features(live: Client) -> None:
     with statements() as names:
-        for query in ("limit=5", "limit=6", "limit=5&sortby=-name", "offset=7&properties=name", "f=csv"):
+        for query in (
+            "limit=5",
+            "limit=6",
+            "limit=5&sortby=-name",
+            "offset=7&properties=name",
+            "f=csv",
+        ):
             await ask(live, f"{ITEMS}?filter=population%3E20&{query}")
             await until(lambda: not cache_of(live)._flights)
     assert names.count("items.page") == 5
-    assert sorted(name for name in names if name != "items.page") == ["items.count", "items.estimate"]
+    assert sorted(name for name in names if name != "items.page") == [
+        "items.count",
+        "items.estimate",
+    ]
     assert cache_of(live).lookups["count", "hit"] == 4
 
 
 async def test_a_filter_by_the_time_of_day_has_no_version(live: Client) -> None:
-    answer, _ = await ask(live, f"{ITEMS}?filter=name%3C%3E'x'%20AND%20now()%3ETIMESTAMP('2001-01-01T00:00:00Z')")
+    answer, _ = await ask(
+        live, f"{ITEMS}?filter=name%3C%3E'x'%20AND%20now()%3ETIMESTAMP('2001-01-01T00:00:00Z')"
+    )
     assert (answer.status, answer.headers.get("ETag"), len(cache_of(live))) == (200, None, 0)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
-async def test_a_compressed_page_is_compressed_once(live: Client, coding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_compressed_page_is_compressed_once(
+    live: Client, coding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain, body = await ask(live, ITEMS)
     await until(lambda: _questions(live) and not cache_of(live)._flights)
     before = cache_of(live).bytes
-    async with live.get(ITEMS, headers={"Accept-Encoding": coding}, auto_decompress=False) as answer:
+    async with live.get(
+        ITEMS, headers={"Accept-Encoding": coding}, auto_decompress=False
+    ) as answer:
         first = await answer.read()
     assert answer.headers["Content-Encoding"] == coding
     assert answer.headers["ETag"] == plain.headers["ETag"]
     assert answer.headers.getall("Vary") == ["Accept, Accept-Encoding"]
     assert cache_of(live).bytes == before + len(first)
-    monkeypatch.setattr("geosvc.live.body.compress", None)
-    monkeypatch.setattr("geosvc.middleware.compress", None)
+    monkeypatch.setattr("geosvc.caching.response.compress", None)
+    monkeypatch.setattr("geosvc.http.middleware.compress", None)
     async with live.get(ITEMS, headers={"Accept-Encoding": coding}) as again:
         assert await again.read() == body
     assert cache_of(live).bytes == before + len(first)
@@ -259,7 +336,9 @@ async def test_head_is_get_without_a_body(live: Client) -> None:
     assert (head.headers["ETag"], known.status, names) == (got.headers["ETag"], 304, [])
 
 
-async def test_a_streamed_page_has_the_etag_and_is_not_kept(service: Service, live_url: str) -> None:
+async def test_a_streamed_page_has_the_etag_and_is_not_kept(
+    service: Service, live_url: str
+) -> None:
     client = await start(service, live_url, stream_above_rows=5)
     answer, body = await ask(client, f"{ITEMS}?limit=50")
     etag = answer.headers["ETag"]
@@ -283,7 +362,9 @@ async def test_a_malformed_condition_is_refused(live: Client) -> None:
     assert (await ask(live, ITEMS, If_None_Match="unquoted"))[0].status == 400
 
 
-async def test_a_new_column_is_in_every_answer_once_the_catalog_knows_it(live: Client, live_url: str) -> None:
+async def test_a_new_column_is_in_every_answer_once_the_catalog_knows_it(
+    live: Client, live_url: str
+) -> None:
     first, _ = await ask(live, ITEMS)
     before = app_of(live)[CATALOG].catalog.fingerprint
     async with connected(live_url) as writer:
@@ -300,14 +381,19 @@ async def test_what_policies_decide_has_no_version(service: Service, live_url: s
     async with connected(live_url) as owner:
         await owner.execute(
             f"CREATE ROLE {role} LOGIN PASSWORD 'reader'; GRANT USAGE ON SCHEMA geosvc TO {role};"
-            f"GRANT SELECT ON ALL TABLES IN SCHEMA geosvc TO {role}; GRANT SELECT ON places TO {role}"
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA geosvc TO {role}; GRANT SELECT ON places TO"
+            f" {role}"
         )
         try:
-            client = await start(service, parts._replace(netloc=f"{role}:reader@{parts.netloc.rpartition('@')[2]}").geturl())
+            client = await start(
+                service,
+                parts._replace(netloc=f"{role}:reader@{parts.netloc.rpartition('@')[2]}").geturl(),
+            )
             assert "ETag" in (await ask(client, ITEMS))[0].headers
             before = app_of(client)[CATALOG].catalog.fingerprint
             await owner.execute(
-                "CREATE TABLE allowed (id bigint); INSERT INTO allowed VALUES (1), (2); GRANT SELECT ON allowed TO PUBLIC;"
+                "CREATE TABLE allowed (id bigint); INSERT INTO allowed VALUES (1), (2); GRANT"
+                " SELECT ON allowed TO PUBLIC;"
                 "ALTER TABLE places ENABLE ROW LEVEL SECURITY;"
                 "CREATE POLICY by_list ON places USING (id IN (SELECT id FROM allowed))"
             )
@@ -339,7 +425,9 @@ async def test_nothing_is_kept_or_tagged_while_the_log_cannot_be_read(live: Clie
     assert "items.page" in names
 
 
-async def test_a_feature_is_given_from_memory_with_its_strong_etag(live: Client, live_url: str) -> None:
+async def test_a_feature_is_given_from_memory_with_its_strong_etag(
+    live: Client, live_url: str
+) -> None:
     path = f"{ITEMS}/7"
     first, body = await ask(live, path)
     etag = first.headers["ETag"]
@@ -349,7 +437,13 @@ async def test_a_feature_is_given_from_memory_with_its_strong_etag(live: Client,
     with statements() as names:
         again, same = await ask(live, path)
         known, _ = await ask(live, path, If_None_Match=etag)
-    assert (again.status, same, again.headers["ETag"], known.status, known.headers["ETag"]) == (200, body, etag, 304, etag)
+    assert (again.status, same, again.headers["ETag"], known.status, known.headers["ETag"]) == (
+        200,
+        body,
+        etag,
+        304,
+        etag,
+    )
     assert names == []
     async with connected(live_url) as writer:
         await writer.execute("UPDATE places SET name = 'changed' WHERE id = 7")
@@ -375,7 +469,12 @@ async def test_what_is_not_there_is_not_kept(live: Client, live_url: str) -> Non
 async def test_features_ids_styles_and_hosts_are_told_apart(live: Client) -> None:
     bodies = {
         (await ask(live, f"{ITEMS}/{path}", **headers))[1]
-        for path, headers in (("1", {}), ("2", {}), ("1?properties=name", {}), ("1", {"Host": "elsewhere.example"}))
+        for path, headers in (
+            ("1", {}),
+            ("2", {}),
+            ("1?properties=name", {}),
+            ("1", {"Host": "elsewhere.example"}),
+        )
         for _ in range(2)
     }
     assert len(bodies) == 4
@@ -387,12 +486,16 @@ async def test_a_write_of_the_service_shows_at_once(service: Service, live_url: 
         await fetch(client, f"{ITEMS}/3")
         await fetch(client, f"{ITEMS}?limit=3")
         patch = {"properties": {"name": f"name {number}"}}
-        async with client.patch(f"{ITEMS}/3", json=patch, headers={"Content-Type": "application/merge-patch+json"}) as answer:
+        async with client.patch(
+            f"{ITEMS}/3", json=patch, headers={"Content-Type": "application/merge-patch+json"}
+        ) as answer:
             assert answer.status == 204
             etag = answer.headers["ETag"]
         shown, _ = await ask(client, f"{ITEMS}/3")
         assert shown.headers["ETag"] == etag
-        assert (await fetch(client, f"{ITEMS}?limit=3"))["features"][2]["properties"]["name"] == f"name {number}"
+        assert (await fetch(client, f"{ITEMS}?limit=3"))["features"][2]["properties"][
+            "name"
+        ] == f"name {number}"
 
 
 async def test_the_exact_extent_is_read_once_a_version(live: Client, live_url: str) -> None:
@@ -420,7 +523,9 @@ async def test_never_a_stale_answer_while_many_write(live: Client, live_url: str
     async def write(place: int) -> None:
         async with connected(live_url) as writer:
             for number in range(1, 60):
-                await writer.execute("UPDATE places SET population = $1 WHERE id = $2", number, place)
+                await writer.execute(
+                    "UPDATE places SET population = $1 WHERE id = $2", number, place
+                )
                 committed[place] = number
                 await asyncio.sleep(0.001 * (number % 5))
 
@@ -432,11 +537,18 @@ async def test_never_a_stale_answer_while_many_write(live: Client, live_url: str
             if answer.status == 200:
                 etag, last = answer.headers["ETag"], body
             shown = _populations(last)
-            assert all(shown[place] >= before[place] for place in shown), (shown, before, answer.status)
+            assert all(shown[place] >= before[place] for place in shown), (
+                shown,
+                before,
+                answer.status,
+            )
             reads += 1
         return reads
 
-    readers = [asyncio.create_task(read(path)) for path in (f"{ITEMS}?limit=5", f"{ITEMS}?limit=5&f=json", f"{ITEMS}/1") * 3]
+    readers = [
+        asyncio.create_task(read(path))
+        for path in (f"{ITEMS}?limit=5", f"{ITEMS}?limit=5&f=json", f"{ITEMS}/1") * 3
+    ]
     async with live.get(ITEMS):
         pass
     async with connected(live_url) as writer:
@@ -450,7 +562,10 @@ def _populations(body: bytes | None) -> dict[int, int]:
     import json
 
     document = json.loads(body or b"{}")
-    return {each["id"]: each["properties"]["population"] for each in document.get("features", [document])}
+    return {
+        each["id"]: each["properties"]["population"]
+        for each in document.get("features", [document])
+    }
 
 
 async def test_a_copy_of_the_database_that_went_another_way_has_other_versions(
@@ -463,7 +578,7 @@ async def test_a_copy_of_the_database_that_went_another_way_has_other_versions(
             await writer.execute("UPDATE places SET name = $1 WHERE id = 1", name)
         client = await service(url, public_url="https://example.org")
         assert client.server is not None
-        assert await client.server.app[FEED].ready(5)  # type: ignore[attr-defined]
+        assert await client.server.app[CHANGE_READER].ready(5)  # type: ignore[attr-defined]
         async with client.get("/collections/places/items?limit=1") as response:
             assert (await response.json())["features"][0]["properties"]["name"] == name
             versions.append(response.headers["ETag"].partition(".")[0])

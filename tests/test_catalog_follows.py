@@ -56,11 +56,17 @@ async def test_dropping_renaming_and_altering_are_followed(
     await until(lambda: _is(client, {"shops"}))
     assert (await fetch(client, "/collections/shops/items/7"))["properties"]["name"] == "shop 7"
     await connection.execute("ALTER TABLE shops RENAME COLUMN name TO title")
-    for path in ("/collections/shops/items/7", "/collections/shops/items", "/collections/shops/export"):
+    for path in (
+        "/collections/shops/items/7",
+        "/collections/shops/items",
+        "/collections/shops/export",
+    ):
         body = await fetch(client, path)
         feature = body if "properties" in body else body["features"][0]
         assert feature["properties"]["title"].startswith("shop"), path
-    await connection.execute("ALTER TABLE shops ALTER COLUMN title TYPE varchar(3) USING left(title, 3)")
+    await connection.execute(
+        "ALTER TABLE shops ALTER COLUMN title TYPE varchar(3) USING left(title, 3)"
+    )
     assert (await fetch(client, "/collections/shops/items/7"))["properties"]["title"] == "sho"
     await connection.execute("ALTER TABLE shops RENAME TO stores")
     await fetch(client, "/collections/shops/items", status=404)
@@ -85,13 +91,18 @@ async def test_only_what_the_role_may_read_is_published(
 ) -> None:
     await connection.execute(TABLE)
     await connection.execute(
-        "CREATE TABLE secrets AS TABLE shops; CREATE SCHEMA other; CREATE TABLE other.shops AS TABLE shops"
+        "CREATE TABLE secrets AS TABLE shops; CREATE SCHEMA other; CREATE TABLE other.shops AS"
+        " TABLE shops"
     )
     parts = urlsplit(bare_database_url)
     role = f"reader_{parts.path.strip('/')}"
-    await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'reader'; GRANT SELECT (id, geom) ON shops TO {role}")
+    await connection.execute(
+        f"CREATE ROLE {role} LOGIN PASSWORD 'reader'; GRANT SELECT (id, geom) ON shops TO {role}"
+    )
     try:
-        client = await service(parts._replace(netloc=f"{role}:reader@{parts.netloc.rpartition('@')[2]}").geturl())
+        client = await service(
+            parts._replace(netloc=f"{role}:reader@{parts.netloc.rpartition('@')[2]}").geturl()
+        )
         assert await listed(client) == {"shops"}
         feature = (await fetch(client, "/collections/shops/items"))["features"][0]
         assert feature["properties"].keys() == {"id"}
@@ -119,13 +130,19 @@ async def test_schemas_patterns_and_overrides_decide_what_is_published(
     keyed = await service(bare_database_url, tables="shops*", collections=override)
     assert (await fetch(keyed, "/collections/shops_view"))["title"] == "Shops"
     assert (await fetch(keyed, "/collections/shops_view/items/9"))["properties"]["name"] == "shop 9"
-    assert (await fetch(keyed, "/collections/shops_view/items?bbox=2.5,0,4.5,2"))["numberReturned"] == 2
+    assert (await fetch(keyed, "/collections/shops_view/items?bbox=2.5,0,4.5,2"))[
+        "numberReturned"
+    ] == 2
 
 
-async def test_postgis_made_anew_is_noticed(client: Client, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def test_postgis_made_anew_is_noticed(
+    client: Client, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
     await connection.execute(TABLE)
     await until(lambda: _is(client, {"shops"}))
-    await connection.execute("DROP EXTENSION postgis CASCADE; CREATE SCHEMA gis; CREATE EXTENSION postgis SCHEMA gis")
+    await connection.execute(
+        "DROP EXTENSION postgis CASCADE; CREATE SCHEMA gis; CREATE EXTENSION postgis SCHEMA gis"
+    )
     await connection.execute("ALTER TABLE shops ADD COLUMN geom gis.geometry(Point, 4326)")
     await connection.execute("UPDATE shops SET geom = gis.ST_SetSRID(gis.ST_Point(id, 1), 4326)")
     await until(lambda: _has_geometry(client))
@@ -140,7 +157,9 @@ async def _has_geometry(client: Client) -> bool:
 
 
 class HidingDatabase(Database):
-    """Hides a cancellation once, as asyncpg's pool does when it comes together with a connection."""
+    """Hides a cancellation once, as asyncpg's pool does when it comes together with a
+    connection.
+    """
 
     warming: asyncio.Event
 
@@ -150,7 +169,9 @@ class HidingDatabase(Database):
             await asyncio.sleep(60)
 
 
-async def test_a_cancellation_that_asyncpg_hides_ends_the_follower_all_the_same(bare_database_url: str) -> None:
+async def test_a_cancellation_that_asyncpg_hides_ends_the_follower_all_the_same(
+    bare_database_url: str,
+) -> None:
     settings = settings_for(bare_database_url)
     database = HidingDatabase(settings, bare_database_url)
     database.warming = asyncio.Event()

@@ -1,4 +1,6 @@
-"""The stream of changes: what each edit is told as, to whom, in which order, and how a stream goes on where it ended."""
+"""The stream of changes: what each edit is told as, to whom, in which order, and how a stream goes
+on where it ended.
+"""
 
 import asyncio
 import json
@@ -10,7 +12,7 @@ import pytest
 from aiohttp import ClientConnectionError, ClientPayloadError, ClientSession
 from yarl import URL
 
-from geosvc.keys import CATALOG, FEED, HUB
+from geosvc.http.keys import CATALOG, CHANGE_READER, HUB
 from geosvc.model.snapshot import Position, Snapshot
 from geosvc.requests.event_id import encode_event_id
 from tests.conftest import Client, Service, execute
@@ -64,7 +66,9 @@ async def test_an_edit_by_any_tool_is_told_with_the_feature_as_items_write_it(
     assert (deleted.name, deleted.content) == ("delete", {"id": 50, "bbox": [9.0, 51.0, 9.0, 51.0]})
 
 
-async def test_what_is_rolled_back_is_not_told_and_a_transaction_comes_whole(live_url: str, stream: Stream) -> None:
+async def test_what_is_rolled_back_is_not_told_and_a_transaction_comes_whole(
+    live_url: str, stream: Stream
+) -> None:
     async with connected(live_url) as first, connected(live_url) as second:
         long, lost = first.transaction(), second.transaction()
         await long.start()
@@ -85,9 +89,13 @@ async def test_what_is_rolled_back_is_not_told_and_a_transaction_comes_whole(liv
     assert told(events) == [("update", 3), ("update", 6), ("update", 1), ("update", 4)]
 
 
-async def test_statements_of_many_rows_and_truncate_are_told_as_one(live_url: str, stream: Stream) -> None:
+async def test_statements_of_many_rows_and_truncate_are_told_as_one(
+    live_url: str, stream: Stream
+) -> None:
     many = "INSERT INTO places (geom) SELECT ST_SetSRID(ST_Point(n % 10, 20), 4326) FROM generate_series(1, 2000) n"
-    await edit(live_url, many, "UPDATE places SET geom = ST_Translate(geom, 0, 1)", "TRUNCATE places")
+    await edit(
+        live_url, many, "UPDATE places SET geom = ST_Translate(geom, 0, 1)", "TRUNCATE places"
+    )
     events = await stream.wait(3)
     assert [(each.name, each.content) for each in events] == [
         ("bulk", {"operation": "insert", "rows": 2000, "bbox": [0.0, 20.0, 9.0, 20.0]}),
@@ -96,8 +104,12 @@ async def test_statements_of_many_rows_and_truncate_are_told_as_one(live_url: st
     ]
 
 
-async def test_what_enters_a_filter_is_inserted_and_what_leaves_it_deleted(live: Client, live_url: str) -> None:
-    async with subscribed(live, f"{CHANGES}?filter=population%20%3E%20100&properties=name") as stream:
+async def test_what_enters_a_filter_is_inserted_and_what_leaves_it_deleted(
+    live: Client, live_url: str
+) -> None:
+    async with subscribed(
+        live, f"{CHANGES}?filter=population%20%3E%20100&properties=name"
+    ) as stream:
         await edit(
             live_url,
             "UPDATE places SET population = 50 WHERE id = 1",
@@ -109,14 +121,27 @@ async def test_what_enters_a_filter_is_inserted_and_what_leaves_it_deleted(live:
             "DELETE FROM places WHERE id IN (1, 3)",
         )
         events = await stream.wait(6)
-    assert told(events) == [("insert", 1), ("update", 1), ("delete", 1), ("insert", 1), ("insert", 2), ("delete", 1)]
+    assert told(events) == [
+        ("insert", 1),
+        ("update", 1),
+        ("delete", 1),
+        ("insert", 1),
+        ("insert", 2),
+        ("delete", 1),
+    ]
     assert events[1].content["properties"] == {"name": "place 1"}
 
 
-async def test_what_enters_a_box_is_inserted_and_what_leaves_it_deleted(live: Client, live_url: str) -> None:
+async def test_what_enters_a_box_is_inserted_and_what_leaves_it_deleted(
+    live: Client, live_url: str
+) -> None:
     box = "bbox=19,19,31,31"
-    line = "ST_GeomFromText('LINESTRING(18 30, 20 33)', 4326)"  # its own box meets the box, and it does not
-    async with subscribed(live, f"{CHANGES}?{box}") as stream, subscribed(live, f"{CHANGES}?{box}&filter=id%20%3C%205") as few:
+    # its own box meets the box, and it does not
+    line = "ST_GeomFromText('LINESTRING(18 30, 20 33)', 4326)"
+    async with (
+        subscribed(live, f"{CHANGES}?{box}") as stream,
+        subscribed(live, f"{CHANGES}?{box}&filter=id%20%3C%205") as few,
+    ):
         await edit(
             live_url,
             "UPDATE places SET geom = ST_SetSRID(ST_Point(20, 20), 4326) WHERE id IN (1, 8)",
@@ -125,22 +150,33 @@ async def test_what_enters_a_box_is_inserted_and_what_leaves_it_deleted(live: Cl
             "UPDATE places SET geom = NULL WHERE id = 1",
             "UPDATE places SET geom = 'SRID=4326;POINT EMPTY' WHERE id = 1",
             "UPDATE places SET geom = ST_SetSRID(ST_Point(32, 32), 4326) WHERE id = 1",
-            "INSERT INTO places (id, geom) SELECT 1000 + n, ST_SetSRID(ST_Point(80, 8), 4326) FROM generate_series(1, 1001) n",
+            "INSERT INTO places (id, geom) SELECT 1000 + n, ST_SetSRID(ST_Point(80, 8), 4326)"
+            " FROM generate_series(1, 1001) n",
             "UPDATE places SET geom = ST_SetSRID(ST_Point(31, 31), 4326) WHERE id IN (2, 9)",
         )
         events = await stream.wait(8)
         selected = await few.wait(6)
     assert told(events) == [
         *[("insert", 1), ("insert", 8), ("update", 1), ("delete", 1)],
-        *[("insert", 1), ("delete", 1)],  # without a geometry it meets every box, with an empty one none, as in items
+        *[
+            ("insert", 1),
+            ("delete", 1),
+        ],  # without a geometry it meets every box, with an empty one none, as in items
         *[("insert", 2), ("insert", 9)],
     ]
     assert told(selected) == [each for each in told(events) if each[1] in (1, 2)]
 
 
-async def test_a_box_across_the_antimeridian_and_one_of_another_reference_system(live: Client, live_url: str) -> None:
-    metres = "bbox=2000000,2000000,3000000,3000000&bbox-crs=http://www.opengis.net/def/crs/EPSG/0/3857"
-    async with subscribed(live, f"{CHANGES}?bbox=170,-10,-170,10") as across, subscribed(live, f"{CHANGES}?{metres}") as there:
+async def test_a_box_across_the_antimeridian_and_one_of_another_reference_system(
+    live: Client, live_url: str
+) -> None:
+    metres = (
+        "bbox=2000000,2000000,3000000,3000000&bbox-crs=http://www.opengis.net/def/crs/EPSG/0/3857"
+    )
+    async with (
+        subscribed(live, f"{CHANGES}?bbox=170,-10,-170,10") as across,
+        subscribed(live, f"{CHANGES}?{metres}") as there,
+    ):
         await edit(
             live_url,
             "UPDATE places SET geom = ST_SetSRID(ST_Point(175, 0), 4326) WHERE id = 1",
@@ -159,11 +195,17 @@ async def test_the_parameters_of_a_feature_say_how_it_is_told(live: Client, live
     assert (event.content["id"], event.content["geometry"]) == ("1", None)
 
 
-async def test_a_stream_goes_on_behind_any_event(live: Client, service: Service, live_url: str, stream: Stream) -> None:
+async def test_a_stream_goes_on_behind_any_event(
+    live: Client, service: Service, live_url: str, stream: Stream
+) -> None:
     async with connected(live_url) as writer, writer.transaction():
         for place in (1, 2, 3):
             await writer.execute("UPDATE places SET population = -1 WHERE id = $1", place)
-    await edit(live_url, "UPDATE places SET population = -2 WHERE id IN (4, 5)", "DELETE FROM places WHERE id = 6")
+    await edit(
+        live_url,
+        "UPDATE places SET population = -2 WHERE id IN (4, 5)",
+        "DELETE FROM places WHERE id = 6",
+    )
     events = await stream.wait(6)
     other = await service(live_url)  # another process, or the same after a restart
     for number in range(6):
@@ -178,7 +220,9 @@ async def test_a_stream_goes_on_behind_any_event(live: Client, service: Service,
         assert told(await again.wait(1))[:1] == [("delete", 6)]
 
 
-async def test_a_quiet_stream_shows_that_it_is_alive_and_moves_its_place(live: Client, live_url: str) -> None:
+async def test_a_quiet_stream_shows_that_it_is_alive_and_moves_its_place(
+    live: Client, live_url: str
+) -> None:
     async with subscribed(live, f"{CHANGES}?filter=id%3D0") as stream:
         begun = stream.last_id
         await edit(live_url, "UPDATE places SET population = 1 WHERE id = 1")
@@ -188,11 +232,17 @@ async def test_a_quiet_stream_shows_that_it_is_alive_and_moves_its_place(live: C
     assert not stream.events
 
 
-async def test_who_was_away_for_long_is_told_to_read_anew(live: Client, live_url: str, stream: Stream) -> None:
+async def test_who_was_away_for_long_is_told_to_read_anew(
+    live: Client, live_url: str, stream: Stream
+) -> None:
     begun = stream.last_id
     await edit(live_url, "UPDATE places SET population = 1 WHERE id = 1")
     await stream.wait(1)
-    await edit(live_url, "UPDATE geosvc.publication SET pruned_to = (SELECT xid FROM geosvc.change ORDER BY seq DESC LIMIT 1)")
+    await edit(
+        live_url,
+        "UPDATE geosvc.publication SET pruned_to = (SELECT xid FROM geosvc.change ORDER BY seq"
+        " DESC LIMIT 1)",
+    )
     async with subscribed(live, CHANGES, begun) as again:
         (event,) = await again.wait(1)
         assert event.name == "resync"
@@ -201,7 +251,9 @@ async def test_who_was_away_for_long_is_told_to_read_anew(live: Client, live_url
 
 
 @pytest.mark.parametrize("change", ["epoch", "future"])
-async def test_an_id_of_another_log_is_answered_with_resync(live: Client, change: str, stream: Stream) -> None:
+async def test_an_id_of_another_log_is_answered_with_resync(
+    live: Client, change: str, stream: Stream
+) -> None:
     epoch, snapshot = stream.last_id.split("-")
     xmin = int(snapshot.split(".")[0])
     if change == "epoch":
@@ -212,19 +264,25 @@ async def test_an_id_of_another_log_is_answered_with_resync(live: Client, change
         assert [each.name for each in await again.wait(1)] == ["resync"]
 
 
-async def test_a_listener_that_is_killed_loses_nothing(live: Client, live_url: str, stream: Stream) -> None:
+async def test_a_listener_that_is_killed_loses_nothing(
+    live: Client, live_url: str, stream: Stream
+) -> None:
     async with connected(live_url) as writer:
         for number in range(5):
             await writer.execute("UPDATE places SET population = $1 WHERE id = 1", number)
             assert live.server is not None
-            feed = live.server.app[FEED]._feed  # type: ignore[attr-defined]
+            feed = live.server.app[CHANGE_READER]._feed  # type: ignore[attr-defined]
             assert feed is not None
-            await writer.execute("SELECT pg_terminate_backend($1)", feed._connection.get_server_pid())
+            await writer.execute(
+                "SELECT pg_terminate_backend($1)", feed._connection.get_server_pid()
+            )
             await writer.execute("UPDATE places SET population = $1 WHERE id = 2", number)
             await stream.wait(2 * number + 2)
-            assert await live.server.app[FEED].ready(10)  # type: ignore[attr-defined]
+            assert await live.server.app[CHANGE_READER].ready(10)  # type: ignore[attr-defined]
     expected = [(place, number) for number in range(5) for place in (1, 2)]
-    assert [(each.content["id"], each.content["properties"]["population"]) for each in stream.events] == expected
+    assert [
+        (each.content["id"], each.content["properties"]["population"]) for each in stream.events
+    ] == expected
 
 
 async def test_unpublishing_ends_the_streams_and_publishing_again_begins_anew(
@@ -240,9 +298,15 @@ async def test_unpublishing_ends_the_streams_and_publishing_again_begins_anew(
         assert [each.name for each in await again.wait(1)] == ["resync"]
 
 
-async def test_a_table_that_is_altered_under_a_filter_ends_the_stream_with_resync(live: Client, live_url: str) -> None:
+async def test_a_table_that_is_altered_under_a_filter_ends_the_stream_with_resync(
+    live: Client, live_url: str
+) -> None:
     async with subscribed(live, f"{CHANGES}?filter=population%20%3E%201") as stream:
-        await edit(live_url, "ALTER TABLE places RENAME population TO people", "UPDATE places SET people = 5 WHERE id = 1")
+        await edit(
+            live_url,
+            "ALTER TABLE places RENAME population TO people",
+            "UPDATE places SET people = 5 WHERE id = 1",
+        )
         await stream.wait(1)
         assert stream.events[0].name in ("bulk", "resync")
     assert live.server is not None
@@ -250,7 +314,9 @@ async def test_a_table_that_is_altered_under_a_filter_ends_the_stream_with_resyn
     await fetch(live, f"{CHANGES}?filter=population%20%3E%201", 400)
 
 
-async def test_features_that_the_log_or_postgis_cannot_tell_are_told_by_id_and_box(live_url: str, stream: Stream) -> None:
+async def test_features_that_the_log_or_postgis_cannot_tell_are_told_by_id_and_box(
+    live_url: str, stream: Stream
+) -> None:
     await edit(
         live_url,
         "UPDATE places SET name = repeat(md5('x'), 5000) WHERE id = 1",
@@ -279,7 +345,9 @@ async def test_features_that_the_log_or_postgis_cannot_tell_are_told_by_id_and_b
         (f"{CHANGES}?bbox=1,2,3", 400, "bbox"),
     ],
 )
-async def test_bad_input_is_told_before_the_stream_begins(live: Client, path: str, status: int, said: str) -> None:
+async def test_bad_input_is_told_before_the_stream_begins(
+    live: Client, path: str, status: int, said: str
+) -> None:
     problem = await fetch(live, path, status)
     assert said in f"{problem.get('parameter')} {problem['detail']}"
 
@@ -290,7 +358,9 @@ async def test_a_malformed_header_is_a_400_and_another_media_type_a_406(live: Cl
     await fetch(live, CHANGES, 406, headers={"Accept": "application/json"})
 
 
-async def test_more_subscribers_than_there_are_places_are_sent_away_for_a_while(service: Service, live_url: str) -> None:
+async def test_more_subscribers_than_there_are_places_are_sent_away_for_a_while(
+    service: Service, live_url: str
+) -> None:
     client = await service(live_url, max_subscribers=1)
     async with subscribed(client, CHANGES), client.get(CHANGES) as response:
         assert (response.status, response.headers["Retry-After"]) == (503, "5")
@@ -304,8 +374,14 @@ async def test_more_subscribers_than_there_are_places_are_sent_away_for_a_while(
         assert hub.size == 1
 
 
-async def test_browsers_of_other_origins_may_subscribe_and_nothing_is_compressed_or_kept(live: Client) -> None:
-    headers = {"Origin": "https://example.org", "Accept": "text/event-stream", "Accept-Encoding": "gzip, zstd"}
+async def test_browsers_of_other_origins_may_subscribe_and_nothing_is_compressed_or_kept(
+    live: Client,
+) -> None:
+    headers = {
+        "Origin": "https://example.org",
+        "Accept": "text/event-stream",
+        "Accept-Encoding": "gzip, zstd",
+    }
     async with live.get(CHANGES, headers=headers) as response:
         assert response.status == 200
         assert response.headers["Access-Control-Allow-Origin"] == "*"
@@ -316,7 +392,9 @@ async def test_browsers_of_other_origins_may_subscribe_and_nothing_is_compressed
         assert (response.status, response.headers["Content-Type"]) == (200, "text/event-stream")
 
 
-async def test_who_does_not_keep_up_is_cut_off_and_goes_on_later(service: Service, live_url: str) -> None:
+async def test_who_does_not_keep_up_is_cut_off_and_goes_on_later(
+    service: Service, live_url: str
+) -> None:
     client = await service(live_url, max_waiting_bytes=4_096)
     assert client.server is not None
     hub = client.server.app[HUB]  # type: ignore[attr-defined]
@@ -325,7 +403,7 @@ async def test_who_does_not_keep_up_is_cut_off_and_goes_on_later(service: Servic
         begun = (await response.content.readuntil(b"\n\n")).decode().rpartition("id: ")[2].strip()
         async with connected(live_url) as writer:
             async with asyncio.timeout(30):
-                while not hub.counted.dropped:
+                while not hub.counters.dropped:
                     await writer.execute("UPDATE places SET name = repeat('x', 60000) WHERE id < 9")
         with pytest.raises((ClientPayloadError, ClientConnectionError)):
             await response.read()
@@ -333,14 +411,19 @@ async def test_who_does_not_keep_up_is_cut_off_and_goes_on_later(service: Servic
         await edit(live_url, "UPDATE places SET name = 'end' WHERE id = 9")
         async with asyncio.timeout(20), again.changed:
             await again.changed.wait_for(lambda: any('"end"' in each.text for each in again.events))
-    assert [each.content["id"] for each in again.events[:-1]] == [*range(1, 9)] * (len(again.events) // 8)
+    assert [each.content["id"] for each in again.events[:-1]] == [*range(1, 9)] * (
+        len(again.events) // 8
+    )
 
 
 def test_streams_end_at_once_when_the_service_stops(live_url: str) -> None:
     with serving(live_url) as running:
 
         async def subscribe() -> float:
-            async with ClientSession() as session, session.get(f"{running.url}{CHANGES}") as response:
+            async with (
+                ClientSession() as session,
+                session.get(f"{running.url}{CHANGES}") as response,
+            ):
                 assert response.status == 200
                 await response.content.readuntil(b"\n\n")
                 running.process.send_signal(signal.SIGTERM)
@@ -353,7 +436,9 @@ def test_streams_end_at_once_when_the_service_stops(live_url: str) -> None:
     assert not unexpected(running)
 
 
-async def test_composite_keys_and_odd_names_are_told_as_items_write_them(service: Service, bare_live_url: str) -> None:
+async def test_composite_keys_and_odd_names_are_told_as_items_write_them(
+    service: Service, bare_live_url: str
+) -> None:
     client = await service(bare_live_url)
     async with subscribed(client, "/collections/odd/changes") as stream:
         await edit(bare_live_url, """UPDATE odd SET "t" = 'new', "a ""b" = '2', "g2" = "Geom";""")
@@ -377,7 +462,9 @@ def bare_live_url(live_url: str) -> str:
     return live_url
 
 
-async def test_a_second_geometry_is_told_as_a_collection_of_its_own(service: Service, bare_live_url: str) -> None:
+async def test_a_second_geometry_is_told_as_a_collection_of_its_own(
+    service: Service, bare_live_url: str
+) -> None:
     client = await service(bare_live_url)
     large = "repeat(md5('x'), 9999)"
     async with (
@@ -388,19 +475,27 @@ async def test_a_second_geometry_is_told_as_a_collection_of_its_own(service: Ser
             bare_live_url,
             "UPDATE odd SET g2 = 'SRID=4326;POINT(50.5 50.5)'",
             "UPDATE odd SET g2 = 'SRID=4326;POINT(9 9)'",
-            f"UPDATE odd SET t = {large}",  # too large for the log, which knows nothing of this geometry then
+            # too large for the log, which knows nothing of this geometry then
+            f"UPDATE odd SET t = {large}",
         )
         events = await second.wait(3)
-        assert [each.name for each in events] == ["update", "delete", "insert"]  # it had none, which meets every box
+        assert [each.name for each in events] == [
+            "update",
+            "delete",
+            "insert",
+        ]  # it had none, which meets every box
         assert events[0].content["geometry"]["coordinates"] == [50.5, 50.5]
         assert events[2].content == {"id": "x\\,y,2026-11-21", "bbox": None}
     assert not first.events
 
 
-async def test_rows_that_policies_hide_are_told_to_nobody(service: Service, live_url: str, server_url: str) -> None:
+async def test_rows_that_policies_hide_are_told_to_nobody(
+    service: Service, live_url: str, server_url: str
+) -> None:
     await edit(
         live_url,
-        "DO $$ BEGIN CREATE ROLE geosvc_reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+        "DO $$ BEGIN CREATE ROLE geosvc_reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL;"
+        " END $$",
         "GRANT SELECT ON places TO geosvc_reader; GRANT USAGE ON SCHEMA geosvc TO geosvc_reader",
         "GRANT SELECT ON ALL TABLES IN SCHEMA geosvc TO geosvc_reader",
         "ALTER TABLE places ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON places USING (id < 3)",

@@ -1,4 +1,6 @@
-"""The stream of changes under clients that come in crowds or take nothing, and under a database that takes rights away."""
+"""The stream of changes under clients that come in crowds or take nothing, and under a database
+that takes rights away.
+"""
 
 import asyncio
 import socket
@@ -9,7 +11,7 @@ import pytest
 from aiohttp import ClientSession
 
 from geosvc.events import QueryEnded
-from geosvc.keys import CATALOG, DATABASE, FEED, HUB
+from geosvc.http.keys import CATALOG, CHANGE_READER, DATABASE, HUB
 from tests.conftest import Client, Service
 from tests.events import subscribed
 from tests.http import fetch
@@ -31,7 +33,8 @@ async def reader_url(live_url: str) -> str:
     """The database as a role that may read the table, all of its columns, and the log."""
     await edit(
         live_url,
-        f"DO $$ BEGIN CREATE ROLE {READER} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+        f"DO $$ BEGIN CREATE ROLE {READER} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END"
+        " $$",
         f"GRANT SELECT ON places TO {READER}; GRANT USAGE ON SCHEMA geosvc TO {READER}",
         f"GRANT SELECT ON ALL TABLES IN SCHEMA geosvc TO {READER}",
     )
@@ -39,7 +42,9 @@ async def reader_url(live_url: str) -> str:
     return parts._replace(netloc=f"{READER}@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
-async def test_a_crowd_that_comes_at_once_gets_no_more_places_than_there_are(service: Service, live_url: str) -> None:
+async def test_a_crowd_that_comes_at_once_gets_no_more_places_than_there_are(
+    service: Service, live_url: str
+) -> None:
     client = await service(live_url, max_subscribers=3)
     assert client.server is not None
     async with ClientSession() as session, AsyncExitStack() as stack:
@@ -48,12 +53,18 @@ async def test_a_crowd_that_comes_at_once_gets_no_more_places_than_there_are(ser
         assert sorted(each.status for each in responses) == [200] * 3 + [503] * 9
 
 
-async def test_who_is_behind_and_takes_nothing_is_cut_off_and_holds_no_connection(service: Service, live_url: str) -> None:
+async def test_who_is_behind_and_takes_nothing_is_cut_off_and_holds_no_connection(
+    service: Service, live_url: str
+) -> None:
     client = await service(live_url, write_stall_seconds=0.3, max_subscribers=1)
     async with subscribed(client, CHANGES) as stream:
         begun = stream.last_id
     rows = "SELECT n, repeat('x', 10000), 'SRID=4326;POINT(0 0)' FROM generate_series(1000, 1999) n"
-    await edit(live_url, f"INSERT INTO places (id, name, geom) {rows}", "UPDATE places SET population = 1 WHERE id >= 1000")
+    await edit(
+        live_url,
+        f"INSERT INTO places (id, name, geom) {rows}",
+        "UPDATE places SET population = 1 WHERE id >= 1000",
+    )
     assert client.server is not None
     app, port = client.server.app, client.server.port  # type: ignore[attr-defined]
     async with asyncio.timeout(5):
@@ -62,13 +73,15 @@ async def test_who_is_behind_and_takes_nothing_is_cut_off_and_holds_no_connectio
     with socket.socket() as lazy:
         lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         lazy.connect(("127.0.0.1", port))
-        lazy.sendall(f"GET {CHANGES} HTTP/1.1\r\nHost: 127.0.0.1\r\nLast-Event-ID: {begun}\r\n\r\n".encode())
+        lazy.sendall(
+            f"GET {CHANGES} HTTP/1.1\r\nHost: 127.0.0.1\r\nLast-Event-ID: {begun}\r\n\r\n".encode()
+        )
         async with asyncio.timeout(5):
             while not app[DATABASE].in_use:
                 await asyncio.sleep(0)
         await fetch(client, CHANGES, 503)  # it takes a place, far behind or not
         async with asyncio.timeout(5):
-            while app[DATABASE].in_use:
+            while app[DATABASE].in_use or app[HUB].size:
                 await asyncio.sleep(0.01)
     async with subscribed(client, CHANGES, begun) as again:
         assert len(await again.wait(2000)) == 2000
@@ -100,7 +113,9 @@ async def test_policies_that_are_made_while_somebody_listens_end_the_stream(
     assert not stream.events
 
 
-async def test_a_stream_ends_when_the_changes_of_its_table_are_not_logged_any_more(service: Service, live_url: str) -> None:
+async def test_a_stream_ends_when_the_changes_of_its_table_are_not_logged_any_more(
+    service: Service, live_url: str
+) -> None:
     client = await service(live_url, feed_heartbeat_seconds=0.1)
     async with subscribed(client, CHANGES) as stream:
         await edit(live_url, "ALTER TABLE places DISABLE TRIGGER geosvc_update")
@@ -109,13 +124,21 @@ async def test_a_stream_ends_when_the_changes_of_its_table_are_not_logged_any_mo
     await fetch(client, CHANGES, 409)
 
 
-async def test_a_key_that_the_role_may_not_read_is_not_told(service: Service, live_url: str, reader_url: str) -> None:
-    await edit(live_url, f"REVOKE SELECT ON places FROM {READER}", f"GRANT SELECT (name, geom) ON places TO {READER}")
+async def test_a_key_that_the_role_may_not_read_is_not_told(
+    service: Service, live_url: str, reader_url: str
+) -> None:
+    await edit(
+        live_url,
+        f"REVOKE SELECT ON places FROM {READER}",
+        f"GRANT SELECT (name, geom) ON places TO {READER}",
+    )
     client = await service(reader_url)
     await fetch(client, CHANGES, 409)
 
 
-async def test_streams_begin_anew_when_the_log_is_replaced_by_that_of_a_dump(service: Service, live_url: str) -> None:
+async def test_streams_begin_anew_when_the_log_is_replaced_by_that_of_a_dump(
+    service: Service, live_url: str
+) -> None:
     client = await service(live_url)
     async with subscribed(client, CHANGES) as stream:
         begun = stream.last_id
@@ -133,17 +156,23 @@ async def test_streams_begin_anew_when_the_log_is_replaced_by_that_of_a_dump(ser
         assert (await again.wait(1))[0].name == "resync"
 
 
-async def test_a_failover_while_somebody_catches_up_ends_the_stream(service: Service, live_url: str) -> None:
+async def test_a_failover_while_somebody_catches_up_ends_the_stream(
+    service: Service, live_url: str
+) -> None:
     client = await service(live_url)
     async with subscribed(client, CHANGES) as stream:
         begun = stream.last_id
     rows = "SELECT n, repeat('x', 10000), 'SRID=4326;POINT(0 0)' FROM generate_series(1000, 1999) n"
-    await edit(live_url, f"INSERT INTO places (id, name, geom) {rows}", "UPDATE places SET population = 1 WHERE id >= 1000")
+    await edit(
+        live_url,
+        f"INSERT INTO places (id, name, geom) {rows}",
+        "UPDATE places SET population = 1 WHERE id >= 1000",
+    )
     assert client.server is not None
-    feed = client.server.app[FEED]  # type: ignore[attr-defined]
+    feed = client.server.app[CHANGE_READER]  # type: ignore[attr-defined]
     async with client.get(CHANGES, headers={"Last-Event-ID": begun}) as response:
         await response.content.readany()
-        feed.epoch = "of another server"  # where what follows has other numbers
+        feed._tracker.epoch = "of another server"  # where what follows has other numbers
         async with asyncio.timeout(10):
             body = await response.read()
     assert b"resync" not in body  # it comes back, and is told then

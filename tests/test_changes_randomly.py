@@ -1,6 +1,7 @@
-"""The promises of the change feed, put to the test at random: every committed change exactly once a subscriber, transactions
-whole, the changes of a feature in their order, and none waits for a stranger; while listeners are killed, services stopped,
-killed and restarted, and subscribers leave and come back to whichever service there is.
+"""The promises of the change feed, put to the test at random: every committed change exactly once a
+subscriber, transactions whole, the changes of a feature in their order, and none waits for a
+stranger; while listeners are killed, services stopped, killed and restarted, and subscribers
+leave and come back to whichever service there is.
 
 GEOSVC_TEST_CHANGES_SECONDS makes it longer, GEOSVC_TEST_SEED repeats it.
 """
@@ -21,13 +22,22 @@ import aiohttp
 import asyncpg
 import pytest
 
+from geosvc.database.changefeed.publishing import publish, unpublish
 from geosvc.database.migrations import migrate_up
-from geosvc.database.publishing import publish, unpublish
 from geosvc.settings import Settings
 from tests.conftest import execute, settings_for
 from tests.edits import TABLE, State, Truth, Writer, read_table
 from tests.processes import unexpected
-from tests.subscribers import PATIENCE_SECONDS, Copy, Fleet, Reader, are_told, check, delays, eventually
+from tests.subscribers import (
+    PATIENCE_SECONDS,
+    Copy,
+    Fleet,
+    Reader,
+    are_told,
+    check,
+    delays,
+    eventually,
+)
 
 SECONDS = float(os.environ.get("GEOSVC_TEST_CHANGES_SECONDS", "10"))
 SEED = int(os.environ.get("GEOSVC_TEST_SEED") or random.randrange(1 << 32))
@@ -42,21 +52,30 @@ async def _make_trouble(fleet: Fleet, url: str, dice: random.Random, until: floa
     try:
         while monotonic() < until:
             await asyncio.sleep(dice.uniform(0.1, 1.0))
-            trouble = dice.choice(("listener", "listener", "connection", "restart", "publish", "publish"))
+            trouble = dice.choice(
+                ("listener", "listener", "connection", "restart", "publish", "publish")
+            )
             done.append(trouble)
             if trouble == "restart":
-                number, how = dice.randrange(fleet.size), dice.choice((signal.SIGTERM, signal.SIGKILL))
+                number, how = (
+                    dice.randrange(fleet.size),
+                    dice.choice((signal.SIGTERM, signal.SIGKILL)),
+                )
                 await asyncio.to_thread(fleet.stop, number, how)
                 await asyncio.to_thread(fleet.start, number)
             elif trouble == "publish":
                 await publish(settings_for(url), url, "roads")
-                await connection.execute("INSERT INTO roads SELECT coalesce(max(id), 0) + 1 FROM roads")
+                await connection.execute(
+                    "INSERT INTO roads SELECT coalesce(max(id), 0) + 1 FROM roads"
+                )
                 await unpublish(settings_for(url), url, "roads")
             else:
                 what = "geosvc.change|advisory" if trouble == "listener" else "."
                 await connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity WHERE query ~ $1 AND"
-                    " datname = current_database() AND application_name LIKE 'geosvc%' ORDER BY random() LIMIT 1) one",
+                    "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity WHERE"
+                    " query ~ $1 AND"
+                    " datname = current_database() AND application_name LIKE 'geosvc%' ORDER BY"
+                    " random() LIMIT 1) one",
                     what,
                 )
     finally:
@@ -144,15 +163,21 @@ async def _write(stage: Stage, session: AsyncExitStack) -> None:
 async def stage(url: str, fleet: Fleet) -> AsyncIterator[Stage]:
     print(f"GEOSVC_TEST_SEED={SEED}")
     server_settings = {"deadlock_timeout": "50ms"}
-    async with asyncpg.create_pool(url, min_size=1, max_size=WRITERS + 3, server_settings=server_settings) as pool:
+    async with asyncpg.create_pool(
+        url, min_size=1, max_size=WRITERS + 3, server_settings=server_settings
+    ) as pool:
         connector = aiohttp.TCPConnector(limit=0)
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None), connector=connector) as session:
+        async with aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=None), connector=connector
+        ) as session:
             yield Stage(url, fleet, random.Random(SEED), pool, session)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 120)
-async def test_every_committed_change_is_told_exactly_once_in_order_and_at_once(stage: Stage) -> None:
+async def test_every_committed_change_is_told_exactly_once_in_order_and_at_once(
+    stage: Stage,
+) -> None:
     truth, readers = stage.truth, stage.readers
     await _subscribe(stage)
     copy = Copy(stage.fleet, stage.another())
@@ -161,7 +186,9 @@ async def test_every_committed_change_is_told_exactly_once_in_order_and_at_once(
         await asyncio.wait_for(reader.begun.wait(), PATIENCE_SECONDS)
     async with AsyncExitStack() as stack:
         may_commit = asyncio.Event()
-        stranger = asyncio.create_task((await stage.writer(stack, first_key=500)).edit(12, 0, ready=may_commit))
+        stranger = asyncio.create_task(
+            (await stage.writer(stack, first_key=500)).edit(12, 0, ready=may_commit)
+        )
         writing = asyncio.create_task(_write(stage, stack))
         await asyncio.wait([writing], timeout=SECONDS / 3)
         reading.append(asyncio.create_task(copy.follow(stage.session)))
@@ -169,6 +196,7 @@ async def test_every_committed_change_is_told_exactly_once_in_order_and_at_once(
         for reader in (*readers, copy):
             reader.restless = False
         await eventually(stage.is_told)
+        _raise_what_ended(reading)
         before = list(truth.edits)
         assert not stranger.done()
         for reader in readers:
@@ -176,7 +204,9 @@ async def test_every_committed_change_is_told_exactly_once_in_order_and_at_once(
         may_commit.set()
         await stranger
         await (await stage.writer(stack)).insert(FINAL, "a", 1, 1)
-        await eventually(lambda: stage.is_told() and copy.features is not None and FINAL in copy.features)
+        await eventually(
+            lambda: stage.is_told() and copy.features is not None and FINAL in copy.features
+        )
         for reader in readers:
             check(reader, truth.edits, SEED)
     await _check_states(stage, copy)
@@ -189,27 +219,44 @@ async def test_every_committed_change_is_told_exactly_once_in_order_and_at_once(
         assert not unexpected(running, "database_lost"), SEED
 
 
+def _raise_what_ended(reading: list[asyncio.Task[None]]) -> None:
+    """Says why a reader gave up, if one did."""
+    for task in reading:
+        if task.done():
+            task.result()
+
+
 async def _check_states(stage: Stage, copy: Copy) -> None:
     """Who does what it is told ends where the table is."""
     states = await read_table(stage.pool)
     for reader in stage.readers:
         assert reader.stamps == {s.id: s.n for s in states if reader.wants(s)}, (reader.name, SEED)
-    table = {s.id: ([s.x, s.y], {"id": s.id, "n": s.n, "previous": s.previous, "kind": s.kind}) for s in states}
+    table = {
+        s.id: ([s.x, s.y], {"id": s.id, "n": s.n, "previous": s.previous, "kind": s.kind})
+        for s in states
+    }
     assert copy.features is not None
     for feature in (*table, *copy.features):
         assert copy.features.get(feature) == table.get(feature), (feature, SEED)
 
 
 def _check_delays(stage: Stage) -> None:
-    """None later than a second after its commit; of a hundred, one may be, on a machine that does other things as well."""
+    """None later than a second after its commit; of a hundred, one may be, on a machine that does
+    other things as well.
+    """
     truth = stage.truth
     print(
-        f"{len(truth.edits)} transactions, {sum(len(each.changes) for each in truth.edits)} changes, {truth.refused} refused,"
-        f" {truth.rolled_back} rolled back; {Counter(stage.troubles)}; connections {[r.connections for r in stage.readers]}"
+        f"{len(truth.edits)} transactions, {sum(len(each.changes) for each in truth.edits)}"
+        f" changes, {truth.refused} refused,"
+        f" {truth.rolled_back} rolled back; {Counter(stage.troubles)}; connections"
+        f" {[r.connections for r in stage.readers]}"
     )
     delayed = {reader.name: delays(reader, truth.edits) for reader in stage.readers}
     every = sorted(delay for each in delayed.values() for delay in each)
     for name, some in (*delayed.items(), ("in all", every)):
         parts = [f"{1000 * some[int(part * (len(some) - 1))]:.0f}" for part in (0.5, 0.9, 0.99, 1)]
-        print(f"{name}: {len(some)} events, ms: median {parts[0]}, 90 % {parts[1]}, 99 % {parts[2]}, all {parts[3]}")
+        print(
+            f"{name}: {len(some)} events, ms: median {parts[0]}, 90 % {parts[1]}, 99 % {parts[2]},"
+            f" all {parts[3]}"
+        )
     assert every[int(0.99 * len(every))] < 1.0, f"seed {SEED}: late"

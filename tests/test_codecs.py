@@ -36,7 +36,15 @@ def geometries(draw: st.DrawFn) -> shapely.Geometry:
     text = st.builds(lambda values: " ".join(map(repr, values)), point)
     kind = draw(
         st.sampled_from(
-            ["POINT", "LINESTRING", "POLYGON", "MULTIPOINT", "MULTILINESTRING", "MULTIPOLYGON", "GEOMETRYCOLLECTION"]
+            [
+                "POINT",
+                "LINESTRING",
+                "POLYGON",
+                "MULTIPOINT",
+                "MULTILINESTRING",
+                "MULTIPOLYGON",
+                "GEOMETRYCOLLECTION",
+            ]
         )
     )
     head = f"{kind} {axes}".strip()
@@ -64,7 +72,9 @@ def runner() -> Iterator[asyncio.Runner]:
         yield made
 
 
-def test_every_geometry_survives_the_way_to_postgis_and_back(runner: asyncio.Runner, nasty_url: str) -> None:
+def test_every_geometry_survives_the_way_to_postgis_and_back(
+    runner: asyncio.Runner, nasty_url: str
+) -> None:
     manager = reading(nasty_url)
     connection = runner.run(manager.__aenter__())
 
@@ -73,7 +83,11 @@ def test_every_geometry_survives_the_way_to_postgis_and_back(runner: asyncio.Run
     def check(geometry: shapely.Geometry, srid: int) -> None:
         sent = shapely.set_srid(geometry, srid)
         row = runner.run(
-            connection.fetchrow("SELECT $1::geometry AS g, ST_AsEWKT($1::geometry) AS t, ST_SRID($1::geometry) AS s", sent)
+            connection.fetchrow(
+                "SELECT $1::geometry AS g, ST_AsEWKT($1::geometry) AS t, ST_SRID($1::geometry) AS"
+                " s",
+                sent,
+            )
         )
         back = row["g"]
         assert row["s"] == shapely.get_srid(back) == srid
@@ -102,7 +116,9 @@ async def test_no_stored_geometry_makes_a_decoder_raise(nasty_url: str) -> None:
         rows = await connection.fetch("SELECT id, label, geom FROM nasty_geometries ORDER BY id")
         by_label = {row["label"]: row["geom"] for row in rows}
         assert isinstance(by_label["ring of two points"], RefusedGeometry)
-        stored = await connection.fetch("SELECT label, ST_AsEWKB(geom) AS e FROM nasty_geometries WHERE geom IS NOT NULL")
+        stored = await connection.fetch(
+            "SELECT label, ST_AsEWKB(geom) AS e FROM nasty_geometries WHERE geom IS NOT NULL"
+        )
         for row in stored:
             value = by_label[row["label"]]
             if isinstance(value, RefusedGeometry):
@@ -111,7 +127,9 @@ async def test_no_stored_geometry_makes_a_decoder_raise(nasty_url: str) -> None:
 
 async def test_codecs_work_wherever_postgis_lives(bare_database_url: str) -> None:
     await asyncio.to_thread(
-        execute, bare_database_url, 'DROP EXTENSION postgis; CREATE SCHEMA "GIS x"; CREATE EXTENSION postgis SCHEMA "GIS x"'
+        execute,
+        bare_database_url,
+        'DROP EXTENSION postgis; CREATE SCHEMA "GIS x"; CREATE EXTENSION postgis SCHEMA "GIS x"',
     )
     async with reading(bare_database_url) as reader:
         point = shapely.set_srid(shapely.Point(1, 2), 4326)

@@ -16,7 +16,14 @@ import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 from yarl import URL
 
-from geosvc.handlers.landing import CONFORMANCE, FILTERING, LOCKING_BY_TIME, QUERYABLES_AS_PARAMETERS, SCHEMAS, WRITING
+from geosvc.handlers.conformance_classes import (
+    CONFORMANCE,
+    FILTERING,
+    LOCKING_BY_TIME,
+    QUERYABLES_AS_PARAMETERS,
+    SCHEMAS,
+    WRITING,
+)
 from tests.conftest import Client, Service, execute, with_database
 from tests.http import fetch
 
@@ -94,6 +101,7 @@ CREATING = (
 PART4: Mapping[str, tuple[str, ...]] = {
     "create-replace-delete": ("options_tell_what_can_be_done", *CREATING),
     "update": ("update_changes_what_it_names",),
+    "features": ("the_schema_is_kept_to", "content_crs_tells_the_reference_system", *CREATING),
     "optimistic-locking-etags": ("etags_lock",),
     "optimistic-locking-timestamps": ("timestamps_lock",),
     "return-resource-representation-in-response": ("return_preferences_are_heeded",),
@@ -104,13 +112,24 @@ ROLES = "test_schemas.py::test_roles_are_those_of_the_key_the_time_and_foreign_k
 LINKED = "test_schemas.py::test_a_collection_links_to_its_schemas_in_the_list_and_by_itself"
 # of each class that is declared, the tests that show that it holds
 CLASSES: Mapping[str, tuple[str, ...]] = {
-    "ogcapi-common-1/1.0/conf/core": (f"{HERE}::{CORE['http']}", f"{HERE}::{CORE['query-param-unknown']}"),
-    "ogcapi-common-1/1.0/conf/landing-page": (f"{HERE}::{CORE['root-op']}", f"{HERE}::{CORE['api-definition-op']}"),
+    "ogcapi-common-1/1.0/conf/core": (
+        f"{HERE}::{CORE['http']}",
+        f"{HERE}::{CORE['query-param-unknown']}",
+    ),
+    "ogcapi-common-1/1.0/conf/landing-page": (
+        f"{HERE}::{CORE['root-op']}",
+        f"{HERE}::{CORE['api-definition-op']}",
+    ),
     "ogcapi-common-1/1.0/conf/json": (f"{HERE}::test_documents_are_json",),
     "ogcapi-common-1/1.0/conf/html": PAGES,
     "ogcapi-common-1/1.0/conf/oas30": OPENAPI,
-    "ogcapi-common-2/1.0/conf/collections": (f"{HERE}::{CORE['fc-md-items']}", f"{HERE}::{CORE['fc-md-extent']}"),
-    "ogcapi-features-1/1.0/conf/core": tuple(f"{HERE}::{name}" for name in dict.fromkeys(CORE.values())),
+    "ogcapi-common-2/1.0/conf/collections": (
+        f"{HERE}::{CORE['fc-md-items']}",
+        f"{HERE}::{CORE['fc-md-extent']}",
+    ),
+    "ogcapi-features-1/1.0/conf/core": tuple(
+        f"{HERE}::{name}" for name in dict.fromkeys(CORE.values())
+    ),
     "ogcapi-features-1/1.0/conf/geojson": (f"{HERE}::test_features_are_geojson",),
     "ogcapi-features-1/1.0/conf/html": PAGES,
     "ogcapi-features-1/1.0/conf/oas30": OPENAPI,
@@ -121,7 +140,10 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
         "test_crs.py::test_a_reference_system_that_is_not_listed_is_refused_with_those_that_are",
         "test_crs.py::test_a_box_selects_what_shapely_finds_in_the_same_box",
     ),
-    "ogcapi-common-3/1.0/conf/schemas": (DOCUMENTED, "test_schemas.py::test_every_property_has_a_type_or_is_a_geometry"),
+    "ogcapi-common-3/1.0/conf/schemas": (
+        DOCUMENTED,
+        "test_schemas.py::test_every_property_has_a_type_or_is_a_geometry",
+    ),
     "ogcapi-features-5/1.0/conf/schemas": (DOCUMENTED, LINKED),
     "ogcapi-common-3/1.0/conf/advanced-property-roles": (
         "test_schemas.py::test_roles_are_those_of_the_key_the_time_and_foreign_keys",
@@ -134,8 +156,16 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
         LINKED,
         "test_schemas.py::test_what_is_read_only_or_unknown_is_refused_and_what_is_required_is_missed",
     ),
-    "ogcapi-common-3/1.0/conf/queryables": (LINKED, DOCUMENTED, f"{HERE}::test_only_queryables_can_be_filtered_by"),
-    "ogcapi-common-3/1.0/conf/sortables": (LINKED, DOCUMENTED, "test_schemas.py::test_sortables_are_what_sortby_takes"),
+    "ogcapi-common-3/1.0/conf/queryables": (
+        LINKED,
+        DOCUMENTED,
+        f"{HERE}::test_only_queryables_can_be_filtered_by",
+    ),
+    "ogcapi-common-3/1.0/conf/sortables": (
+        LINKED,
+        DOCUMENTED,
+        "test_schemas.py::test_sortables_are_what_sortby_takes",
+    ),
     "ogcapi-features-3/1.0/conf/queryables": (
         "test_schemas.py::test_what_can_be_filtered_links_to_its_queryables_in_a_header",
         f"{HERE}::test_only_queryables_can_be_filtered_by",
@@ -144,8 +174,12 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
         "test_schemas.py::test_every_simple_queryable_is_a_parameter_with_the_same_schema",
         f"{HERE}::test_every_simple_queryable_selects_the_features_with_its_value",
     ),
-    "ogcapi-features-3/1.0/conf/filter": (f"{HERE}::test_filters_and_their_parameters_are_parsed_as_part_3_has_them",),
-    "ogcapi-features-3/1.0/conf/features-filter": (f"{HERE}::test_filters_and_their_parameters_are_parsed_as_part_3_has_them",),
+    "ogcapi-features-3/1.0/conf/filter": (
+        f"{HERE}::test_filters_and_their_parameters_are_parsed_as_part_3_has_them",
+    ),
+    "ogcapi-features-3/1.0/conf/features-filter": (
+        f"{HERE}::test_filters_and_their_parameters_are_parsed_as_part_3_has_them",
+    ),
     **{uri.removeprefix(f"{SPEC}/"): CQL2 for uri in FILTERING if "/cql2/" in uri},
     **{
         f"{part}/1.0/conf/{name}": tuple(f"test_part4.py::test_{test}" for test in tests)
@@ -154,16 +188,32 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
         if f"{SPEC}/{part}/1.0/conf/{name}" in (*WRITING, *LOCKING_BY_TIME)
     },
 }
-DECLARED = (*CONFORMANCE, *SCHEMAS, *FILTERING, QUERYABLES_AS_PARAMETERS, *WRITING, *LOCKING_BY_TIME)
+DECLARED = (
+    *CONFORMANCE,
+    *SCHEMAS,
+    *FILTERING,
+    QUERYABLES_AS_PARAMETERS,
+    *WRITING,
+    *LOCKING_BY_TIME,
+)
 FILTERS = {
     "basic-cql2": ("height > 50 AND NOT (name = 'Taveuni' OR name IS NULL)", [1, 5]),
-    "advanced-comparison-operators": ("name LIKE 'Z%' OR (height BETWEEN 5 AND 20 AND id IN (1, 2))", [1, 2]),
+    "advanced-comparison-operators": (
+        "name LIKE 'Z%' OR (height BETWEEN 5 AND 20 AND id IN (1, 2))",
+        [1, 2],
+    ),
     "case-insensitive-comparison": ("CASEI(name) = CASEI('HELSINKI')", [2]),
     "accent-insensitive-comparison": ("ACCENTI(name) = ACCENTI('Zurich')", [1]),
     "basic-spatial-functions": ("S_INTERSECTS(geom, BBOX(8, 47, 9, 48))", [1]),
     "basic-spatial-operators": ("S_INTERSECTS(geom, POINT(24.9 60.2))", [2]),
-    "basic-spatial-functions-plus": ("S_INTERSECTS(geom, POLYGON((8 47, 9 47, 9 48, 8 48, 8 47)))", [1]),
-    "spatial-functions": ("S_DISJOINT(geom, BBOX(8, 47, 9, 48)) AND S_WITHIN(geom, BBOX(0, 0, 90, 90))", [2]),
+    "basic-spatial-functions-plus": (
+        "S_INTERSECTS(geom, POLYGON((8 47, 9 47, 9 48, 8 48, 8 47)))",
+        [1],
+    ),
+    "spatial-functions": (
+        "S_DISJOINT(geom, BBOX(8, 47, 9, 48)) AND S_WITHIN(geom, BBOX(0, 0, 90, 90))",
+        [2],
+    ),
     "temporal-functions": ("T_AFTER(seen, TIMESTAMP('2025-01-15T00:00:00Z'))", [5]),
     "array-functions": ("A_CONTAINS(tags, ('b'))", [1, 2]),
     "property-property": ("height < id", []),
@@ -209,7 +259,10 @@ def by_rel(document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 async def ids(client: Client, query: str) -> list[Any]:
-    return [feature["id"] for feature in (await fetch(client, f"/collections/sites/items?{query}"))["features"]]
+    return [
+        feature["id"]
+        for feature in (await fetch(client, f"/collections/sites/items?{query}"))["features"]
+    ]
 
 
 async def collections(client: Client) -> AsyncIterator[dict[str, Any]]:
@@ -226,19 +279,25 @@ def test_every_class_that_is_declared_has_a_test_and_every_test_is_there() -> No
         for test in tests:
             file, _, function = test.partition("::")
             tree = ast.parse((folder / file).read_text("utf-8"))
-            assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}, (
-                test
-            )
+            assert function in {
+                node.name
+                for node in tree.body
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            }, test
 
 
-async def test_the_conformance_declaration_is_a_list_of_uris(client: Client, service: Service, site_url: str) -> None:
+async def test_the_conformance_declaration_is_a_list_of_uris(
+    client: Client, service: Service, site_url: str
+) -> None:
     declared = (await fetch(client, "/conformance"))["conformsTo"]
     assert declared == [*CONFORMANCE, *SCHEMAS, *FILTERING, QUERYABLES_AS_PARAMETERS]
     writable = await service(site_url, writable=("*",), collections={"sites": {"modified": "seen"}})
     assert set((await fetch(writable, "/conformance"))["conformsTo"]) == set(DECLARED)
 
 
-async def test_the_landing_page_links_to_the_api_conformance_and_collections(client: Client) -> None:
+async def test_the_landing_page_links_to_the_api_conformance_and_collections(
+    client: Client,
+) -> None:
     links = by_rel(await fetch(client, "/"))
     assert {"service-desc", "service-doc"} & links.keys()
     assert [path_of(each["href"]) for each in links["conformance"]] == ["/conformance"]
@@ -249,7 +308,9 @@ async def test_the_landing_page_links_to_the_api_conformance_and_collections(cli
 async def test_the_api_definition_is_where_the_landing_page_says(client: Client) -> None:
     links = by_rel(await fetch(client, "/"))
     (described,) = links["service-desc"]
-    async with client.get(path_of(described["href"]), headers={"Accept": described["type"]}) as response:
+    async with client.get(
+        path_of(described["href"]), headers={"Accept": described["type"]}
+    ) as response:
         assert response.status == 200
         assert response.headers["Content-Type"] == described["type"]
     for page in links.get("service-doc", ()):
@@ -258,7 +319,9 @@ async def test_the_api_definition_is_where_the_landing_page_says(client: Client)
 
 
 async def test_the_api_definition_is_valid_openapi_3_0_and_complete(client: Client) -> None:
-    """/conf/oas30: completeness, exceptions-codes, oas-definition, oas-impl; nothing here is secured."""
+    """/conf/oas30: completeness, exceptions-codes, oas-definition, oas-impl; nothing here is
+    secured.
+    """
     api = await fetch(client, "/api")
     assert api["openapi"].startswith("3.0.")
     assert list(OpenAPIV30SpecValidator(api).iter_errors()) == []
@@ -295,18 +358,31 @@ async def test_the_service_speaks_http_1_1_with_its_statuses(client: Client) -> 
             assert ("Allow" in response.headers) == (wanted == 405 or method == "OPTIONS")
 
 
-@pytest.mark.parametrize("query", ["nosuch=1", "limit=0", "limit=ten", "bbox=1,2,3", "bbox=a,b,c,d", "datetime=soon", "f=gml"])
+@pytest.mark.parametrize(
+    "query",
+    ["nosuch=1", "limit=0", "limit=ten", "bbox=1,2,3", "bbox=a,b,c,d", "datetime=soon", "f=gml"],
+)
 async def test_unknown_and_invalid_parameters_are_bad_requests(client: Client, query: str) -> None:
     assert (await fetch(client, f"/collections/sites/items?{query}", 400))["status"] == 400
     if query == "nosuch=1":
-        for document in ("/", "/api", "/conformance", "/collections", "/collections/sites", "/collections/sites/items/1"):
+        for document in (
+            "/",
+            "/api",
+            "/conformance",
+            "/collections",
+            "/collections/sites",
+            "/collections/sites/items/1",
+        ):
             assert (await fetch(client, f"{document}?{query}", 400))["parameter"] == "nosuch"
 
 
 async def test_geometries_are_in_crs84_by_default(client: Client) -> None:
     async with client.get("/collections/sites/items/2") as response:
         assert response.headers["Content-Crs"] == f"<{CRS84}>"
-        assert (await response.json(content_type=None))["geometry"] == {"type": "Point", "coordinates": [24.9, 60.2]}
+        assert (await response.json(content_type=None))["geometry"] == {
+            "type": "Point",
+            "coordinates": [24.9, 60.2],
+        }
     (feature,) = (await fetch(client, path("a b/ü", "/items")))["features"]
     x, y = feature["geometry"]["coordinates"][0][0]
     assert (24 < x < 26, 60 < y < 61) == (True, True)
@@ -332,13 +408,21 @@ async def test_every_collection_is_in_the_list_and_the_same_by_itself(client: Cl
             link["href"] for link in alone["links"] if link["rel"] == "items"
         }
         for link in by_rel(alone)["items"]:
-            async with client.get(path_of(link["href"]), headers={"Accept": link["type"]}) as response:
-                assert (response.status, response.content_type) == (200, link["type"].partition(";")[0])
+            async with client.get(
+                path_of(link["href"]), headers={"Accept": link["type"]}
+            ) as response:
+                assert (response.status, response.content_type) == (
+                    200,
+                    link["type"].partition(";")[0],
+                )
 
 
 async def test_the_extent_holds_every_feature(client: Client) -> None:
     extent = (await fetch(client, "/collections/sites?extent=exact"))["extent"]
-    (west, south, east, north), (start, end) = extent["spatial"]["bbox"][0], extent["temporal"]["interval"][0]
+    (west, south, east, north), (start, end) = (
+        extent["spatial"]["bbox"][0],
+        extent["temporal"]["interval"][0],
+    )
     for feature in (await fetch(client, "/collections/sites/items"))["features"]:
         if feature["geometry"] is not None:
             x, y = feature["geometry"]["coordinates"]
@@ -376,7 +460,12 @@ async def test_bbox_is_defined_and_selects_what_intersects(client: Client) -> No
     assert (defined["in"], defined["style"], defined["explode"]) == ("query", "form", False)
     assert "required" not in defined
     schema = defined["schema"]
-    assert (schema["type"], schema["minItems"], schema["maxItems"], schema["items"]["type"]) == ("array", 4, 6, "number")
+    assert (schema["type"], schema["minItems"], schema["maxItems"], schema["items"]["type"]) == (
+        "array",
+        4,
+        6,
+        "number",
+    )
     # 3 has no geometry, and matches every box (C)
     assert await ids(client, "bbox=8,47,9,48") == [1, 3]
     assert await ids(client, "bbox=8.5,47.4,8.5,47.4") == [1, 3]
@@ -417,8 +506,12 @@ async def test_features_link_to_themselves_and_their_other_media_types(client: C
 async def test_the_time_stamp_and_the_numbers_are_right(client: Client) -> None:
     for query, matched in (("", 5), ("limit=2", 5), ("bbox=8,47,9,48", 2), ("name=Niue", 1)):
         page = await fetch(client, f"/collections/sites/items?count=exact&{query}")
-        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", page["timeStamp"])
-        assert abs(datetime.fromisoformat(page["timeStamp"]) - datetime.now(UTC)) < timedelta(minutes=1)
+        assert re.fullmatch(
+            r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", page["timeStamp"]
+        )
+        assert abs(datetime.fromisoformat(page["timeStamp"]) - datetime.now(UTC)) < timedelta(
+            minutes=1
+        )
         assert page["numberMatched"] == matched
         assert page["numberReturned"] == len(page["features"])
 
@@ -441,7 +534,9 @@ async def test_every_feature_is_found_by_its_id(client: Client) -> None:
 
 async def test_features_are_geojson(client: Client) -> None:
     """/conf/geojson: definition and content. Source: RFC 7946."""
-    page = await fetch(client, "/collections/sites/items", headers={"Accept": "application/geo+json"})
+    page = await fetch(
+        client, "/collections/sites/items", headers={"Accept": "application/geo+json"}
+    )
     for feature in page["features"]:
         assert feature["type"] == "Feature"
         assert {"id", "geometry", "properties"} <= feature.keys()
@@ -452,12 +547,18 @@ async def test_features_are_geojson(client: Client) -> None:
 async def test_only_queryables_can_be_filtered_by(client: Client) -> None:
     for name in (await fetch(client, "/collections/sites/queryables"))["properties"]:
         await fetch(client, f"/collections/sites/items?filter={quote(name + ' IS NULL')}")
-    assert (await fetch(client, "/collections/sites/items?filter=nosuch%20IS%20NULL", 400))["parameter"] == "filter"
+    assert (await fetch(client, "/collections/sites/items?filter=nosuch%20IS%20NULL", 400))[
+        "parameter"
+    ] == "filter"
 
 
 async def test_every_simple_queryable_selects_the_features_with_its_value(client: Client) -> None:
     queryables = (await fetch(client, "/collections/sites/queryables"))["properties"]
-    simple = [name for name, schema in queryables.items() if schema.get("type") in ("string", "number", "integer", "boolean")]
+    simple = [
+        name
+        for name, schema in queryables.items()
+        if schema.get("type") in ("string", "number", "integer", "boolean")
+    ]
     assert simple == ["id", "name", "height", "seen"]
     for feature in (await fetch(client, "/collections/sites/items"))["features"]:
         for name in simple:
@@ -471,14 +572,25 @@ async def test_filters_and_their_parameters_are_parsed_as_part_3_has_them(client
     items = "/collections/sites/items"
     assert await ids(client, f"filter={quote('name IS NULL')}") == []
     assert await ids(client, f"filter={quote('height IS NULL')}&filter-lang=cql2-text") == [3]
-    assert (await fetch(client, f"{items}?filter={quote('THIS IS NOT A FILTER')}", 400))["status"] == 400
-    assert (await fetch(client, f"{items}?filter=id=1&filter-lang=sql", 400))["parameter"] == "filter-lang"
-    assert (await fetch(client, f"{items}?filter=id=1&filter-crs=http://example.org", 400))["parameter"] == "filter-crs"
+    assert (await fetch(client, f"{items}?filter={quote('THIS IS NOT A FILTER')}", 400))[
+        "status"
+    ] == 400
+    assert (await fetch(client, f"{items}?filter=id=1&filter-lang=sql", 400))[
+        "parameter"
+    ] == "filter-lang"
+    assert (await fetch(client, f"{items}?filter=id=1&filter-crs=http://example.org", 400))[
+        "parameter"
+    ] == "filter-crs"
     spatial = quote("S_INTERSECTS(geom, BBOX(8, 47, 9, 48))")
-    assert await ids(client, f"filter={spatial}") == await ids(client, f"filter={spatial}&filter-crs={CRS84}") == [1]
+    assert (
+        await ids(client, f"filter={spatial}")
+        == await ids(client, f"filter={spatial}&filter-crs={CRS84}")
+        == [1]
+    )
     # all of them hold together
     assert await ids(
-        client, f"filter={quote('height > 5')}&bbox=8,47,30,70&datetime=2024-05-01T00:00:00Z/..&name=Helsinki"
+        client,
+        f"filter={quote('height > 5')}&bbox=8,47,30,70&datetime=2024-05-01T00:00:00Z/..&name=Helsinki",
     ) == [2]
     for parameter in ("filter", "filter-lang"):
         assert parameter in (await fetch(client, "/api"))["components"]["parameters"]
@@ -494,14 +606,20 @@ async def test_a_filter_of_each_class_selects_what_it_says(client: Client, name:
     assert await ids(client, f"filter={quote(text)}&filter-lang={language}") == wanted
 
 
-async def test_what_a_function_cannot_take_is_a_bad_request(service: Service, bare_database_url: str) -> None:
+async def test_what_a_function_cannot_take_is_a_bad_request(
+    service: Service, bare_database_url: str
+) -> None:
     await asyncio.to_thread(
         execute,
         bare_database_url,
-        TABLES + "CREATE SCHEMA geosvc_functions; CREATE FUNCTION geosvc_functions.near(metres float8) RETURNS SETOF sites"
-        " LANGUAGE sql STABLE AS 'SELECT * FROM sites WHERE ST_DWithin(geom, ST_Point(0, 0, 4326), metres)'",
+        TABLES
+        + "CREATE SCHEMA geosvc_functions; CREATE FUNCTION geosvc_functions.near(metres float8) RETURNS SETOF sites"
+        " LANGUAGE sql STABLE AS 'SELECT * FROM sites WHERE ST_DWithin(geom, ST_Point(0, 0,"
+        " 4326), metres)'",
     )
     client = await service(bare_database_url)
     for resource in ("items", "export", "items?skipGeometry=true"):
-        problem = await fetch(client, f"/collections/near/{resource}{'&' if '?' in resource else '?'}metres=-1", 400)
+        problem = await fetch(
+            client, f"/collections/near/{resource}{'&' if '?' in resource else '?'}metres=-1", 400
+        )
         assert problem["type"] == "urn:geosvc:problem:invalid-value"

@@ -1,4 +1,6 @@
-"""The predicates of the CQL2 abstract test suite on its data, in text and in JSON, with how many features each selects."""
+"""The predicates of the CQL2 abstract test suite on its data, in text and in JSON, with how many
+features each selects.
+"""
 
 import json
 import os
@@ -14,8 +16,19 @@ from tests.conftest import Client, Service, execute, with_database
 from tests.cql2_writing import CAPS, KeptGeometries, to_json
 from tests.databases import make_template
 
-SHARED = Path(os.environ.get("GEOSVC_SHARED_DATA", Path(__file__).parent.parent.parent / "shared" / "data")) / "cql2"
-TABLES = ("ne_110m_admin_0_countries", "ne_110m_populated_places_simple", "ne_110m_rivers_lake_centerlines")
+SHARED = (
+    Path(
+        os.environ.get(
+            "GEOSVC_SHARED_DATA", Path(__file__).parent.parent.parent / "shared" / "data"
+        )
+    )
+    / "cql2"
+)
+TABLES = (
+    "ne_110m_admin_0_countries",
+    "ne_110m_populated_places_simple",
+    "ne_110m_rivers_lake_centerlines",
+)
 
 
 def assertions() -> Iterator[tuple[str, str, int]]:
@@ -55,7 +68,9 @@ def cql2_url(server_url: str) -> str:
 
 
 async def number_matched(client: Client, collection: str, **query: str) -> object:
-    response = await client.get(f"/collections/{collection}/items", params={"limit": "1", "count": "exact", **query})
+    response = await client.get(
+        f"/collections/{collection}/items", params={"limit": "1", "count": "exact", **query}
+    )
     body = await response.json(content_type=None)
     assert response.status == 200, body
     return body["numberMatched"]
@@ -68,7 +83,9 @@ async def test_every_assertion_holds_in_text_and_in_json(service: Service, cql2_
         tree = parse_text(predicate, CAPS, KeptGeometries())
         written = json.dumps(to_json(tree))
         found = await number_matched(client, collection, filter=predicate)
-        in_json = await number_matched(client, collection, filter=written, **{"filter-lang": "cql2-json"})
+        in_json = await number_matched(
+            client, collection, filter=written, **{"filter-lang": "cql2-json"}
+        )
         if not found == in_json == expected:
             wrong.append((collection, predicate, expected, found, in_json))
     assert not wrong

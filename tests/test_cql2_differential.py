@@ -1,4 +1,6 @@
-"""What our parser reads beside what the package cql2 reads, which others wrote in another language."""
+"""What our parser reads beside what the package cql2 reads, which others wrote in another
+language.
+"""
 
 import json
 import subprocess
@@ -25,7 +27,11 @@ class Peer:
     def __init__(self) -> None:
         command = [sys.executable, "-m", "tests.cql2_peer"]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
 
     def read(self, text: str) -> Any:
@@ -63,7 +69,10 @@ def flattened(node: Any) -> Any:
         return node
     made = {name: flattened(each) for name, each in node.items()}
     if made.get("op") in ("and", "or"):
-        parts = [each["args"] if isinstance(each, dict) and each.get("op") == made["op"] else [each] for each in made["args"]]
+        parts = [
+            each["args"] if isinstance(each, dict) and each.get("op") == made["op"] else [each]
+            for each in made["args"]
+        ]
         made["args"] = [each for part in parts for each in part]
     return made
 
@@ -73,7 +82,11 @@ def ours(text: str) -> Any:
 
 
 def differences(peer: Peer, texts: Sequence[str]) -> list[tuple[str, Any, Any]]:
-    return [(text, ours(text), read) for text in texts if ours(text) != (read := flattened(peer.read(text)))]
+    return [
+        (text, ours(text), read)
+        for text in texts
+        if ours(text) != (read := flattened(peer.read(text)))
+    ]
 
 
 def test_all_assertions_of_the_standard_are_read_alike(peer: Peer) -> None:
@@ -84,7 +97,13 @@ def test_all_assertions_of_the_standard_are_read_alike(peer: Peer) -> None:
 
 
 @given(conditions)
-@settings(max_examples=400, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=400,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 def test_generated_filters_are_read_alike(peer: Peer, tree: Condition) -> None:
     text = to_text(tree)
     assume("()" not in text)

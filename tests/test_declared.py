@@ -1,4 +1,6 @@
-"""What is declared is parsed, and nothing else: every parameter of every operation, one by one, against the running service."""
+"""What is declared is parsed, and nothing else: every parameter of every operation, one by one,
+against the running service.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,14 +11,16 @@ from jsonschema import Draft202012Validator
 from geosvc.database.migrations import migrate_up
 from geosvc.openapi.operations import OPERATIONS
 from geosvc.requests.declared import DECLARED
-from geosvc.requests.items import Limits, ReadingRules, parse_items_request
+from geosvc.requests.items import PageLimits, ReadingRules, parse_items_query
 from tests.conftest import Client, Service, execute, settings_for
 from tests.http import fetch
 from tests.live import publish_now
 from tests.unit.samples import collection, column
 
-RULES = ReadingRules(Limits(10, 100))
-PLACES = collection(column("id", "int4"), column("name"), column("made", "timestamptz"), key=("id",))
+RULES = ReadingRules(PageLimits(10, 100))
+PLACES = collection(
+    column("id", "int4"), column("name"), column("made", "timestamptz"), key=("id",)
+)
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 # of each parameter of items a right value that changes what is asked for, and a wrong one
 VALUES: dict[str, tuple[str, str]] = {
@@ -66,11 +70,17 @@ def test_every_parameter_of_items_has_values_here() -> None:
 def test_what_is_declared_is_parsed_and_its_right_value_fits_its_schema(name: str) -> None:
     right, wrong = VALUES[name]
     (declared,) = [each for each in DECLARED if each.name == name]
-    request = parse_items_request({name: right}, PLACES, RULES)
-    assert (request == parse_items_request({}, PLACES, RULES)) == (name in CHANGES_NOTHING)
+    request = parse_items_query({name: right}, PLACES, RULES)
+    assert (request == parse_items_query({}, PLACES, RULES)) == (name in CHANGES_NOTHING)
     schema = dict(declared.schema)
     assert Draft202012Validator(schema).is_valid(as_json(right, schema))
-    told_by_the_schema = {"enum", "minimum", "maximum", "minItems", "pattern"} & schema.keys() or schema["type"] == "boolean"
+    told_by_the_schema = {
+        "enum",
+        "minimum",
+        "maximum",
+        "minItems",
+        "pattern",
+    } & schema.keys() or schema["type"] == "boolean"
     if told_by_the_schema:
         assert not Draft202012Validator(schema).is_valid(as_json(wrong, schema))
 
@@ -84,7 +94,8 @@ async def client(service: Service, bare_database_url: str) -> Client:
 def bare_database_url(bare_database_url: str) -> str:
     execute(
         bare_database_url,
-        "CREATE TABLE places (id integer PRIMARY KEY, name text, made timestamptz, share numeric(3, 1) CHECK (share >= 0),"
+        "CREATE TABLE places (id integer PRIMARY KEY, name text, made timestamptz, share"
+        " numeric(3, 1) CHECK (share >= 0),"
         " colour text CHECK (colour IN ('green', 'blue')), geom geometry(Point, 4326));"
         " INSERT INTO places VALUES (1, 'one', now(), 1, 'green', 'SRID=4326;POINT(1 2)')",
     )
@@ -121,7 +132,9 @@ def wrong_value(parameter: dict[str, Any]) -> str:
     return "x" if schema["type"] != "number" or "minimum" not in schema else "-0.5"
 
 
-async def test_every_operation_refuses_a_wrong_value_of_each_of_its_parameters_by_name(client: Client) -> None:
+async def test_every_operation_refuses_a_wrong_value_of_each_of_its_parameters_by_name(
+    client: Client,
+) -> None:
     operations = await described(client)
     assert len(operations) == len([each for each in OPERATIONS if each.method != "options"])
     tried = 0
@@ -129,7 +142,9 @@ async def test_every_operation_refuses_a_wrong_value_of_each_of_its_parameters_b
         for parameter in parameters:
             if parameter["schema"] == {"type": "string"}:
                 continue  # any text will do
-            async with client.request(method, path, params={parameter["name"]: wrong_value(parameter)}) as response:
+            async with client.request(
+                method, path, params={parameter["name"]: wrong_value(parameter)}
+            ) as response:
                 problem = await response.json()
             assert response.status == 400, (method, path, parameter["name"])
             assert problem["type"] == "urn:geosvc:problem:invalid-parameter"
@@ -144,5 +159,10 @@ async def test_every_operation_refuses_what_is_not_described(client: Client) -> 
         for name in every - {parameter["name"] for parameter in parameters}:
             async with client.request(method, path, params={name: "1"}) as response:
                 problem = await response.json()
-            assert (response.status, problem.get("parameter")) == (400, name), (method, path, name, problem)
+            assert (response.status, problem.get("parameter")) == (400, name), (
+                method,
+                path,
+                name,
+                problem,
+            )
             assert problem["type"] == "urn:geosvc:problem:unknown-parameter", (method, path, name)

@@ -1,4 +1,6 @@
-"""The reader is woken by a NOTIFY when it sleeps, and by none when it does not; and no commit slips between the two."""
+"""The reader is woken by a NOTIFY when it sleeps, and by none when it does not; and no commit slips
+between the two.
+"""
 
 import asyncio
 import os
@@ -10,10 +12,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from geosvc.database.feed import CHANNEL, SLEEPER_LOCK
+from geosvc.database.changefeed.feed import CHANNEL, SLEEPER_LOCK
 from geosvc.database.migrations import migrate_up
-from geosvc.live.reader import IDLE_SECONDS, QUIET_SECONDS, ChangeReader
+from geosvc.live.change_reader import ChangeReader
+from geosvc.live.poll_schedule import IDLE_SECONDS, QUIET_SECONDS
 from geosvc.settings import Settings
+from tests.audience import Listeners
 from tests.conftest import execute, settings_for
 from tests.edits import TABLE
 from tests.live import publish_now
@@ -40,8 +44,7 @@ async def writer(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.fixture
 async def reader(url: str) -> AsyncIterator[ChangeReader]:
-    reader = ChangeReader(settings_for(url), lambda: True)
-    reader.is_urgent = lambda: True
+    reader = ChangeReader(settings_for(url), lambda: True, Listeners())
     following = asyncio.create_task(reader.follow())
     await until(lambda: reader.is_up)
     yield reader
@@ -64,7 +67,9 @@ async def _moved(reader: ChangeReader, before: int | None, seconds: float = 5) -
     return monotonic() - started
 
 
-async def test_no_commit_slips_through_as_the_reader_lies_down(writer: asyncpg.Connection, reader: ChangeReader) -> None:
+async def test_no_commit_slips_through_as_the_reader_lies_down(
+    writer: asyncpg.Connection, reader: ChangeReader
+) -> None:
     dice = random.Random(1)
     delays = []
     for _ in range(ROUNDS):
@@ -75,7 +80,8 @@ async def test_no_commit_slips_through_as_the_reader_lies_down(writer: asyncpg.C
     delays.sort()
     parts = [f"{1000 * delays[int(part * (ROUNDS - 1))]:.1f}" for part in (0.5, 0.99, 1)]
     print(f"ms: median {parts[0]}, 99 % {parts[1]}, all {parts[2]}")
-    # a commit that slips through waits for the next look; a machine that is busy otherwise may be slow for once
+    # a commit that slips through waits for the next look; a machine that is busy otherwise may be
+    # slow for once
     assert sum(delay > IDLE_SECONDS / 2 for delay in delays) <= ROUNDS // 50
 
 
@@ -98,7 +104,9 @@ async def test_whoever_wrote_before_the_reader_lay_down_is_not_waited_for_long(
     assert max(delays) < IDLE_SECONDS
 
 
-async def test_nobody_is_notified_while_the_reader_is_awake(url: str, writer: asyncpg.Connection, reader: ChangeReader) -> None:
+async def test_nobody_is_notified_while_the_reader_is_awake(
+    url: str, writer: asyncpg.Connection, reader: ChangeReader
+) -> None:
     heard: list[Any] = []
     listener = await asyncpg.connect(url)
     await listener.add_listener(CHANNEL, lambda *given: heard.append(given))

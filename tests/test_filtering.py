@@ -1,6 +1,7 @@
 """What filters in CQL2 mean, by example: on PostGIS, through the service."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -93,10 +94,14 @@ VALUES = [
     ("folded = nordic OR t < nordic", {1, 3, 4}),
     ("nordic < 'a'", {4}),
     ("mood = 'it''s'", {3}),
-    ("mood IN ('sad', 'never')", {1}),
+    ("mood IN ('sad', 'ok')", {1, 4}),
+    ("mood LIKE 'never%' OR mood < 'never' AND CASEI(mood) <> 'never'", {3}),
     ("mood < 'p'", {3, 4}),
     ("u = '6F1B2C3D-4E5F-4A6B-8C7D-9E0F1A2B3C4D'", {1}),
-    ("u IN ('00000000-0000-0000-0000-000000000000', '6f1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d')", {1, 3}),
+    (
+        "u IN ('00000000-0000-0000-0000-000000000000', '6f1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d')",
+        {1, 3},
+    ),
     ("tags IS NULL", {2}),
     ("geom IS NULL", {2}),
     ("geom IS NOT NULL", {1, 3, 4}),
@@ -105,7 +110,11 @@ VALUES = [
 
 
 async def test_values_are_compared_as_the_standard_says(things: Client) -> None:
-    wrong = [(each, expected, got) for each, expected in VALUES if (got := await selected(things, "things", each)) != expected]
+    wrong = [
+        (each, expected, got)
+        for each, expected in VALUES
+        if (got := await selected(things, "things", each)) != expected
+    ]
     assert not wrong
 
 
@@ -113,7 +122,7 @@ UNKNOWN_OF_NULL = [
     "n = 1", "n <> 1", "n < 1", "n BETWEEN 0 AND 2", "n IN (1, 2)", "n IN (1.5)", "n + 1 = 2", "n = n", "n IN (n, 1)",
     "-n < 5", "n div 2 = 0", "n ^ 2 = 1", "t = 'a'", "t < 'b'", "t LIKE 'a%'", "t IN ('a', 'b')", "CASEI(t) = 'a'",
     "ACCENTI(CASEI(t)) LIKE ACCENTI('A')", "c = 'a '", "ci = 'ab'", "ci IN ('ab')", "folded = 'ab'", "folded IN ('ab', 'c')",
-    "mood = 'sad'", "mood = 'never'", "mood IN ('never', 'nowhere')", "u = '6f1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d'", "flag",
+    "mood = 'sad'", "mood <> 'sad'", "mood IN ('sad', 'ok')", "u = '6f1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d'", "flag",
     "flag = TRUE", "flag IN (TRUE)", "day = DATE('2024-02-29')", "day = TIMESTAMP('2024-02-29T00:00:00Z')",
     "moment = DATE('2024-02-29')", "moment <> DATE('2024-02-29')", "moment IN (DATE('2024-02-29'), '2024-03-01')",
     "T_AFTER(day, DATE('2024-01-01'))", "T_AFTER(day, TIMESTAMP('2024-01-01T00:00:00Z'))",
@@ -127,19 +136,49 @@ UNKNOWN_OF_NULL = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "mood = 'never'",
+        "'never' = mood",
+        "mood <> 'never'",
+        "mood IN ('sad', 'never')",
+        "mood NOT IN ('never')",
+        "'never' IN (mood)",
+    ],
+)
+async def test_what_an_enum_has_not_is_refused_as_it_is_in_a_parameter(
+    things: Client, condition: str
+) -> None:
+    status, body = await answer(things, "things", condition)
+    assert status == 400, body
+    async with things.get("/collections/things/items", params={"mood": "never"}) as response:
+        parameter = json.loads(await response.read())
+    assert (response.status, parameter["detail"]) == (400, "mood takes one of: sad, ok, it's")
+    place = condition.index("'never'") + 1
+    assert (body["position"], body["detail"]) == (
+        place,
+        f"at character {place}: {parameter['detail']}",
+    )
+
+
 async def test_what_is_unknown_is_neither_so_nor_not_so(things: Client) -> None:
     for predicate in UNKNOWN_OF_NULL:
         await unknown_of_null(things, predicate)
 
 
 async def unknown_of_null(things: Client, predicate: str) -> None:
-    holds, denied = [await selected(things, "things", each) for each in (predicate, f"NOT ({predicate})")]
+    holds, denied = [
+        await selected(things, "things", each) for each in (predicate, f"NOT ({predicate})")
+    ]
     assert 2 not in holds | denied, predicate
     assert not holds & denied
     assert holds | denied == EVERYTHING - {2}, predicate
     assert await selected(things, "things", f"NOT NOT ({predicate})") == holds
     assert await selected(things, "things", f"({predicate}) OR id = 2") == holds | {2}
-    assert await selected(things, "things", f"NOT (({predicate}) AND id = 1)") == EVERYTHING - (holds & {1})
+    assert await selected(things, "things", f"NOT (({predicate}) AND id = 1)") == EVERYTHING - (
+        holds & {1}
+    )
     assert await selected(things, "things", f"NOT (({predicate}) OR id <> 2)") == set()
 
 
@@ -188,6 +227,21 @@ REFUSED = [
     ("A_EQUALS(('a'), (nowhere))", ("a literal was expected",)),
     ("doc = 'a'", ("'doc'", "jsonb")),
     ("nowhere = 1", ("things has no property 'nowhere'",)),
+    ("n != 1", ("'!=' means nothing here: CQL2 writes <>",)),
+    ("n == 1", ("'==' means nothing here: CQL2 writes =",)),
+    ("n = 1 && n = 2", ("CQL2 writes AND",)),
+    ("n = 1 || n = 2", ("CQL2 writes OR",)),
+    ("n = NULL", ("CQL2 writes IS NULL",)),
+    ("n <> null", ("IS NOT NULL",)),
+    ("S_INTERSECTS(geometry, POINT(1 1))", ("the geometry is called geom",)),
+    ("S_INTERSECTS(the_geom, POINT(1 1))", ("the geometry is called geom",)),
+    (
+        "S_DWITHIN(geom, POINT(1 1), 10)",
+        ("POST /collections/things/search with predicate dwithin and distance",),
+    ),
+    ("ST_DWithin(geom, POINT(1 1), 10)", ("predicate dwithin and distance",)),
+    ("S_INTERSECT(geom, POINT(1 1))", ("did you mean S_INTERSECTS?",)),
+    ("ST_Intersects(geom, POINT(1 1))", ("did you mean S_INTERSECTS?",)),
     ("nothing(n) = 1", ("no function 'nothing'", "GET /functions")),
     ("abs(n, n) = 1", ("abs takes 1 arguments, not 2",)),
     ("u = 'x'", ("u takes a UUID",)),
@@ -230,7 +284,13 @@ TIMES = [
     ("T_BEFORE(moment, DATE('2024-02-29'))", {4}),
     ("T_INTERSECTS(naive, INTERVAL('2024-02-01', '2024-02-29'))", {1}),
     ("T_INTERSECTS(naive, INTERVAL('2024-03-01', '..'))", {3, 4}),
-    ("T_EQUALS(INTERVAL(moment, later), INTERVAL('2024-02-29T00:00:00Z', '2024-03-01T00:00:00Z'))", {1}),
+    (
+        (
+            "T_EQUALS(INTERVAL(moment, later), INTERVAL('2024-02-29T00:00:00Z',"
+            " '2024-03-01T00:00:00Z'))"
+        ),
+        {1},
+    ),
     ("T_EQUALS(moment, DATE('2024-02-29'))", set()),
     ("T_DURING(INTERVAL(moment, later), INTERVAL('2024-02-28', '2024-03-01'))", {1}),
     ("T_STARTS(INTERVAL(moment, later), INTERVAL('2024-02-29', '..'))", {1}),
@@ -242,8 +302,14 @@ TIMES = [
 ]
 
 
-async def test_days_and_instants_are_compared_as_days_and_intervals_are_closed(things: Client) -> None:
-    wrong = [(each, expected, got) for each, expected in TIMES if (got := await selected(things, "things", each)) != expected]
+async def test_days_and_instants_are_compared_as_days_and_intervals_are_closed(
+    things: Client,
+) -> None:
+    wrong = [
+        (each, expected, got)
+        for each, expected in TIMES
+        if (got := await selected(things, "things", each)) != expected
+    ]
     assert not wrong
 
 
@@ -263,7 +329,11 @@ ARRAYS = [
 
 
 async def test_arrays_are_sets(things: Client) -> None:
-    wrong = [(each, expected, got) for each, expected in ARRAYS if (got := await selected(things, "things", each)) != expected]
+    wrong = [
+        (each, expected, got)
+        for each, expected in ARRAYS
+        if (got := await selected(things, "things", each)) != expected
+    ]
     assert not wrong
 
 
@@ -279,21 +349,30 @@ PATTERNS = [
 ]
 
 
-async def test_patterns_know_two_wildcards_and_a_backslash_takes_the_next_as_it_is(things: Client) -> None:
+async def test_patterns_know_two_wildcards_and_a_backslash_takes_the_next_as_it_is(
+    things: Client,
+) -> None:
     for pattern, expected in PATTERNS:
         assert await selected(things, "things", f"t LIKE '{pattern}'") == expected, pattern
-        assert await in_json(things, "things", {"op": "like", "args": [{"property": "t"}, pattern]}) == expected, pattern
+        assert (
+            await in_json(things, "things", {"op": "like", "args": [{"property": "t"}, pattern]})
+            == expected
+        ), pattern
 
 
 async def test_five_thousand_values_are_one_parameter(things: Client) -> None:
     for property_, literal in (
         ("n", "{}"), ("half", "{}.5"), ("amount", "{}"), ("n + 1", "{}"), ("5", "{}"), ("t", "'{}'"), ("CASEI(t)", "'{}'"),
-        ("mood", "'m{}'"), ("c", "'{}'"), ("ci", "'{}'"), ("u", "'00000000-0000-0000-0000-00000000{:04}'"),
+        ("c", "'{}'"), ("ci", "'{}'"), ("u", "'00000000-0000-0000-0000-00000000{:04}'"),
         ("day", "DATE('2{:03}-01-01')"), ("moment", "TIMESTAMP('2{:03}-01-01T00:00:00Z')"),
         ("naive", "'2{:03}-01-01T00:00:00Z'"),
     ):  # fmt: skip
-        listed = ",".join(literal.format(number % 1_000 if "03" in literal else number) for number in range(5_000))
-        status, body = await search(things, "things", filter=f"{property_} IN ({listed})"[:65_000].rpartition(",")[0] + ")")
+        listed = ",".join(
+            literal.format(number % 1_000 if "03" in literal else number) for number in range(5_000)
+        )
+        status, body = await search(
+            things, "things", filter=f"{property_} IN ({listed})"[:65_000].rpartition(",")[0] + ")"
+        )
         assert status == 200, (property_, body)
 
 
@@ -303,9 +382,14 @@ async def test_a_filter_of_text_and_the_same_in_json_select_the_same(things: Cli
     assert await in_json(things, "things", {"op": "and", "args": [number, place]}) == {1}
     assert await selected(things, "things", "n > 0 AND S_INTERSECTS(geom, BBOX(0, 0, 9, 9))") == {1}
     assert await found(things, "things", filter={"op": "and", "args": [number, place]}) == {1}
-    assert await found(things, "things", filter="n > 0 AND S_INTERSECTS(geom, BBOX(0, 0, 9, 9))") == {1}
+    assert await found(
+        things, "things", filter="n > 0 AND S_INTERSECTS(geom, BBOX(0, 0, 9, 9))"
+    ) == {1}
     status, body = await answer(things, "some_things", "n <> 0")
-    assert (status, {feature["properties"]["t"] for feature in body["features"]}) == (200, {"a", "B"})
+    assert (status, {feature["properties"]["t"] for feature in body["features"]}) == (
+        200,
+        {"a", "B"},
+    )
 
 
 async def test_the_place_of_a_fault_is_told_in_both_languages(things: Client) -> None:
@@ -314,21 +398,31 @@ async def test_the_place_of_a_fault_is_told_in_both_languages(things: Client) ->
     written = '{"op": "and", "args": [true, {"op": "=", "args": [{"property": "x"}, 1]}]}'
     _, body = await answer(things, "things", written, **{"filter-lang": "cql2-json"})
     assert body["pointer"] == "/args/1/args/0"
-    status, body = await search(things, "things", filter={"op": "=", "args": [{"property": "x"}, 1]})
+    status, body = await search(
+        things, "things", filter={"op": "=", "args": [{"property": "x"}, 1]}
+    )
     assert (status, body["pointer"]) == (400, "/filter/args/0")
     status, body = await search(things, "things", filter="x = 1")
     assert (status, body["pointer"], body["position"]) == (400, "/filter", 1)
-    for query in ({"filter-lang": "cql"}, {"filter-crs": "http://www.opengis.net/def/crs/EPSG/0/9"}, {"filter-crs": "x"}):
+    for query in (
+        {"filter-lang": "cql"},
+        {"filter-crs": "http://www.opengis.net/def/crs/EPSG/0/9"},
+        {"filter-crs": "x"},
+    ):
         status, body = await answer(things, "things", "n = 1", **query)
         assert (status, body["parameter"]) == (400, next(iter(query)))
 
 
-async def test_functions_of_numbers_fail_for_no_stored_value(service: Service, bare_database_url: str) -> None:
+async def test_functions_of_numbers_fail_for_no_stored_value(
+    service: Service, bare_database_url: str
+) -> None:
     def prepare() -> None:
         execute(
             bare_database_url,
-            "CREATE TABLE extremes (id int PRIMARY KEY, amount numeric, big bigint, geom geometry(Point, 4326));"
-            "INSERT INTO extremes VALUES (1, 1e400, -9223372036854775808), (2, 'NaN', 9007199254740993), (3, '-Infinity', 0)",
+            "CREATE TABLE extremes (id int PRIMARY KEY, amount numeric, big bigint, geom"
+            " geometry(Point, 4326));"
+            "INSERT INTO extremes VALUES (1, 1e400, -9223372036854775808), (2, 'NaN',"
+            " 9007199254740993), (3, '-Infinity', 0)",
         )
 
     await asyncio.to_thread(prepare)

@@ -1,4 +1,6 @@
-"""Spatial filters: in every kind of column, in every reference system, across the antimeridian, and of geometries that harm."""
+"""Spatial filters: in every kind of column, in every reference system, across the antimeridian, and
+of geometries that harm.
+"""
 
 import itertools
 from typing import Any
@@ -12,7 +14,16 @@ from tests.conftest import Client, Service, execute
 from tests.filtering import answer, found, in_json, refusal, selected
 from tests.http import fetch
 
-OPERATORS = ("INTERSECTS", "EQUALS", "DISJOINT", "TOUCHES", "WITHIN", "OVERLAPS", "CROSSES", "CONTAINS")
+OPERATORS = (
+    "INTERSECTS",
+    "EQUALS",
+    "DISJOINT",
+    "TOUCHES",
+    "WITHIN",
+    "OVERLAPS",
+    "CROSSES",
+    "CONTAINS",
+)
 LITERALS = (
     "BBOX(0, 0, 2, 2)",
     "POINT(24.9384 60.1699)",
@@ -60,9 +71,16 @@ def url(bare_module_url: str) -> str:
     execute(bare_module_url, PACIFIC)
     for table, kind in COLUMNS.items():
         made = ",".join(
-            f"({number}, 'SRID=4326;{(place.centroid if 'oint' in kind else place).wkt}'::geometry)" for number, place in PLACES
+            f"({number}, 'SRID=4326;{(place.centroid if 'oint' in kind else place).wkt}'::geometry)"
+            for number, place in PLACES
         )
-        value = "ST_Transform(g, 25832)" if "25832" in kind else "ST_Transform(g, 3857)" if "3857" in kind else "g"
+        value = (
+            "ST_Transform(g, 25832)"
+            if "25832" in kind
+            else "ST_Transform(g, 3857)"
+            if "3857" in kind
+            else "g"
+        )
         execute(
             bare_module_url,
             f"""CREATE TABLE {table} (id int PRIMARY KEY, geom {kind});
@@ -91,38 +109,63 @@ async def test_every_kind_of_column_answers_alike(client: Client) -> None:
     for table, kind in COLUMNS.items():
         for shape in (triangle, hole, line):
             for name in ("intersects", "disjoint", "within"):
-                wanted = expected(lambda place, name=name, shape=shape: getattr(place, name)(shape), "oint" in kind)
+                wanted = expected(
+                    lambda place, name=name, shape=shape: getattr(place, name)(shape),
+                    "oint" in kind,
+                )
                 wanted |= {1001} if name == "disjoint" else set()
                 predicate = f"S_{name.upper()}(geom, {shape.wkt})"
                 assert await selected(client, table, predicate) == wanted, (table, predicate)
                 assert (
                     await in_json(
-                        client, table, {"op": f"s_{name}", "args": [{"property": "geom"}, shapely.geometry.mapping(shape)]}
+                        client,
+                        table,
+                        {
+                            "op": f"s_{name}",
+                            "args": [{"property": "geom"}, shapely.geometry.mapping(shape)],
+                        },
                     )
                     == wanted
                 ), (table, predicate)
 
 
 @pytest.mark.parametrize("code", [25832, 4326, 3857, 4258])
-async def test_a_literal_in_another_system_is_the_same_place(service: Service, url: str, code: int) -> None:
+async def test_a_literal_in_another_system_is_the_same_place(
+    service: Service, url: str, code: int
+) -> None:
     client = await service(url, crs=[code])
-    there = Transformer.from_crs(4326, code)  # axes as the authority has them, and so are those of filter-crs
+    there = Transformer.from_crs(
+        4326, code
+    )  # axes as the authority has them, and so are those of filter-crs
     square = shapely.segmentize(shapely.box(8.25, 50.15, 8.65, 50.55), 0.01)
-    moved = shapely.transform(square, lambda each: np.column_stack(there.transform(each[:, 1], each[:, 0])))
+    moved = shapely.transform(
+        square, lambda each: np.column_stack(there.transform(each[:, 1], each[:, 0]))
+    )
     for table in ("degrees", "metres", "mercator", "globe", "unknown"):
         for name in ("intersects", "within", "disjoint"):
             here = await selected(client, table, f"S_{name.upper()}(geom, {square.wkt})")
             predicate = f"S_{name.upper()}(geom, {moved.wkt})"
-            assert await selected(client, table, predicate, **{"filter-crs": f"{EPSG}{code}"}) == here, (table, name)
-            written = {"op": f"s_{name}", "args": [{"property": "geom"}, shapely.geometry.mapping(moved)]}
-            assert await found(client, table, filter=written, **{"filter-crs": f"{EPSG}{code}"}) == here, (table, name)
+            assert (
+                await selected(client, table, predicate, **{"filter-crs": f"{EPSG}{code}"}) == here
+            ), (table, name)
+            written = {
+                "op": f"s_{name}",
+                "args": [{"property": "geom"}, shapely.geometry.mapping(moved)],
+            }
+            assert (
+                await found(client, table, filter=written, **{"filter-crs": f"{EPSG}{code}"})
+                == here
+            ), (table, name)
             assert 0 < len(here) < 102
 
 
 async def test_axes_of_a_literal_are_those_of_its_system(client: Client) -> None:
     box = await selected(client, "degrees", "S_WITHIN(geom, BBOX(8.2, 50.1, 8.6, 50.7))")
     assert box == await selected(
-        client, "degrees", "S_WITHIN(geom, BBOX(50.1, 8.2, 50.7, 8.6))", **{"filter-crs": f"{EPSG}4326"}
+        client,
+        "degrees",
+        "S_WITHIN(geom, BBOX(50.1, 8.2, 50.7, 8.6))",
+        **{"filter-crs": f"{EPSG}4326"},
     )
     assert len(box) > 10
 
@@ -142,13 +185,17 @@ async def test_axes_of_a_literal_are_those_of_its_system(client: Client) -> None
         ("S_INTERSECTS(geom, POINT(-179 0))", {2, 3, 6, 7, 8, 9, 10}),
     ],
 )
-async def test_boxes_go_on_across_the_antimeridian(client: Client, predicate: str, wanted: set[int]) -> None:
+async def test_boxes_go_on_across_the_antimeridian(
+    client: Client, predicate: str, wanted: set[int]
+) -> None:
     assert await selected(client, "pacific", predicate) == wanted
     if "INTERSECTS(geom, BBOX(170" in predicate:
         assert await selected(client, "pacific_globe", predicate) == wanted & {1, 2, 5}
 
 
-async def test_what_is_not_on_earth_or_no_geometry_is_refused_with_its_place(client: Client) -> None:
+async def test_what_is_not_on_earth_or_no_geometry_is_refused_with_its_place(
+    client: Client,
+) -> None:
     for literal, said in (
         ("POINT(181 0)", "longitude beyond 180"),
         ("POINT(0 90.1)", "latitude beyond 90"),
@@ -164,7 +211,9 @@ async def test_what_is_not_on_earth_or_no_geometry_is_refused_with_its_place(cli
         said_ = await refusal(client, "degrees", f"id = 1 AND S_INTERSECTS(geom, {literal})")
         assert said in said_.replace("Self-intersection", "crosses itself"), said_
         assert said_.startswith("at character 31"), said_
-    far = await refusal(client, "degrees", "S_INTERSECTS(geom, POINT(1e12 1e12))", **{"filter-crs": f"{EPSG}3857"})
+    far = await refusal(
+        client, "degrees", "S_INTERSECTS(geom, POINT(1e12 1e12))", **{"filter-crs": f"{EPSG}3857"}
+    )
     assert "does not reach" in far or "the geometry" in far
 
 
@@ -190,31 +239,65 @@ async def test_no_stored_geometry_fails_a_filter_and_none_is_both_in_and_out(
             assert "collection of different types" in said
             continue
         holds, denied = [
-            await selected(nasty, collection, f"{no}S_{operator}({column}, {literal})", limit="1000") for no in ("", "NOT ")
+            await selected(
+                nasty, collection, f"{no}S_{operator}({column}, {literal})", limit="1000"
+            )
+            for no in ("", "NOT ")
         ]
         assert not holds & denied, (operator, literal)
         assert holds | denied == everything - nulls, (operator, literal)
 
 
 async def test_geometries_of_many_systems_are_compared_in_degrees(nasty: Client) -> None:
-    near = await selected(nasty, "nasty_geometries", "S_INTERSECTS(geom, BBOX(24.9, 60.1, 25, 60.2)) AND id < 5")
+    near = await selected(
+        nasty, "nasty_geometries", "S_INTERSECTS(geom, BBOX(24.9, 60.1, 25, 60.2)) AND id < 5"
+    )
     assert near == {1, 2, 3, 4}
-    assert await selected(nasty, "nasty_srid_zero", "S_INTERSECTS(geom, BBOX(24, 60, 25, 61))") == {1}
+    assert await selected(nasty, "nasty_srid_zero", "S_INTERSECTS(geom, BBOX(24, 60, 25, 61))") == {
+        1
+    }
 
 
 async def test_views_functions_and_partitions_are_filtered_too(nasty: Client) -> None:
-    assert await selected(nasty, "nasty_partitioned", "day >= DATE('2024-01-01') AND S_INTERSECTS(geom, BBOX(0, 6, 2, 6))") == {
-        "1,2024-06-01"
+    assert await selected(
+        nasty,
+        "nasty_partitioned",
+        "day >= DATE('2024-01-01') AND S_INTERSECTS(geom, BBOX(0, 6, 2, 6))",
+    ) == {"1,2024-06-01"}
+    assert await selected(nasty, "nasty_partitioned", "day < DATE('0001-01-01')") == {
+        "4,0044-03-15 BC"
     }
-    assert await selected(nasty, "nasty_partitioned", "day < DATE('0001-01-01')") == {"4,0044-03-15 BC"}
     for collection, filter_, query, names in (
-        ("cities_near", "distance_metres < 20000 AND name <> 'Espoo'", {"lon": "24.9", "lat": "60.2"}, {"Helsinki"}),
-        ("cities_of_country", "mood = 'ok' AND S_INTERSECTS(geom, BBOX(24, 60, 24.8, 61))", {}, {"Espoo"}),
-        ("nasty_keyless_view", "population > 1000000 AND S_WITHIN(geom, BBOX(20, 57, 29, 60))", {}, {"Estonia"}),
-        ("nasty_materialised", "code LIKE 'F_' AND S_INTERSECTS(geom, POINT(25 65))", {}, {"Finland"}),
+        (
+            "cities_near",
+            "distance_metres < 20000 AND name <> 'Espoo'",
+            {"lon": "24.9", "lat": "60.2"},
+            {"Helsinki"},
+        ),
+        (
+            "cities_of_country",
+            "mood = 'ok' AND S_INTERSECTS(geom, BBOX(24, 60, 24.8, 61))",
+            {},
+            {"Espoo"},
+        ),
+        (
+            "nasty_keyless_view",
+            "population > 1000000 AND S_WITHIN(geom, BBOX(20, 57, 29, 60))",
+            {},
+            {"Estonia"},
+        ),
+        (
+            "nasty_materialised",
+            "code LIKE 'F_' AND S_INTERSECTS(geom, POINT(25 65))",
+            {},
+            {"Finland"},
+        ),
     ):
         status, body = await answer(nasty, collection, filter_, **query)
-        assert (status, {each["properties"]["name"] for each in body["features"]}) == (200, names), body
+        assert (status, {each["properties"]["name"] for each in body["features"]}) == (
+            200,
+            names,
+        ), body
 
 
 async def test_a_filter_is_one_of_many_conditions(nasty: Client) -> None:
@@ -231,5 +314,7 @@ async def test_a_filter_is_one_of_many_conditions(nasty: Client) -> None:
     bodies = {"geometry": {"type": "Point", "coordinates": [2, 7]}, "filter": "id < 4"}
     assert await found(nasty, "nasty_times", **bodies) == {2}
     assert await found(nasty, "nasty_times", **bodies, predicate="disjoint") == {1, 3}
-    async with nasty.post("/collections/nasty_times/search", json={**bodies, "predicate": "nearest", "k": 2}) as response:
+    async with nasty.post(
+        "/collections/nasty_times/search", json={**bodies, "predicate": "nearest", "k": 2}
+    ) as response:
         assert [feature["id"] for feature in (await response.json())["features"]] == [2, 1]

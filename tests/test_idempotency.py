@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from geosvc.database.migrations import migrate_up
+from geosvc.model.principal import Principal
 from geosvc.settings import Settings
 from tests.bulk_bodies import count
 from tests.conftest import Client, Service, execute
@@ -40,11 +41,23 @@ def new(name: str | None = None, **properties: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("collection", ["places", "seen_places"])
-async def test_a_request_with_a_key_is_carried_out_once(client: Client, url: str, collection: str) -> None:
+async def test_a_request_with_a_key_is_carried_out_once(
+    client: Client, url: str, collection: str
+) -> None:
     prefer = "return=representation"
-    first = await send(client, "POST", f"{collection}/items", new("a"), 201, Idempotency_Key=KEY, Prefer=prefer)
+    first = await send(
+        client, "POST", f"{collection}/items", new("a"), 201, Idempotency_Key=KEY, Prefer=prefer
+    )
     for _ in range(2):
-        again = await send(client, "POST", f"{collection}/items", new("a"), 201, Idempotency_Key=f'"{KEY}"', Prefer=prefer)
+        again = await send(
+            client,
+            "POST",
+            f"{collection}/items",
+            new("a"),
+            201,
+            Idempotency_Key=f'"{KEY}"',
+            Prefer=prefer,
+        )
         assert again[1] == first[1]
         for name in ("Location", "ETag", "Content-Type", "Preference-Applied", "Content-Crs"):
             assert again[0][name] == first[0][name]
@@ -53,11 +66,27 @@ async def test_a_request_with_a_key_is_carried_out_once(client: Client, url: str
     assert await count(url) == 2
 
 
+async def test_principals_may_use_the_same_key(
+    client: Client, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await send(client, "POST", ITEMS, new("a"), 201, Idempotency_Key=KEY)
+    monkeypatch.setattr("geosvc.http.middleware.ANONYMOUS", Principal("ada"))
+    headers, _ = await send(client, "POST", ITEMS, new("b"), 201, Idempotency_Key=KEY)
+    assert "Idempotency-Replayed" not in headers
+    assert await count(url) == 3
+    again, _ = await send(client, "POST", ITEMS, new("b"), 201, Idempotency_Key=KEY)
+    assert again["Idempotency-Replayed"] == "true"
+
+
 async def test_changes_and_deletions_can_be_repeated_too(client: Client) -> None:
     etag = (await send(client, "GET", ITEM))[0]["ETag"]
     patch = {"properties": {"n": 1}}
-    headers, _ = await send(client, "PATCH", ITEM, patch, 204, kind=MERGE_PATCH, If_Match=etag, Idempotency_Key="one")
-    again, _ = await send(client, "PATCH", ITEM, patch, 204, kind=MERGE_PATCH, If_Match=etag, Idempotency_Key="one")
+    headers, _ = await send(
+        client, "PATCH", ITEM, patch, 204, kind=MERGE_PATCH, If_Match=etag, Idempotency_Key="one"
+    )
+    again, _ = await send(
+        client, "PATCH", ITEM, patch, 204, kind=MERGE_PATCH, If_Match=etag, Idempotency_Key="one"
+    )
     assert (again["ETag"], again["Idempotency-Replayed"]) == (headers["ETag"], "true")
     await send(client, "PUT", "plots/items/a", new("x"), 201, Idempotency_Key="two")
     await send(client, "PUT", "plots/items/a", new("x"), 201, Idempotency_Key="two")
@@ -84,11 +113,17 @@ async def test_twenty_at_once_make_one_feature(client: Client, url: str, collect
     given = {"Content-Type": GEOJSON, "Idempotency-Key": KEY}
     body = json.dumps(new("a")).encode()
     responses = await asyncio.gather(
-        *(client.post(f"/collections/{collection}/items", data=body, headers=given) for _ in range(20))
+        *(
+            client.post(f"/collections/{collection}/items", data=body, headers=given)
+            for _ in range(20)
+        )
     )
     assert {response.status for response in responses} == {201}
     assert len({response.headers["Location"] for response in responses}) == 1
-    assert Counter(response.headers.get("Idempotency-Replayed") for response in responses) == {"true": 19, None: 1}
+    assert Counter(response.headers.get("Idempotency-Replayed") for response in responses) == {
+        "true": 19,
+        None: 1,
+    }
     assert await count(url) == 2
 
 
@@ -96,8 +131,25 @@ async def test_a_request_that_fails_leaves_no_key(client: Client, url: str) -> N
     problem = (await send(client, "POST", ITEMS, new("first"), 409, Idempotency_Key=KEY))[1]
     assert problem["constraint"] == "places_name_key"
     await send(client, "POST", ITEMS, new(owner="x"), 422, Idempotency_Key=KEY)
-    await send(client, "PATCH", ITEM, {"properties": {"n": 1}}, 412, kind=MERGE_PATCH, If_Match='"0"', Idempotency_Key=KEY)
-    await send(client, "PATCH", f"{ITEMS}/99", {"properties": {"n": 1}}, 404, kind=MERGE_PATCH, Idempotency_Key=KEY)
+    await send(
+        client,
+        "PATCH",
+        ITEM,
+        {"properties": {"n": 1}},
+        412,
+        kind=MERGE_PATCH,
+        If_Match='"0"',
+        Idempotency_Key=KEY,
+    )
+    await send(
+        client,
+        "PATCH",
+        f"{ITEMS}/99",
+        {"properties": {"n": 1}},
+        404,
+        kind=MERGE_PATCH,
+        Idempotency_Key=KEY,
+    )
     assert await count(url, "geosvc.idempotency_keys") == 0
     await send(client, "POST", ITEMS, new("b"), 201, Idempotency_Key=KEY)
     assert await count(url, "geosvc.idempotency_keys") == 1
@@ -112,11 +164,15 @@ async def test_an_old_key_is_forgotten(service: Service, url: str) -> None:
     assert await count(url, "geosvc.idempotency_keys") == 1
 
 
-async def test_an_old_key_is_forgotten_though_there_are_many_of_them(client: Client, url: str) -> None:
+async def test_an_old_key_is_forgotten_though_there_are_many_of_them(
+    client: Client, url: str
+) -> None:
     many = "INSERT INTO geosvc.idempotency_keys (key, digest) SELECT 'old ' || i, '' FROM generate_series(1, 500) i"
     await asyncio.to_thread(execute, url, many)
     place = place_of((await send(client, "POST", ITEMS, new(), 201, Idempotency_Key="young"))[0])
-    await asyncio.to_thread(execute, url, "UPDATE geosvc.idempotency_keys SET created_at = now() - interval '2 days'")
+    await asyncio.to_thread(
+        execute, url, "UPDATE geosvc.idempotency_keys SET created_at = now() - interval '2 days'"
+    )
     headers, _ = await send(client, "POST", ITEMS, new(), 201, Idempotency_Key="young")
     assert place_of(headers) != place
 
@@ -131,5 +187,7 @@ async def test_a_key_needs_a_migrated_database(service: Service, bare_database_u
 
 
 async def test_a_dry_run_takes_no_key(client: Client) -> None:
-    problem = (await send(client, "POST", f"{ITEMS}?dry-run=true", new(), 400, Idempotency_Key=KEY))[1]
+    problem = (
+        await send(client, "POST", f"{ITEMS}?dry-run=true", new(), 400, Idempotency_Key=KEY)
+    )[1]
     assert problem["parameter"] == "Idempotency-Key"

@@ -1,5 +1,5 @@
-"""What pages and documents of published tables have that those of others have not: the link to the changes, from where on a
-page follows them, and the snippets.
+"""What pages and documents of published tables have that those of others have not: the link to the
+changes, from where on a page follows them, and the snippets.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from aiohttp import web
 from yarl import URL
 
 from geosvc.encode.snippets import write_snippets
-from geosvc.keys import CATALOG, FEED
+from geosvc.http.keys import CATALOG, CHANGE_READER
 from tests.conftest import Client, Service, execute
 from tests.events import parse_events
 from tests.http import fetch
@@ -27,7 +27,7 @@ ITEMS = "/collections/places/items"
 async def live(service: Service, live_url: str) -> Client:
     """The service of the published table, once it follows the log."""
     client = await service(live_url, feed_heartbeat_seconds=0.2)
-    assert await app_of(client)[FEED].ready(10)
+    assert await app_of(client)[CHANGE_READER].ready(10)
     return client
 
 
@@ -82,33 +82,46 @@ async def test_a_page_follows_the_changes_of_what_it_shows(live: Client) -> None
 
 
 @pytest.mark.parametrize("path", [ITEMS, f"{ITEMS}?cursor=x", f"{ITEMS}/4"])
-async def test_the_stream_of_a_page_begins_before_its_query(live: Client, live_url: str, path: str) -> None:
+async def test_the_stream_of_a_page_begins_before_its_query(
+    live: Client, live_url: str, path: str
+) -> None:
     if "cursor" in path:
         links = (await fetch(live, f"{ITEMS}?limit=2&f=json"))["links"]
-        path = next(each["href"] for each in links if each["rel"] == "next").replace("f=json", "f=html")
+        path = next(each["href"] for each in links if each["rel"] == "next").replace(
+            "f=json", "f=html"
+        )
         path = urlsplit(path)._replace(scheme="", netloc="").geturl()
     found = followed(await get_page(live, path))
     assert found is not None
     await asyncio.to_thread(execute, live_url, "UPDATE places SET name = 'after' WHERE id = 4")
-    address = path_of(str(live.make_url(path).join(URL(found[0], encoded=True))), **{"last-event-id": found[1]})
+    address = path_of(
+        str(live.make_url(path).join(URL(found[0], encoded=True))), **{"last-event-id": found[1]}
+    )
     assert address.path == CHANGES
     async with live.get(address) as response:
         body = b""
         while b"event:" not in body or not body.endswith(b"\n\n"):
             body += await response.content.readany()
     (event,) = [each for each in parse_events(body) if each.name]
-    assert (event.name, event.content["id"], event.content["properties"]["name"]) == ("update", "4", "after")
+    assert (event.name, event.content["id"], event.content["properties"]["name"]) == (
+        "update",
+        "4",
+        "after",
+    )
 
 
 async def test_the_snippets_for_live_changes_do_what_they_say(live: Client, live_url: str) -> None:
     catalog = app_of(live)[CATALOG]
     base = str(live.make_url("/")).rstrip("/")
     snippets = {
-        str(each.id): {snippet.client: snippet.code for snippet in write_snippets(base, each)} for each in catalog.collections()
+        str(each.id): {snippet.client: snippet.code for snippet in write_snippets(base, each)}
+        for each in catalog.collections()
     }
     assert not {"curl, live", "EventSource"} & snippets["plain"].keys()
     assert f"new EventSource('{base}{CHANGES}')" in snippets["places"]["EventSource"]
-    curl = await asyncio.create_subprocess_shell(snippets["places"]["curl, live"] + " -sS", stdout=asyncio.subprocess.PIPE)
+    curl = await asyncio.create_subprocess_shell(
+        snippets["places"]["curl, live"] + " -sS", stdout=asyncio.subprocess.PIPE
+    )
     assert curl.stdout is not None
     try:
         async with asyncio.timeout(10):

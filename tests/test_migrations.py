@@ -1,4 +1,6 @@
-"""The migrations: up, down and up again, one at a time, bounded, and never at the cost of what is the user's."""
+"""The migrations: up, down and up again, one at a time, bounded, and never at the cost of what is
+the user's.
+"""
 
 import asyncio
 import os
@@ -15,8 +17,15 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from geosvc.database.migrations import Limits, Migration, migrate_down, migrate_up, migration_status
-from geosvc.database.publishing import publish, unpublish
+from geosvc.commands.samples import TABLES
+from geosvc.database.changefeed.publishing import publish, unpublish
+from geosvc.database.migrations import (
+    Migration,
+    MigrationLimits,
+    migrate_down,
+    migrate_up,
+    migration_status,
+)
 from geosvc.errors import MigrationError
 from geosvc.settings import Settings
 
@@ -25,7 +34,8 @@ EXPECTED_SCHEMA = Path(__file__).parent / "expected_schema.txt"
 PATIENCE_SECONDS = 30
 SETTINGS = Settings()
 
-# Every object of the two schemas as one line; grants are those to others than the owner, whose name is the server's.
+# Every object of the two schemas as one line; grants are those to others than the owner, whose name
+# is the server's.
 DESCRIBE = r"""
 WITH place AS (SELECT oid, nspname, nspowner, nspacl FROM pg_namespace WHERE nspname IN ('geosvc', 'geosvc_functions')),
 relation AS (
@@ -113,7 +123,9 @@ def do(url: str, *statements: str) -> None:
 
 def schemas(url: str) -> list[str | None]:
     """The schemas of the two that are there."""
-    return ask(url, "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'geosvc%' ORDER BY 1")
+    return ask(
+        url, "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'geosvc%' ORDER BY 1"
+    )
 
 
 def everything(url: str) -> list[str | None]:
@@ -121,22 +133,26 @@ def everything(url: str) -> list[str | None]:
     return ask(
         url,
         "SELECT identity FROM (SELECT 'pg_class'::regclass AS class, oid FROM pg_class UNION ALL "
-        "SELECT 'pg_proc'::regclass, oid FROM pg_proc UNION ALL SELECT 'pg_type'::regclass, oid FROM pg_type UNION ALL "
-        "SELECT 'pg_namespace'::regclass, oid FROM pg_namespace) o, pg_identify_object(o.class, o.oid, 0) "
+        "SELECT 'pg_proc'::regclass, oid FROM pg_proc UNION ALL SELECT 'pg_type'::regclass, oid"
+        " FROM pg_type UNION ALL "
+        "SELECT 'pg_namespace'::regclass, oid FROM pg_namespace) o, pg_identify_object(o.class,"
+        " o.oid, 0) "
         "WHERE identity !~ '^pg_(toast|temp)' ORDER BY 1",
     )
 
 
 def checkout(folder: Path, *revisions: str) -> Path:
-    """A copy of the checkout with the first revision and others behind it, each of the phase named, that make the tables t2,
-    t3, …
+    """A copy of the checkout with the first revision and others behind it, each of the phase named,
+    that make the tables t2, t3, …
     """
     ignore = shutil.ignore_patterns("__pycache__", "000[2-9]_*.py")
     for name in ("geosvc", "migrations"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     for number, phase in enumerate(revisions, 2):
         made = run_python(
-            folder, "from geosvc.database.migrations import new_migration", f"print(new_migration('add-t{number}'))"
+            folder,
+            "from geosvc.database.migrations import new_migration",
+            f"print(new_migration('add-t{number}'))",
         )
         script = Path(made.stdout.strip())
         text = script.read_text("utf-8").replace('phase = "expand"', f'phase = "{phase}"')
@@ -151,12 +167,18 @@ def python_command(*lines: str) -> list[str]:
     imports = (
         "from geosvc.database.migrations import migrate_down, migrate_up, migration_status",
         "from geosvc.settings import Settings",
-        "def told(migrations): print(' '.join(f'{m.revision}:{m.phase}:{int(m.applied)}' for m in migrations))",
+        (
+            "def told(migrations): print('"
+            " '.join(f'{m.revision}:{m.phase}:{int(m.applied)}' for m in"
+            " migrations))"
+        ),
     )
     return [sys.executable, "-W", "error", "-c", "\n".join((*imports, *lines))]
 
 
-def run_python(path: Path, *lines: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+def run_python(
+    path: Path, *lines: str, cwd: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
     """Runs lines with the geosvc in `path`, which has to say nothing on stderr."""
     environment = os.environ | {"PYTHONPATH": str(path)}
     done = subprocess.run(
@@ -199,11 +221,18 @@ def test_each_single_revision_goes_up_down_and_up(tmp_path: Path, bare_database_
     assert up == "0001:expand:1 0002:expand:1 0003:contract:1\n"
     assert run_python(folder, f"told(migrate_down{call}))").stdout == "0003:contract:0\n"
     assert run_python(folder, f"told(migrate_down{call}, '0001'))").stdout == "0002:expand:0\n"
-    assert run_python(folder, f"told(migrate_up{call}))").stdout == "0002:expand:1 0003:contract:1\n"
-    assert run_python(folder, f"told(migrate_down{call}, '-2'))").stdout == "0003:contract:0 0002:expand:0\n"
+    assert (
+        run_python(folder, f"told(migrate_up{call}))").stdout == "0002:expand:1 0003:contract:1\n"
+    )
+    assert (
+        run_python(folder, f"told(migrate_down{call}, '-2'))").stdout
+        == "0003:contract:0 0002:expand:0\n"
+    )
 
 
-def test_the_change_log_is_not_dropped_under_a_table_that_writes_to_it(bare_database_url: str) -> None:
+def test_the_change_log_is_not_dropped_under_a_table_that_writes_to_it(
+    bare_database_url: str,
+) -> None:
     migrate_up(SETTINGS, bare_database_url)
     do(bare_database_url, "CREATE TABLE places (id int PRIMARY KEY, geom geometry)")
     asyncio.run(publish(SETTINGS, bare_database_url, "places"))
@@ -213,7 +242,13 @@ def test_the_change_log_is_not_dropped_under_a_table_that_writes_to_it(bare_data
     do(bare_database_url, "INSERT INTO places VALUES (1)")
     asyncio.run(unpublish(SETTINGS, bare_database_url, "places"))
     assert [each.revision for each in migrate_down(SETTINGS, bare_database_url, "0002")] == ["0003"]
-    assert ask(bare_database_url, "SELECT relname::text FROM pg_class WHERE relname ~ '^(change|publication)'") == []
+    assert (
+        ask(
+            bare_database_url,
+            "SELECT relname::text FROM pg_class WHERE relname ~ '^(change|publication)'",
+        )
+        == []
+    )
     assert [each.revision for each in migrate_up(SETTINGS, bare_database_url)] == ["0003"]
 
 
@@ -226,7 +261,9 @@ def test_the_migrated_schema_is_the_expected_one(bare_database_url: str, tmp_pat
     migrate_up(SETTINGS, bare_database_url)
     described = "".join(f"{line}\n" for line in ask(bare_database_url, DESCRIBE))
     (found := tmp_path / EXPECTED_SCHEMA.name).write_text(described, "utf-8")
-    assert described == EXPECTED_SCHEMA.read_text("utf-8"), f"if the change is meant: cp {found} {EXPECTED_SCHEMA}"
+    assert described == EXPECTED_SCHEMA.read_text("utf-8"), (
+        f"if the change is meant: cp {found} {EXPECTED_SCHEMA}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -243,34 +280,49 @@ def test_the_migrated_schema_is_the_expected_one(bare_database_url: str, tmp_pat
 def test_drift_does_not_go_unnoticed(bare_database_url: str, change: str) -> None:
     migrate_up(SETTINGS, bare_database_url)
     do(bare_database_url, change)
-    assert "".join(f"{line}\n" for line in ask(bare_database_url, DESCRIBE)) != EXPECTED_SCHEMA.read_text("utf-8")
+    assert "".join(
+        f"{line}\n" for line in ask(bare_database_url, DESCRIBE)
+    ) != EXPECTED_SCHEMA.read_text("utf-8")
 
 
 def test_every_revision_says_its_phase_and_has_a_title(bare_database_url: str) -> None:
     status = migration_status(SETTINGS, bare_database_url)
-    assert [each.revision for each in status] == [f"{number:04}" for number in range(1, len(status) + 1)]
+    assert [each.revision for each in status] == [
+        f"{number:04}" for number in range(1, len(status) + 1)
+    ]
     assert all(each.phase in ("expand", "contract") and each.title for each in status)
 
 
-def test_a_revision_without_a_phase_is_refused_before_anything_runs(tmp_path: Path, bare_database_url: str) -> None:
+def test_a_revision_without_a_phase_is_refused_before_anything_runs(
+    tmp_path: Path, bare_database_url: str
+) -> None:
     folder = checkout(tmp_path, "neither")
     lines = f"try: migrate_up(Settings(), {bare_database_url!r})\nexcept Exception as error: print(repr(error))"
     told = run_python(folder, lines).stdout
-    assert told == "MigrationError('migration 0002 does not say whether its phase is expand or contract')\n"
+    assert (
+        told
+        == "MigrationError('migration 0002 does not say whether its phase is expand or contract')\n"
+    )
     assert schemas(bare_database_url) == []
 
 
-def test_expand_only_stops_before_the_first_revision_that_contracts(tmp_path: Path, bare_database_url: str) -> None:
+def test_expand_only_stops_before_the_first_revision_that_contracts(
+    tmp_path: Path, bare_database_url: str
+) -> None:
     folder = checkout(tmp_path, "expand", "contract", "expand")
     call = f"(Settings(), {bare_database_url!r}"
     expanded = run_python(folder, f"told(migrate_up{call}, expand_only=True))").stdout
     assert expanded == "0001:expand:1 0002:expand:1\n"
     told = run_python(folder, f"told(migration_status{call}))").stdout
     assert told == "0001:expand:1 0002:expand:1 0003:contract:0 0004:expand:0\n"
-    assert run_python(folder, f"told(migrate_up{call}))").stdout == "0003:contract:1 0004:expand:1\n"
+    assert (
+        run_python(folder, f"told(migrate_up{call}))").stdout == "0003:contract:1 0004:expand:1\n"
+    )
 
 
-async def test_a_migration_that_meets_a_lock_gives_up_in_time_and_changes_nothing(bare_database_url: str) -> None:
+async def test_a_migration_that_meets_a_lock_gives_up_in_time_and_changes_nothing(
+    bare_database_url: str,
+) -> None:
     async with connected(bare_database_url) as other:
         await other.execute("CREATE SCHEMA geosvc")
         transaction = other.transaction()
@@ -279,26 +331,35 @@ async def test_a_migration_that_meets_a_lock_gives_up_in_time_and_changes_nothin
         began = time.monotonic()
         with pytest.raises(MigrationError) as caught:
             await asyncio.to_thread(
-                migrate_up, SETTINGS, bare_database_url, limits=Limits(lock_seconds=0.3, statement_seconds=10)
+                migrate_up,
+                SETTINGS,
+                bare_database_url,
+                limits=MigrationLimits(lock_seconds=0.3, statement_seconds=10),
             )
         assert 0.3 <= time.monotonic() - began < 5
-        assert str(caught.value) == ("migration 0001 failed: it waited 0.3 s for a lock that somebody else holds; try again")
+        assert str(caught.value) == (
+            "migration 0001 failed: it waited 0.3 s for a lock that somebody else holds; try again"
+        )
         await transaction.rollback()
         assert await other.fetchval("SELECT to_regclass('geosvc.alembic_version')") is None
         assert await asyncio.to_thread(migrate_up, SETTINGS, bare_database_url)
 
 
-def test_a_statement_that_takes_too_long_is_ended_and_its_migration_undone(tmp_path: Path, bare_database_url: str) -> None:
+def test_a_statement_that_takes_too_long_is_ended_and_its_migration_undone(
+    tmp_path: Path, bare_database_url: str
+) -> None:
     folder = checkout(tmp_path, "expand")
     (script,) = (folder / "migrations/versions").glob("0002_*.py")
     slow = 'op.execute("CREATE TABLE geosvc.t2 (); SELECT pg_sleep(60)"'
     slow = slow.replace("; SELECT", '")\n    op.execute("SELECT')
-    script.write_text(script.read_text("utf-8").replace('op.execute("CREATE TABLE geosvc.t2 ()"', slow), "utf-8")
+    script.write_text(
+        script.read_text("utf-8").replace('op.execute("CREATE TABLE geosvc.t2 ()"', slow), "utf-8"
+    )
     told = run_python(
         folder,
-        "from geosvc.database.migrations import Limits",
+        "from geosvc.database.migrations import MigrationLimits",
         f"url = {bare_database_url!r}",
-        "try: migrate_up(Settings(), url, limits=Limits(statement_seconds=0.5))",
+        "try: migrate_up(Settings(), url, limits=MigrationLimits(statement_seconds=0.5))",
         "except Exception as error: print(repr(error))",
         "told(migration_status(Settings(), url))",
     ).stdout.splitlines()
@@ -317,7 +378,9 @@ async def _until_waiting(connection: asyncpg.Connection, commands: int) -> None:
 
 async def test_two_ups_at_once_share_the_work(tmp_path: Path, bare_database_url: str) -> None:
     folder = checkout(tmp_path, "expand", "expand")
-    lock = re.search(r"^ADVISORY_LOCK = (\w+)", (ROOT / "migrations/env.py").read_text("utf-8"), re.MULTILINE)
+    lock = re.search(
+        r"^ADVISORY_LOCK = (\w+)", (ROOT / "migrations/env.py").read_text("utf-8"), re.MULTILINE
+    )
     assert lock
     environment = os.environ | {"PYTHONPATH": str(folder)}
     command = python_command(f"told(migrate_up(Settings(), {bare_database_url!r}))")
@@ -325,7 +388,9 @@ async def test_two_ups_at_once_share_the_work(tmp_path: Path, bare_database_url:
     async with connected(bare_database_url) as other:
         await other.execute(f"SELECT pg_advisory_lock({int(lock[1], 16)})")
         both = [
-            await asyncio.create_subprocess_exec(*command, env=environment, cwd=folder, stdout=pipe, stderr=pipe)
+            await asyncio.create_subprocess_exec(
+                *command, env=environment, cwd=folder, stdout=pipe, stderr=pipe
+            )
             for _ in range(2)
         ]
         await _until_waiting(other, 2)
@@ -336,7 +401,10 @@ async def test_two_ups_at_once_share_the_work(tmp_path: Path, bare_database_url:
         assert [errors for _, errors in told] == [b"", b""]
         applied = sorted(word for output, _ in told for word in output.split())
         assert applied == [b"0001:expand:1", b"0002:expand:1", b"0003:expand:1"]
-        assert await other.fetchval("SELECT string_agg(version_num, ',') FROM geosvc.alembic_version") == "0003"
+        assert (
+            await other.fetchval("SELECT string_agg(version_num, ',') FROM geosvc.alembic_version")
+            == "0003"
+        )
 
 
 async def test_waiting_for_another_command_ends_in_time(bare_database_url: str) -> None:
@@ -345,9 +413,19 @@ async def test_waiting_for_another_command_ends_in_time(bare_database_url: str) 
     assert lock
     async with connected(bare_database_url) as other:
         await other.execute(f"SELECT pg_advisory_lock({int(lock[1], 16)})")
-        with pytest.raises(MigrationError, match=r"^another migration has run for 0\.3 s; wait until it has ended$"):
-            await asyncio.to_thread(migrate_up, SETTINGS, bare_database_url, limits=Limits(statement_seconds=0.3))
-        assert not any(each.applied for each in await asyncio.to_thread(migration_status, SETTINGS, bare_database_url))
+        with pytest.raises(
+            MigrationError, match=r"^another migration has run for 0\.3 s; wait until it has ended$"
+        ):
+            await asyncio.to_thread(
+                migrate_up,
+                SETTINGS,
+                bare_database_url,
+                limits=MigrationLimits(statement_seconds=0.3),
+            )
+        assert not any(
+            each.applied
+            for each in await asyncio.to_thread(migration_status, SETTINGS, bare_database_url)
+        )
 
 
 def test_down_leaves_the_functions_of_the_user(bare_database_url: str) -> None:
@@ -364,14 +442,20 @@ def test_down_leaves_the_functions_of_the_user(bare_database_url: str) -> None:
 
 
 def test_a_functions_schema_that_was_there_before_is_the_users_own(bare_database_url: str) -> None:
-    do(bare_database_url, "CREATE SCHEMA geosvc_functions", "COMMENT ON SCHEMA geosvc_functions IS 'mine'")
+    do(
+        bare_database_url,
+        "CREATE SCHEMA geosvc_functions",
+        "COMMENT ON SCHEMA geosvc_functions IS 'mine'",
+    )
     migrate_up(SETTINGS, bare_database_url)
     migrate_down(SETTINGS, bare_database_url, "base")
     comment = "SELECT obj_description('geosvc_functions'::regnamespace, 'pg_namespace')"
     assert ask(bare_database_url, comment) == ["mine"]
 
 
-def test_down_refuses_to_drop_what_somebody_else_put_into_the_schema(bare_database_url: str) -> None:
+def test_down_refuses_to_drop_what_somebody_else_put_into_the_schema(
+    bare_database_url: str,
+) -> None:
     migrate_up(SETTINGS, bare_database_url)
     do(bare_database_url, "CREATE TABLE geosvc.theirs (id int)")
     with pytest.raises(MigrationError, match="an object that geosvc did not make is in the way"):
@@ -380,9 +464,13 @@ def test_down_refuses_to_drop_what_somebody_else_put_into_the_schema(bare_databa
     assert ask(bare_database_url, "SELECT to_regclass('geosvc.theirs')::text") == ["geosvc.theirs"]
 
 
-def test_down_refuses_what_is_not_applied_and_base_twice_is_harmless(bare_database_url: str) -> None:
+def test_down_refuses_what_is_not_applied_and_base_twice_is_harmless(
+    bare_database_url: str,
+) -> None:
     for revision in ("-1", "0001", "no; such"):
-        with pytest.raises(MigrationError, match=r"^cannot go down to .*: 0 migrations are applied$"):
+        with pytest.raises(
+            MigrationError, match=r"^cannot go down to .*: 0 migrations are applied$"
+        ):
             migrate_down(SETTINGS, bare_database_url, revision)
     assert migrate_down(SETTINGS, bare_database_url, "base") == ()
     assert schemas(bare_database_url) == []
@@ -392,7 +480,10 @@ def test_a_database_of_a_newer_geosvc_is_left_alone(bare_database_url: str) -> N
     migrate_up(SETTINGS, bare_database_url)
     do(bare_database_url, "UPDATE geosvc.alembic_version SET version_num = '9999'")
     for command in (migrate_up, migrate_down, migration_status):
-        with pytest.raises(MigrationError, match=r"^the database is at revision 9999, made by a newer geosvc than this"):
+        with pytest.raises(
+            MigrationError,
+            match=r"^the database is at revision 9999, made by a newer geosvc than this",
+        ):
             command(SETTINGS, bare_database_url)
 
 
@@ -404,19 +495,27 @@ def test_a_role_that_may_not_make_schemas_is_told_so(bare_database_url: str) -> 
         with pytest.raises(MigrationError) as caught:
             migrate_up(SETTINGS, weak)
         told = str(caught.value)
-        assert re.fullmatch(r"the database role may not do it: permission denied for database \S+", told)
+        assert re.fullmatch(
+            r"the database role may not do it: permission denied for database \S+", told
+        )
     finally:
         do(bare_database_url, f"DROP ROLE {role}")
 
 
 @pytest.mark.parametrize(
     "url",
-    ["postgresql://me:sEcret@127.0.0.1:1/x", "postgresql://me:sE/cret@h:12/x", "postgresql://me:sEcret@[::1]:1/x"],
+    [
+        "postgresql://me:sEcret@127.0.0.1:1/x",
+        "postgresql://me:sE/cret@h:12/x",
+        "postgresql://me:sEcret@[::1]:1/x",
+    ],
 )
 def test_a_database_that_cannot_be_reached_is_one_line_without_the_password(url: str) -> None:
     with pytest.raises(MigrationError) as caught:
         migration_status(Settings(db_ssl_mode="disable"), url)
-    assert re.fullmatch(r"the database (cannot be reached|URL cannot be used)(: [\w ]+)?", str(caught.value))
+    assert re.fullmatch(
+        r"the database (cannot be reached|URL cannot be used)(: [\w ]+)?", str(caught.value)
+    )
 
 
 def test_a_settled_default_of_the_role_does_not_get_in_the_way(bare_database_url: str) -> None:
@@ -431,7 +530,9 @@ def test_a_settled_default_of_the_role_does_not_get_in_the_way(bare_database_url
 
 
 @pytest.mark.slow
-def test_an_installed_wheel_brings_its_migrations(tmp_path: Path, bare_database_url: str) -> None:
+def test_an_installed_wheel_brings_its_migrations_and_the_demo(
+    tmp_path: Path, bare_database_url: str
+) -> None:
     wheels, site, elsewhere = tmp_path / "wheels", tmp_path / "site", tmp_path / "elsewhere"
     elsewhere.mkdir()
     subprocess.run(
@@ -442,7 +543,17 @@ def test_an_installed_wheel_brings_its_migrations(tmp_path: Path, bare_database_
         timeout=100,
     )
     (wheel,) = wheels.glob("*.whl")
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(site)]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(site),
+    ]
     subprocess.run([*install, str(wheel)], check=True, capture_output=True, timeout=100)
     told = run_python(
         site,
@@ -453,6 +564,26 @@ def test_an_installed_wheel_brings_its_migrations(tmp_path: Path, bare_database_
     ).stdout.splitlines()
     pending = migration_status_words(migration_status(SETTINGS, bare_database_url))
     assert told == [str(site / "geosvc/__init__.py"), pending.replace(":1", ":0"), pending]
+    # and what `geosvc demo` loads and shows
+    held = {
+        each.name
+        for folder in ("sample_data", "static/vendor")
+        for each in (site / "geosvc" / folder).iterdir()
+    }
+    wanted = {
+        "sample.sql",
+        "sketches.sql",
+        "maplibre-gl.mjs",
+        "swagger-ui.css",
+        *(f"{each}.csv.gz" for each in TABLES),
+    }
+    assert wanted <= held
+    run_python(
+        site,
+        "from geosvc.commands.samples import samples_folder",
+        "assert samples_folder().name == 'sample_data'",
+        cwd=elsewhere,
+    )
 
 
 def migration_status_words(status: tuple[Migration, ...]) -> str:

@@ -1,4 +1,6 @@
-"""Tables that are nasty on purpose: every row is read, every key found again, every type arrives whole."""
+"""Tables that are nasty on purpose: every row is read, every key found again, every type arrives
+whole.
+"""
 
 import asyncio
 import csv
@@ -45,7 +47,9 @@ async def rows(url: str, sql: str) -> list[asyncpg.Record]:
         "/items?limit=1000&sortby=-label",
     ],
 )
-async def test_no_stored_geometry_fails_a_read(nasty: Client, nasty_url: str, request_path: str) -> None:
+async def test_no_stored_geometry_fails_a_read(
+    nasty: Client, nasty_url: str, request_path: str
+) -> None:
     expected = await rows(nasty_url, "SELECT id FROM nasty_geometries")
     page = await fetch(nasty, GEOMETRIES + request_path)
     assert {feature["id"] for feature in page["features"]} == {row["id"] for row in expected}
@@ -74,7 +78,9 @@ async def test_no_stored_geometry_fails_a_box(nasty: Client, box: str) -> None:
 
 async def test_every_nasty_feature_is_found_by_its_id(nasty: Client, nasty_url: str) -> None:
     expected = [row["id"] for row in await rows(nasty_url, "SELECT id FROM nasty_geometries")]
-    features = await asyncio.gather(*(fetch(nasty, f"{GEOMETRIES}/items/{each}") for each in expected))
+    features = await asyncio.gather(
+        *(fetch(nasty, f"{GEOMETRIES}/items/{each}") for each in expected)
+    )
     assert [feature["id"] for feature in features] == expected
 
 
@@ -82,7 +88,7 @@ async def test_what_geojson_can_say_of_a_nasty_geometry_is_said(nasty: Client) -
     page = await fetch(nasty, f"{GEOMETRIES}/items?limit=1000")
     by_label = {feature["properties"]["label"]: feature["geometry"] for feature in page["features"]}
     assert by_label["nested collection"]["geometries"][0]["geometries"][0]["coordinates"] == [1, 1]
-    assert by_label["ring of two points"]["type"] == "Polygon"
+    assert by_label["ring of two points"] is None
     assert by_label["point nan"] is None
     assert by_label["clockwise shell"]["coordinates"][0][1] == [1, 0]
     crossing = by_label["antimeridian 170 to 190"]
@@ -105,8 +111,12 @@ async def test_lines_keep_their_direction_in_a_column_of_any_type(nasty: Client)
 
 
 async def test_a_polygon_stored_beyond_180_is_found_on_the_other_side(nasty: Client) -> None:
-    page = await fetch(nasty, f"{GEOMETRIES}/items?bbox=-179,-5,-175,5&limit=1000&skipGeometry=true")
-    assert "antimeridian 170 to 190" in {feature["properties"]["label"] for feature in page["features"]}
+    page = await fetch(
+        nasty, f"{GEOMETRIES}/items?bbox=-179,-5,-175,5&limit=1000&skipGeometry=true"
+    )
+    assert "antimeridian 170 to 190" in {
+        feature["properties"]["label"] for feature in page["features"]
+    }
 
 
 async def test_features_without_a_geometry_match_every_box(nasty: Client) -> None:
@@ -114,7 +124,11 @@ async def test_features_without_a_geometry_match_every_box(nasty: Client) -> Non
     assert None in [feature["geometry"] for feature in page["features"]]
 
 
-async def test_geography_in_a_box_is_what_the_same_geometry_is(nasty: Client, nasty_url: str) -> None:
+async def test_geography_in_a_box_is_what_the_same_geometry_is(
+    nasty: Client, nasty_url: str
+) -> None:
+    # one of them crosses the antimeridian
+    shape = "CASE id WHEN 4 THEN ST_ShiftLongitude(geog::geometry) ELSE geog::geometry END"
     for box in (
         "-180,-90,180,90",
         "20,50,30,70",
@@ -124,13 +138,19 @@ async def test_geography_in_a_box_is_what_the_same_geometry_is(nasty: Client, na
         "-100,80,100,90",
     ):
         west, south, east, north = map(float, box.split(","))
-        parts = [(west, south, east, north)] if west <= east else [(west, south, 180, north), (-180, south, east, north)]
+        parts = (
+            [(west, south, east, north)]
+            if west <= east
+            else [(west, south, 180, north), (-180, south, east, north)]
+        )
         tests = " OR ".join(
-            f"ST_DWithin(geog::geometry, ST_MakeEnvelope({w + s},{y1},{e + s},{y2},4326), 0)"
+            f"ST_DWithin({shape}, ST_MakeEnvelope({w + s},{y1},{e + s},{y2},4326), 0)"
             for w, y1, e, y2 in parts
             for s in (0, 360, -360)
         )
-        expected = await rows(nasty_url, f"SELECT id FROM nasty_geography WHERE {tests} OR geog IS NULL")
+        expected = await rows(
+            nasty_url, f"SELECT id FROM nasty_geography WHERE {tests} OR geog IS NULL"
+        )
         page = await fetch(nasty, f"/collections/nasty_geography/items?bbox={box}&limit=100")
         assert {each["id"] for each in page["features"]} == {row["id"] for row in expected}, box
 
@@ -148,7 +168,12 @@ async def test_odd_names_of_tables_and_columns_arrive_whole(nasty: Client, nasty
         assert found[expected['ID of "this" {row}; --']] == expected
     for column in found[1]:
         by_one = await fetch(
-            nasty, str(URL(f"{path}/items").with_query(properties=f'"{column.replace(chr(34), chr(34) * 2)}"'))
+            nasty,
+            str(
+                URL(f"{path}/items").with_query(
+                    properties=f'"{column.replace(chr(34), chr(34) * 2)}"'
+                )
+            ),
         )
         assert by_one["features"][0]["properties"].keys() == {column}
 
@@ -180,11 +205,13 @@ async def test_odd_names_filter_and_sort(nasty: Client) -> None:
 async def test_every_feature_is_found_again_by_its_own_link(nasty: Client, collection: str) -> None:
     page = await fetch(nasty, f"/collections/{collection}/items?limit=100")
     assert page["features"]
-    ids = [str(feature["id"]) for feature in page["features"]]
+    ids = [str(feature["id"]) for feature in page["features"] if "id" in feature]
     assert len(set(ids)) == len(ids)
+    # no URL ends with "", "." or ".."
+    assert len(page["features"]) - len(ids) == (3 if collection == "nasty_text_key" else 0)
     for feature in page["features"]:
-        if feature["id"] in ("", ".", ".."):
-            continue  # no URL has such a segment
+        if "id" not in feature:
+            continue
         path = f"/collections/{collection}/items/{quote(str(feature['id']), safe='')}"
         again = await fetch(nasty, path)
         assert again["properties"] == feature["properties"]
@@ -216,15 +243,23 @@ async def test_features_without_a_key_have_no_id_and_are_paged_all_the_same(nast
 
 async def test_types_arrive_whole(nasty: Client) -> None:
     page = await fetch(nasty, "/collections/nasty_types/items?limit=100")
-    by_label = {feature["properties"]["label"]: feature["properties"] for feature in page["features"]}
+    by_label = {
+        feature["properties"]["label"]: feature["properties"] for feature in page["features"]
+    }
     async with nasty.get("/collections/nasty_types/items?limit=100") as response:
         text = await response.text()
     assert "1234567890123456789012345678901234567890.12345678901234567890" in text
     assert by_label["largest"]["a_bigint"] == 9223372036854775807
     assert by_label["smallest"]["a_numeric"] == "NaN"
     assert by_label["smallest"]["a_double"] == "-Infinity"
-    assert all(value is None for name, value in by_label["all null"].items() if name not in ("id", "label"))
-    ordinary = next(each for each in by_label.values() if each["a_uuid"] == "6f1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d")
+    assert all(
+        value is None for name, value in by_label["all null"].items() if name not in ("id", "label")
+    )
+    ordinary = next(
+        each
+        for each in by_label.values()
+        if each["a_uuid"] == "6f1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
+    )
     assert ordinary["a_jsonb"] == {"a": [1, None]}
     assert ordinary["an_inet"] == "192.168.1.5/24"
     assert isinstance(ordinary["some_integers"], list)
@@ -236,9 +271,14 @@ async def test_types_arrive_whole(nasty: Client) -> None:
 
 async def test_bigint_as_string_keeps_every_digit_for_javascript(nasty: Client) -> None:
     page = await fetch(nasty, "/collections/nasty_types/items?limit=100&bigint=string")
-    by_label = {feature["properties"]["label"]: feature["properties"] for feature in page["features"]}
+    by_label = {
+        feature["properties"]["label"]: feature["properties"] for feature in page["features"]
+    }
     assert by_label["largest"]["a_bigint"] == "9223372036854775807"
-    assert by_label["largest"]["a_numeric"] == "1234567890123456789012345678901234567890.12345678901234567890"
+    assert (
+        by_label["largest"]["a_numeric"]
+        == "1234567890123456789012345678901234567890.12345678901234567890"
+    )
 
 
 def _scalar(value: Any) -> bool:
@@ -298,14 +338,18 @@ async def test_every_scalar_value_filters_its_own_row(nasty: Client) -> None:
     )
 
 
-@pytest.mark.parametrize("collection", ["nasty_types", "nasty_sort", "nasty_times", "nasty_composite"])
+@pytest.mark.parametrize(
+    "collection", ["nasty_types", "nasty_sort", "nasty_times", "nasty_composite"]
+)
 async def test_paging_by_any_column_meets_every_row_once(nasty: Client, collection: str) -> None:
     path = f"/collections/{collection}/items"
     whole = await fetch(nasty, f"{path}?limit=100&skipGeometry=true")
     columns = whole["features"][0]["properties"]
     for name in columns:
         for sign in ("", "-"):
-            ordered = await _status(nasty, f"{path}?sortby={sign}{quote(name)}&limit=100&skipGeometry=true")
+            ordered = await _status(
+                nasty, f"{path}?sortby={sign}{quote(name)}&limit=100&skipGeometry=true"
+            )
             if ordered is None:
                 continue
             expected = [feature["id"] for feature in ordered["features"]]
@@ -327,7 +371,9 @@ async def _status(client: Client, path: str) -> Any:
 
 
 async def test_csv_tells_null_from_empty(nasty: Client) -> None:
-    async with nasty.get("/collections/nasty%20%22names%22%20%C3%BCn%C3%AFcode/items?f=csv&properties=select") as response:
+    async with nasty.get(
+        "/collections/nasty%20%22names%22%20%C3%BCn%C3%AFcode/items?f=csv&properties=select"
+    ) as response:
         lines = (await response.text()).split("\r\n")
     assert lines[0] == '"WKT","select"'
     assert '"POINT EMPTY",""' in lines
@@ -347,10 +393,16 @@ async def test_times_intersect_intervals(nasty: Client, nasty_url: str) -> None:
     for text, condition in (
         (
             "2020-06-01T00:00:00Z",
-            "coalesce(valid_from, '-infinity') <= '2020-06-01Z' AND coalesce(valid_to, 'infinity') >= '2020-06-01Z'",
+            (
+                "coalesce(valid_from, '-infinity') <= '2020-06-01Z' AND coalesce(valid_to,"
+                " 'infinity') >= '2020-06-01Z'"
+            ),
         ),
         ("../2020-01-01T00:00:00Z", "coalesce(valid_from, '-infinity') <= '2020-01-01Z'"),
-        ("0000-01-01T00:00:00Z/2020-01-01T00:00:00Z", "coalesce(valid_from, '-infinity') <= '2020-01-01Z'"),
+        (
+            "0000-01-01T00:00:00Z/2020-01-01T00:00:00Z",
+            "coalesce(valid_from, '-infinity') <= '2020-01-01Z'",
+        ),
         ("2020-01-01T00:00:00Z/..", "coalesce(valid_to, 'infinity') >= '2020-01-01Z'"),
     ):
         expected = await rows(nasty_url, f"SELECT id FROM nasty_times WHERE {condition}")
@@ -366,14 +418,24 @@ async def test_functions_are_collections_with_parameters(nasty: Client) -> None:
     assert problem["parameter"] == "lat"
     problem = await fetch(nasty, "/collections/cities_near/items?lon=x&lat=1", status=400)
     assert problem["parameter"] == "lon"
-    await fetch(nasty, "/collections/cities_founded/items?since=1900-01-01&country_codes={FI,SE}&mood=ok")
-    problem = await fetch(nasty, "/collections/cities_founded/items?since=1900-01-01&country_codes={FI&mood=ok", status=400)
+    await fetch(
+        nasty, "/collections/cities_founded/items?since=1900-01-01&country_codes={FI,SE}&mood=ok"
+    )
+    problem = await fetch(
+        nasty,
+        "/collections/cities_founded/items?since=1900-01-01&country_codes={FI&mood=ok",
+        status=400,
+    )
     assert "FI" not in problem["detail"]
-    problem = await fetch(nasty, "/collections/always_fails/items", status=400)
+    problem = await fetch(
+        nasty, "/collections/always_fails/items", status=500
+    )  # no value of the request took part
     assert "secret" not in json.dumps(problem)
 
 
-async def test_a_bad_id_fails_nobody_else_and_is_not_found(service: Service, nasty_database_url: str) -> None:
+async def test_a_bad_id_fails_nobody_else_and_is_not_found(
+    service: Service, nasty_database_url: str
+) -> None:
     for number, (kind, text) in enumerate(
         (
             ("interval", "i * interval '1 hour'"),
@@ -385,7 +447,8 @@ async def test_a_bad_id_fails_nobody_else_and_is_not_found(service: Service, nas
         await asyncio.to_thread(
             execute,
             nasty_database_url,
-            f"CREATE TABLE keyed{number} AS SELECT ({text})::{kind} AS key, ST_SetSRID(ST_Point(i, i), 4326) AS geom"
+            f"CREATE TABLE keyed{number} AS SELECT ({text})::{kind} AS key, ST_SetSRID(ST_Point(i,"
+            " i), 4326) AS geom"
             f" FROM generate_series(1, 8) i; ALTER TABLE keyed{number} ADD PRIMARY KEY (key)",
         )
     client = await service(nasty_database_url)
@@ -393,5 +456,8 @@ async def test_a_bad_id_fails_nobody_else_and_is_not_found(service: Service, nas
         path = f"/collections/keyed{number}/items"
         ids = [quote(each["id"], safe="") for each in (await fetch(client, path))["features"]]
         assert len(ids) == 8
-        bad = [fetch(client, f"{path}/{each}", status=404) for each in ("zzz", "x%20BC", "294277-01-01")]
+        bad = [
+            fetch(client, f"{path}/{each}", status=404)
+            for each in ("zzz", "x%20BC", "294277-01-01")
+        ]
         await asyncio.gather(*(fetch(client, f"{path}/{each}") for each in ids), *bad)

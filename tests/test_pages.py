@@ -1,4 +1,6 @@
-"""Pages for people: legible HTML for every resource, that nothing in the database can break, under a strict policy."""
+"""Pages for people: legible HTML for every resource, that nothing in the database can break, under
+a strict policy.
+"""
 
 import asyncio
 import json
@@ -7,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 from xml.etree.ElementTree import Element
 
 import html5lib
@@ -17,8 +19,8 @@ from yarl import URL
 
 from geosvc.assets import API_LIBRARY, FILES, MAP_LIBRARY, Assets
 from geosvc.encode.snippets import write_snippets
-from geosvc.handlers.browsing import MAX_ROWS
-from geosvc.keys import ASSETS, CATALOG
+from geosvc.handlers.items_html import MAX_ROWS
+from geosvc.http.keys import ASSETS, CATALOG
 from tests.conftest import Client, Service, execute
 from tests.http import fetch
 from tests.processes import Running
@@ -45,7 +47,9 @@ DOCUMENTS = tuple(path for path in PAGES if path != "/api.html")
 
 async def get_page(client: Client, path: str, status: int = 200) -> str:
     """The text of a page as a browser asks for it."""
-    async with client.get(URL(path, encoded=True), headers={"Accept": BROWSER}, allow_redirects=False) as response:
+    async with client.get(
+        URL(path, encoded=True), headers={"Accept": BROWSER}, allow_redirects=False
+    ) as response:
         text = await response.text()
         assert response.status == status, text
         assert response.content_type == "text/html"
@@ -64,8 +68,52 @@ def texts(element: Element | None) -> str:
     return " ".join("".join(element.itertext()).split())
 
 
+# without a role these have none that can be named; Source: WAI-ARIA 1.2 5.2.8.6, ARIA in HTML 4
+NAMELESS = frozenset(
+    {
+        "b",
+        "bdi",
+        "bdo",
+        "code",
+        "del",
+        "div",
+        "em",
+        "i",
+        "ins",
+        "kbd",
+        "p",
+        "pre",
+        "q",
+        "s",
+        "samp",
+        "small",
+        "span",
+        "strong",
+    }
+    | {"sub", "sup", "time", "u", "var", "dt", "dd", "caption", "figcaption", "legend", "label"}
+)
+
+
+def check_names(root: Element) -> None:
+    """Names stand only where they are read: not on elements without a role, and no two landmarks
+    have the same.
+    """
+    regions = []
+    for element in root.iter():
+        name, role = element.get("aria-label"), element.get("role")
+        assert name is None or role is not None or element.tag not in NAMELESS, (
+            element.tag,
+            element.attrib,
+        )
+        if name is not None and (role == "region" or element.tag in ("nav", "section")):
+            regions.append(name)
+    assert len(regions) == len(set(regions)), regions
+
+
 def check_page(text: str) -> Element:
-    """What every page keeps: one heading, a title, a language, names for all fields, nothing inline."""
+    """What every page keeps: one heading, a title, a language, names for all fields, nothing
+    inline.
+    """
     root = parse(text)
     assert root.get("lang") == "en"
     assert texts(root.find("head/title")).endswith("· geosvc")
@@ -79,12 +127,15 @@ def check_page(text: str) -> Element:
         for field in root.iter(tag):
             named = field.get("aria-label") or field.get("id") in labelled or id(field) in wrapped
             assert named or field.get("type") == "hidden", field.attrib
+    check_names(root)
     for button in root.iter("button"):
         assert texts(button) or button.get("aria-label")
     for element in root.iter():
         assert element.tag != "style"
         assert not (element.tag == "script" and texts(element))
-        assert not any(name == "style" or name.startswith("on") for name in element.attrib), element.attrib
+        assert not any(name == "style" or name.startswith("on") for name in element.attrib), (
+            element.attrib
+        )
         for href in (element.get("href") or "", element.get("src") or ""):
             assert not href.lower().startswith(("javascript:", "data:")), href
     return root
@@ -105,20 +156,28 @@ async def test_every_resource_is_a_page_without_faults(sample: Client, path: str
 async def test_programs_get_json_unless_they_ask_for_a_page(sample: Client, path: str) -> None:
     mark = "&" if "?" in path else "?"
     for accept in (None, "*/*", "application/json", "application/geo+json, */*;q=0.1"):
-        async with sample.get(URL(path, encoded=True), headers={"Accept": accept} if accept else {}) as response:
+        async with sample.get(
+            URL(path, encoded=True), headers={"Accept": accept} if accept else {}
+        ) as response:
             assert response.content_type.endswith("json"), accept
             assert "Accept" in response.headers["Vary"]
     async with sample.get(URL(f"{path}{mark}f=html", encoded=True)) as response:
         assert response.content_type == "text/html"
         assert "Accept" in response.headers["Vary"]
-    async with sample.get(URL(f"{path}{mark}f=json", encoded=True), headers={"Accept": BROWSER}) as response:
+    async with sample.get(
+        URL(f"{path}{mark}f=json", encoded=True), headers={"Accept": BROWSER}
+    ) as response:
         assert response.content_type.endswith("json")
 
 
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if "buildings/" not in path])
 async def test_a_page_and_its_json_link_to_each_other(sample: Client, path: str) -> None:
     document = await fetch(sample, path)
-    to_page = [link for link in document["links"] if link["rel"] == "alternate" and link["type"] == "text/html"]
+    to_page = [
+        link
+        for link in document["links"]
+        if link["rel"] == "alternate" and link["type"] == "text/html"
+    ]
     assert len(to_page) == 1
     async with sample.get(URL(to_page[0]["href"], encoded=True).relative()) as response:
         assert response.content_type == "text/html"
@@ -144,13 +203,21 @@ async def test_the_links_of_a_page_lead_somewhere(sample: Client) -> None:
             assert response.status == 200, path
             body = await response.text() if response.content_type == "text/html" else ""
         if body:
-            hrefs = [each.get("href") or "" for each in parse(body).iter() if each.tag in ("a", "link")]
-            waiting += [urljoin(path, href).partition("#")[0] for href in hrefs if not href.startswith("http")]
+            hrefs = [
+                each.get("href") or "" for each in parse(body).iter() if each.tag in ("a", "link")
+            ]
+            waiting += [
+                urljoin(path, href).partition("#")[0]
+                for href in hrefs
+                if not href.startswith("http")
+            ]
     assert {"/collections/streets/items", "/conformance", "/api.html", "/api"} <= seen
     assert any(path.startswith("/static/") for path in seen)
 
 
-async def test_an_empty_database_has_pages_as_well(service: Service, bare_database_url: str) -> None:
+async def test_an_empty_database_has_pages_as_well(
+    service: Service, bare_database_url: str
+) -> None:
     client = await service(bare_database_url)
     for path in ("/", "/collections", "/conformance", "/api.html"):
         check_page(await get_page(client, path))
@@ -168,7 +235,10 @@ async def test_conformance_declares_html(sample: Client) -> None:
 
 async def test_a_page_may_load_nothing_from_elsewhere(sample: Client) -> None:
     async with sample.get("/collections/countries/items?f=html") as response:
-        policy = dict(each.strip().partition(" ")[::2] for each in response.headers["Content-Security-Policy"].split(";"))
+        policy = dict(
+            each.strip().partition(" ")[::2]
+            for each in response.headers["Content-Security-Policy"].split(";")
+        )
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert response.headers["Referrer-Policy"]
     assert policy["default-src"] == "'none'"
@@ -177,7 +247,9 @@ async def test_a_page_may_load_nothing_from_elsewhere(sample: Client) -> None:
     assert "unsafe" not in str(policy)
 
 
-async def test_the_base_map_of_the_settings_may_be_loaded(service: Service, sample_url: str) -> None:
+async def test_the_base_map_of_the_settings_may_be_loaded(
+    service: Service, sample_url: str
+) -> None:
     client = await service(
         sample_url,
         base_map="https://tiles.example.org:8443/{z}/{x}/{y}.png",
@@ -190,13 +262,19 @@ async def test_the_base_map_of_the_settings_may_be_loaded(service: Service, samp
     for directive in ("img-src", "connect-src"):
         sources = re.search(rf"{directive} ([^;]*)", policy)
         assert sources is not None
-        assert {"https://tiles.example.org:8443", "https://fonts.example.org"} <= set(sources[1].split())
+        assert {"https://tiles.example.org:8443", "https://fonts.example.org"} <= set(
+            sources[1].split()
+        )
     map_section = next(each for each in root.iter("section") if "data-map" in each.attrib)
     assert map_section.get("data-base-map-attribution") == '© "Tiles" & Co'
 
 
 async def test_an_error_is_a_page_for_those_who_want_one(sample: Client) -> None:
-    for path, status in (("/nowhere/at/all", 404), ("/collections/nosuch", 404), ("/collections?x=1", 400)):
+    for path, status in (
+        ("/nowhere/at/all", 404),
+        ("/collections/nosuch", 404),
+        ("/collections?x=1", 400),
+    ):
         root = check_page(await get_page(sample, path, status))
         assert str(status) in texts(root.find(".//main"))
     async with sample.get("/collections/nosuch") as response:
@@ -219,12 +297,31 @@ async def test_what_is_wrong_with_a_query_stands_beside_the_form(sample: Client)
     values = {each.get("id"): each.get("value") for each in root.iter("input")}
     root = check_page(await get_page(sample, "/collections/countries/items?bbox=5,45,12", 400))
     values = {each.get("id"): each.get("value") for each in root.iter("input")}
-    assert (values["west"], values["south"], values["east"], values["north"]) == ("5", "45", "12", "")
+    assert (values["west"], values["south"], values["east"], values["north"]) == (
+        "5",
+        "45",
+        "12",
+        "",
+    )
 
 
 async def test_the_table_shows_the_features_of_the_query(sample: Client) -> None:
-    root = check_page(await get_page(sample, "/collections/countries/items?bbox=5,45,12,52&properties=name&limit=50"))
-    assert {row[0] for row in rows(root)} == {"AUT", "BEL", "FRA", "DEU", "ITA", "LIE", "LUX", "NLD", "CHE"}
+    root = check_page(
+        await get_page(
+            sample, "/collections/countries/items?bbox=5,45,12,52&properties=name&limit=50"
+        )
+    )
+    assert {row[0] for row in rows(root)} == {
+        "AUT",
+        "BEL",
+        "FRA",
+        "DEU",
+        "ITA",
+        "LIE",
+        "LUX",
+        "NLD",
+        "CHE",
+    }
     assert ["DEU", "Germany"] in rows(root)
     assert "9 features of 9" in texts(root.find(".//main"))
 
@@ -241,7 +338,9 @@ async def test_pages_follow_each_other_by_the_same_cursors(sample: Client) -> No
 
 
 async def test_a_page_for_people_has_an_end(sample: Client) -> None:
-    root = check_page(await get_page(sample, "/collections/cities/items?limit=5000&properties=name"))
+    root = check_page(
+        await get_page(sample, "/collections/cities/items?limit=5000&properties=name")
+    )
     assert len(rows(root)) == MAX_ROWS
 
 
@@ -250,7 +349,9 @@ async def test_the_form_leads_to_an_address_for_programs(sample: Client) -> None
     condition = "form.property.0=name&form.operator.0=%3D&form.value.0=Germany"
     query = f"{corners}&datetime=&limit=20&sortby=&{condition}"
     async with sample.get(
-        URL(f"/collections/countries/items?{query}", encoded=True), headers={"Accept": BROWSER}, allow_redirects=False
+        URL(f"/collections/countries/items?{query}", encoded=True),
+        headers={"Accept": BROWSER},
+        allow_redirects=False,
     ) as response:
         assert response.status == 303
         location = response.headers["Location"]
@@ -260,12 +361,22 @@ async def test_the_form_leads_to_an_address_for_programs(sample: Client) -> None
 
 
 async def test_an_empty_form_leads_to_all_features(sample: Client) -> None:
-    async with sample.get("/collections/countries/items?form.west=&f=html", allow_redirects=False) as response:
-        assert urljoin("/collections/countries/items", response.headers["Location"]) == "/collections/countries/items?f=html"
     async with sample.get(
-        "/collections/countries/items?form.west=", headers={"Accept": BROWSER}, allow_redirects=False
+        "/collections/countries/items?form.west=&f=html", allow_redirects=False
     ) as response:
-        assert urljoin("/collections/countries/items?x", response.headers["Location"]) == "/collections/countries/items"
+        assert (
+            urljoin("/collections/countries/items", response.headers["Location"])
+            == "/collections/countries/items?f=html"
+        )
+    async with sample.get(
+        "/collections/countries/items?form.west=",
+        headers={"Accept": BROWSER},
+        allow_redirects=False,
+    ) as response:
+        assert (
+            urljoin("/collections/countries/items?x", response.headers["Location"])
+            == "/collections/countries/items"
+        )
 
 
 EVIL = """</script><script>alert(1)</script><img src=x onerror=alert(2)>'"&amp;{{ 7 * 7 }}"""
@@ -289,9 +400,17 @@ def evil_url(bare_database_url: str) -> str:
 async def test_nothing_in_the_database_becomes_markup(service: Service, evil_url: str) -> None:
     client = await service(evil_url)
     name = "/collections/evil%20%3Cb%3E&%22'"
-    for path in ("/", "/collections", name, f"{name}/items", f"{name}/items?nosuch=<script>", "/<script>alert(1)</script>"):
+    for path in (
+        "/",
+        "/collections",
+        name,
+        f"{name}/items",
+        f"{name}/items?nosuch=<script>",
+        "/<script>alert(1)</script>",
+    ):
         async with client.get(
-            URL(path.replace("<", "%3C").replace(">", "%3E"), encoded=True), headers={"Accept": BROWSER}
+            URL(path.replace("<", "%3C").replace(">", "%3E"), encoded=True),
+            headers={"Accept": BROWSER},
         ) as response:
             text = await response.text()
         check_page(text)
@@ -308,8 +427,16 @@ async def test_nothing_in_the_database_becomes_markup(service: Service, evil_url
 
 async def test_every_nasty_table_has_its_pages(nasty: Client) -> None:
     for each in (await fetch(nasty, "/collections"))["collections"]:
-        path = URL(next(link["href"] for link in each["links"] if link["rel"] == "self"), encoded=True).raw_path
-        for each_path in (path, f"{path}/schema", f"{path}/schema/feature", f"{path}/queryables", f"{path}/sortables"):
+        path = URL(
+            next(link["href"] for link in each["links"] if link["rel"] == "self"), encoded=True
+        ).raw_path
+        for each_path in (
+            path,
+            f"{path}/schema",
+            f"{path}/schema/feature",
+            f"{path}/queryables",
+            f"{path}/sortables",
+        ):
             check_page(await get_page(nasty, each_path))
         async with nasty.get(URL(f"{path}/items?limit=50", encoded=True)) as response:
             status = response.status
@@ -324,7 +451,8 @@ def function_url(bare_database_url: str) -> str:
     """A database with a function that makes features."""
     execute(
         bare_database_url,
-        "CREATE SCHEMA geosvc_functions; CREATE FUNCTION geosvc_functions.near(lon float8, lat float8)"
+        "CREATE SCHEMA geosvc_functions; CREATE FUNCTION geosvc_functions.near(lon float8, lat"
+        " float8)"
         " RETURNS TABLE (name text, geom geometry(Point, 4326)) LANGUAGE sql STABLE"
         " AS $$ SELECT 'here', ST_Point(lon, lat, 4326) $$",
     )
@@ -351,17 +479,24 @@ async def test_hrefs_hold_behind_a_proxy_with_a_path(service: Service, sample_ur
             for href in (element.get("href"), element.get("src"), element.get("data-library")):
                 if href and not href.startswith("http"):
                     found = urlsplit(urljoin(f"https://maps.example.org/geo{path}", href))
-                    assert (found.netloc, found.path[:5]) == ("maps.example.org", "/geo/"), (path, href)
+                    assert (found.netloc, found.path[:5]) == ("maps.example.org", "/geo/"), (
+                        path,
+                        href,
+                    )
     assert "OAPIF:https://maps.example.org/geo/" in await get_page(client, "/collections/countries")
 
 
-async def test_files_are_kept_for_ever_under_an_address_that_changes_with_them(sample: Client) -> None:
+async def test_files_are_kept_for_ever_under_an_address_that_changes_with_them(
+    sample: Client,
+) -> None:
     app = sample.app
     assert isinstance(app, web.Application)
     assets = app[ASSETS]
     assert set(assets.files) == set(FILES)
     for name, asset in assets.files.items():
-        async with sample.get(f"/static/{assets.version}/{name}", headers={"Accept-Encoding": "gzip"}) as response:
+        async with sample.get(
+            f"/static/{assets.version}/{name}", headers={"Accept-Encoding": "gzip"}
+        ) as response:
             assert await response.read() == asset.body, name
             assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
             assert response.headers["Content-Encoding"] == "gzip"
@@ -375,7 +510,15 @@ async def test_files_are_kept_for_ever_under_an_address_that_changes_with_them(s
 
 
 @pytest.mark.parametrize(
-    "name", ["nosuch.js", "vendor/.stamp", "../settings.py", "..%2fsettings.py", "vendor/../../settings.py", "%2e%2e/app.py"]
+    "name",
+    [
+        "nosuch.js",
+        "vendor/.stamp",
+        "../about.py",
+        "..%2fabout.py",
+        "vendor/../../about.py",
+        "%2e%2e/app.py",
+    ],
 )
 async def test_no_other_file_is_served(sample: Client, name: str) -> None:
     async with sample.get(URL(f"/static/x/{name}", encoded=True)) as response:
@@ -385,7 +528,9 @@ async def test_no_other_file_is_served(sample: Client, name: str) -> None:
 async def test_without_the_libraries_pages_do_without_a_map_and_say_so(sample: Client) -> None:
     app = sample.app
     assert isinstance(app, web.Application)
-    files = {name: asset for name, asset in app[ASSETS].files.items() if not name.startswith("vendor/")}
+    files = {
+        name: asset for name, asset in app[ASSETS].files.items() if not name.startswith("vendor/")
+    }
     app._state[ASSETS] = replace(app[ASSETS], files=files)
     assert not app[ASSETS].has_map
     for path in PAGES:
@@ -425,8 +570,12 @@ async def test_the_snippets_of_the_command_line_and_of_python_do_what_they_say(
     snippets = dict(code_of(sample, sample_process.url, "buildings"))
     for line in snippets["curl"].splitlines():
         command = ["/bin/sh", "-c", f"{line} -sS -f"]
-        run = await asyncio.to_thread(subprocess.run, command, cwd=tmp_path, capture_output=True, timeout=60, check=True)
-        assert b"FeatureCollection" in run.stdout or (tmp_path / "features.csv").stat().st_size > 1_000
+        run = await asyncio.to_thread(
+            subprocess.run, command, cwd=tmp_path, capture_output=True, timeout=60, check=True
+        )
+        assert (
+            b"FeatureCollection" in run.stdout or (tmp_path / "features.csv").stat().st_size > 1_000
+        )
     for call in re.findall(r"geopandas\.read_file\((.*)\)", snippets["geopandas"]):
         source, layer = re.findall(r'"([^"]*)"', call)
         assert (await asyncio.to_thread(pyogrio.read_info, source, layer=layer))["geometry_type"]
@@ -434,10 +583,225 @@ async def test_the_snippets_of_the_command_line_and_of_python_do_what_they_say(
     assert snippets["QGIS"] == f"{sample_process.url}/"
 
 
-async def test_pages_of_features_say_their_reference_system(service: Service, sample_url: str) -> None:
+async def test_pages_of_features_say_their_reference_system(
+    service: Service, sample_url: str
+) -> None:
     client = await service(sample_url, crs=(3035,))
     uri = "http://www.opengis.net/def/crs/EPSG/0/3035"
     for path in ("/collections/countries/items", "/collections/countries/items/FIN"):
         async with client.get(path, params={"crs": uri, "f": "html"}) as response:
             assert response.status == 200
             assert response.headers["Content-Crs"] == f"<{uri}>"
+
+
+def headings(root: Element) -> list[tuple[str, str | None, str | None]]:
+    """(text, aria-sort, href) of each column."""
+    table = next(each for each in root.iter("table") if "data-features-table" in each.attrib)
+    found = []
+    for each in table.findall("thead/tr/th"):
+        link = each.find("a")
+        found.append(
+            (texts(each), each.get("aria-sort"), link.get("href") if link is not None else None)
+        )
+    return found
+
+
+async def test_more_features_than_a_page_shows_are_told(sample: Client) -> None:
+    for limit, told in (("1000", True), ("200000", True), (str(MAX_ROWS), False), ("3", False)):
+        root = check_page(
+            await get_page(sample, f"/collections/cities/items?limit={limit}&properties=name")
+        )
+        hints = [
+            texts(each)
+            for each in root.iter("p")
+            if each.get("class") == "hint" and "data-live" not in each.attrib
+        ]
+        assert [f"{MAX_ROWS} features at the most" in each for each in hints] == [True] * told, (
+            limit
+        )
+        field = next(each for each in root.iter("input") if each.get("id") == "limit")
+        assert field.get("value") == limit
+        assert "max" not in field.attrib  # the browser refuses to send what is above it
+
+
+@pytest.mark.parametrize(
+    ("bbox", "faults"),
+    [
+        ("5,,,", {"south": "is missing", "east": "is missing", "north": "is missing"}),
+        (",45,12,52", {"west": "is missing"}),
+        ("5,45,x,52", {"east": "is not a number"}),
+        ("5,45,0,12,,9", {"north": "is missing"}),
+        ("5,45,12", {"north": "is missing"}),
+    ],
+)
+async def test_a_side_of_the_box_that_is_missing_is_named_beside_its_field(
+    sample: Client, bbox: str, faults: dict[str, str]
+) -> None:
+    root = check_page(await get_page(sample, f"/collections/countries/items?bbox={bbox}", 400))
+    fields = {each.get("id"): each for each in root.iter("input")}
+    by_id = {each.get("id"): texts(each) for each in root.iter() if each.get("id")}
+    found = {}
+    for corner in ("west", "south", "east", "north"):
+        if fields[corner].get("aria-invalid") == "true":
+            found[corner] = by_id[fields[corner].get("aria-describedby") or ""].lower()
+    assert found == {corner: f"{corner} {fault}" for corner, fault in faults.items()}
+    if bbox.count(",") > 2:
+        problem = await fetch(sample, f"/collections/countries/items?bbox={bbox}&f=json", 400)
+        assert all(corner in problem["detail"] for corner in faults), problem
+
+
+async def test_a_box_with_heights_keeps_them_in_the_form(sample: Client) -> None:
+    root = check_page(
+        await get_page(sample, "/collections/countries/items?bbox=5,45,-10,12,52,9000")
+    )
+    fields = [
+        (each.get("name") or "", each.get("value") or "")
+        for each in root.iter("input")
+        if each.get("type") != "checkbox"
+    ]
+    query = urlencode([(name, value) for name, value in fields if name])
+    async with sample.get(
+        URL(f"/collections/countries/items?{query}&f=html", encoded=True), allow_redirects=False
+    ) as response:
+        assert "bbox=5,45,-10,12,52,9000" in response.headers["Location"]
+
+
+async def test_a_table_has_each_id_once_and_every_column_sorts(sample: Client) -> None:
+    root = check_page(
+        await get_page(sample, "/collections/countries/items?limit=3&sortby=-adm0_a3")
+    )
+    found = headings(root)
+    assert [name for name, _, _ in found].count("adm0_a3") == 1
+    assert found[0][:2] == ("adm0_a3", "descending")
+    assert all(sort in ("ascending", "descending", "none") and href for _, sort, href in found)
+    assert [row[0] for row in rows(root)] == ["ZWE", "ZMB", "ZAF"]
+    root = check_page(await get_page(sample, urljoin("/collections/countries/items", found[0][2])))
+    assert headings(root)[0][1] == "ascending"
+
+
+async def pages_of(client: Client, path: str, rel: str) -> list[list[str]]:
+    """The ids of each page that the links of a relation lead to."""
+    found = []
+    while path:
+        root = check_page(await get_page(client, path))
+        found.append([row[0] for row in rows(root)])
+        hrefs = [each.get("href") or "" for each in root.iter("a") if each.get("rel") == rel]
+        assert hrefs[:1] == hrefs[1:]  # above the table and below
+        path = urljoin(path, hrefs[0]) if hrefs else ""
+        if rel == "next" and not path:
+            previous = [
+                each.get("href") or "" for each in root.iter("a") if each.get("rel") == "prev"
+            ]
+            found.append([urljoin("/collections/countries/items", previous[0])])
+    return found
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=100&properties=name",
+        "limit=90&sortby=-continent",
+        "limit=100&offset=30",
+        "limit=60&pop_est=0",
+    ],
+)
+async def test_pages_lead_back_the_way_they_lead_on(sample: Client, query: str) -> None:
+    async with sample.get(f"/collections/countries/items?{query}&f=html") as response:
+        single = 'rel="next"' not in await response.text()
+    if single:
+        return
+    *forward, (last,) = await pages_of(sample, f"/collections/countries/items?{query}", "next")
+    back = await pages_of(sample, last, "prev")
+    if "offset" in query:
+        assert back[0] == forward[-2]
+    else:
+        assert back == forward[-2::-1]
+
+
+async def test_a_page_says_which_features_it_shows(sample: Client) -> None:
+    path = "/collections/countries/items?limit=100"
+    said = []
+    while path:
+        root = check_page(await get_page(sample, path))
+        said.append(texts(next(each for each in root.iter("p") if "data-count" in each.attrib)))
+        hrefs = [each.get("href") or "" for each in root.iter("a") if each.get("rel") == "next"]
+        path = urljoin(path, hrefs[0]) if hrefs else ""
+    assert said == [
+        "Features 1 to 100 of 241",
+        "Features 101 to 200 of 241",
+        "Features 201 to 241 of 241",
+    ]
+
+
+NAMED = """
+CREATE TABLE a (id int PRIMARY KEY, title text, name text, geom geometry(Point, 4326));
+INSERT INTO a VALUES (1, 'T', 'N <b>', NULL), (2, 'T', '', NULL);
+CREATE TABLE b (id int PRIMARY KEY, name int, street_name text, geom geometry(Point, 4326));
+INSERT INTO b VALUES (1, 7, 'S', NULL), (2, 7, NULL, NULL);
+CREATE TABLE c (id int PRIMARY KEY, "NAME" varchar, geom geometry(Point, 4326));
+INSERT INTO c VALUES (1, 'Upper', NULL), (2, repeat('x', 500), NULL);
+CREATE TABLE d (id int PRIMARY KEY, filename jsonb, geom geometry(Point, 4326));
+INSERT INTO d VALUES (1, '{}', NULL);
+"""
+
+
+@pytest.fixture
+def named_url(bare_database_url: str) -> str:
+    """A database of features that have names, or have none."""
+    execute(bare_database_url, NAMED)
+    return bare_database_url
+
+
+async def test_the_page_of_a_feature_is_titled_by_its_name(
+    service: Service, named_url: str
+) -> None:
+    client = await service(named_url)
+    for path, heading in (
+        ("a/items/1", "N <b>"),
+        ("a/items/2", "T"),
+        ("b/items/1", "S"),
+        ("b/items/2", "b 2"),
+        ("c/items/1", "Upper"),
+        ("c/items/2", "c 2"),
+        ("d/items/1", "d 1"),
+    ):
+        root = check_page(await get_page(client, f"/collections/{path}"))
+        assert texts(root.find(".//h1")) == heading, path
+        assert texts(root.find("head/title")).startswith(heading), path
+
+
+async def test_what_a_form_proposes_is_taken(nasty: Client, sample: Client) -> None:
+    for client in (nasty, sample):
+        for each in (await fetch(client, "/collections"))["collections"]:
+            url = URL(
+                next(link["href"] for link in each["links"] if link["rel"] == "items"), encoded=True
+            ).relative()
+            async with client.get(url.update_query(f="html")) as response:
+                root = parse(await response.text())
+            fields = {
+                each.get("id"): each.get("placeholder")
+                for each in root.iter()
+                if each.get("placeholder")
+            }
+            proposed = {name: text for name in ("filter", "sortby") if (text := fields.get(name))}
+            async with client.get(url.update_query(limit="1", **proposed)) as response:
+                answer = await response.json(content_type=None)
+            assert answer.get("parameter") not in proposed, (each["id"], proposed, answer)
+
+
+async def test_the_box_of_a_snippet_lies_in_its_collection_and_holds_some_of_it(
+    sample: Client,
+) -> None:
+    for name in ("buildings", "cities", "countries", "streets"):
+        page = await get_page(sample, f"/collections/{name}")
+        (box,) = re.findall(r"bbox=\(([^)]*)\)", page)
+        west, south, east, north = map(float, box.split(", "))
+        extent = (await fetch(sample, f"/collections/{name}"))["extent"]["spatial"]["bbox"][0]
+        assert extent[0] - 0.01 <= west < east <= extent[2] + 0.01
+        assert extent[1] - 0.01 <= south < north <= extent[3] + 0.01
+        found = await fetch(
+            sample, f"/collections/{name}/items?bbox={west},{south},{east},{north}&limit=1"
+        )
+        assert found["numberReturned"] == 1
+    landing = await get_page(sample, "/")
+    assert "bbox=(24." in landing

@@ -10,16 +10,16 @@ import asyncpg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from geosvc.catalog.collections import CollectionSelection
 from geosvc.database.catalog import load_catalog
-from geosvc.database.features import fetch_features
 from geosvc.database.pool import Database
-from geosvc.model.catalog import Selection
+from geosvc.database.reads.features import fetch_features
 from geosvc.model.collection import Collection
 from geosvc.model.media_type import GEOJSON
 from geosvc.query.features import select_items
 from geosvc.query.paging import PageEnd, next_cursor
 from geosvc.requests.cursor import Cursor, encode_cursor, parse_cursor
-from geosvc.requests.items import ItemsRequest, SortKey
+from geosvc.requests.items import ItemsQuery, SortKey
 from tests.conftest import settings_for
 
 TABLE = """
@@ -28,7 +28,9 @@ CREATE TABLE keyless (word text, number float8, day date, must int NOT NULL, geo
 """
 
 words = st.sampled_from([None, "", "a", "A", "ä", "b", "b ", "a,b", "\\", "'", '"'])
-numbers = st.sampled_from([None, 0.0, -0.0, 0.1, 1 / 3, float("nan"), float("inf"), float("-inf"), 1e308, 5e-324])
+numbers = st.sampled_from(
+    [None, 0.0, -0.0, 0.1, 1 / 3, float("nan"), float("inf"), float("-inf"), 1e308, 5e-324]
+)
 days = st.sampled_from([None, "2020-01-01", "infinity", "-infinity", "0044-03-15 BC"])
 rows = st.lists(st.tuples(words, numbers, days, st.integers(0, 2)), max_size=14)
 orders = st.lists(
@@ -36,13 +38,17 @@ orders = st.lists(
     max_size=3,
     unique_by=lambda key: key[0],
 )
-edits = st.lists(st.tuples(st.booleans(), st.tuples(words, numbers, days, st.integers(0, 2))), max_size=6)
+edits = st.lists(
+    st.tuples(st.booleans(), st.tuples(words, numbers, days, st.integers(0, 2))), max_size=6
+)
 
 
 class Pages:
     """A table of random rows, read page by page while it changes."""
 
-    def __init__(self, database: Database, connection: "asyncpg.Connection[Any]", collection: Collection) -> None:
+    def __init__(
+        self, database: Database, connection: "asyncpg.Connection[Any]", collection: Collection
+    ) -> None:
         self.database, self.connection, self.collection = database, connection, collection
         self.last_id = 0
 
@@ -53,17 +59,26 @@ class Pages:
 
     async def insert(self, row: Any) -> None:
         self.last_id += 1
-        columns = "id, word, number, day, must" if self.collection.key else "word, number, day, must"
+        columns = (
+            "id, word, number, day, must" if self.collection.key else "word, number, day, must"
+        )
         values = [*([self.last_id] if self.collection.key else []), row[0], row[1], row[2], row[3]]
         casts = {len(values) - 1: "::text::date"}
         marks = ", ".join(f"${n}{casts.get(n, '')}" for n in range(1, len(values) + 1))
-        await self.connection.execute(f"INSERT INTO {self.collection.name} ({columns}) VALUES ({marks})", *values)
+        await self.connection.execute(
+            f"INSERT INTO {self.collection.name} ({columns}) VALUES ({marks})", *values
+        )
 
     async def addresses(self) -> set[str]:
         column = "id" if self.collection.key else "ctid"
-        return {row[0] for row in await self.connection.fetch(f"SELECT {column}::text FROM {self.collection.name}")}
+        return {
+            row[0]
+            for row in await self.connection.fetch(
+                f"SELECT {column}::text FROM {self.collection.name}"
+            )
+        }
 
-    async def page(self, request: ItemsRequest) -> tuple[list[str], Cursor | None]:
+    async def page(self, request: ItemsQuery) -> tuple[list[str], Cursor | None]:
         page = select_items(self.collection, request, GEOJSON)
         end = PageEnd(request.limit)
         taken = end.take(await fetch_features(self.database, page))
@@ -80,8 +95,11 @@ async def opened(tables_url: str) -> AsyncIterator[tuple[Pages, Pages]]:
     await connection.execute(TABLE)
     database = Database(settings_for(tables_url), tables_url)
     await database.open()
-    catalog = await load_catalog(database, Selection(), "", "")
-    yield Pages(database, connection, catalog["ties"]), Pages(database, connection, catalog["keyless"])
+    catalog = await load_catalog(database, CollectionSelection(), "", "")
+    yield (
+        Pages(database, connection, catalog["ties"]),
+        Pages(database, connection, catalog["keyless"]),
+    )
     await database.close()
     await connection.close()
 
@@ -89,11 +107,15 @@ async def opened(tables_url: str) -> AsyncIterator[tuple[Pages, Pages]]:
 async def _walk(pages: Pages, found: Any, order: Any, changes: Any, limit: int) -> None:
     await pages.fill(found)
     order = [key for key in order if key[0] != "id" or pages.collection.key]
-    base = ItemsRequest(limit=limit, sortby=tuple(SortKey(name, down) for name, down in order), count="none")
+    base = ItemsQuery(
+        limit=limit, sortby=tuple(SortKey(name, down) for name, down in order), count="none"
+    )
     at_first = await pages.addresses()
     survivors, seen, cursor = set(at_first), [], None
     for turn in range(100):
-        taken, cursor = await pages.page(ItemsRequest(limit=limit, sortby=base.sortby, count="none", cursor=cursor))
+        taken, cursor = await pages.page(
+            ItemsQuery(limit=limit, sortby=base.sortby, count="none", cursor=cursor)
+        )
         seen += taken
         if cursor is None:
             break
@@ -103,7 +125,9 @@ async def _walk(pages: Pages, found: Any, order: Any, changes: Any, limit: int) 
             if delete and present:
                 victim = present[turn % len(present)]
                 column, cast = ("id", "int") if pages.collection.key else ("ctid", "tid")
-                await pages.connection.execute(f"DELETE FROM {pages.collection.name} WHERE {column} = $1::text::{cast}", victim)
+                await pages.connection.execute(
+                    f"DELETE FROM {pages.collection.name} WHERE {column} = $1::text::{cast}", victim
+                )
                 survivors.discard(victim)
             elif not delete:
                 await pages.insert(row)
@@ -112,7 +136,9 @@ async def _walk(pages: Pages, found: Any, order: Any, changes: Any, limit: int) 
 
 
 def test_every_surviving_row_comes_exactly_once(bare_database_url: str) -> None:
-    """Random tables with ties and NULLs, sorted by anything, with rows inserted and deleted between the pages."""
+    """Random tables with ties and NULLs, sorted by anything, with rows inserted and deleted between
+    the pages.
+    """
     with asyncio.Runner() as runner:
         tables = opened(bare_database_url)
         keyed, keyless = runner.run(tables.__aenter__())

@@ -1,4 +1,6 @@
-"""The change log is kept for a while: what is pruned changes no version, and whoever missed it is told so."""
+"""The change log is kept for a while: what is pruned changes no version, and whoever missed it is
+told so.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,10 +9,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from geosvc.database.feed import Feed
+from geosvc.database.changefeed.feed import Feed
 from geosvc.database.migrations import migrate_up
 from geosvc.database.pool import Database
-from geosvc.database.writing import Writer
+from geosvc.database.writes.writer import Writer
 from geosvc.live.pruning import AT_ONCE, Pruner
 from geosvc.settings import Settings
 from tests.conftest import Service, execute, settings_for
@@ -73,7 +75,12 @@ async def versions(url: str) -> dict[int, int]:
     feed = Feed(settings_for(url))
     try:
         await feed.open()
-        return {publication: moves % (1 << 64) for publication, moves in (await feed.versions()).moves.items()}
+        return {
+            publication: version_increments % (1 << 64)
+            for publication, version_increments in (
+                await feed.versions()
+            ).version_increments.items()
+        }
     finally:
         feed.close()
 
@@ -94,7 +101,13 @@ async def test_changes_are_pruned_by_age_and_by_number_the_oldest_first(
     await _edit(db, 20)
     assert await pruner(writer, url).prune() == 0
     assert await pruner(writer, url, feed_max_changes=5).prune() == 16  # and that it was published
-    assert [row["seq"] for row in await db.fetch("SELECT seq FROM geosvc.change ORDER BY seq")] == [17, 18, 19, 20, 21]
+    assert [row["seq"] for row in await db.fetch("SELECT seq FROM geosvc.change ORDER BY seq")] == [
+        17,
+        18,
+        19,
+        20,
+        21,
+    ]
     await db.execute("UPDATE geosvc.change SET at = at - interval '2 minutes' WHERE seq < 20")
     assert await pruner(writer, url, feed_retention=60).prune() == 3
     assert await _logged(db) == 2
@@ -104,7 +117,8 @@ async def test_more_than_a_piece_is_pruned_piece_by_piece_while_others_write(
     url: str, db: asyncpg.Connection, other: asyncpg.Connection, writer: Writer
 ) -> None:
     await db.execute(
-        "INSERT INTO geosvc.change (publication, operation, at) SELECT 1, 'u', '2000-01-01' FROM generate_series(1, $1::int)",
+        "INSERT INTO geosvc.change (publication, operation, at) SELECT 1, 'u', '2000-01-01' FROM"
+        " generate_series(1, $1::int)",
         2 * AT_ONCE + 100,
     )
     pruning = asyncio.create_task(pruner(writer, url, feed_retention=60).prune())
@@ -128,10 +142,14 @@ async def test_what_an_open_transaction_may_still_change_is_left_alone(
     assert await pruner(writer, url, feed_max_changes=1).prune() == 3
 
 
-async def test_two_that_prune_at_once_count_nothing_twice(url: str, db: asyncpg.Connection, writer: Writer) -> None:
+async def test_two_that_prune_at_once_count_nothing_twice(
+    url: str, db: asyncpg.Connection, writer: Writer
+) -> None:
     await _edit(db, 300)
     before = await versions(url)
-    pruners = [pruner(writer, url, feed_max_changes=number) for number in (250, 200, 150, 100, 50, 40)]
+    pruners = [
+        pruner(writer, url, feed_max_changes=number) for number in (250, 200, 150, 100, 50, 40)
+    ]
     pruned = await asyncio.gather(*(each.prune() for each in pruners))
     assert sum(pruned) == 301 - await _logged(db)
     assert await versions(url) == before
@@ -145,12 +163,12 @@ async def test_versions_are_the_same_in_who_began_before_and_after(
     first = await feed.versions()
     await _edit(db, 10)
     moved = await feed.moved(str(first.snapshot))
-    known = (first.moves[1] + moved.moves[1]) % (1 << 64)
+    known = (first.version_increments[1] + moved.version_increments[1]) % (1 << 64)
     assert await versions(url) == {1: known}
     await pruner(writer, url, feed_max_changes=4).prune()
     assert await versions(url) == {1: known}
     again = await feed.moved(str(moved.snapshot))
-    assert (again.moves, again.marked) == ({}, False)
+    assert (again.version_increments, again.needs_reload) == ({}, False)
 
 
 async def test_what_was_pruned_before_it_was_read_has_the_versions_read_anew(
@@ -160,9 +178,9 @@ async def test_what_was_pruned_before_it_was_read_has_the_versions_read_anew(
     await _edit(db, 10)
     await pruner(writer, url, feed_max_changes=1).prune()
     moved = await feed.moved(str(first.snapshot))
-    assert moved.marked
+    assert moved.needs_reload
     await _edit(db, 1)
-    assert not (await feed.moved(str(moved.snapshot))).marked
+    assert not (await feed.moved(str(moved.snapshot))).needs_reload
 
 
 async def test_rows_of_another_server_are_pruned_and_were_never_counted(
@@ -187,7 +205,9 @@ async def test_who_comes_back_after_the_log_was_pruned_is_told_to_read_anew_and_
 ) -> None:
     client = await service(url)
     async with subscribed(client, CHANGES) as stream:
-        for number in range(1, 11):  # each is read by itself, so that its id is of nothing that was pruned
+        for number in range(
+            1, 11
+        ):  # each is read by itself, so that its id is of nothing that was pruned
             await _edit(db, 1)
             await stream.wait(number)
         ids = [each.id for each in stream.events]

@@ -1,4 +1,6 @@
-"""Publishing among hostile names, types, sessions and roles: none fails a write, falsifies the log or gains a right."""
+"""Publishing among hostile names, types, sessions and roles: none fails a write, falsifies the log
+or gains a right.
+"""
 
 import os
 from collections.abc import Awaitable, Callable
@@ -6,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import pytest
 
-from geosvc.database.publishing import publish
+from geosvc.database.changefeed.publishing import publish
 from geosvc.errors import PublishError
 from geosvc.settings import Settings
 from tests.conftest import settings_for
@@ -32,7 +34,9 @@ SET search_path = ''; SET default_transaction_isolation = 'serializable'
 async def test_a_row_of_every_type_comes_back_from_its_state(nasty_db: Writing) -> None:
     await nasty_db.publish("nasty_types")
     # a JSON null comes back as no value, as properties show it
-    await nasty_db.execute("UPDATE nasty_types SET a_json = NULL, a_jsonb = NULL WHERE a_json::text = 'null'")
+    await nasty_db.execute(
+        "UPDATE nasty_types SET a_json = NULL, a_jsonb = NULL WHERE a_json::text = 'null'"
+    )
     await nasty_db.logged()
     await nasty_db.execute(HOSTILE_SESSION)
     await nasty_db.execute("UPDATE public.nasty_types SET label = label || '.'")
@@ -40,8 +44,13 @@ async def test_a_row_of_every_type_comes_back_from_its_state(nasty_db: Writing) 
     rows = await nasty_db.fetch(POPULATED.format(table="nasty_types", key="id"))
     assert [row["key"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
     without = [row["key"] for row in rows if row["state"] is None]
-    assert without == ["2", "4"]  # their json holds escaped surrogates, which json_populate_record may refuse
-    assert [(row["row"], row["populated"]) for row in rows if row["state"] and not row["same"]] == []
+    assert without == [
+        "2",
+        "4",
+    ]  # their json holds escaped surrogates, which json_populate_record may refuse
+    assert [
+        (row["row"], row["populated"]) for row in rows if row["state"] and not row["same"]
+    ] == []
     # and one by one, which is another way through the function
     await nasty_db.logged()
     await nasty_db.execute("UPDATE nasty_types SET a_json = NULL")
@@ -49,33 +58,46 @@ async def test_a_row_of_every_type_comes_back_from_its_state(nasty_db: Writing) 
     for number in range(1, 7):
         await nasty_db.execute(f"UPDATE nasty_types SET label = label || '.' WHERE id = {number}")
     rows = await nasty_db.fetch(POPULATED.format(table="nasty_types", key="id"))
-    assert [(row["key"], row["same"]) for row in rows] == [(str(number), True) for number in range(1, 7)]
+    assert [(row["key"], row["same"]) for row in rows] == [
+        (str(number), True) for number in range(1, 7)
+    ]
 
 
 async def test_every_stored_geometry_is_logged(nasty_db: Writing) -> None:
     await nasty_db.publish("nasty_geometries")
     ids = [row[0] for row in await nasty_db.fetch("SELECT id FROM nasty_geometries ORDER BY id")]
     for number in ids:
-        await nasty_db.execute(f"UPDATE nasty_geometries SET label = label || '.' WHERE id = {number}")
+        await nasty_db.execute(
+            f"UPDATE nasty_geometries SET label = label || '.' WHERE id = {number}"
+        )
     rows = await nasty_db.fetch(
         "SELECT c.key, c.operation::text, c.new IS NULL AS without, c.new_box IS NULL AS nowhere,"
-        " (json_populate_record(NULL::nasty_geometries, c.new)).geom::text IS NOT DISTINCT FROM t.geom::text AS same"
+        " (json_populate_record(NULL::nasty_geometries, c.new)).geom::text IS NOT DISTINCT FROM"
+        " t.geom::text AS same"
         " FROM geosvc.change c JOIN nasty_geometries t ON t.id::text = c.key ORDER BY t.id"
     )
     assert [row["key"] for row in rows] == [str(number) for number in ids]
     assert {row["operation"] for row in rows} == {"u"}
     assert {row["key"] for row in rows if row["without"]} == {"120", "121"}
     assert [row["key"] for row in rows if not row["without"] and not row["same"]] == []
-    assert {"10", "11", "12", "13", "14", "16", "17", "18", "52"} <= {row["key"] for row in rows if row["nowhere"]}
+    assert {"10", "11", "12", "13", "14", "16", "17", "18", "52"} <= {
+        row["key"] for row in rows if row["nowhere"]
+    }
     await nasty_db.execute("DELETE FROM geosvc.change; DELETE FROM nasty_geometries")
     assert {each[0] for each in await nasty_db.logged()} == {"d"}
 
 
 @pytest.mark.parametrize(
     ("collection", "key"),
-    [('nasty "names" ünïcode', '"ID of ""this"" {row}; --"'), ("nasty_text_key", "id"), ("nasty_uuid_key", "id")],
+    [
+        ('nasty "names" ünïcode', '"ID of ""this"" {row}; --"'),
+        ("nasty_text_key", "id"),
+        ("nasty_uuid_key", "id"),
+    ],
 )
-async def test_odd_names_and_keys_are_written_as_they_are(nasty_db: Writing, collection: str, key: str) -> None:
+async def test_odd_names_and_keys_are_written_as_they_are(
+    nasty_db: Writing, collection: str, key: str
+) -> None:
     await nasty_db.publish(collection)
     table = f'''public."{collection.replace('"', '""')}"'''
     ids = sorted(row[0] for row in await nasty_db.fetch(f"SELECT {key}::text FROM {table}"))
@@ -86,7 +108,22 @@ async def test_odd_names_and_keys_are_written_as_they_are(nasty_db: Writing, col
 
 
 async def test_columns_may_be_called_like_what_is_used_inside(db: Writing) -> None:
-    inside = ["r", "o", "n", "key", "box", "state", "s0", "s1", "total", "old_rows", "new_rows", "old", "new", "this_key"]
+    inside = [
+        "r",
+        "o",
+        "n",
+        "key",
+        "box",
+        "state",
+        "s0",
+        "s1",
+        "total",
+        "old_rows",
+        "new_rows",
+        "old",
+        "new",
+        "this_key",
+    ]
     names = [
         *inside,
         "tg_op",
@@ -105,7 +142,9 @@ async def test_columns_may_be_called_like_what_is_used_inside(db: Writing) -> No
     await db.execute(f"CREATE TABLE places ({columns}, extent geometry, PRIMARY KEY (key, r))")
     await db.publish()
     values = ", ".join(f"'{number}'" for number in range(len(names)))
-    assert await db.does(f"INSERT INTO places VALUES ({values}, 'POINT(1 2)')") == [("i", "3,0", None)]
+    assert await db.does(f"INSERT INTO places VALUES ({values}, 'POINT(1 2)')") == [
+        ("i", "3,0", None)
+    ]
     assert await db.does("UPDATE places SET box = 'x'") == [("u", "3,0", None)]
     await db.execute("INSERT INTO places (key, r) VALUES ('a,b', E'c\\\\d'), ('e', 'f')")
     await db.execute("UPDATE places SET n = 'y'; DELETE FROM places")
@@ -119,16 +158,27 @@ async def test_a_name_that_looks_like_the_end_of_the_body_is_a_name(db: Writing)
         'CREATE TABLE "$geosvc0$" ("$geosvc0$; DROP TABLE x; --" int PRIMARY KEY, "$$" text, "Geom $geosvc1$" geometry)'
     )
     await db.publish("$geosvc0$")
-    assert await db.does("""INSERT INTO "$geosvc0$" VALUES (1, 'a', 'POINT(1 2)')""") == [("i", "1", None)]
+    assert await db.does("""INSERT INTO "$geosvc0$" VALUES (1, 'a', 'POINT(1 2)')""") == [
+        ("i", "1", None)
+    ]
 
 
-async def test_the_boxes_are_those_of_the_first_of_two_geometries_and_states_hold_both(db: Writing) -> None:
-    await db.execute("CREATE TABLE places (id int PRIMARY KEY, zone geography(Polygon), middle geometry(Point, 3067))")
+async def test_the_boxes_are_those_of_the_first_of_two_geometries_and_states_hold_both(
+    db: Writing,
+) -> None:
+    await db.execute(
+        "CREATE TABLE places (id int PRIMARY KEY, zone geography(Polygon), middle geometry(Point,"
+        " 3067))"
+    )
     await publish(settings_for(db.url), db.url, "places.middle")
     await db.logged()
-    await db.execute("INSERT INTO places VALUES (1, 'POLYGON((0 0, 2 0, 2 1, 0 0))', 'SRID=3067;POINT(385600 6671800)')")
+    await db.execute(
+        "INSERT INTO places VALUES (1, 'POLYGON((0 0, 2 0, 2 1, 0 0))', 'SRID=3067;POINT(385600"
+        " 6671800)')"
+    )
     (row,) = await db.fetch(
-        "SELECT new_box, (json_populate_record(NULL::places, new))::text = t::text AS same FROM geosvc.change, places t"
+        "SELECT new_box, (json_populate_record(NULL::places, new))::text = t::text AS same FROM"
+        " geosvc.change, places t"
     )
     assert (row["new_box"], row["same"]) == (asyncpg.Box((2, 1), (0, 0)), True)
 
@@ -139,9 +189,16 @@ async def test_the_state_of_a_large_row_is_left_out(db: Writing) -> None:
     line = "ST_MakeLine(ARRAY(SELECT ST_MakePoint(random(), random()) FROM generate_series(1, {})))"
     await db.execute(f"INSERT INTO places VALUES (1, 'small', {line.format(4_000)})")
     await db.execute(f"UPDATE places SET geom = {line.format(4_200)}")
-    await db.execute("UPDATE places SET geom = 'POINT(1 1)', name = repeat('x', 70000)")  # it compresses to a few hundred bytes
-    await db.execute("INSERT INTO places VALUES (2), (3); UPDATE places SET name = 'y' WHERE id < 3")
-    found = [(row["op"], row["key"], row["old"] is not None, row["new"] is not None) for row in await db.rows()]
+    await db.execute(
+        "UPDATE places SET geom = 'POINT(1 1)', name = repeat('x', 70000)"
+    )  # it compresses to a few hundred bytes
+    await db.execute(
+        "INSERT INTO places VALUES (2), (3); UPDATE places SET name = 'y' WHERE id < 3"
+    )
+    found = [
+        (row["op"], row["key"], row["old"] is not None, row["new"] is not None)
+        for row in await db.rows()
+    ]
     assert found[:5] == [
         ("i", "1", False, True),
         ("u", "1", True, False),
@@ -154,12 +211,14 @@ async def test_the_state_of_a_large_row_is_left_out(db: Writing) -> None:
 
 async def test_keys_are_written_as_ids_of_features_whatever_the_session_says(db: Writing) -> None:
     await db.execute(
-        "CREATE TABLE places (at timestamptz, day date, size float8, span interval, raw bytea, geom geometry,"
+        "CREATE TABLE places (at timestamptz, day date, size float8, span interval, raw bytea,"
+        " geom geometry,"
         " PRIMARY KEY (at, day, size, span, raw))"
     )
     await db.publish()
     insert = (
-        "INSERT INTO public.places VALUES ('2026-03-04T12:00Z', '2026-03-04', 0.1::float8 + 0.2, '1 year 2 days', {}'\\x00ff')"
+        "INSERT INTO public.places VALUES"
+        " ('2026-03-04T12:00Z', '2026-03-04', 0.1::float8 + 0.2, '1 year 2 days', {}'\\x00ff')"
     )
     assert await db.does(insert.format("")) == [
         ("i", "2026-03-04 12:00:00+00,2026-03-04,0.30000000000000004,P1Y2D,\\\\x00ff", None)
@@ -167,7 +226,9 @@ async def test_keys_are_written_as_ids_of_features_whatever_the_session_says(db:
     await db.execute(HOSTILE_SESSION)
     await db.execute("DELETE FROM public.places")
     await db.execute("RESET ALL")
-    assert await db.logged() == [("d", "2026-03-04 12:00:00+00,2026-03-04,0.30000000000000004,P1Y2D,\\\\x00ff", None)]
+    assert await db.logged() == [
+        ("d", "2026-03-04 12:00:00+00,2026-03-04,0.30000000000000004,P1Y2D,\\\\x00ff", None)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +244,10 @@ async def test_keys_are_written_as_ids_of_features_whatever_the_session_says(db:
 async def test_a_table_that_was_altered_takes_writes_and_says_that_something_changed(
     db: Writing, change: str, lacks: str
 ) -> None:
-    await db.execute(PLACES + "; CREATE SCHEMA gis; UPDATE pg_extension SET extrelocatable = true WHERE extname = 'postgis'")
+    await db.execute(
+        PLACES
+        + "; CREATE SCHEMA gis; UPDATE pg_extension SET extrelocatable = true WHERE extname = 'postgis'"
+    )
     await db.publish()
     await db.execute("INSERT INTO places VALUES (1), (2)")
     await db.execute(change)
@@ -208,22 +272,33 @@ async def test_a_column_that_was_added_or_retyped_is_no_trouble(db: Writing) -> 
     await db.execute(PLACES)
     await db.publish()
     await db.execute("INSERT INTO places VALUES (1, '1')")
-    await db.execute("ALTER TABLE places ADD note text, ALTER id TYPE bigint, ALTER name TYPE varchar(9)")
+    await db.execute(
+        "ALTER TABLE places ADD note text, ALTER id TYPE bigint, ALTER name TYPE varchar(9)"
+    )
     await db.logged()
     await db.execute("INSERT INTO places VALUES (5000000000, 2, NULL, 'x')")
     (row,) = await db.rows()
-    assert (row["op"], row["key"], row["new"]) == ("i", "5000000000", '{"id":5000000000,"name":"2","geom":null}')
+    assert (row["op"], row["key"], row["new"]) == (
+        "i",
+        "5000000000",
+        '{"id":5000000000,"name":"2","geom":null}',
+    )
 
 
-async def test_whoever_writes_cannot_run_anything_as_who_published(db: Writing, as_role: Connect) -> None:
+async def test_whoever_writes_cannot_run_anything_as_who_published(
+    db: Writing, as_role: Connect
+) -> None:
     await db.execute(
-        "CREATE SCHEMA evil; CREATE TYPE public.mood AS ENUM ('well'); CREATE TYPE public.pair AS (a int, b text);"
+        "CREATE SCHEMA evil; CREATE TYPE public.mood AS ENUM ('well'); CREATE TYPE public.pair AS"
+        " (a int, b text);"
         "CREATE DOMAIN public.moods AS public.mood[];"
-        "CREATE TABLE places (id int, code text, mood mood, pair pair, moods moods, n numeric, geom geometry, zone geography,"
+        "CREATE TABLE places (id int, code text, mood mood, pair pair, moods moods, n numeric,"
+        " geom geometry, zone geography,"
         " PRIMARY KEY (id, code))"
     )
     rights = (
-        "GRANT ALL ON SCHEMA evil TO {role}; GRANT INSERT, UPDATE, DELETE, SELECT ON places TO {role};"
+        "GRANT ALL ON SCHEMA evil TO {role}; GRANT INSERT, UPDATE, DELETE, SELECT ON places TO"
+        " {role};"
         "ALTER TYPE public.mood OWNER TO {role}; ALTER TYPE public.pair OWNER TO {role};"
         "ALTER DOMAIN public.moods OWNER TO {role};"
     )
@@ -231,13 +306,22 @@ async def test_whoever_writes_cannot_run_anything_as_who_published(db: Writing, 
     await db.publish()
     take = "RETURNS {} LANGUAGE plpgsql AS $$ BEGIN INSERT INTO evil.taken VALUES (current_user); RETURN {}; END $$"
     await enemy.execute(
-        "CREATE TABLE evil.taken (by text); GRANT INSERT ON evil.taken TO PUBLIC; GRANT USAGE ON SCHEMA evil TO PUBLIC"
+        "CREATE TABLE evil.taken (by text); GRANT INSERT ON evil.taken TO PUBLIC; GRANT USAGE ON"
+        " SCHEMA evil TO PUBLIC"
     )
-    for left, right in [("text", "text"), ("int8", "int4"), ("int4", "int4"), ("anyelement", "anyelement")]:
-        await enemy.execute(f"CREATE FUNCTION evil.compare({left}, {right}) {take.format('bool', 'true')}")
+    for left, right in [
+        ("text", "text"),
+        ("int8", "int4"),
+        ("int4", "int4"),
+        ("anyelement", "anyelement"),
+    ]:
+        await enemy.execute(
+            f"CREATE FUNCTION evil.compare({left}, {right}) {take.format('bool', 'true')}"
+        )
         for operator in ("=", "<", ">", "<=", "||", "+", "~*"):
             await enemy.execute(
-                f"CREATE OPERATOR evil.{operator} (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = evil.compare)"
+                f"CREATE OPERATOR evil.{operator} (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION"
+                " = evil.compare)"
             )
     for name, arguments, result in [
         ("count", "", "int8"),
@@ -256,7 +340,9 @@ async def test_whoever_writes_cannot_run_anything_as_who_published(db: Writing, 
         ("box", "public.geometry", "box"),
         ("text", "public.geometry", "text"),
     ]:
-        await enemy.execute(f"CREATE FUNCTION evil.{name}({arguments}) {take.format(result, 'NULL')}")
+        await enemy.execute(
+            f"CREATE FUNCTION evil.{name}({arguments}) {take.format(result, 'NULL')}"
+        )
     for name, type_name in [
         ("text", "text"),
         ("int8", "int8"),
@@ -265,12 +351,17 @@ async def test_whoever_writes_cannot_run_anything_as_who_published(db: Writing, 
         ("bool", "bool"),
         ("char", "text"),
     ]:
-        await enemy.execute(f'CREATE DOMAIN evil."{name}" AS pg_catalog.{type_name} CHECK (evil.compare(1, 1))')
+        await enemy.execute(
+            f'CREATE DOMAIN evil."{name}" AS pg_catalog.{type_name} CHECK (evil.compare(1, 1))'
+        )
     for type_name in ("public.mood", "public.pair", "public.mood[]"):
         for target in ("text", "json"):
-            await enemy.execute(f"CREATE FUNCTION evil.write_{target}({type_name}) {take.format(target, 'NULL')}")
             await enemy.execute(
-                f"CREATE CAST ({type_name} AS {target}) WITH FUNCTION evil.write_{target}({type_name}) AS IMPLICIT"
+                f"CREATE FUNCTION evil.write_{target}({type_name}) {take.format(target, 'NULL')}"
+            )
+            await enemy.execute(
+                f"CREATE CAST ({type_name} AS {target}) WITH FUNCTION"
+                f" evil.write_{target}({type_name}) AS IMPLICIT"
             )
     await enemy.execute(
         "CREATE TABLE evil.change (LIKE evil.taken); CREATE TEMP TABLE new_rows (x int);"
@@ -280,7 +371,10 @@ async def test_whoever_writes_cannot_run_anything_as_who_published(db: Writing, 
     await enemy.execute(f"INSERT INTO public.places VALUES (1, 'a', {values})")
     await enemy.execute(f"INSERT INTO public.places VALUES (2, 'a', {values}), (3, 'b', {values})")
     await enemy.execute("UPDATE public.places SET n = 2 WHERE id OPERATOR(pg_catalog.=) 1")
-    await enemy.execute("UPDATE public.places SET n = 3, id = id OPERATOR(pg_catalog.+) 10; DELETE FROM public.places")
+    await enemy.execute(
+        "UPDATE public.places SET n = 3, id = id OPERATOR(pg_catalog.+) 10; DELETE FROM"
+        " public.places"
+    )
     assert await db.fetch("SELECT * FROM evil.taken") == []
     found = await db.rows()
     assert sorted({row["op"] for row in found}) == ["d", "i", "u"]
@@ -300,7 +394,10 @@ async def test_the_rights_of_writers_are_those_on_the_table(db: Writing, as_role
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await writer.execute(statement)
-    await db.execute("CREATE SCHEMA own; GRANT ALL ON SCHEMA own TO PUBLIC; GRANT USAGE ON SCHEMA geosvc TO PUBLIC")
+    await db.execute(
+        "CREATE SCHEMA own; GRANT ALL ON SCHEMA own TO PUBLIC; GRANT USAGE ON SCHEMA geosvc TO"
+        " PUBLIC"
+    )
     await writer.execute("CREATE TABLE own.t (id int)")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await writer.execute(
@@ -311,11 +408,16 @@ async def test_the_rights_of_writers_are_those_on_the_table(db: Writing, as_role
 
 async def test_who_may_not_publish_is_told_who_may(db: Writing, as_role: Connect) -> None:
     await db.execute(PLACES)
-    owner = await as_role("owner", "ALTER TABLE places OWNER TO {role}; GRANT ALL ON SCHEMA public TO {role}")
+    owner = await as_role(
+        "owner", "ALTER TABLE places OWNER TO {role}; GRANT ALL ON SCHEMA public TO {role}"
+    )
     role = await owner.fetchval("SELECT current_user")
     url = db.url.replace("postgresql://postgres@", f"postgresql://{role}@")
     await db.execute(f"ALTER ROLE {role} LOGIN")
-    with pytest.raises(PublishError, match=f"the role {role} may not write to the schema geosvc: let postgres do it"):
+    with pytest.raises(
+        PublishError,
+        match=f"the role {role} may not write to the schema geosvc: run this as postgres",
+    ):
         await publish(Settings(), url, "places")
     await db.execute(
         f"GRANT USAGE, CREATE ON SCHEMA geosvc TO {role}; GRANT INSERT ON geosvc.change TO {role};"
@@ -327,16 +429,21 @@ async def test_who_may_not_publish_is_told_who_may(db: Writing, as_role: Connect
     await db.execute("INSERT INTO places VALUES (1)")
     assert await db.logged() == [("i", "1", None)]
     await db.execute(
-        "ALTER TABLE places OWNER TO postgres; CREATE TABLE more (id int, geom geometry); GRANT SELECT ON more TO PUBLIC"
+        "ALTER TABLE places OWNER TO postgres; CREATE TABLE more (id int, geom geometry); GRANT"
+        " SELECT ON more TO PUBLIC"
     )
-    with pytest.raises(PublishError, match=r"the table public\.more is postgres's, who alone may publish it"):
+    with pytest.raises(
+        PublishError, match=r"only postgres, the owner of the table public\.more, may publish it"
+    ):
         await publish(Settings(), url, "more")
 
 
 async def test_sessions_of_replication_are_logged(db: Writing) -> None:
     await db.execute(PLACES)
     await db.publish()
-    assert await db.does("SET session_replication_role = replica; INSERT INTO places VALUES (1)") == [("i", "1", None)]
+    assert await db.does(
+        "SET session_replication_role = replica; INSERT INTO places VALUES (1)"
+    ) == [("i", "1", None)]
 
 
 async def test_a_prepared_transaction_is_logged_when_it_commits(db: Writing) -> None:

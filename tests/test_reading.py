@@ -9,7 +9,9 @@ import geojson
 import pytest
 from yarl import URL
 
-from tests.conftest import Client, Service
+from geosvc.errors import SettingsError
+from geosvc.settings import load_settings
+from tests.conftest import Client, Service, execute
 from tests.http import fetch
 
 
@@ -24,7 +26,14 @@ async def test_the_landing_page_links_to_everything(sample: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/conformance", "/api", "/collections", "/collections/countries", "/collections/countries/schema"]
+    "path",
+    [
+        "/conformance",
+        "/api",
+        "/collections",
+        "/collections/countries",
+        "/collections/countries/schema",
+    ],
 )
 async def test_a_document_is_there_with_a_slash_behind_its_path(sample: Client, path: str) -> None:
     plain = await fetch(sample, f"{path}?f=json")
@@ -69,7 +78,9 @@ async def test_countries_in_a_box_are_those_that_intersect_it(sample: Client) ->
 
 
 async def test_a_box_across_the_antimeridian_finds_both_sides(sample: Client) -> None:
-    page = await fetch(sample, "/collections/countries/items?bbox=176,-20,-176,-15&limit=50&skipGeometry=true")
+    page = await fetch(
+        sample, "/collections/countries/items?bbox=176,-20,-176,-15&limit=50&skipGeometry=true"
+    )
     names = {feature["id"] for feature in page["features"]}
     assert "FJI" in names
     assert "BRA" not in names
@@ -111,26 +122,37 @@ async def test_an_id_may_hold_any_character(sample: Client) -> None:
 async def test_offset_skips_features(sample: Client) -> None:
     first = await fetch(sample, "/collections/cities/items?limit=20&skipGeometry=true")
     second = await fetch(sample, "/collections/cities/items?limit=10&offset=10&skipGeometry=true")
-    assert [each["id"] for each in first["features"][10:]] == [each["id"] for each in second["features"]]
+    assert [each["id"] for each in first["features"][10:]] == [
+        each["id"] for each in second["features"]
+    ]
 
 
 async def test_sortby_orders_by_several_columns(sample: Client) -> None:
-    page = await fetch(sample, "/collections/countries/items?sortby=continent,-pop_est&limit=300&skipGeometry=true")
-    found = [(each["properties"]["continent"], each["properties"]["pop_est"]) for each in page["features"]]
+    page = await fetch(
+        sample, "/collections/countries/items?sortby=continent,-pop_est&limit=300&skipGeometry=true"
+    )
+    found = [
+        (each["properties"]["continent"], each["properties"]["pop_est"])
+        for each in page["features"]
+    ]
     # PostgreSQL puts NULLs first when it descends
     expected = sorted(found, key=lambda pair: (pair[0], pair[1] is not None, -(pair[1] or 0)))
     assert found == expected
 
 
 async def test_properties_and_skip_geometry_choose_what_is_sent(sample: Client) -> None:
-    page = await fetch(sample, "/collections/countries/items?properties=name,iso_a2&skipGeometry=true&limit=3")
+    page = await fetch(
+        sample, "/collections/countries/items?properties=name,iso_a2&skipGeometry=true&limit=3"
+    )
     for feature in page["features"]:
         assert feature["geometry"] is None
         assert feature["properties"].keys() == {"name", "iso_a2"}
 
 
 async def test_a_property_filters_by_equality(sample: Client) -> None:
-    page = await fetch(sample, "/collections/countries/items?continent=Europe&limit=100&skipGeometry=true")
+    page = await fetch(
+        sample, "/collections/countries/items?continent=Europe&limit=100&skipGeometry=true"
+    )
     assert page["numberMatched"] == page["numberReturned"] > 40
     assert {feature["properties"]["continent"] for feature in page["features"]} == {"Europe"}
 
@@ -144,15 +166,20 @@ async def test_precision_limits_the_digits(sample: Client) -> None:
 async def test_simplify_and_zoom_level_drop_vertices(sample: Client) -> None:
     path = "/collections/countries/items/NOR"
     whole, simple, far = [
-        str((await fetch(sample, path + query))["geometry"]).count("[") for query in ("", "?simplify=0.3", "?zoom-level=0")
+        str((await fetch(sample, path + query))["geometry"]).count("[")
+        for query in ("", "?simplify=0.3", "?zoom-level=0")
     ]
     assert far < simple < whole
 
 
 async def test_datetime_filters_by_the_time_of_the_edit(sample: Client) -> None:
     both = await fetch(sample, "/collections/buildings/items?count=exact&limit=1")
-    before = await fetch(sample, "/collections/buildings/items?count=exact&limit=1&datetime=../2015-12-31")
-    after = await fetch(sample, "/collections/buildings/items?count=exact&limit=1&datetime=2016-01-01/..")
+    before = await fetch(
+        sample, "/collections/buildings/items?count=exact&limit=1&datetime=../2015-12-31"
+    )
+    after = await fetch(
+        sample, "/collections/buildings/items?count=exact&limit=1&datetime=2016-01-01/.."
+    )
     assert 0 < before["numberMatched"] < both["numberMatched"]
     assert before["numberMatched"] + after["numberMatched"] == both["numberMatched"]
 
@@ -185,7 +212,9 @@ async def test_an_item_has_its_links_and_is_found_by_id(sample: Client) -> None:
 
 
 @pytest.mark.parametrize("limit", [200, 3000])
-async def test_csv_and_sequences_hold_the_same_features_as_geojson(sample: Client, limit: int) -> None:
+async def test_csv_and_sequences_hold_the_same_features_as_geojson(
+    sample: Client, limit: int
+) -> None:
     path = f"/collections/streets/items?limit={limit}&sortby=osm_id"
     page = await fetch(sample, path)
     async with sample.get(f"{path}&f=geojsonseq") as response:
@@ -195,7 +224,9 @@ async def test_csv_and_sequences_hold_the_same_features_as_geojson(sample: Clien
     async with sample.get(f"{path}&f=csv") as response:
         assert response.content_type == "text/csv"
         rows = list(csv.DictReader(io.StringIO(await response.text())))
-    assert [row["osm_id"] for row in rows] == [str(each["properties"]["osm_id"]) for each in page["features"]]
+    assert [row["osm_id"] for row in rows] == [
+        str(each["properties"]["osm_id"]) for each in page["features"]
+    ]
     assert all(row["WKT"].startswith("LINESTRING") for row in rows)
 
 
@@ -216,7 +247,10 @@ async def test_an_export_takes_the_same_filters_as_a_page(sample: Client) -> Non
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 async def test_bodies_are_compressed_for_those_who_take_it(sample: Client, coding: str) -> None:
-    for path in ("/collections/cities/items?limit=1000", "/collections/cities/export?bbox=0,0,90,90"):
+    for path in (
+        "/collections/cities/items?limit=1000",
+        "/collections/cities/export?bbox=0,0,90,90",
+    ):
         async with sample.get(path, headers={"Accept-Encoding": coding}) as response:
             assert response.headers["Content-Encoding"] == coding
             assert "Accept-Encoding" in response.headers["Vary"]
@@ -243,11 +277,19 @@ async def test_head_answers_like_get_without_a_body(sample: Client) -> None:
 
 async def test_a_browser_of_another_origin_may_read_and_preflight(sample: Client) -> None:
     origin = {"Origin": "https://maps.example"}
-    for path in ("/collections/cities/items", "/collections/cities/export?bbox=0,0,1,1", "/nowhere"):
+    for path in (
+        "/collections/cities/items",
+        "/collections/cities/export?bbox=0,0,1,1",
+        "/nowhere",
+    ):
         async with sample.get(path, headers=origin) as response:
             assert response.headers["Access-Control-Allow-Origin"] == "*"
             assert "Content-Crs" in response.headers["Access-Control-Expose-Headers"]
-    preflight = {**origin, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "x-request-id"}
+    preflight = {
+        **origin,
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "x-request-id",
+    }
     async with sample.options("/collections/cities/items", headers=preflight) as response:
         assert response.status == 204
         assert "GET" in response.headers["Access-Control-Allow-Methods"]
@@ -261,6 +303,57 @@ async def test_only_the_origins_of_the_setting_may_read(service: Service, sample
         assert "Origin" in ", ".join(response.headers.getall("Vary"))
     async with client.get("/", headers={"Origin": "https://other.example"}) as response:
         assert "Access-Control-Allow-Origin" not in response.headers
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://maps.example/", "maps.example", "null", "https://*.example"]
+)
+async def test_an_origin_that_no_browser_sends_is_refused_at_the_start(origin: str) -> None:
+    with pytest.raises(SettingsError, match="CORS_ORIGINS"):
+        load_settings(database_url="postgresql://x@y/z", cors_origins=origin)
+
+
+async def test_everything_says_that_its_type_is_not_to_be_guessed(sample: Client) -> None:
+    for path in (
+        "/",
+        "/?f=html",
+        "/collections/cities/items",
+        "/collections/cities/export?f=csv&limit=1",
+        "/nowhere",
+        "/api",
+    ):
+        async with sample.get(path) as response:
+            assert response.headers["X-Content-Type-Options"] == "nosniff", path
+
+
+FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", 'a"=1', "'=1", "", None)
+
+
+@pytest.fixture
+def cells_url(bare_database_url: str) -> str:
+    execute(
+        bare_database_url,
+        f"""CREATE TABLE cells (id int PRIMARY KEY, t text, n int, geom geometry(Point, 4326));
+        INSERT INTO cells SELECT number, value, -5, NULL
+        FROM json_array_elements_text($json${json.dumps(FORMULAS)}$json$) WITH ORDINALITY AS each (value, number)""",
+    )
+    return bare_database_url
+
+
+@pytest.mark.parametrize("escapes", [False, True])
+async def test_texts_that_spreadsheets_run_can_be_escaped_in_csv(
+    service: Service, cells_url: str, escapes: bool
+) -> None:
+    client = await service(cells_url, csv_escape_formulas=escapes)
+    for path in ("items?f=csv&limit=20", "export?f=csv"):
+        async with client.get(f"/collections/cells/{path}") as response:
+            rows = list(csv.DictReader(io.StringIO(await response.text(), newline="")))
+        dangerous = [escapes and bool(text) and text[0] in "=+-@\t\r" for text in FORMULAS]  # type: ignore[index]  # not None
+        expected = [
+            f"'{text}" if bad else text or "" for text, bad in zip(FORMULAS, dangerous, strict=True)
+        ]
+        assert [row["t"] for row in rows] == expected
+        assert {row["n"] for row in rows} == {"-5"}
 
 
 async def test_options_says_what_a_resource_takes(sample: Client) -> None:

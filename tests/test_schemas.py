@@ -1,4 +1,7 @@
-"""Schema, queryables and sortables, requirement by requirement. Source: OGC 23-058r2 and 19-079r2."""
+"""Schema, queryables and sortables, requirement by requirement.
+
+Source: OGC 23-058r2 and 19-079r2.
+"""
 
 import asyncio
 from typing import Any
@@ -11,7 +14,7 @@ from jsonschema import Draft202012Validator
 from yarl import URL
 
 from geosvc.database.catalog import CatalogFollower
-from geosvc.keys import CATALOG
+from geosvc.http.keys import CATALOG
 from tests.conftest import Client, Service, execute
 from tests.http import fetch
 from tests.posting import send
@@ -57,8 +60,24 @@ CREATE TABLE visits (room integer, visitor integer, begin date, "end" date, geom
 CREATE TABLE mixed (id numeric PRIMARY KEY, "start" date, "end" timestamptz, geom geometry(Polygon));
 CREATE TABLE "a/b ü" ("limit" integer PRIMARY KEY, geom geography(PointZ));
 """
-ROLES = ("id", "reference", "primary-geometry", "primary-instant", "primary-interval-start", "primary-interval-end")
-KEYWORDS = {"$schema", "$id", "title", "description", "type", "properties", "required", "additionalProperties"}
+ROLES = (
+    "id",
+    "reference",
+    "primary-geometry",
+    "primary-instant",
+    "primary-interval-start",
+    "primary-interval-end",
+)
+KEYWORDS = {
+    "$schema",
+    "$id",
+    "title",
+    "description",
+    "type",
+    "properties",
+    "required",
+    "additionalProperties",
+}
 DOCUMENTS = ("schema", "queryables", "sortables")
 NAMES = ("owners", "things", "visits", "mixed", "a/b ü")
 
@@ -84,40 +103,74 @@ def path(name: str, document: str) -> str:
     return f"/collections/{quote(name, safe='')}/{document}"
 
 
-async def properties(client: Client, document: str = "schema", name: str = "things") -> dict[str, dict[str, Any]]:
+async def properties(
+    client: Client, document: str = "schema", name: str = "things"
+) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = (await fetch(client, path(name, document)))["properties"]
     return found
 
 
 def without(described: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in described.items() if name not in (*names, "title", "x-ogc-propertySeq")}
+    return {
+        name: value
+        for name, value in described.items()
+        if name not in (*names, "title", "x-ogc-propertySeq")
+    }
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-async def test_a_collection_links_to_its_schemas_in_the_list_and_by_itself(client: Client, document: str) -> None:
+async def test_a_collection_links_to_its_schemas_in_the_list_and_by_itself(
+    client: Client, document: str
+) -> None:
     """/req/queryables/link, /req/sortables/link, /req/returnables-and-receivables/link"""
     for described in (await fetch(client, "/collections"))["collections"]:
         alone = await fetch(client, f"/collections/{quote(described['id'], safe='')}")
         for links in (described["links"], alone["links"]):
-            (found,) = [each for each in links if each["rel"] == f"http://www.opengis.net/def/rel/ogc/1.0/{document}"]
+            (found,) = [
+                each
+                for each in links
+                if each["rel"] == f"http://www.opengis.net/def/rel/ogc/1.0/{document}"
+            ]
             assert found["type"] == "application/schema+json"
             assert URL(found["href"], encoded=True).raw_path == path(described["id"], document)
 
 
 async def test_a_feature_is_as_the_schema_that_describes_it_says(client: Client) -> None:
-    (link,) = [each for each in (await fetch(client, path("things", "")[:-1]))["links"] if each["rel"] == "describedby"]
+    (link,) = [
+        each
+        for each in (await fetch(client, path("things", "")[:-1]))["links"]
+        if each["rel"] == "describedby"
+    ]
     assert link["type"] == "application/schema+json"
     found = await fetch(client, link["href"])
     Draft202012Validator.check_schema(found)
     assert found["$id"] == link["href"]
     assert "integer" not in str(found["properties"]["properties"]["properties"]["owner"]["type"])
     assert "id" not in found["properties"]["properties"]["properties"]
-    given = {"owner": 1, "between_them": 1.5, "whole": 12, "three": 2, "numbers": [1, 2], "day": "2024-01-01"}
+    given = {
+        "owner": 1,
+        "between_them": 1.5,
+        "whole": 12,
+        "three": 2,
+        "numbers": [1, 2],
+        "day": "2024-01-01",
+    }
     square = {"type": "MultiPolygon", "coordinates": [[[[24, 60], [25, 60], [25, 61], [24, 60]]]]}
-    for name, shape, values in (("owners", None, {"name": "a"}), ("things", square, {"id": 1, **given})):
-        await send(client, "POST", f"{name}/items", {"type": "Feature", "geometry": shape, "properties": values}, 201)
+    for name, shape, values in (
+        ("owners", None, {"name": "a"}),
+        ("things", square, {"id": 1, **given}),
+    ):
+        await send(
+            client,
+            "POST",
+            f"{name}/items",
+            {"type": "Feature", "geometry": shape, "properties": values},
+            201,
+        )
     feature = await fetch(client, path("things", "items/1"))
-    feature["properties"] = {name: value for name, value in feature["properties"].items() if value is not None}
+    feature["properties"] = {
+        name: value for name, value in feature["properties"].items() if value is not None
+    }
     assert given.keys() <= feature["properties"].keys()
     Draft202012Validator(found).validate(feature)
     for name in ("owner", "whole", "three"):
@@ -127,7 +180,9 @@ async def test_a_feature_is_as_the_schema_that_describes_it_says(client: Client)
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_schema_is_a_valid_json_schema_at_its_own_id(client: Client, name: str, document: str) -> None:
+async def test_a_schema_is_a_valid_json_schema_at_its_own_id(
+    client: Client, name: str, document: str
+) -> None:
     """/req/schemas/json-schema and /conf/schemas/basic-schema-inspection"""
     found = await fetch(client, path(name, document), headers={"Accept": "application/schema+json"})
     Draft202012Validator.check_schema(found)
@@ -143,12 +198,23 @@ async def test_a_schema_is_a_valid_json_schema_at_its_own_id(client: Client, nam
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 @pytest.mark.parametrize("name", NAMES)
-async def test_every_property_has_a_type_or_is_a_geometry(client: Client, name: str, document: str) -> None:
-    """/req/schemas/properties A to D, /req/schemas/additional-keywords, role, role-id, property-seq"""
+async def test_every_property_has_a_type_or_is_a_geometry(
+    client: Client, name: str, document: str
+) -> None:
+    """/req/schemas/properties A to D, /req/schemas/additional-keywords, role, role-id,
+    property-seq
+    """
     found = await properties(client, document, name)
     for described in found.values():
         if "type" in described:
-            assert described["type"] in ("string", "number", "integer", "boolean", "object", "array")
+            assert described["type"] in (
+                "string",
+                "number",
+                "integer",
+                "boolean",
+                "object",
+                "array",
+            )
             assert not described.get("format", "").startswith("geometry")
         else:
             assert described["format"].startswith("geometry-")
@@ -166,7 +232,11 @@ async def test_every_property_has_a_type_or_is_a_geometry(client: Client, name: 
 async def test_a_schema_has_every_property_and_the_geometry(client: Client) -> None:
     found = await properties(client)
     columns = [
-        line.split()[0] for line in TABLES.partition("CREATE TABLE things (")[2].partition("  CHECK")[0].splitlines() if line
+        line.split()[0]
+        for line in TABLES.partition("CREATE TABLE things (")[2]
+        .partition("  CHECK")[0]
+        .splitlines()
+        if line
     ]
     assert list(found) == [column if column != '"Q' else "Q x" for column in columns]
     assert found["geom"] == {
@@ -196,12 +266,21 @@ async def test_bounds_come_from_checks_domains_and_modifiers(client: Client) -> 
     found = await properties(client)
     int4 = {"type": "integer", "format": "int32", "minimum": -(2**31), "maximum": 2**31 - 1}
     assert without(found["above"]) == {**int4, "minimum": 1, "maximum": 999}
-    assert without(found["between_them"]) == {"type": "number", "format": "double", "minimum": -90, "maximum": 90}
+    assert without(found["between_them"]) == {
+        "type": "number",
+        "format": "double",
+        "minimum": -90,
+        "maximum": 90,
+    }
     assert without(found["one_of"]) == {"type": "string", "enum": ["x", "y'z"]}
     assert without(found["tag"]) == {"type": "string", "minLength": 1, "maxLength": 10}
     assert without(found["few"]) == {"type": "string", "maxLength": 5, "enum": ["a", "b"]}
     assert without(found["whole"]) == {"type": "integer", "minimum": 0, "maximum": 10**12 - 1}
-    assert without(found["price"], "description") == {"type": "number", "exclusiveMinimum": 0.5, "exclusiveMaximum": 10_000}
+    assert without(found["price"], "description") == {
+        "type": "number",
+        "exclusiveMinimum": 0.5,
+        "exclusiveMaximum": 10_000,
+    }
     assert without(found["share"]) == {"type": "number", "minimum": 0, "maximum": 100}
     assert without(found["short"]) == {"type": "string", "minLength": 2, "maxLength": 5}
     three = {"type": "integer", "minimum": -(2**15), "maximum": 2, "enum": [1, 2, 3]}
@@ -219,11 +298,17 @@ async def test_titles_and_descriptions_come_from_comments(client: Client) -> Non
     assert found["price"]["description"].startswith("What it costs.")
 
 
-async def test_what_must_be_there_is_required_and_what_cannot_be_written_is_read_only(client: Client) -> None:
+async def test_what_must_be_there_is_required_and_what_cannot_be_written_is_read_only(
+    client: Client,
+) -> None:
     """/req/schemas/properties G"""
-    things, owners, visits = [await fetch(client, path(name, "schema")) for name in ("things", "owners", "visits")]
+    things, owners, visits = [
+        await fetch(client, path(name, "schema")) for name in ("things", "owners", "visits")
+    ]
     assert set(things["required"]) == {"id", "owner", "geom"}
-    assert [name for name, each in things["properties"].items() if each.get("readOnly")] == ["twice"]
+    assert [name for name, each in things["properties"].items() if each.get("readOnly")] == [
+        "twice"
+    ]
     assert [name for name, each in owners["properties"].items() if each.get("readOnly")] == ["id"]
     assert "required" not in owners
     assert all(each["readOnly"] for each in visits["properties"].values())
@@ -231,24 +316,60 @@ async def test_what_must_be_there_is_required_and_what_cannot_be_written_is_read
 
 
 async def test_a_maintained_column_is_read_only(service: Service, url: str) -> None:
-    client = await service(url, writable=("things",), collections={"things": {"modified": "seen", "read_only": ["code"]}})
+    client = await service(
+        url,
+        writable=("things",),
+        collections={"things": {"modified": "seen", "read_only": ["code"]}},
+    )
     found = await properties(client)
-    assert [name for name, each in found.items() if each.get("readOnly")] == ["seen", "code", "twice"]
+    assert [name for name, each in found.items() if each.get("readOnly")] == [
+        "seen",
+        "code",
+        "twice",
+    ]
 
 
-async def test_what_is_read_only_or_unknown_is_refused_and_what_is_required_is_missed(client: Client) -> None:
+async def test_what_is_read_only_or_unknown_is_refused_and_what_is_required_is_missed(
+    client: Client,
+) -> None:
     """/conf/returnables-and-receivables/response-2"""
     schema = await fetch(client, path("things", "schema"))
     ring = [[[[25, 60], [26, 60], [26, 61], [25, 60]]]]
-    await send(client, "POST", "owners/items", {"type": "Feature", "geometry": None, "properties": {"name": "Ann"}}, status=201)
-    feature: dict[str, Any] = {"type": "Feature", "geometry": {"type": "MultiPolygon", "coordinates": ring}}
+    await send(
+        client,
+        "POST",
+        "owners/items",
+        {"type": "Feature", "geometry": None, "properties": {"name": "Ann"}},
+        status=201,
+    )
+    feature: dict[str, Any] = {
+        "type": "Feature",
+        "geometry": {"type": "MultiPolygon", "coordinates": ring},
+    }
     valid = {"id": 1, "owner": 1, "above": 1, "between_them": 1.5}
-    for more in ({"twice": 2}, {"no_such": 1}, {"above": 2.5}, {"short": "123456"}, {"above": 0}, {"share": 101}):
-        _, problem = await send(client, "POST", "things/items", {**feature, "properties": {**valid, **more}}, status=None)
+    for more in (
+        {"twice": 2},
+        {"no_such": 1},
+        {"above": 2.5},
+        {"short": "123456"},
+        {"above": 0},
+        {"share": 101},
+    ):
+        _, problem = await send(
+            client,
+            "POST",
+            "things/items",
+            {**feature, "properties": {**valid, **more}},
+            status=None,
+        )
         assert problem["status"] in (409, 422)
     for name in schema["required"]:
         less = {key: value for key, value in valid.items() if key != name}
-        body = {**feature, "properties": less} if name != "geom" else {"type": "Feature", "geometry": None, "properties": valid}
+        body = (
+            {**feature, "properties": less}
+            if name != "geom"
+            else {"type": "Feature", "geometry": None, "properties": valid}
+        )
         await send(client, "POST", "things/items", body, status=422)
     await send(client, "POST", "things/items", {**feature, "properties": valid}, status=201)
     stored = await fetch(client, "/collections/things/items")
@@ -257,7 +378,11 @@ async def test_what_is_read_only_or_unknown_is_refused_and_what_is_required_is_m
 
 def _of_features(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema of GeoJSON features; what is NULL is not there."""
-    nullable = {name: {"anyOf": [each, {"type": "null"}]} for name, each in schema["properties"].items() if "type" in each}
+    nullable = {
+        name: {"anyOf": [each, {"type": "null"}]}
+        for name, each in schema["properties"].items()
+        if "type" in each
+    }
     return {"properties": {"properties": {"properties": nullable, "additionalProperties": False}}}
 
 
@@ -273,10 +398,19 @@ async def test_roles_are_those_of_the_key_the_time_and_foreign_keys(client: Clie
     assert await roles("things", "queryables") == {**things, "geom": "primary-geometry"}
     assert await roles("things", "sortables") == things
     interval = {"begin": "primary-interval-start", "end": "primary-interval-end"}
-    assert await roles("visits") == {**interval, "geom": "primary-geometry"}  # an id of two columns is no property
-    assert await roles("mixed") == {"geom": "primary-geometry"}  # a numeric key, and two granularities
+    assert await roles("visits") == {
+        **interval,
+        "geom": "primary-geometry",
+    }  # an id of two columns is no property
+    assert await roles("mixed") == {
+        "geom": "primary-geometry"
+    }  # a numeric key, and two granularities
     assert (await properties(client))["owner"]["x-ogc-collectionId"] == "owners"
-    referred = [each for each in (await properties(client, name="owners")).values() if each.get("x-ogc-role") == "id"]
+    referred = [
+        each
+        for each in (await properties(client, name="owners")).values()
+        if each.get("x-ogc-role") == "id"
+    ]
     assert [each["type"] for each in referred] == ["integer"]
 
 
@@ -323,8 +457,13 @@ async def test_the_class_of_queryables_as_parameters_holds_unless_a_column_has_t
     service: Service, url: str
 ) -> None:
     uri = "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/queryables-query-parameters"
-    assert uri not in (await fetch(await service(url), "/conformance"))["conformsTo"]  # a column is called limit
-    assert uri in (await fetch(await service(url, exclude_tables=("a/*",)), "/conformance"))["conformsTo"]
+    assert (
+        uri not in (await fetch(await service(url), "/conformance"))["conformsTo"]
+    )  # a column is called limit
+    assert (
+        uri
+        in (await fetch(await service(url, exclude_tables=("a/*",)), "/conformance"))["conformsTo"]
+    )
 
 
 async def test_what_can_be_filtered_links_to_its_queryables_in_a_header(client: Client) -> None:
@@ -347,13 +486,20 @@ async def test_what_can_be_filtered_links_to_its_queryables_in_a_header(client: 
         ("application/schema+json;q=0.5, application/json", "application/json"),
     ],
 )
-async def test_clients_get_the_media_type_that_they_ask_for(client: Client, accept: str, wanted: str) -> None:
+async def test_clients_get_the_media_type_that_they_ask_for(
+    client: Client, accept: str, wanted: str
+) -> None:
     async with client.get(path("things", "schema"), headers={"Accept": accept}) as response:
         assert response.headers["Content-Type"] == wanted
 
 
-@pytest.mark.parametrize(("query", "accept", "status"), [("?no=1", "*/*", 400), ("?f=csv", "*/*", 400), ("", "image/png", 406)])
-async def test_what_is_not_known_is_refused(client: Client, query: str, accept: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("query", "accept", "status"),
+    [("?no=1", "*/*", 400), ("?f=csv", "*/*", 400), ("", "image/png", 406)],
+)
+async def test_what_is_not_known_is_refused(
+    client: Client, query: str, accept: str, status: int
+) -> None:
     for document in DOCUMENTS:
         await fetch(client, path("things", document) + query, status, headers={"Accept": accept})
         await fetch(client, path("nosuch", document), 404)
@@ -367,12 +513,21 @@ async def test_constraints_are_followed(client: Client, url: str) -> None:
         await catalog_of(client).look()
         return await properties(client)
 
-    assert (await after("ALTER TABLE things VALIDATE CONSTRAINT not_yet"))["unchecked"]["minimum"] == 6
-    assert (await after("ALTER DOMAIN percent ADD CHECK (VALUE > 50)"))["share"]["exclusiveMinimum"] == 50
-    assert "x-ogc-role" not in (await after("ALTER TABLE things DROP CONSTRAINT things_owner_fkey"))["owner"]
+    assert (await after("ALTER TABLE things VALIDATE CONSTRAINT not_yet"))["unchecked"][
+        "minimum"
+    ] == 6
+    assert (await after("ALTER DOMAIN percent ADD CHECK (VALUE > 50)"))["share"][
+        "exclusiveMinimum"
+    ] == 50
+    assert (
+        "x-ogc-role"
+        not in (await after("ALTER TABLE things DROP CONSTRAINT things_owner_fkey"))["owner"]
+    )
 
 
-async def test_a_table_that_somebody_has_locked_holds_up_no_other_and_gets_its_bounds_later(client: Client, url: str) -> None:
+async def test_a_table_that_somebody_has_locked_holds_up_no_other_and_gets_its_bounds_later(
+    client: Client, url: str
+) -> None:
     holder = await asyncpg.connect(url)
     async with holder.transaction():
         await holder.execute("LOCK TABLE things IN ACCESS EXCLUSIVE MODE")

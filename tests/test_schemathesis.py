@@ -1,4 +1,6 @@
-"""The service does what its description says, and nothing else: schemathesis asks, by its own invention."""
+"""The service does what its description says, and nothing else: schemathesis asks, by its own
+invention.
+"""
 
 import asyncio
 import subprocess
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.load import load_samples
+from geosvc.commands.samples import load_samples
 from tests.conftest import settings_for
 from tests.databases import execute
 from tests.processes import serving, unexpected
@@ -33,17 +35,26 @@ TAGS = ("Capabilities", "streets", "places", "visits", "near")
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_schemathesis_finds_nothing(clone: Callable[[str], str], bare_template: str, tmp_path: Path) -> None:
+def test_schemathesis_finds_nothing(
+    clone: Callable[[str], str], bare_template: str, tmp_path: Path
+) -> None:
     url = clone(bare_template)
     asyncio.run(load_samples(settings_for(url), url))
     migrated = subprocess.run(
-        [sys.executable, "-m", "geosvc", "migrate", "up", "--database-url", url], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "geosvc", "migrate", "up", "--database-url", url],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert migrated.returncode == 0, migrated.stderr
     execute(url, PLACES)
     with serving(url, writable="*", access_log="false") as running:
         tags = [argument for tag in TAGS for argument in ("--include-tag", tag)]
-        program = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
+        program = [
+            sys.executable,
+            "-c",
+            "from schemathesis.cli import schemathesis; schemathesis()",
+        ]
         options = ["--config-file", str(ROOT / "tests" / "schemathesis.toml"), "--no-color"]
         amount = ["--seed", str(SEED), "--max-examples", str(EXAMPLES)]
         found = subprocess.run(

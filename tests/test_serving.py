@@ -1,4 +1,6 @@
-"""The built program: it starts without a database, heals, lets go of what nobody waits for, and stops in order."""
+"""The built program: it starts without a database, heals, lets go of what nobody waits for, and
+stops in order.
+"""
 
 import asyncio
 import json
@@ -20,7 +22,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from geosvc.database.cluster import SUPERUSER, Cluster
+from geosvc.devdb.cluster import SUPERUSER, Cluster
 from tests.conftest import FAST, execute
 from tests.processes import Running, serving, unexpected
 
@@ -70,7 +72,8 @@ def active(url: str) -> int:
         connection = await asyncpg.connect(url)
         try:
             number: int = await connection.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'geosvc%' AND datname = current_database()"
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'geosvc%' AND"
+                " datname = current_database()"
                 " AND state <> 'idle' AND query NOT LIKE '%fingerprint%'"
             )
             return number
@@ -131,7 +134,11 @@ def test_a_restart_of_the_database_between_two_requests_is_not_seen(cluster_fold
         execute(url, "CREATE EXTENSION postgis")
         execute(url, SLOW)
         with serving(url, catalog_poll_seconds="60") as running:
-            for path in ("/collections/points/items", "/collections/points/items/7", "/collections/points/export"):
+            for path in (
+                "/collections/points/items",
+                "/collections/points/items/7",
+                "/collections/points/export",
+            ):
                 assert get(running.url + path)[0] == 200
                 cluster.stop()
                 cluster.start()
@@ -140,7 +147,9 @@ def test_a_restart_of_the_database_between_two_requests_is_not_seen(cluster_fold
         cluster.remove()
 
 
-def test_a_client_that_leaves_in_mid_stream_gives_its_connection_back_within_a_second(slow_url: str) -> None:
+def test_a_client_that_leaves_in_mid_stream_gives_its_connection_back_within_a_second(
+    slow_url: str,
+) -> None:
     with serving(slow_url) as running:
         with hanging_request(running, "/collections/points/export", read_bytes=100_000):
             eventually(lambda: active(slow_url) > 0)
@@ -158,7 +167,10 @@ def test_a_client_that_leaves_in_mid_stream_gives_its_connection_back_within_a_s
 
 def test_a_client_that_takes_nothing_is_cut_off(slow_url: str) -> None:
     path = "/collections/points/export"
-    with serving(slow_url, write_stall_seconds="1") as running, hanging_request(running, path, read_bytes=1000):
+    with (
+        serving(slow_url, write_stall_seconds="1") as running,
+        hanging_request(running, path, read_bytes=1000),
+    ):
         running.wait_for("stream_aborted")
         assert eventually(lambda: active(slow_url) == 0) < 1
 
@@ -213,7 +225,11 @@ def test_a_statement_that_takes_too_long_is_a_504(slow_url: str) -> None:
 def test_a_busy_pool_is_a_503_with_retry_after(slow_url: str) -> None:
     with (
         serving(
-            slow_url, pool_max_size="1", pool_min_size="1", pool_acquire_seconds="0.3", catalog_poll_seconds="60"
+            slow_url,
+            pool_max_size="1",
+            pool_min_size="1",
+            pool_acquire_seconds="0.3",
+            catalog_poll_seconds="60",
         ) as running,
         ThreadPoolExecutor() as pool,
     ):
@@ -276,7 +292,9 @@ def test_a_taken_port_is_said_in_one_line(slow_url: str) -> None:
                 "--admin-port",
                 "0",
             ]
-            result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+            result = subprocess.run(
+                command, capture_output=True, text=True, timeout=20, check=False
+            )
             assert result.returncode == 1
             assert "cannot listen on 127.0.0.1" in result.stderr
             assert "Traceback" not in result.stderr
@@ -308,7 +326,9 @@ def test_wrong_settings_stop_the_start_with_a_line_each() -> None:
     assert "hunter2" not in result.stderr
 
 
-def test_start_takes_two_seconds_at_most_with_a_thousand_tables_in_the_catalog(bare_database_url: str) -> None:
+def test_start_takes_two_seconds_at_most_with_a_thousand_tables_in_the_catalog(
+    bare_database_url: str,
+) -> None:
     execute(
         bare_database_url,
         """DO $$ BEGIN FOR i IN 1..1000 LOOP
@@ -320,7 +340,10 @@ def test_start_takes_two_seconds_at_most_with_a_thousand_tables_in_the_catalog(b
 
 
 def test_clients_that_read_slowly_leave_connections_for_others(slow_url: str) -> None:
-    with serving(slow_url, pool_max_size="5", pool_acquire_seconds="1") as running, ExitStack() as slow:
+    with (
+        serving(slow_url, pool_max_size="5", pool_acquire_seconds="1") as running,
+        ExitStack() as slow,
+    ):
         for _ in range(6):
             slow.enter_context(hanging_request(running, "/collections/points/export"))
         eventually(lambda: active(slow_url) >= 2)
@@ -332,8 +355,23 @@ def test_clients_that_read_slowly_leave_connections_for_others(slow_url: str) ->
 def test_head_of_a_stream_leaves_nothing_behind(slow_url: str) -> None:
     with serving(slow_url) as running:
         for _ in range(10):
-            request = urllib.request.Request(f"{running.url}/collections/points/items?limit=9000", method="HEAD")
+            request = urllib.request.Request(
+                f"{running.url}/collections/points/items?limit=9000", method="HEAD"
+            )
             with urllib.request.urlopen(request, timeout=20) as response:
                 assert response.status == 200
         assert running.stop() == 0
         assert not unexpected(running)
+
+
+@pytest.mark.parametrize(
+    ("host", "writable", "warned"),
+    [("0.0.0.0", "points", True), ("0.0.0.0", "", False), ("127.0.0.1", "points", False)],
+)
+def test_a_warning_tells_that_strangers_may_write(
+    sample_url: str, host: str, writable: str, warned: bool
+) -> None:
+    with serving(sample_url, "--host", host, writable=writable) as running:
+        running.wait_for("server_started")
+        assert running.stop() == 0
+    assert any(line["event"] == "writable_by_anyone" for line in running.log) is warned

@@ -1,7 +1,8 @@
-"""Nothing that is answered from memory, or with 304, is older than what was committed before it was asked for.
+"""Nothing that is answered from memory, or with 304, is older than what was committed before it was
+asked for.
 
-Writers note a value when its commit has returned; who asks after that must not get an older one. GEOSVC_STALE_READS sets how
-many reads there are: 100,000 for the long form.
+Writers note a value when its commit has returned; who asks after that must not get an older one.
+GEOSVC_STALE_READS sets how many reads there are: 100,000 for the long form.
 """
 
 import asyncio
@@ -44,20 +45,29 @@ async def change(url: str, truth: Truth, chosen: random.Random) -> None:
             places = sorted(chosen.sample(PLACES, chosen.choice((1, 2, 9))))
             async with writer.transaction():
                 # what is committed later must not be older: in the order of the locks
-                locked = await writer.fetch("SELECT population FROM places WHERE id = ANY ($1) ORDER BY id FOR UPDATE", places)
+                locked = await writer.fetch(
+                    "SELECT population FROM places WHERE id = ANY ($1) ORDER BY id FOR UPDATE",
+                    places,
+                )
                 value = max(value, *(row[0] + 1 for row in locked))
                 truth.version = max(truth.version, value)
-                await writer.execute("UPDATE places SET population = $1 WHERE id = ANY ($2)", value, places)
+                await writer.execute(
+                    "UPDATE places SET population = $1 WHERE id = ANY ($2)", value, places
+                )
                 made = chosen.random() < 0.05
                 if made:
-                    await writer.execute("INSERT INTO places (population, geom) VALUES (0, 'SRID=4326;POINT(50 50)')")
+                    await writer.execute(
+                        "INSERT INTO places (population, geom) VALUES (0, 'SRID=4326;POINT(50 50)')"
+                    )
             truth.places += made
             for place in places:
                 truth.committed[place] = max(truth.committed[place], value)
             await asyncio.sleep(chosen.choice((0, 0, 0.001, 0.01, 0.05)))
 
 
-async def get(session: ClientSession, path: str, kept: dict[str, tuple[str, Any]], truth: Truth) -> Any:
+async def get(
+    session: ClientSession, path: str, kept: dict[str, tuple[str, Any]], truth: Truth
+) -> Any:
     """The document, perhaps from the client's own memory, as a 304 allows."""
     headers = {"If-None-Match": kept[path][0]} if path in kept else {}
     async with session.get(path, headers=headers) as response:
@@ -109,9 +119,14 @@ def test_no_answer_is_older_than_what_was_committed_before_it_was_asked_for(live
         async with connected(live_url) as writer:
             await writer.execute("UPDATE places SET population = 0")
         async with ClientSession(base) as session:
-            writers = [asyncio.create_task(change(live_url, truth, random.Random(seed + n))) for n in range(3)]
+            writers = [
+                asyncio.create_task(change(live_url, truth, random.Random(seed + n)))
+                for n in range(3)
+            ]
             try:
-                await asyncio.gather(*(read(session, truth, random.Random(seed - n)) for n in range(1, READERS + 1)))
+                await asyncio.gather(
+                    *(read(session, truth, random.Random(seed - n)) for n in range(1, READERS + 1))
+                )
             finally:
                 truth.done = True
                 await asyncio.gather(*writers)

@@ -1,4 +1,6 @@
-"""TLS to a server with a private CA: verified, with client certificates, direct, and never a fallback to plain text."""
+"""TLS to a server with a private CA: verified, with client certificates, direct, and never a
+fallback to plain text.
+"""
 
 import asyncio
 import shutil
@@ -11,7 +13,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from geosvc.database.cluster import SUPERUSER, Cluster, server_user
+from geosvc.devdb.cluster import SUPERUSER, Cluster
+from geosvc.devdb.server_user import server_user
 from tests.conftest import FAST, Service, execute
 from tests.http import fetch
 from tests.pooler import free_port
@@ -97,25 +100,37 @@ async def test_sslmode_in_the_url_counts_too(service: Service, secure: Secure) -
 
 
 @pytest.mark.parametrize("mode", ["verify-full", "verify-ca", "require"])
-async def test_a_server_of_another_ca_is_refused(service: Service, secure: Secure, mode: str) -> None:
+async def test_a_server_of_another_ca_is_refused(
+    service: Service, secure: Secure, mode: str
+) -> None:
     client = await service(secure.url(), db_ssl_mode=mode, db_ssl_root_cert=secure.other_root)
     problem = await fetch(client, "/collections/points/items", status=503)
     assert problem["type"] == "urn:geosvc:problem:database-unavailable"
 
 
-async def test_the_systems_authorities_do_not_vouch_for_a_private_ca(service: Service, secure: Secure) -> None:
+async def test_the_systems_authorities_do_not_vouch_for_a_private_ca(
+    service: Service, secure: Secure
+) -> None:
     client = await service(secure.url(), db_ssl_mode="verify-full")
     await fetch(client, "/collections/points/items", status=503)
 
 
-async def test_verify_full_checks_the_name_and_verify_ca_does_not(service: Service, secure: Secure) -> None:
-    wrong_name = await service(secure.url("127.0.0.1"), db_ssl_mode="verify-full", db_ssl_root_cert=secure.root)
+async def test_verify_full_checks_the_name_and_verify_ca_does_not(
+    service: Service, secure: Secure
+) -> None:
+    wrong_name = await service(
+        secure.url("127.0.0.1"), db_ssl_mode="verify-full", db_ssl_root_cert=secure.root
+    )
     await fetch(wrong_name, "/collections/points/items", status=503)
-    any_name = await service(secure.url("127.0.0.1"), db_ssl_mode="verify-ca", db_ssl_root_cert=secure.root)
+    any_name = await service(
+        secure.url("127.0.0.1"), db_ssl_mode="verify-ca", db_ssl_root_cert=secure.root
+    )
     await fetch(any_name, "/collections/points/items")
 
 
-async def test_plain_text_is_not_tried_when_tls_is_wanted(service: Service, server_url: str, cluster_folder: Path) -> None:
+async def test_plain_text_is_not_tried_when_tls_is_wanted(
+    service: Service, server_url: str, cluster_folder: Path
+) -> None:
     port = free_port()
     plain = Cluster(cluster_folder / "plain", port, {**FAST, "listen_addresses": "127.0.0.1"})
     await asyncio.to_thread(plain.start)
@@ -149,7 +164,9 @@ async def test_a_client_certificate_lets_in(service: Service, secure: Secure) ->
 
 @asynccontextmanager
 async def direct_tls_proxy(secure: Secure) -> AsyncIterator[int]:
-    """TLS from the first byte, as PostgreSQL 17 and TLS-terminating proxies take it, in front of the Unix socket."""
+    """TLS from the first byte, as PostgreSQL 17 and TLS-terminating proxies take it, in front of
+    the Unix socket.
+    """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     secure.authority.issue_cert("localhost").configure_cert(context)
     context.set_alpn_protocols(["postgresql"])
@@ -180,7 +197,9 @@ async def direct_tls_proxy(secure: Secure) -> AsyncIterator[int]:
 async def test_direct_tls_starts_with_tls(service: Service, secure: Secure) -> None:
     async with direct_tls_proxy(secure) as port:
         url = f"postgresql://{SUPERUSER}@localhost:{port}/postgres"
-        client = await service(url, db_direct_tls="true", db_ssl_mode="verify-full", db_ssl_root_cert=secure.root)
+        client = await service(
+            url, db_direct_tls="true", db_ssl_mode="verify-full", db_ssl_root_cert=secure.root
+        )
         assert (await fetch(client, "/collections/points/items?limit=7"))["numberReturned"] == 7
         wrong = await service(url, db_ssl_mode="verify-full", db_ssl_root_cert=secure.root)
         await fetch(wrong, "/collections/points/items", status=503)

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from geosvc.observe.tracing import UNTRACED_ROUTES, start_tracing
 from geosvc.routes import ADMIN_ROUTES, ROUTES
-from tests.conftest import Client, execute, settings_for
+from tests.conftest import ClientOf, execute, settings_for
 from tests.processes import Running, serving, unexpected
 
 SECRET = "hunter2-is-no-password"
@@ -60,7 +60,11 @@ class Collector:
 
     def of(self, trace_id: str, kind: "Span.SpanKind.ValueType | None" = None) -> list[Span]:
         """The spans of a trace, in the order of their beginning."""
-        found = [span for span in self.spans if span.trace_id.hex() == trace_id and kind in (None, span.kind)]
+        found = [
+            span
+            for span in self.spans
+            if span.trace_id.hex() == trace_id and kind in (None, span.kind)
+        ]
         return sorted(found, key=lambda span: span.start_time_unix_nano)
 
 
@@ -71,7 +75,9 @@ def collecting() -> Iterator[Collector]:
     class Receives(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            arrived.take(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
+            arrived.take(
+                gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
+            )
             self.send_response(200 if self.path == "/v1/traces" else 404)
             self.end_headers()
 
@@ -102,7 +108,9 @@ def send(url: str, **headers: str) -> tuple[str, int, dict[str, str]]:
     trace_id = token_hex(16)
     given = {"traceparent": f"00-{trace_id}-{PARENT}-01", **headers}
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=given), timeout=20) as response:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, headers=given), timeout=20
+        ) as response:
             response.read()
             return trace_id, response.status, dict(response.headers)
     except urllib.error.HTTPError as error:
@@ -120,14 +128,18 @@ def ends_well(running: Running) -> None:
     assert not unexpected(running)
 
 
-def test_a_request_is_one_server_span_with_its_statements_below(collector: Collector, sample_url: str) -> None:
+def test_a_request_is_one_server_span_with_its_statements_below(
+    collector: Collector, sample_url: str
+) -> None:
     with serving(sample_url, otel="true") as running:
         trace_id, status, headers = send(running.url + ITEM, **{"X-Request-ID": "asked-for/1"})
         assert (status, headers["X-Request-ID"]) == (200, "asked-for/1")
         assert not collector.of(trace_id)  # they wait to be sent together
         ends_well(running)
     (server,) = collector.of(trace_id, Span.SPAN_KIND_SERVER)
-    *_, statement = collector.of(trace_id, Span.SPAN_KIND_CLIENT)  # behind those of a new connection
+    *_, statement = collector.of(
+        trace_id, Span.SPAN_KIND_CLIENT
+    )  # behind those of a new connection
     assert (server.kind, statement.kind) == (Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CLIENT)
     assert server.parent_span_id.hex() == PARENT
     assert statement.parent_span_id == server.span_id
@@ -146,7 +158,14 @@ def test_a_request_is_one_server_span_with_its_statements_below(collector: Colle
 
 
 def test_every_kind_of_request_has_one_server_span(collector: Collector, sample_url: str) -> None:
-    paths = ("/", "/collections", "/collections/countries/items?limit=3", "/collections/countries/export", "/nowhere", ITEM)
+    paths = (
+        "/",
+        "/collections",
+        "/collections/countries/items?limit=3",
+        "/collections/countries/export",
+        "/nowhere",
+        ITEM,
+    )
     with serving(sample_url, otel="true", stream_above_rows="10") as running:
         answers = [send(running.url + path) for path in paths]
         ends_well(running)
@@ -157,7 +176,9 @@ def test_every_kind_of_request_has_one_server_span(collector: Collector, sample_
         assert attributes(server)["geosvc.request_id"] == headers["X-Request-ID"]
         for statement in collector.of(trace_id, Span.SPAN_KIND_CLIENT):
             assert statement.parent_span_id == server.span_id
-    assert [len(collector.of(trace_id, Span.SPAN_KIND_CLIENT)) > 0 for trace_id, _, _ in answers][2:] == [
+    assert [len(collector.of(trace_id, Span.SPAN_KIND_CLIENT)) > 0 for trace_id, _, _ in answers][
+        2:
+    ] == [
         True,
         True,
         False,
@@ -165,7 +186,9 @@ def test_every_kind_of_request_has_one_server_span(collector: Collector, sample_
     ]
 
 
-def test_what_geosvc_does_by_itself_and_for_operators_has_no_spans(collector: Collector, sample_url: str) -> None:
+def test_what_geosvc_does_by_itself_and_for_operators_has_no_spans(
+    collector: Collector, sample_url: str
+) -> None:
     with serving(sample_url, "--workers", "2", otel="true", catalog_poll_seconds="0.1") as running:
         running.wait_for("server_started", 2)
         for path in ("/livez", "/readyz", "/metrics", "/slow-queries", "/activity", "/pool"):
@@ -177,7 +200,8 @@ def test_what_geosvc_does_by_itself_and_for_operators_has_no_spans(collector: Co
 
 
 def test_the_routes_without_spans_are_those_of_the_admin_listener_alone() -> None:
-    assert {route.path for route in ADMIN_ROUTES} == UNTRACED_ROUTES - {"/{part}"}
+    # the overview has the path of the landing page
+    assert {route.path for route in ADMIN_ROUTES} - {"/"} == UNTRACED_ROUTES - {"/{part}"}
     assert not {route.path for route in ROUTES} & UNTRACED_ROUTES
 
 
@@ -204,8 +228,16 @@ def test_no_value_of_a_request_and_no_secret_is_sent(
         SELECT i AS id, ST_Point(i, 1)::geometry(Point, 4326) AS geom, ('nobody-may-know' || (i > 3000))::text::boolean AS odd
         FROM generate_series(1, 5000) i;""",
     )
-    values = ("nobody-may-know", "12.3456789", "strange-parameter", "Refused-Words", "agent-of-chaos@example.org")
-    url = with_password(bare_database_url, urlsplit(bare_database_url).username or "postgres", SECRET)
+    values = (
+        "nobody-may-know",
+        "12.3456789",
+        "strange-parameter",
+        "Refused-Words",
+        "agent-of-chaos@example.org",
+    )
+    url = with_password(
+        bare_database_url, urlsplit(bare_database_url).username or "postgres", SECRET
+    )
     paths = (
         "/collections/people/items/nobody-may-know",
         "/collections/people/items?name=nobody-may-know",
@@ -220,16 +252,32 @@ def test_no_value_of_a_request_and_no_secret_is_sent(
         assert answers[:4] == [200, 200, 200, 400]
         assert min(answers[4:6]) >= 400
         assert running.stop() == 0
-    assert len([span for span in collector.spans if span.kind == Span.SPAN_KIND_SERVER]) == len(paths)
+    assert len([span for span in collector.spans if span.kind == Span.SPAN_KIND_SERVER]) == len(
+        paths
+    )
     failed = [span for span in collector.spans if span.status.code == Status.STATUS_CODE_ERROR]
-    assert {attributes(span)["db.response.status_code"] for span in failed if span.kind == Span.SPAN_KIND_CLIENT} >= {"P0001"}
-    for secret in (SECRET, bare_database_url, url, "postgresql://", "command_line", "command_args", *values):
+    assert {
+        attributes(span)["db.response.status_code"]
+        for span in failed
+        if span.kind == Span.SPAN_KIND_CLIENT
+    } >= {"P0001"}
+    for secret in (
+        SECRET,
+        bare_database_url,
+        url,
+        "postgresql://",
+        "command_line",
+        "command_args",
+        *values,
+    ):
         assert secret.encode() not in collector.received, secret
     assert not [span for span in collector.spans if span.events or span.status.message]
     assert all(resource["service.name"] == "geosvc" for resource in collector.resources)
 
 
-def test_a_stream_that_breaks_off_sends_no_message(collector: Collector, bare_database_url: str) -> None:
+def test_a_stream_that_breaks_off_sends_no_message(
+    collector: Collector, bare_database_url: str
+) -> None:
     execute(
         bare_database_url,
         """CREATE TABLE points AS SELECT i AS id, ST_SetSRID(ST_Point(1, 1), 4326)::geometry(Point, 4326) AS geom
@@ -250,25 +298,41 @@ def test_a_stream_that_breaks_off_sends_no_message(collector: Collector, bare_da
     assert b"nobody-may-know" not in collector.received
 
 
-def test_look_ups_that_share_a_statement_keep_to_their_own_traces(collector: Collector, sample_url: str) -> None:
+def test_look_ups_that_share_a_statement_keep_to_their_own_traces(
+    collector: Collector, sample_url: str
+) -> None:
     with serving(sample_url, otel="true") as running, ThreadPoolExecutor(16) as pool:
-        with urllib.request.urlopen(f"{running.url}/collections/cities/items?limit=40", timeout=20) as response:
+        with urllib.request.urlopen(
+            f"{running.url}/collections/cities/items?limit=40", timeout=20
+        ) as response:
             ids = [feature["id"] for feature in json.load(response)["features"]]
-        answers = list(pool.map(lambda each: send(f"{running.url}/collections/cities/items/{each}"), ids * 10))
+        answers = list(
+            pool.map(lambda each: send(f"{running.url}/collections/cities/items/{each}"), ids * 10)
+        )
         ends_well(running)
-    statements = {span.span_id: span for span in collector.spans if span.kind == Span.SPAN_KIND_CLIENT}
+    statements = {
+        span.span_id: span for span in collector.spans if span.kind == Span.SPAN_KIND_CLIENT
+    }
     shared = 0
     for trace_id, status, _ in answers:
         assert status == 200
         (server,) = collector.of(trace_id, Span.SPAN_KIND_SERVER)
         own = collector.of(trace_id, Span.SPAN_KIND_CLIENT)
-        assert len([span for span in own if "geosvc.statement" in attributes(span)]) + len(server.links) == 1, (
+        assert (
+            len([span for span in own if "geosvc.statement" in attributes(span)])
+            + len(server.links)
+            == 1
+        ), (
             own,
             server.links,
         )
         for span in own:
             assert span.parent_span_id == server.span_id
-            assert server.start_time_unix_nano <= span.start_time_unix_nano <= server.end_time_unix_nano
+            assert (
+                server.start_time_unix_nano
+                <= span.start_time_unix_nano
+                <= server.end_time_unix_nano
+            )
         for link in server.links:
             shared += 1
             statement = statements[link.span_id]
@@ -277,7 +341,9 @@ def test_look_ups_that_share_a_statement_keep_to_their_own_traces(collector: Col
     assert shared, "no look-up was shared: nothing was tested"
 
 
-def test_both_of_two_workers_send(collector: Collector, sample_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_of_two_workers_send(
+    collector: Collector, sample_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "otel,process")
     with serving(sample_url, "--workers", "2", otel="true") as running:
         running.wait_for("server_started", 2)
@@ -290,9 +356,13 @@ def test_both_of_two_workers_send(collector: Collector, sample_url: str, monkeyp
     assert len({resource["process.pid"] for resource in collector.resources}) == 2
 
 
-def test_the_variables_of_the_sdk_are_obeyed(collector: Collector, sample_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variables_of_the_sdk_are_obeyed(
+    collector: Collector, sample_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "maps")
-    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.version=blue,deployment.environment=test")
+    monkeypatch.setenv(
+        "OTEL_RESOURCE_ATTRIBUTES", "service.version=blue,deployment.environment=test"
+    )
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
@@ -318,13 +388,17 @@ def test_nothing_is_sent_unless_it_is_asked_for(collector: Collector, sample_url
     assert not collector.received
 
 
-def test_a_collector_that_is_away_or_hangs_keeps_nobody(sample_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_collector_that_is_away_or_hangs_keeps_nobody(
+    sample_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as hanging:
         hanging.bind(("127.0.0.1", 0))
         for listens in (False, True):
             if listens:
                 hanging.listen()
-            monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{hanging.getsockname()[1]}")
+            monkeypatch.setenv(
+                "OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{hanging.getsockname()[1]}"
+            )
             with serving(sample_url, otel="true") as running:
                 assert send(running.url + ITEM)[1] == 200
                 started = time.monotonic()
@@ -334,7 +408,7 @@ def test_a_collector_that_is_away_or_hangs_keeps_nobody(sample_url: str, monkeyp
 
 @pytest.mark.filterwarnings("ignore:Inheritance class _InstrumentedApplication")
 async def test_an_exception_that_escapes_is_not_quoted(
-    collector: Collector, aiohttp_client: Callable[..., Awaitable[Client]]
+    collector: Collector, client_of: ClientOf
 ) -> None:
     async def fail(_: web.Request) -> web.Response:
         raise RuntimeError("nobody-may-know")
@@ -344,7 +418,7 @@ async def test_an_exception_that_escapes_is_not_quoted(
     try:
         app = web.Application()
         app.router.add_get("/fails", fail)
-        client = await aiohttp_client(app)
+        client = await client_of(app)
         assert (await client.get("/fails")).status == 500
     finally:
         stop()
@@ -358,7 +432,14 @@ async def test_an_exception_that_escapes_is_not_quoted(
 
 def refusal(url: str, code: str = "", **environment: str) -> str:
     """The only line of a program that does not start, with some code run before it."""
-    command = [sys.executable, "-c", f"from geosvc.cli import main\n{code}\nmain()", "serve", "--database-url", url]
+    command = [
+        sys.executable,
+        "-c",
+        f"from geosvc.cli import main\n{code}\nmain()",
+        "serve",
+        "--database-url",
+        url,
+    ]
     command += ["--port", "0", "--admin-port", "0"]
     result = subprocess.run(
         command,
@@ -390,4 +471,4 @@ sys.meta_path.insert(0, Missing())
 
 
 def test_without_the_packages_the_start_says_what_to_install(sample_url: str) -> None:
-    assert "pip install geosvc[otel]" in refusal(sample_url, WITHOUT_THE_PACKAGES)
+    assert "the extra otel (docs/tracing.md)" in refusal(sample_url, WITHOUT_THE_PACKAGES)

@@ -1,4 +1,7 @@
-"""Every document has an ETag, answers If-None-Match, and HEAD as GET. Source: RFC 9110 8.8, 9.3.2 and 13.1."""
+"""Every document has an ETag, answers If-None-Match, and HEAD as GET.
+
+Source: RFC 9110 8.8, 9.3.2 and 13.1.
+"""
 
 import pytest
 from aiohttp import ClientResponse
@@ -19,7 +22,9 @@ DOCUMENTS = [
 ]
 
 
-async def ask(client: Client, path: str, method: str = "GET", **headers: str) -> tuple[ClientResponse, bytes]:
+async def ask(
+    client: Client, path: str, method: str = "GET", **headers: str
+) -> tuple[ClientResponse, bytes]:
     async with client.request(
         method, path, headers={name.replace("_", "-"): value for name, value in headers.items()}
     ) as answer:
@@ -27,7 +32,9 @@ async def ask(client: Client, path: str, method: str = "GET", **headers: str) ->
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
-async def test_a_document_has_a_strong_etag_and_is_not_sent_twice(sample: Client, path: str) -> None:
+async def test_a_document_has_a_strong_etag_and_is_not_sent_twice(
+    sample: Client, path: str
+) -> None:
     first, body = await ask(sample, path, Accept_Encoding="identity")
     etag = first.headers["ETag"]
     assert etag.startswith('"')

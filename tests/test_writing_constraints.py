@@ -1,4 +1,6 @@
-"""What only the database knows: its constraints and triggers refuse a feature, and say which; and dry runs that find them."""
+"""What only the database knows: its constraints and triggers refuse a feature, and say which; and
+dry runs that find them.
+"""
 
 from typing import Any
 
@@ -7,7 +9,16 @@ import pytest
 from geosvc.events import RequestFailed, WriteFailed
 from tests.conftest import Client
 from tests.observing import seen
-from tests.posting import GEOJSON, MERGE_PATCH, feature, place_of, point, send, with_tables, writable
+from tests.posting import (
+    GEOJSON,
+    MERGE_PATCH,
+    feature,
+    place_of,
+    point,
+    send,
+    with_tables,
+    writable,
+)
 
 TABLES = """
 CREATE TABLE owners (id int PRIMARY KEY);
@@ -22,6 +33,14 @@ INSERT INTO parcels (name, owner, period, late, geom) VALUES ('taken', 1, '[1,5)
 INSERT INTO parcels (name, geom) VALUES ('mine', 'SRID=4326;POINT(25 60)');
 CREATE TABLE tenants (id int PRIMARY KEY, parcel int CONSTRAINT lives_there REFERENCES parcels);
 INSERT INTO tenants VALUES (1, 1);
+CREATE FUNCTION half(text) RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT length($1)::int / (length($1) - 3) $$;
+CREATE FUNCTION fits(text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN $1::int > 0; END $$;
+CREATE DOMAIN fitting AS text CHECK (VALUE = 'x' OR fits(VALUE));
+CREATE FUNCTION doubled(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN $1::int * 2; END $$;
+CREATE TABLE checked (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code text CHECK (code = 'x' OR fits(code)), area int,
+    fit fitting, twice text, made text GENERATED ALWAYS AS (doubled(twice)) STORED, per int CHECK (10 / area > 0),
+    price numeric(6, 2), day date, geom geometry);
+INSERT INTO checked (code) VALUES ('1');
 CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF NEW.note = 'raise' THEN RAISE EXCEPTION 'parcels are closed on Sundays' USING HINT = 'come back'; END IF;
     IF NEW.note = 'named' THEN RAISE EXCEPTION 'not this one' USING CONSTRAINT = 'good_notes'; END IF;
@@ -34,6 +53,15 @@ CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF NEW.note = 'drop' THEN RETURN NULL; END IF;
     IF NEW.note = 'broken' THEN PERFORM FROM no_such_table; END IF;
     IF NEW.note = 'misspelt' THEN EXECUTE 'SELEKT 1'; END IF;
+    IF NEW.note = 'divides' THEN NEW.size = 1 / (length(NEW.note) - 7); END IF;
+    IF NEW.note = 'casts' THEN NEW.owner = NEW.note::int; END IF;
+    IF NEW.note = 'dates' THEN NEW.must = 'yesterday or so'::date; END IF;
+    IF NEW.note = 'json' THEN NEW.must = '{'::json; END IF;
+    IF NEW.note = 'strict' THEN SELECT id INTO STRICT NEW.owner FROM owners WHERE id < 0; END IF;
+    IF NEW.note = 'many' THEN NEW.owner = (SELECT 1 FROM generate_series(1, 2)); END IF;
+    IF NEW.note = 'index' THEN NEW.must = (ARRAY[]::text[])[1] || substr('a', 1, -1); END IF;
+    IF NEW.note = 'geometry' THEN NEW.must = ST_AsText(ST_GeomFromText('POINT(')); END IF;
+    IF NEW.note = 'sql' THEN NEW.owner = half(NEW.note); END IF;
     IF NEW.note = 'change' THEN NEW.note = 'changed by the trigger'; END IF;
     RETURN NEW; END $$;
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON parcels FOR EACH ROW EXECUTE FUNCTION guard();
@@ -78,7 +106,9 @@ def parcel(**properties: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("query", ["", "?dry-run=true"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-async def test_what_a_constraint_or_a_trigger_refuses_is_told_with_its_name(client: Client, method: str, query: str) -> None:
+async def test_what_a_constraint_or_a_trigger_refuses_is_told_with_its_name(
+    client: Client, method: str, query: str
+) -> None:
     """In a dry run too, deferred ones included."""
     path, kind = ITEMS if method == "POST" else ITEM, MERGE_PATCH if method == "PATCH" else GEOJSON
     before = await send(client, "GET", ITEMS)
@@ -86,7 +116,10 @@ async def test_what_a_constraint_or_a_trigger_refuses_is_told_with_its_name(clie
     with seen(RequestFailed) as failed:
         for properties, status, constraint in REFUSALS:
             async with client.request(
-                method, f"/collections/{path}{query}", json=parcel(**properties), headers={"Content-Type": kind}
+                method,
+                f"/collections/{path}{query}",
+                json=parcel(**properties),
+                headers={"Content-Type": kind},
             ) as response:
                 text = await response.text()
                 problem = await response.json(content_type=None) if text else {}
@@ -100,7 +133,9 @@ async def test_what_a_constraint_or_a_trigger_refuses_is_told_with_its_name(clie
 async def test_a_trigger_is_told_in_its_own_words_and_a_column_by_its_name(client: Client) -> None:
     problem = (await send(client, "POST", ITEMS, parcel(note="raise"), 422))[1]
     assert "parcels are closed on Sundays" in problem["detail"]
-    problem = (await send(client, "PATCH", ITEM, {"properties": {"note": "later"}}, 422, kind=MERGE_PATCH))[1]
+    problem = (
+        await send(client, "PATCH", ITEM, {"properties": {"note": "later"}}, 422, kind=MERGE_PATCH)
+    )[1]
     assert "found at the end" in problem["detail"]
     for note in ("sqlstate", "class 23", "class 22", "odd"):
         problem = (await send(client, "POST", ITEMS, parcel(note=note, name="x"), None))[1]
@@ -111,26 +146,85 @@ async def test_a_trigger_is_told_in_its_own_words_and_a_column_by_its_name(clien
     assert problem["constraint"] == "in_the_north"
 
 
-@pytest.mark.parametrize("note", ["broken", "misspelt"])
-async def test_a_trigger_that_does_not_run_is_no_fault_of_the_client(client: Client, note: str) -> None:
-    with seen(RequestFailed) as failed:
-        await send(client, "POST", ITEMS, parcel(note=note), 500)
-    assert failed
+BROKEN = (
+    "broken",
+    "misspelt",
+    "divides",
+    "casts",
+    "dates",
+    "json",
+    "strict",
+    "many",
+    "index",
+    "geometry",
+    "sql",
+)
+
+
+async def test_a_trigger_that_does_not_run_is_no_fault_of_the_client(client: Client) -> None:
+    """What it trips over is in the log with the function's name, and without the values."""
+    for note in BROKEN:
+        for method, path, kind in (("POST", ITEMS, GEOJSON), ("PATCH", ITEM, MERGE_PATCH)):
+            with seen(RequestFailed) as failed:
+                problem = (await send(client, method, path, parcel(note=note), 500, kind=kind))[1]
+            assert "guard" not in str(problem)
+            assert ["guard()" in str(event) or "half" in str(event) for event in failed] == [
+                True
+            ], (note, failed)
+    report = {"type": "FeatureCollection", "features": [parcel(), parcel(note="divides")]}
+    for prefer in ("handling=strict", "handling=lenient"):
+        await send(client, "POST", ITEMS, report, 500, Prefer=prefer)
+
+
+# properties, the status, and the function that the log names or what the client is told
+TRIPPED: list[tuple[dict[str, Any], int, str]] = [
+    ({"code": "a"}, 500, "fits(text)"),
+    ({"fit": "a"}, 500, "fits(text)"),
+    ({"twice": "a"}, 500, "doubled(text)"),
+    ({"area": 0}, 422, "divides by zero"),
+    ({"day": "never"}, 422, "day"),
+    ({"price": 12345}, 422, "price"),
+]
+
+
+async def test_a_function_of_a_check_or_a_column_that_fails_is_no_fault_of_the_client(
+    client: Client,
+) -> None:
+    for properties, status, words in TRIPPED:
+        for method, path, kind in (
+            ("POST", "checked/items", GEOJSON),
+            ("PATCH", "checked/items/1", MERGE_PATCH),
+        ):
+            with seen(RequestFailed) as failed:
+                problem = (
+                    await send(client, method, path, parcel(**properties), status, kind=kind)
+                )[1]
+            assert words in (str(failed) if status == 500 else problem["detail"]), (
+                properties,
+                problem,
+                failed,
+            )
 
 
 async def test_no_value_of_a_request_is_in_the_event_of_a_refusal(client: Client) -> None:
     with seen(WriteFailed) as events:
         for properties, _, _ in REFUSALS:
             body = parcel(**{"name": "xyzzy-plugh", **properties})
-            async with client.post(f"/collections/{ITEMS}", json=body, headers={"Content-Type": GEOJSON}):
+            async with client.post(
+                f"/collections/{ITEMS}", json=body, headers={"Content-Type": GEOJSON}
+            ):
                 pass
         await send(client, "POST", ITEMS, parcel(period="xyzzy"), 422)
     assert len(events) >= 10
     assert not [event for event in events if "xyzzy" in str(event)]
 
 
-async def test_a_row_that_a_trigger_keeps_is_not_deleted_and_one_that_is_referred_to_neither(client: Client) -> None:
-    assert (await send(client, "DELETE", "parcels/items/1", status=409))[1]["constraint"] == "lives_there"
+async def test_a_row_that_a_trigger_keeps_is_not_deleted_and_one_that_is_referred_to_neither(
+    client: Client,
+) -> None:
+    assert (await send(client, "DELETE", "parcels/items/1", status=409))[1][
+        "constraint"
+    ] == "lives_there"
     await send(client, "PATCH", ITEM, {"properties": {"note": "kept"}}, 204, kind=MERGE_PATCH)
     problem = (await send(client, "DELETE", ITEM, status=None))[1]
     assert problem["status"] in (409, 422)  # there it is: not found would be a lie
@@ -141,14 +235,22 @@ async def test_a_change_that_a_trigger_drops_is_no_missing_feature(client: Clien
     etag = (await send(client, "GET", ITEM))[0]["ETag"]
     body = {"properties": {"note": "drop"}}
     assert (await send(client, "PATCH", ITEM, body, 422, kind=MERGE_PATCH))[1]["detail"]
-    assert (await send(client, "PATCH", ITEM, body, 422, kind=MERGE_PATCH, If_Match=etag))[1]["detail"]
+    assert (await send(client, "PATCH", ITEM, body, 422, kind=MERGE_PATCH, If_Match=etag))[1][
+        "detail"
+    ]
 
 
 async def test_what_a_trigger_changes_is_what_is_returned(client: Client) -> None:
     for method, path, status in (("POST", ITEMS, 201), ("PUT", ITEM, 200), ("PATCH", ITEM, 200)):
         kind = MERGE_PATCH if method == "PATCH" else GEOJSON
         headers, body = await send(
-            client, method, path, parcel(note="change"), status, kind=kind, Prefer="return=representation"
+            client,
+            method,
+            path,
+            parcel(note="change"),
+            status,
+            kind=kind,
+            Prefer="return=representation",
         )
         assert body["properties"]["note"] == "changed by the trigger"
         got, stored = await send(client, "GET", f"{ITEMS}/{body['id']}")
@@ -159,10 +261,19 @@ async def test_a_dry_run_answers_and_stores_nothing(client: Client) -> None:
     before = (await send(client, "GET", ITEMS))[1]["features"]
     etag = (await send(client, "GET", ITEM))[0]["ETag"]
     prefer = "return=representation"
-    body = (await send(client, "POST", f"{ITEMS}?dry-run=true", parcel(name="new"), 200, Prefer=prefer))[1]
+    body = (
+        await send(client, "POST", f"{ITEMS}?dry-run=true", parcel(name="new"), 200, Prefer=prefer)
+    )[1]
     assert body["properties"]["name"] == "new"
     await send(client, "PUT", f"{ITEM}?dry-run=true", parcel(name="new"), 200)
-    await send(client, "PATCH", f"{ITEM}?dry-run=true", {"properties": {"name": "x"}}, 200, kind=MERGE_PATCH)
+    await send(
+        client,
+        "PATCH",
+        f"{ITEM}?dry-run=true",
+        {"properties": {"name": "x"}},
+        200,
+        kind=MERGE_PATCH,
+    )
     await send(client, "PUT", f"{ITEM}?dry-run=true", parcel(), 412, If_Match='"0"')
     await send(client, "PUT", f"{ITEMS}/99?dry-run=true", parcel(), 404)
     await send(client, "DELETE", f"{ITEM}?dry-run=true", status=204, If_Match=etag)
@@ -176,10 +287,26 @@ async def test_a_bow_tie_is_mended_on_request_and_the_answer_says_so(client: Cli
     geometry = (await send(client, "GET", place_of(headers)))[1]["geometry"]
     assert (geometry["type"], len(geometry["coordinates"])) == ("MultiPolygon", 2)
     await send(client, "PUT", f"{place_of(headers)}?repair=true", feature(BOW_TIE), 204)
-    await send(client, "PATCH", f"{place_of(headers)}?repair=true", {"geometry": BOW_TIE}, 204, kind=MERGE_PATCH)
-    problem = (await send(client, "POST", "areas/items?repair=true", feature(BOW_TIE), 422))[1]  # two parts are no polygon
+    await send(
+        client,
+        "PATCH",
+        f"{place_of(headers)}?repair=true",
+        {"geometry": BOW_TIE},
+        204,
+        kind=MERGE_PATCH,
+    )
+    problem = (await send(client, "POST", "areas/items?repair=true", feature(BOW_TIE), 422))[
+        1
+    ]  # two parts are no polygon
     assert "Self-intersection" in problem["detail"]
-    told, body = await send(client, "POST", "lots/items?repair=true", feature(BOW_TIE), 201, Prefer="return=representation")
+    told, body = await send(
+        client,
+        "POST",
+        "lots/items?repair=true",
+        feature(BOW_TIE),
+        201,
+        Prefer="return=representation",
+    )
     assert "made valid" in str(dict(told)) + str(body)
 
 
@@ -189,4 +316,8 @@ async def test_heights_are_left_out_and_added_on_request(client: Client) -> None
     headers, _ = await send(client, "POST", f"{ITEMS}?repair=true", high, 201)
     assert (await send(client, "GET", place_of(headers)))[1]["geometry"] == point()
     headers, _ = await send(client, "POST", "towers/items?repair=true", feature(point()), 201)
-    assert (await send(client, "GET", place_of(headers)))[1]["geometry"]["coordinates"] == [25, 60, 0]
+    assert (await send(client, "GET", place_of(headers)))[1]["geometry"]["coordinates"] == [
+        25,
+        60,
+        0,
+    ]

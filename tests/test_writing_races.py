@@ -1,4 +1,6 @@
-"""Writers who meet: nothing is lost, deadlocks are tried again, and a client that hangs up leaves nothing half-way."""
+"""Writers who meet: nothing is lost, deadlocks are tried again, and a client that hangs up leaves
+nothing half-way.
+"""
 
 import asyncio
 import json
@@ -8,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from geosvc.events import WriteRetried
-from geosvc.keys import WRITE_DATABASE
+from geosvc.http.keys import WRITE_DATABASE
 from tests.bulk_bodies import ask, quiet
 from tests.conftest import Client, execute
 from tests.observing import seen, until
@@ -46,7 +48,10 @@ client = writable(collections={"joined": {"key": ["id"]}, "plain": {"key": ["id"
 
 
 async def add_one(client: Client, path: str) -> Counter[int]:
-    """Reads a number and writes the next under If-Match until that was done so many times. Returns the statuses."""
+    """Reads a number and writes the next under If-Match until that was done so many times.
+
+    Returns the statuses.
+    """
     found: Counter[int] = Counter()
     while found[204] < TIMES:
         headers, body = await send(client, "GET", path)
@@ -60,8 +65,12 @@ async def add_one(client: Client, path: str) -> Counter[int]:
 
 @pytest.mark.parametrize("collection", ["counters", "plain", "joined"])
 async def test_fifty_clients_that_count_lose_nothing(client: Client, collection: str) -> None:
-    found = await asyncio.gather(*(add_one(client, f"{collection}/items/1") for _ in range(CLIENTS)))
-    assert (await send(client, "GET", f"{collection}/items/1"))[1]["properties"]["n"] == CLIENTS * TIMES
+    found = await asyncio.gather(
+        *(add_one(client, f"{collection}/items/1") for _ in range(CLIENTS))
+    )
+    assert (await send(client, "GET", f"{collection}/items/1"))[1]["properties"][
+        "n"
+    ] == CLIENTS * TIMES
     assert sum(statuses[412] for statuses in found) > 0
 
 
@@ -70,7 +79,9 @@ async def test_of_many_who_replace_or_delete_the_same_version_one_succeeds(clien
     body = json.dumps(feature(point(), n=1)).encode()
     given = {"Content-Type": "application/geo+json", "If-Match": etag}
     requests = [
-        client.request("DELETE" if number % 2 else "PUT", f"/collections/{ITEM}", data=body, headers=given)
+        client.request(
+            "DELETE" if number % 2 else "PUT", f"/collections/{ITEM}", data=body, headers=given
+        )
         for number in range(20)
     ]
     statuses = Counter(response.status for response in await asyncio.gather(*requests))
@@ -79,12 +90,16 @@ async def test_of_many_who_replace_or_delete_the_same_version_one_succeeds(clien
 
 
 @pytest.mark.parametrize("collection", ["counters", "joined"])
-async def test_changes_of_different_properties_do_not_undo_each_other(client: Client, collection: str) -> None:
+async def test_changes_of_different_properties_do_not_undo_each_other(
+    client: Client, collection: str
+) -> None:
     """A merge patch changes what it names alone, without any precondition."""
     path = f"{collection}/items/1"
     numbers = [{"properties": {"n": number}} for number in range(1, 16)]
     texts = [{"properties": {"note": f"text {number}"}} for number in range(1, 16)]
-    await asyncio.gather(*(send(client, "PATCH", path, patch, 204, kind=MERGE_PATCH) for patch in numbers + texts))
+    await asyncio.gather(
+        *(send(client, "PATCH", path, patch, 204, kind=MERGE_PATCH) for patch in numbers + texts)
+    )
     properties = (await send(client, "GET", path))[1]["properties"]
     assert properties["n"] > 0
     assert properties["note"].startswith("text ")
@@ -94,14 +109,23 @@ async def test_a_deadlock_of_two_changes_is_tried_again(client: Client) -> None:
     """Each holds its own row when it asks for the other's."""
     patch = {"properties": {"note": "crossed"}}
     with seen(WriteRetried) as retried:
-        await asyncio.gather(*(send(client, "PATCH", f"counters/items/{n}", patch, 204, kind=MERGE_PATCH) for n in (1, 2)))
+        await asyncio.gather(
+            *(
+                send(client, "PATCH", f"counters/items/{n}", patch, 204, kind=MERGE_PATCH)
+                for n in (1, 2)
+            )
+        )
     assert "40P01" in {event.sqlstate for event in retried}
 
 
 async def database_at_work(url: str) -> None:
     """Waits until a trigger takes its time."""
     async with asyncio.timeout(5):
-        while not await ask(url, "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"):
+        while not await ask(
+            url,
+            "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event ="
+            " 'PgSleep'",
+        ):
             await asyncio.sleep(0.01)
 
 
@@ -117,7 +141,9 @@ async def hang_up(client: Client, method: str, path: str, body: bytes, kind: str
 
 
 @pytest.mark.parametrize("key", ["", "once"])
-async def test_a_write_whose_client_hangs_up_is_completed(client: Client, url: str, key: str) -> None:
+async def test_a_write_whose_client_hangs_up_is_completed(
+    client: Client, url: str, key: str
+) -> None:
     assert client.app is not None
     database = client.app[WRITE_DATABASE]
     collection = "plain" if key else "counters"  # a statement alone, and a transaction
@@ -128,7 +154,14 @@ async def test_a_write_whose_client_hangs_up_is_completed(client: Client, url: s
     properties = (await send(client, "GET", ITEM))[1]["properties"]
     assert (properties["n"], properties["note"]) == (5, "slow")
     with quiet():
-        await hang_up(client, "POST", f"{collection}/items", json.dumps(new_slow()).encode(), "application/geo+json", url)
+        await hang_up(
+            client,
+            "POST",
+            f"{collection}/items",
+            json.dumps(new_slow()).encode(),
+            "application/geo+json",
+            url,
+        )
         await until(lambda: database.in_use == 0)
     assert (await send(client, "GET", "counters/items/17"))[1]["properties"]["note"] == "slow"
 
@@ -138,7 +171,9 @@ def new_slow() -> dict[str, object]:
     return {**feature(point(), id=17, n=1, note="slow"), "id": "17"}
 
 
-async def test_writes_that_run_when_the_service_stops_are_completed(client: Client, url: str) -> None:
+async def test_writes_that_run_when_the_service_stops_are_completed(
+    client: Client, url: str
+) -> None:
     patch = {"properties": {"note": "slow", "n": 9}}
     running = asyncio.create_task(send(client, "PATCH", ITEM, patch, None, kind=MERGE_PATCH))
     await database_at_work(url)
@@ -147,7 +182,9 @@ async def test_writes_that_run_when_the_service_stops_are_completed(client: Clie
     assert await ask(url, "SELECT n FROM counters WHERE id = 1") == [(9,)]
 
 
-async def test_a_table_that_is_altered_meanwhile_is_written_to_all_the_same(client: Client, url: str) -> None:
+async def test_a_table_that_is_altered_meanwhile_is_written_to_all_the_same(
+    client: Client, url: str
+) -> None:
     await send(client, "POST", "shrinking/items", feature(point(), n=1), 201)
     await asyncio.to_thread(execute, url, "ALTER TABLE shrinking DROP COLUMN later")
     await send(client, "POST", "shrinking/items", feature(point(), n=2), 201)

@@ -1,4 +1,6 @@
-"""Bad requests to write: each has its status, slug and place, none is a 500, and no answer holds SQL."""
+"""Bad requests to write: each has its status, slug and place, none is a 500, and no answer holds
+SQL.
+"""
 
 import gzip
 import json
@@ -9,7 +11,17 @@ import pytest
 from geosvc.events import WriteFailed
 from tests.conftest import Client, Service
 from tests.observing import seen
-from tests.posting import GEOJSON, MERGE_PATCH, OURS, feature, point, problem_of, send, with_tables, writable
+from tests.posting import (
+    GEOJSON,
+    MERGE_PATCH,
+    OURS,
+    feature,
+    point,
+    problem_of,
+    send,
+    with_tables,
+    writable,
+)
 
 TABLE = """
 CREATE TYPE colour AS ENUM ('red', 'green');
@@ -44,12 +56,18 @@ def shaped(geometry: Any) -> dict[str, Any]:
 
 
 url = with_tables(TABLE)
-client = writable(collections={"houses": {"read_only": ["secret"]}}, max_feature_bytes=200_000, max_vertices=1_000)
+client = writable(
+    collections={"houses": {"read_only": ["secret"]}}, max_feature_bytes=200_000, max_vertices=1_000
+)
 
 
-async def fault(client: Client, method: str, path: str, body: bytes, kind: str) -> tuple[int, str, str]:
+async def fault(
+    client: Client, method: str, path: str, body: bytes, kind: str
+) -> tuple[int, str, str]:
     """Status, pointer and detail of an answer; it tells nothing of the inside."""
-    async with client.request(method, f"/collections/{path}", data=body, headers={"Content-Type": kind}) as response:
+    async with client.request(
+        method, f"/collections/{path}", data=body, headers={"Content-Type": kind}
+    ) as response:
         text = await response.read()
         assert not OURS.search(text), text
         found: dict[str, Any] = json.loads(text) if text else {}
@@ -59,53 +77,52 @@ async def fault(client: Client, method: str, path: str, body: bytes, kind: str) 
 IN_WORDS = [
     # a feature that is none: pointer, words in the detail
     ({}, "", "type is missing"),
-    ([], "", "expected object"),
-    ("text", "", "expected object"),
-    (None, "", "expected object"),
+    ([], "", "expected an object"),
+    ("text", "", "expected an object"),
+    (None, "", "expected an object"),
     ({"type": "Feature"}, "", "is missing"),
     ({"type": "Feature", "geometry": polygon()}, "", "properties is missing"),
     ({"type": "Feature", "properties": {"name": "x"}}, "", "geometry is missing"),
     ({"type": "feature", "geometry": None, "properties": None}, "/type", ""),
-    ({**house(), "properties": []}, "/properties", "expected object"),
-    ({**house(), "properties": "x"}, "/properties", "expected object"),
+    ({**house(), "properties": []}, "/properties", "expected an object"),
+    ({**house(), "properties": "x"}, "/properties", "expected an object"),
     ({**house(), "properties": None}, "/properties", "name is missing"),
     # properties
     (feature(polygon()), "/properties", "name is missing"),
-    (house(owner="x"), "/properties/owner", "there is no property owner"),
-    (house(**{"a/b~c": 1}), "/properties/a~1b~0c", "there is no property"),
-    (house(**{"x`y": 1}), "/properties/x`y", "there is no property"),
+    (house(owner="x"), "/properties/owner", "unknown property owner"),
+    (house(**{"a/b~c": 1}), "/properties/a~1b~0c", "unknown property"),
+    (house(**{"x`y": 1}), "/properties/x`y", "unknown property"),
     (house(id=7), "/properties/id", "id is "),
     (house(doubled=7), "/properties/doubled", "doubled is read-only"),
     (house(secret="x"), "/properties/secret", "secret is read-only"),
     (house(geom="x"), "/properties/geom", "geom"),
-    (house(name=None), "/properties/name", "expected str"),
-    (house(name=5), "/properties/name", "expected str"),
-    (house(name={"a": 1}), "/properties/name", "expected str"),
-    (house(name="a\0b"), "/properties", "NUL"),
-    (house(tint="blue"), "/properties/tint", "there is no choice"),
+    (house(name=None), "/properties/name", "expected text"),
+    (house(name=5), "/properties/name", "expected text"),
+    (house(name={"a": 1}), "/properties/name", "expected text"),
+    (house(name="a\0b"), "/properties/name", "NUL"),
+    (house(tint="blue"), "/properties/tint", "expected one of: red, green"),
     (house(tint=1), "/properties/tint", ""),
-    (house(level=None), "/properties/level", "expected int"),
-    (house(level="1"), "/properties/level", "expected int"),
-    (house(level=1.5), "/properties/level", "expected int"),
-    (house(level=True), "/properties/level", "expected int"),
-    (house(level=40_000), "/properties/level", "<= 32767"),
+    (house(level="1"), "/properties/level", "expected a whole number"),
+    (house(level=1.5), "/properties/level", "expected a whole number"),
+    (house(level=True), "/properties/level", "expected a whole number"),
+    (house(level=40_000), "/properties/level", "at most 32767"),
     (house(big=2**63), "/properties/big", ""),
     (house(big="99999999999999999999"), "/properties/big", ""),
     (house(big=str(2**63)), "/properties/big", ""),
     (house(size="wide"), "/properties/size", ""),
     (house(price="many"), "/properties/price", ""),
-    (house(code="long"), "/properties/code", "length <= 3"),
+    (house(code="long"), "/properties/code", "at most 3 characters"),
     (house(built="2023-02-29"), "/properties/built", ""),
     (house(built="never"), "/properties/built", ""),
-    (house(built=20240101), "/properties/built", "expected str"),
+    (house(built=20240101), "/properties/built", "expected text"),
     (house(at="2024-01-01T25:00:00Z"), "/properties/at", ""),
-    (house(yes="true"), "/properties/yes", "expected bool"),
-    (house(yes=1), "/properties/yes", "expected bool"),
-    (house(words="a"), "/properties/words", "expected array"),
-    (house(words={"a": 1}), "/properties/words", "expected array"),
+    (house(yes="true"), "/properties/yes", "expected true or false"),
+    (house(yes=1), "/properties/yes", "expected true or false"),
+    (house(words="a"), "/properties/words", "expected an array"),
+    (house(words={"a": 1}), "/properties/words", "expected an array"),
     (house(uuid="no"), "/properties/uuid", ""),
     (house(address="no"), "/properties/address", ""),
-    (house(tree={"a": "\0"}), "/properties", "NUL"),
+    (house(tree={"a": "\0"}), "/properties/tree", "NUL"),
     (house(bytes="no base64!"), "/properties/bytes", ""),
     # geometries
     (shaped(None), "/geometry", "needs a geometry"),
@@ -113,29 +130,75 @@ IN_WORDS = [
     (shaped("POINT(1 2)"), "/geometry", ""),
     (shaped([]), "/geometry", ""),
     (shaped({"type": "Circle", "coordinates": [1, 2]}), "/geometry/type", ""),
-    (shaped({"type": "Polygon"}), "/geometry/coordinates", "is no array"),
-    (shaped({"type": "Polygon", "coordinates": None}), "/geometry/coordinates", "is no array"),
-    (shaped({"type": "Polygon", "coordinates": [1, 2]}), "/geometry/coordinates/0", "is no array"),
-    (shaped(polygon([[25, 60], [26, 60], [26, "61"], [25, 60]])), "/geometry/coordinates/0/2/1", "is no number"),
-    (shaped(polygon([[25, 60], [26, 60], [26, None], [25, 60]])), "/geometry/coordinates/0/2/1", "is no number"),
-    (shaped(polygon([[25, 60], [26, 60], [26, True], [25, 60]])), "/geometry/coordinates/0/2/1", "is no number"),
-    (shaped(polygon([[25, 60], [26, 60], [26], [25, 60]])), "/geometry/coordinates/0/2", "neither two nor three"),
-    (shaped(polygon([[25, 60], [26, 60], [26, 61, 1, 1], [25, 60]])), "/geometry/coordinates/0/2", "neither two nor three"),
+    (shaped({"type": "Polygon"}), "/geometry/coordinates", "not an array"),
+    (shaped({"type": "Polygon", "coordinates": None}), "/geometry/coordinates", "not an array"),
+    (shaped({"type": "Polygon", "coordinates": [1, 2]}), "/geometry/coordinates/0", "not an array"),
+    (
+        shaped(polygon([[25, 60], [26, 60], [26, "61"], [25, 60]])),
+        "/geometry/coordinates/0/2/1",
+        "not a number",
+    ),
+    (
+        shaped(polygon([[25, 60], [26, 60], [26, None], [25, 60]])),
+        "/geometry/coordinates/0/2/1",
+        "not a number",
+    ),
+    (
+        shaped(polygon([[25, 60], [26, 60], [26, True], [25, 60]])),
+        "/geometry/coordinates/0/2/1",
+        "not a number",
+    ),
+    (
+        shaped(polygon([[25, 60], [26, 60], [26], [25, 60]])),
+        "/geometry/coordinates/0/2",
+        "a position has two",
+    ),
+    (
+        shaped(polygon([[25, 60], [26, 60], [26, 61, 1, 1], [25, 60]])),
+        "/geometry/coordinates/0/2",
+        "a position has two",
+    ),
     (shaped(polygon(RING[:-1])), "/geometry/coordinates/0", "not closed"),
     (shaped(polygon(RING, RING[:3])), "/geometry/coordinates/1", "fewer than 4"),
     (shaped(polygon(BOW_TIE)), "/geometry/coordinates", "Self-intersection at 25.5 60.5"),
-    (shaped(polygon(RING, [[27, 60], [28, 60], [28, 61], [27, 60]])), "/geometry/coordinates", "Hole lies outside"),
-    (shaped(polygon([[60, 125], [61, 125], [61, 126], [60, 125]])), "/geometry/coordinates", "longitude, latitude"),
-    (shaped(polygon([[181, 0], [182, 0], [182, 1], [181, 0]])), "/geometry/coordinates", "longitude"),
-    (shaped(polygon([[*position, 9] for position in RING])), "/geometry/coordinates", "has heights"),
-    (shaped(polygon([[i / 1e4, (i % 2) * 1e-3] for i in range(1_001)] + [[0, 0]])), "/geometry", "1000 positions"),
+    (
+        shaped(polygon(RING, [[27, 60], [28, 60], [28, 61], [27, 60]])),
+        "/geometry/coordinates",
+        "Hole lies outside",
+    ),
+    (
+        shaped(polygon([[60, 125], [61, 125], [61, 126], [60, 125]])),
+        "/geometry/coordinates",
+        "longitude, latitude",
+    ),
+    (
+        shaped(polygon([[181, 0], [182, 0], [182, 1], [181, 0]])),
+        "/geometry/coordinates",
+        "longitude",
+    ),
+    (
+        shaped(polygon([[*position, 9] for position in RING])),
+        "/geometry/coordinates",
+        "has heights",
+    ),
+    (
+        shaped(polygon([[i / 1e4, (i % 2) * 1e-3] for i in range(1_001)] + [[0, 0]])),
+        "/geometry",
+        "1000 positions",
+    ),
     (shaped(point()), "/geometry/type", "is a POINT, and geom takes POLYGON"),
-    (shaped({"type": "MultiPolygon", "coordinates": [[RING]]}), "/geometry/type", "is a MULTIPOLYGON"),
+    (
+        shaped({"type": "MultiPolygon", "coordinates": [[RING]]}),
+        "/geometry/type",
+        "is a MULTIPOLYGON",
+    ),
     (shaped({"type": "Feature", "geometry": None}), "/geometry/type", ""),
 ]
 
 
-async def test_a_feature_that_is_none_is_refused_with_its_place_and_the_reason(client: Client) -> None:
+async def test_a_feature_that_is_none_is_refused_with_its_place_and_the_reason(
+    client: Client,
+) -> None:
     """By POST and, as far as it is not about what only new features need, by PUT."""
     wrong = []
     for body, pointer, words in IN_WORDS:
@@ -155,10 +218,19 @@ RAW = [
     (b"\xff\xfe", 400, "invalid-body"),
     (json.dumps(house()).encode() + b" {}", 400, "invalid-body"),
     (json.dumps(house()).encode() + b"\0", 400, "invalid-body"),
-    (b"\xef\xbb\xbf" + json.dumps(house()).encode(), 400, "invalid-body"),
+    (b"\xef\xbb\xbf\xef\xbb\xbf" + json.dumps(house()).encode(), 400, "invalid-body"),
+    (json.dumps(house()).encode("utf-16"), 400, "invalid-body"),
     (b'{"type":"Feature","geometry":null,"properties":{"name":"\xff"}}', 400, "invalid-body"),
-    (b'{"type":"Feature","geometry":null,"properties":{"name":"x","size":NaN}}', 400, "invalid-body"),
-    (b'{"type":"Feature","geometry":{"type":"Point","coordinates":[NaN,1]},"properties":{"name":"x"}}', 400, "invalid-body"),
+    (
+        b'{"type":"Feature","geometry":null,"properties":{"name":"x","size":NaN}}',
+        400,
+        "invalid-body",
+    ),
+    (
+        b'{"type":"Feature","geometry":{"type":"Point","coordinates":[NaN,1]},"properties":{"name":"x"}}',
+        400,
+        "invalid-body",
+    ),
     (
         b'{"type":"Feature","geometry":{"type":"Point","coordinates":[1e400,1]},"properties":{"name":"x"}}',
         422,
@@ -169,15 +241,43 @@ RAW = [
         422,
         "invalid-feature",
     ),
-    (b'{"type":"Feature","geometry":null,"properties":{"name":"x","size":1e400}}', 422, "invalid-feature"),
-    (b'{"type":"Feature","geometry":null,"properties":{"name":"x","price":1e400}}', 422, "invalid-feature"),
-    (b'{"type":"Feature","geometry":null,"properties":{"name":"x","big":1e400}}', 422, "invalid-feature"),
-    (b'{"type":"Feature","geometry":null,"properties":{"name":"x","tree":{"a":1e200000}}}', 422, "invalid-feature"),
-    (b'{"type":"Feature","geometry":null,"properties":{"name":"x","name":"\\u0000"}}', 422, "invalid-feature"),
+    (
+        b'{"type":"Feature","geometry":null,"properties":{"name":"x","size":1e400}}',
+        422,
+        "invalid-feature",
+    ),
+    (
+        b'{"type":"Feature","geometry":null,"properties":{"name":"x","price":1e400}}',
+        422,
+        "invalid-feature",
+    ),
+    (
+        b'{"type":"Feature","geometry":null,"properties":{"name":"x","big":1e400}}',
+        422,
+        "invalid-feature",
+    ),
+    (
+        b'{"type":"Feature","geometry":null,"properties":{"name":"x","tree":{"a":1e200000}}}',
+        422,
+        "invalid-feature",
+    ),
+    (
+        b'{"type":"Feature","geometry":null,"properties":{"name":"x","name":"\\u0000"}}',
+        422,
+        "invalid-feature",
+    ),
     (b"[" * 30_000, 422, "invalid-feature"),
-    (b'{"type":"Feature","properties":{"tree":' + b"[" * 30_000 + b"]" * 30_000 + b"}}", 422, "invalid-feature"),
+    (
+        b'{"type":"Feature","properties":{"tree":' + b"[" * 30_000 + b"]" * 30_000 + b"}}",
+        422,
+        "invalid-feature",
+    ),
     (b'{"type":"Feature","id":' + b"[" * 30_000 + b"]" * 30_000 + b"}", 422, "invalid-feature"),
-    (b'{"type":"Feature","x":' + b'{"a":' * 30_000 + b"1" + b"}" * 30_000 + b"}", 422, "invalid-feature"),
+    (
+        b'{"type":"Feature","x":' + b'{"a":' * 30_000 + b"1" + b"}" * 30_000 + b"}",
+        422,
+        "invalid-feature",
+    ),
 ]
 
 
@@ -192,11 +292,16 @@ async def test_bytes_that_are_no_feature_are_refused(client: Client) -> None:
 
 
 @pytest.mark.parametrize("depth", [65, 1_000, 8_000])
-async def test_a_collection_of_collections_is_refused_before_it_is_read(client: Client, depth: int) -> None:
+async def test_a_collection_of_collections_is_refused_before_it_is_read(
+    client: Client, depth: int
+) -> None:
     nested = '{"type":"GeometryCollection","geometries":[' * depth + "]}" * depth
     text = f'{{"type":"Feature","geometry":{nested},"properties":{{}}}}'.encode()
     problem = await problem_of(client, "POST", "anything/items", text, **{"Content-Type": GEOJSON})
-    assert (problem["status"], problem["detail"].partition("nested")[1]) in ((422, "nested"), (413, ""))
+    assert (problem["status"], problem["detail"].partition("nested")[1]) in (
+        (422, "nested"),
+        (413, ""),
+    )
 
 
 async def test_the_deepest_and_the_largest_geometries_are_refused_by_a_service_without_low_limits(
@@ -209,7 +314,11 @@ async def test_the_deepest_and_the_largest_geometries_are_refused_by_a_service_w
     for geometry in (nested, many):
         body = gzip.compress(b'{"type":"Feature","properties":{},"geometry":%b}' % geometry, 1)
         problem = await problem_of(
-            client, "POST", "anything/items", body, **{"Content-Type": GEOJSON, "Content-Encoding": "gzip"}
+            client,
+            "POST",
+            "anything/items",
+            body,
+            **{"Content-Type": GEOJSON, "Content-Encoding": "gzip"},
         )
         assert problem["status"] == 422, problem
     await send(client, "GET", ITEM)
@@ -227,25 +336,26 @@ PATCHES = [
     ({"geometry": point()}, 422, "/geometry/type"),
     ({"geometry": {"coordinates": [RING]}}, 422, "/geometry"),
     ({"properties": {"name": None}}, 422, "/properties/name"),
-    ({"properties": {"level": None}}, 422, "/properties/level"),
     ({"properties": {"owner": 1}}, 422, "/properties/owner"),
     ({"properties": {"id": 2}}, 422, "/properties/id"),
     ({"properties": {"doubled": 2}}, 422, "/properties/doubled"),
-    ({"properties": {"secret": None}}, 422, "/properties/secret"),
+    ({"properties": {"secret": "x"}}, 422, "/properties/secret"),
     ({"properties": {"tint": "blue"}}, 422, "/properties/tint"),
     ({"properties": {"built": "never"}}, 422, "/properties/built"),
-    ({"properties": {"range": {"lower": 1}}}, 422, ""),
-    ({"properties": {"range": "x"}}, 422, ""),
-    ({"properties": {"path": "$$$"}}, 422, ""),
-    ({"properties": {"class": "no_such_table"}}, 422, ""),
-    ({"properties": {"part": "'"}}, 422, ""),
-    ({"properties": {"range": 5}}, 422, ""),
-    ({"properties": {"tree": {"a": "\0"}}}, 422, "/properties"),
-    ({"properties": {"tree": {"a\0": 1}}}, 422, "/properties"),
+    ({"properties": {"range": {"lower": 1}}}, 422, "/properties/range"),
+    ({"properties": {"range": "x"}}, 422, "/properties/range"),
+    ({"properties": {"path": "$$$"}}, 422, "/properties/path"),
+    ({"properties": {"class": "no_such_table"}}, 422, "/properties/class"),
+    ({"properties": {"part": "'"}}, 422, "/properties/part"),
+    ({"properties": {"range": 5}}, 422, "/properties/range"),
+    ({"properties": {"tree": {"a": "\0"}}}, 422, "/properties/tree"),
+    ({"properties": {"tree": {"a\0": 1}}}, 422, "/properties/tree"),
 ]
 
 
-async def test_a_merge_patch_that_cannot_be_applied_is_refused_with_its_place(client: Client) -> None:
+async def test_a_merge_patch_that_cannot_be_applied_is_refused_with_its_place(
+    client: Client,
+) -> None:
     before = (await send(client, "GET", ITEM))[1]
     wrong = []
     with seen(WriteFailed) as events:
@@ -261,12 +371,18 @@ async def test_a_merge_patch_that_cannot_be_applied_is_refused_with_its_place(cl
 
 @pytest.mark.parametrize("opening", [b'{"a":', b"["])
 @pytest.mark.parametrize("depth", [20, 2_000, 30_000])
-async def test_a_deep_json_patch_is_refused_or_stored_and_harms_nobody(client: Client, opening: bytes, depth: int) -> None:
+async def test_a_deep_json_patch_is_refused_or_stored_and_harms_nobody(
+    client: Client, opening: bytes, depth: int
+) -> None:
     closing = b"}" if opening.startswith(b"{") else b"]"
     body = b'{"properties":{"tree":' + opening * depth + b"1" + closing * depth + b"}}"
-    async with client.patch(f"/collections/{ITEM}", data=body, headers={"Content-Type": MERGE_PATCH}) as response:
+    async with client.patch(
+        f"/collections/{ITEM}", data=body, headers={"Content-Type": MERGE_PATCH}
+    ) as response:
         text = await response.text()
-        assert response.status in ((422,) if closing == b"}" or depth == 30_000 else (204, 422)), text
+        assert response.status in ((422,) if closing == b"}" or depth == 30_000 else (204, 422)), (
+            text
+        )
         if depth == 20 and closing == b"}":
             assert json.loads(text)["pointer"] == "/properties/tree"
     await send(client, "GET", ITEM)
@@ -283,7 +399,13 @@ async def test_what_takes_heights_or_many_gets_them(client: Client) -> None:
     body = {"type": "Feature", "geometry": point(), "properties": {}}
     problem = (await send(client, "POST", "high/items", body, 422))[1]
     assert "needs them" in problem["detail"]
-    await send(client, "POST", "high/items", {**body, "geometry": {"type": "Point", "coordinates": [1, 2, 3]}}, 201)
+    await send(
+        client,
+        "POST",
+        "high/items",
+        {**body, "geometry": {"type": "Point", "coordinates": [1, 2, 3]}},
+        201,
+    )
     await send(client, "POST", "multi/items", {**body, "geometry": polygon()}, 201)
     stored = (await send(client, "GET", "multi/items/1"))[1]
     assert stored["geometry"] == {"type": "MultiPolygon", "coordinates": [[RING]]}
@@ -291,7 +413,12 @@ async def test_what_takes_heights_or_many_gets_them(client: Client) -> None:
 
 HEADERS: list[tuple[dict[str, str], int, str, str | None]] = [
     # headers, status, slug, parameter
-    ({"Content-Crs": "<http://www.opengis.net/def/crs/EPSG/0/25832>"}, 400, "invalid-parameter", "Content-Crs"),
+    (
+        {"Content-Crs": "<http://www.opengis.net/def/crs/EPSG/0/25832>"},
+        400,
+        "invalid-parameter",
+        "Content-Crs",
+    ),
     ({"Content-Crs": "EPSG:4326"}, 400, "invalid-parameter", "Content-Crs"),
     ({"Content-Crs": ""}, 400, "invalid-parameter", "Content-Crs"),
     ({"If-Match": "abc"}, 400, "invalid-parameter", "If-Match"),
@@ -314,8 +441,14 @@ HEADERS: list[tuple[dict[str, str], int, str, str | None]] = [
 async def test_a_header_that_is_wrong_is_named(client: Client) -> None:
     text, wrong = json.dumps(house()).encode(), []
     for headers, *expected in HEADERS:
-        problem = await problem_of(client, "PUT", ITEM, text, **{"Content-Type": GEOJSON, **headers})
-        if [problem["status"], problem["type"].rpartition(":")[2], problem.get("parameter")] != expected:
+        problem = await problem_of(
+            client, "PUT", ITEM, text, **{"Content-Type": GEOJSON, **headers}
+        )
+        if [
+            problem["status"],
+            problem["type"].rpartition(":")[2],
+            problem.get("parameter"),
+        ] != expected:
             wrong.append((headers, problem))
     assert not wrong
 
@@ -325,7 +458,15 @@ async def test_parameters_of_a_media_type_are_passed_over(client: Client) -> Non
 
 
 async def test_what_is_preferred_and_not_understood_is_passed_over(client: Client) -> None:
-    for prefer in ("return=everything", "wait=10", ";;;", "handling", "respond-async, return=minimal;x=1", "=", "Ä"):
+    for prefer in (
+        "return=everything",
+        "wait=10",
+        ";;;",
+        "handling",
+        "respond-async, return=minimal;x=1",
+        "=",
+        "Ä",
+    ):
         await send(client, "PUT", ITEM, house(), 204, Prefer=prefer)
 
 
@@ -339,5 +480,11 @@ async def test_unknown_parameters_are_named(client: Client, method: str) -> None
         ("dry-run=", "invalid-parameter", "dry-run"),
         ("dry-run=true&dry-run=false", "invalid-parameter", "dry-run"),
     ):
-        problem = await problem_of(client, method, f"{path}?{query}", body, **{"Content-Type": kind})
-        assert (problem["status"], problem["type"].rpartition(":")[2], problem["parameter"]) == (400, slug, name)
+        problem = await problem_of(
+            client, method, f"{path}?{query}", body, **{"Content-Type": kind}
+        )
+        assert (problem["status"], problem["type"].rpartition(":")[2], problem["parameter"]) == (
+            400,
+            slug,
+            name,
+        )

@@ -10,7 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Client, Service, execute
-from tests.posting import GEOJSON, MERGE_PATCH, feature, place_of, point, raw_feature, raw_properties, send
+from tests.posting import (
+    GEOJSON,
+    MERGE_PATCH,
+    feature,
+    place_of,
+    point,
+    raw_feature,
+    raw_properties,
+    send,
+)
 
 ITEMS = "nasty_types/items"
 LABELS = ["ordinary", "largest", "smallest", "infinite", "beyond the calendar", "all null"]
@@ -96,27 +105,43 @@ async def of_label(client: Client, label: str) -> bytes:
 
 
 def without_own(properties: bytes) -> bytes:
-    """What may be written of the properties of `nasty_types`: neither the key nor what is generated."""
+    """What may be written of the properties of `nasty_types`: neither the key nor what is
+    generated.
+    """
     return re.sub(rb',"generated":[^,}]*', b"", re.sub(rb'^\{"id":\d+,', b"{", properties))
 
 
 def exact(text: bytes) -> Any:
     """JSON with its digits, its repeated keys and the order of its members."""
-    return json.loads(text, parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=tuple)
+    return json.loads(
+        text, parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=tuple
+    )
 
 
 @pytest.mark.parametrize("label", LABELS)
-async def test_what_was_read_of_every_type_can_be_written_and_is_the_same(nasty_writer: Client, label: str) -> None:
+async def test_what_was_read_of_every_type_can_be_written_and_is_the_same(
+    nasty_writer: Client, label: str
+) -> None:
     before = await of_label(nasty_writer, label)
     geometry = json.dumps(json.loads(before)["geometry"]).encode()
-    properties = without_own(raw_properties(before)).replace(b"\\ud800", b"half a character is no JSON of ours")
+    properties = without_own(raw_properties(before)).replace(
+        b"\\ud800", b"half a character is no JSON of ours"
+    )
     body = b'{"type":"Feature","geometry":%b,"properties":%b}' % (geometry, properties)
     path = place_of((await send(nasty_writer, "POST", ITEMS, body, 201))[0])
-    assert exact(without_own(raw_properties(await raw_feature(nasty_writer, path)))) == exact(properties)
-    other = place_of((await send(nasty_writer, "POST", ITEMS, feature(None, label="other"), 201))[0])
+    assert exact(without_own(raw_properties(await raw_feature(nasty_writer, path)))) == exact(
+        properties
+    )
+    other = place_of(
+        (await send(nasty_writer, "POST", ITEMS, feature(None, label="other"), 201))[0]
+    )
     await send(nasty_writer, "PUT", other, body, 204)
-    assert exact(without_own(raw_properties(await raw_feature(nasty_writer, other)))) == exact(properties)
-    await send(nasty_writer, "PATCH", path, b'{"properties":%b}' % properties, 204, kind=MERGE_PATCH)
+    assert exact(without_own(raw_properties(await raw_feature(nasty_writer, other)))) == exact(
+        properties
+    )
+    await send(
+        nasty_writer, "PATCH", path, b'{"properties":%b}' % properties, 204, kind=MERGE_PATCH
+    )
     # a merge patch knows no repeated keys
     if label != "largest":
         assert json.loads(await raw_feature(nasty_writer, path))["properties"] == {
@@ -129,15 +154,26 @@ async def test_every_value_comes_back_as_it_was_meant(kinds: Client) -> None:
     """By POST, PUT and PATCH."""
     wrong = []
     for name, sent, stored in WRITTEN:
-        body = b'{"type":"Feature","geometry":null,"properties":{"%b":%b}}' % (name.encode(), sent.encode())
+        body = b'{"type":"Feature","geometry":null,"properties":{"%b":%b}}' % (
+            name.encode(),
+            sent.encode(),
+        )
         path = place_of((await send(kinds, "POST", "kinds/items", body, 201))[0])
         for method, kind in (("GET", ""), ("PUT", GEOJSON), ("PATCH", MERGE_PATCH)):
             if method != "GET":
-                async with kinds.request(method, f"/collections/{path}", data=body, headers={"Content-Type": kind}) as response:
+                async with kinds.request(
+                    method, f"/collections/{path}", data=body, headers={"Content-Type": kind}
+                ) as response:
                     if response.status != 204:
                         wrong.append((method, name, sent, await response.text()))
-            found = raw_properties(await raw_feature(kinds, path)).decode().partition(f'"{name}":')[2]
-            same = found.startswith(stored) if stored else json.JSONDecoder().raw_decode(found)[0] == json.loads(sent)
+            found = (
+                raw_properties(await raw_feature(kinds, path)).decode().partition(f'"{name}":')[2]
+            )
+            same = (
+                found.startswith(stored)
+                if stored
+                else json.JSONDecoder().raw_decode(found)[0] == json.loads(sent)
+            )
             if method == "PATCH" and found.startswith("{"):  # merged, and so written anew
                 same = json.JSONDecoder().raw_decode(found)[0] == json.loads(sent)
             if not same:
@@ -146,30 +182,45 @@ async def test_every_value_comes_back_as_it_was_meant(kinds: Client) -> None:
 
 
 async def test_an_oid_is_taken_as_the_text_that_it_is_read_as(kinds: Client) -> None:
-    path = place_of((await send(kinds, "POST", "kinds/items", feature(None, object="4294967295"), 201))[0])
+    path = place_of(
+        (await send(kinds, "POST", "kinds/items", feature(None, object="4294967295"), 201))[0]
+    )
     assert (await send(kinds, "GET", path))[1]["properties"]["object"] == "4294967295"
 
 
-async def test_bigints_are_text_for_those_who_want_it_and_can_be_sent_back_so(kinds: Client) -> None:
+async def test_bigints_are_text_for_those_who_want_it_and_can_be_sent_back_so(
+    kinds: Client,
+) -> None:
     body = feature(None, whole="9223372036854775807", digits="0.10")
     path = place_of((await send(kinds, "POST", "kinds/items", body, 201))[0])
     _, read = await send(kinds, "GET", f"{path}?bigint=string")
-    assert (read["properties"]["whole"], read["properties"]["digits"]) == ("9223372036854775807", "0.10")
+    assert (read["properties"]["whole"], read["properties"]["digits"]) == (
+        "9223372036854775807",
+        "0.10",
+    )
 
 
 async def test_null_is_kept_and_is_not_the_same_as_null_within_json(kinds: Client) -> None:
-    path = place_of((await send(kinds, "POST", "kinds/items", feature(point(), tree=None, whole=None), 201))[0])
+    path = place_of(
+        (await send(kinds, "POST", "kinds/items", feature(point(), tree=None, whole=None), 201))[0]
+    )
     _, read = await send(kinds, "GET", path)
     assert set(read["properties"].values()) == {None, read["id"]}
 
 
-@pytest.mark.parametrize("number", ["123456789012345678901234567890", "0.1234567890123456789012345", "1e400"])
+@pytest.mark.parametrize(
+    "number", ["123456789012345678901234567890", "0.1234567890123456789012345", "1e400"]
+)
 @pytest.mark.parametrize("column", ["tree", "written"])
 async def test_a_merged_number_keeps_its_digits(kinds: Client, number: str, column: str) -> None:
-    await send(kinds, "POST", "documents/items", {**feature(None, tree={}, written={}), "id": "one"}, 201)
+    await send(
+        kinds, "POST", "documents/items", {**feature(None, tree={}, written={}), "id": "one"}, 201
+    )
     patch = b'{"properties":{"%b":{"n":%b}}}' % (column.encode(), number.encode())
     await send(kinds, "PATCH", "documents/items/one", patch, 204, kind=MERGE_PATCH)
-    found = json.loads(await raw_feature(kinds, "documents/items/one"), parse_int=Decimal, parse_float=Decimal)
+    found = json.loads(
+        await raw_feature(kinds, "documents/items/one"), parse_int=Decimal, parse_float=Decimal
+    )
     assert found["properties"][column]["n"] == Decimal(number)
 
 
@@ -197,12 +248,18 @@ def merged(target: Any, patch: Any) -> Any:
     return result
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(target=json_values, patch=json_values, column=st.sampled_from(["tree", "written"]))
-async def test_json_columns_are_merged_as_rfc_7396_says(kinds: Client, target: Any, patch: Any, column: str) -> None:
+async def test_json_columns_are_merged_as_rfc_7396_says(
+    kinds: Client, target: Any, patch: Any, column: str
+) -> None:
     path = "documents/items/one"
     await send(kinds, "DELETE", path, status=None)
-    await send(kinds, "POST", "documents/items", {**feature(None, **{column: target}), "id": "one"}, 201)
+    await send(
+        kinds, "POST", "documents/items", {**feature(None, **{column: target}), "id": "one"}, 201
+    )
     await send(kinds, "PATCH", path, {"properties": {column: patch}}, 204, kind=MERGE_PATCH)
     _, read = await send(kinds, "GET", path)
     assert read["properties"][column] == merged(target, patch)

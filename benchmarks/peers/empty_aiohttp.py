@@ -1,4 +1,7 @@
-"""The limit of aiohttp itself, the same bytes for every path: `python -m benchmarks.peers.empty_aiohttp BYTES`."""
+"""The limit of aiohttp itself, the same bytes for every path.
+
+`python -m benchmarks.peers.empty_aiohttp BYTES`.
+"""
 
 import asyncio
 import sys
@@ -20,7 +23,9 @@ async def serve(body_bytes: int) -> None:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
-    sys.stderr.write(msgspec.json.encode({"url": f"http://127.0.0.1:{runner.addresses[0][1]}"}).decode() + "\n")
+    sys.stderr.write(
+        msgspec.json.encode({"url": f"http://127.0.0.1:{runner.addresses[0][1]}"}).decode() + "\n"
+    )
     sys.stderr.flush()
     await asyncio.Event().wait()
 

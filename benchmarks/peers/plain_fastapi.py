@@ -27,7 +27,9 @@ FROM buildings_bench WHERE id = $1
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Opens the pool, of as many connections as geosvc's, and closes it."""
     url = os.environ["BENCH_DATABASE_URL"]
-    async with asyncpg.create_pool(url, min_size=POOL_CONNECTIONS, max_size=POOL_CONNECTIONS) as pool:
+    async with asyncpg.create_pool(
+        url, min_size=POOL_CONNECTIONS, max_size=POOL_CONNECTIONS
+    ) as pool:
         app.state.pool = pool
         yield
 
@@ -64,7 +66,9 @@ def main() -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     sys.stderr.write(json.dumps({"url": f"http://127.0.0.1:{listener.getsockname()[1]}"}) + "\n")
     sys.stderr.flush()
-    config = uvicorn.Config(app, loop="uvloop", http="httptools", access_log=False, log_level="warning")
+    config = uvicorn.Config(
+        app, loop="uvloop", http="httptools", access_log=False, log_level="warning"
+    )
     uvicorn.Server(config).run(sockets=[listener])
 
 

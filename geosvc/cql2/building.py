@@ -31,7 +31,9 @@ from geosvc.errors import InvalidFilter
 MIN_EXPONENT, MAX_EXPONENT = -324, 308  # of a double
 MAX_DIGITS = 100
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_TIMESTAMP = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?[Zz]", re.ASCII)
+_TIMESTAMP = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?[Zz]", re.ASCII
+)
 Made = TypeVar("Made", bound=Node)
 
 
@@ -114,7 +116,9 @@ def condition(node: Node) -> Condition:
 def scalar(node: Node) -> Scalar:
     """The node, if it is a single value. Raises: InvalidFilter."""
     if not isinstance(node, SCALARS):
-        raise InvalidFilter("a single value was expected: a property, a text, a number, a date …", node.at)
+        raise InvalidFilter(
+            "a single value was expected: a property, a text, a number, a date …", node.at
+        )
     return node
 
 
@@ -132,7 +136,11 @@ def make_number(text: str, at: At) -> Decimal:
     except InvalidOperation:
         raise InvalidFilter("the number cannot be read", at) from None
     exponent = number.adjusted() if number else 0
-    if not number.is_finite() or not MIN_EXPONENT <= exponent <= MAX_EXPONENT or len(number.as_tuple().digits) > MAX_DIGITS:
+    if (
+        not number.is_finite()
+        or not MIN_EXPONENT <= exponent <= MAX_EXPONENT
+        or len(number.as_tuple().digits) > MAX_DIGITS
+    ):
         raise InvalidFilter("the number is out of range", at)
     return number
 
@@ -155,7 +163,9 @@ def make_timestamp(text: str, at: At) -> datetime:
     day, clock, fraction = match.groups()
     leap = clock.endswith(":60")
     try:
-        instant = datetime.fromisoformat(f"{day}T{clock[:-2] + '59' if leap else clock}").replace(tzinfo=UTC)
+        instant = datetime.fromisoformat(f"{day}T{clock[:-2] + '59' if leap else clock}").replace(
+            tzinfo=UTC
+        )
     except ValueError:
         raise InvalidFilter(f"{text} is no instant of the calendar", at) from None
     return instant + timedelta(microseconds=int(fraction[1:7].ljust(6, "0")) if fraction else 0)

@@ -36,7 +36,7 @@ from geosvc.cql2.tree import (
     Folded,
     Function,
     In,
-    Interval,
+    IntervalLiteral,
     IsNull,
     Like,
     Node,
@@ -100,7 +100,9 @@ class _Parser:
         return value
 
     def _array(self, values: list[Any], at: str) -> Node:
-        elements = tuple(value_of(self.node(each, f"{at}/{place}")) for place, each in enumerate(values))
+        elements = tuple(
+            value_of(self.node(each, f"{at}/{place}")) for place, each in enumerate(values)
+        )
         return self._builder.made(Array(elements, at=at))
 
     def _scalars(self, values: Sequence[Any], at: str) -> tuple[Scalar, ...]:
@@ -110,7 +112,9 @@ class _Parser:
         if "op" in value:
             return self._operator(value, at)
         if "property" in value:
-            return self._builder.made(Property(self._text(value["property"], f"{at}/property"), at=at))
+            return self._builder.made(
+                Property(self._text(value["property"], f"{at}/property"), at=at)
+            )
         if "date" in value or "timestamp" in value:
             return self._instant(value, at)
         if "interval" in value:
@@ -119,29 +123,42 @@ class _Parser:
             return self._box(value["bbox"], f"{at}/bbox")
         if isinstance(value.get("type"), str) and value["type"] in _GEOMETRIES:
             return self._geometry(value, at)
-        raise InvalidFilter("an object with op, property, date, timestamp, interval, bbox or a geometry was expected", at)
+        raise InvalidFilter(
+            "an object with op, property, date, timestamp, interval, bbox or a geometry was expected",
+            at,
+        )
 
     def _geometry(self, value: dict[str, Any], at: str) -> Node:
         try:
             geojson = orjson.dumps(value, default=float)
         except orjson.JSONEncodeError:
-            raise InvalidFilter("the geometry is nested too deeply, or has a number out of range", at) from None
+            raise InvalidFilter(
+                "the geometry is nested too deeply, or has a number out of range", at
+            ) from None
         return self._builder.made(self._geometries.geometry(geojson, at))
 
     def _instant(self, value: dict[str, Any], at: str) -> Node:
         member = "date" if "date" in value else "timestamp"
         text, place = self._text(value[member], f"{at}/{member}"), f"{at}/{member}"
-        made = Date(make_date(text, place), at=at) if member == "date" else Timestamp(make_timestamp(text, place), at=at)
+        made = (
+            Date(make_date(text, place), at=at)
+            if member == "date"
+            else Timestamp(make_timestamp(text, place), at=at)
+        )
         return self._builder.made(made)
 
     def _interval(self, edges: Any, at: str) -> Node:
         if not isinstance(edges, list) or len(edges) != 2:
             raise InvalidFilter("an array of two was expected", at)
         start, end = (self._edge(edge, f"{at}/{place}") for place, edge in enumerate(edges))
-        return self._builder.made(Interval(start, end, at=at))
+        return self._builder.made(IntervalLiteral(start, end, at=at))
 
     def _edge(self, edge: Any, at: str) -> Scalar | None:
-        return make_edge(self._text(edge, at), at) if isinstance(edge, str) else scalar(self.node(edge, at))
+        return (
+            make_edge(self._text(edge, at), at)
+            if isinstance(edge, str)
+            else scalar(self.node(edge, at))
+        )
 
     def _box(self, numbers: Any, at: str) -> Node:
         if not isinstance(numbers, list) or any(
@@ -160,11 +177,17 @@ class _Parser:
         if op in ("and", "or"):
             return self._junction(op, args, at)
         if op not in _MAKERS:
-            return self._builder.made(Function(op, tuple(map(value_of, self._nodes(args, at))), at=at))
+            return self._builder.made(
+                Function(op, tuple(map(value_of, self._nodes(args, at))), at=at)
+            )
         number, make = _MAKERS[op]
         if len(args) != number:
-            raise InvalidFilter(f"{op} takes {number} argument{'s' * (number > 1)}, not {len(args)}", f"{at}/args")
-        return self._builder.made(self._in(args, at) if op == "in" else make(self._nodes(args, at), at))
+            raise InvalidFilter(
+                f"{op} takes {number} argument{'s' * (number > 1)}, not {len(args)}", f"{at}/args"
+            )
+        return self._builder.made(
+            self._in(args, at) if op == "in" else make(self._nodes(args, at), at)
+        )
 
     def _nodes(self, args: list[Any], at: str) -> tuple[Node, ...]:
         return tuple(self.node(each, f"{at}/args/{place}") for place, each in enumerate(args))

@@ -19,7 +19,7 @@ from geosvc.cql2.building import (
     value_of,
 )
 from geosvc.cql2.names import ARRAY, SPATIAL, TEMPORAL, WKT
-from geosvc.cql2.tokens import Kind, Token, Tokens
+from geosvc.cql2.tokens import Token, TokenKind, Tokens
 from geosvc.cql2.tree import (
     And,
     Arithmetic,
@@ -35,7 +35,7 @@ from geosvc.cql2.tree import (
     Folded,
     Function,
     In,
-    Interval,
+    IntervalLiteral,
     IsNull,
     Like,
     Node,
@@ -53,7 +53,14 @@ from geosvc.cql2.tree import (
 from geosvc.cql2.wkt import WktReader
 from geosvc.errors import InvalidFilter
 
-_COMPARISONS: dict[str, ComparisonOperator] = {"=": "=", "<>": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_COMPARISONS: dict[str, ComparisonOperator] = {
+    "=": "=",
+    "<>": "<>",
+    "<": "<",
+    "<=": "<=",
+    ">": ">",
+    ">=": ">=",
+}
 _SUMS: dict[str, ArithmeticOperator] = {"+": "+", "-": "-"}
 _PRODUCTS: dict[str, ArithmeticOperator] = {"*": "*", "/": "/", "%": "%", "DIV": "div"}
 _RESERVED = frozenset({"AND", "OR", "NOT", "LIKE", "BETWEEN", "IN", "IS", "NULL", "DIV"})
@@ -80,7 +87,7 @@ class _Parser:
 
     def whole(self) -> Condition:
         node = condition(self._disjunction())
-        if self._tokens.next.kind is not Kind.END:
+        if self._tokens.next.kind is not TokenKind.END:
             raise self._tokens.unexpected("AND, OR or the end")
         return node
 
@@ -115,10 +122,12 @@ class _Parser:
     def _predicate(self) -> Node:
         left = self._sum()
         token = self._tokens.next
-        if token.kind is Kind.SIGN and token.text in _COMPARISONS:
+        if token.kind is TokenKind.SIGN and token.text in _COMPARISONS:
             self._tokens.take()
             right = scalar(self._sum())
-            return self._builder.made(Comparison(_COMPARISONS[token.text], scalar(left), right, at=left.at))
+            return self._builder.made(
+                Comparison(_COMPARISONS[token.text], scalar(left), right, at=left.at)
+            )
         if token.word == "IS":
             return self._null_test(left)
         negated = token.word == "NOT" and self._tokens.following.word in ("LIKE", "BETWEEN", "IN")
@@ -165,13 +174,15 @@ class _Parser:
     def _chain(self, operators: dict[str, ArithmeticOperator], operand: Callable[[], Node]) -> Node:
         """Operands from left to right."""
         left = operand()
-        while (op := operators.get(self._tokens.next.word or self._tokens.next.text)) and self._is_operator():
+        while (
+            op := operators.get(self._tokens.next.word or self._tokens.next.text)
+        ) and self._is_operator():
             self._tokens.take()
             left = self._builder.made(Arithmetic(op, scalar(left), scalar(operand()), at=left.at))
         return left
 
     def _is_operator(self) -> bool:
-        return self._tokens.next.kind in (Kind.SIGN, Kind.WORD)
+        return self._tokens.next.kind in (TokenKind.SIGN, TokenKind.WORD)
 
     def _power(self) -> Node:
         base = self._signed()
@@ -199,19 +210,25 @@ class _Parser:
 
     def _primary(self) -> Node:
         token = self._tokens.next
-        if token.kind is Kind.TEXT:
+        if token.kind is TokenKind.TEXT:
             return self._builder.made(Text(self._tokens.take().text, at=token.at))
-        if token.kind is Kind.NUMBER:
-            return self._builder.made(Number(make_number(self._tokens.take().text, token.at), at=token.at))
-        if token.kind is Kind.NAME:
+        if token.kind is TokenKind.NUMBER:
+            return self._builder.made(
+                Number(make_number(self._tokens.take().text, token.at), at=token.at)
+            )
+        if token.kind is TokenKind.NAME:
             self._tokens.take()
             if self._tokens.next.is_sign("("):
                 return self._function(token)
             return self._builder.made(Property(token.text, at=token.at))
         if token.is_sign("("):
             return self._parenthesis()
-        if token.kind is Kind.WORD and token.word not in _RESERVED:
+        if token.kind is TokenKind.WORD and token.word not in _RESERVED:
             return self._word(self._tokens.take())
+        if token.word == "NULL":
+            raise InvalidFilter(
+                "nothing is equal to NULL: CQL2 writes IS NULL or IS NOT NULL", token.at
+            )
         raise self._tokens.unexpected("a property, a literal, a function or '('")
 
     def _parenthesis(self) -> Node:
@@ -225,7 +242,11 @@ class _Parser:
         if token.word in ("TRUE", "FALSE"):
             return self._builder.made(Boolean(token.word == "TRUE", at=token.at))
         called = self._tokens.next.is_sign("(")
-        tagged = token.word in WKT and self._tokens.next.word == "Z" and self._tokens.following.is_sign("(")
+        tagged = (
+            token.word in WKT
+            and self._tokens.next.word == "Z"
+            and self._tokens.following.is_sign("(")
+        )
         if called or tagged:
             return self._keywords.get(token.word, self._function)(token)
         return self._builder.made(Property(token.text, at=token.at))
@@ -277,7 +298,9 @@ class _Parser:
             return self._sum()
         if self._tokens.following.is_sign(")"):
             return self._list()
-        return self._builder.made(Array(tuple(map(value_of, self._listed(self._element))), at=token.at))
+        return self._builder.made(
+            Array(tuple(map(value_of, self._listed(self._element))), at=token.at)
+        )
 
     def _element(self) -> Node:
         """A value, or a list: `(1, 2)` is an array and `(1 + 2) * 3` is none."""
@@ -289,16 +312,20 @@ class _Parser:
             self._tokens.take()
             self._tokens.take()
             return self._builder.made(Array((), at=token.at))
-        return self._builder.made(Array(tuple(map(value_of, self._listed(self._element))), at=token.at))
+        return self._builder.made(
+            Array(tuple(map(value_of, self._listed(self._element))), at=token.at)
+        )
 
     def _folded(self, token: Token) -> Node:
         inner = self._listed(self._sum)
         if len(inner) != 1:
             raise InvalidFilter(f"{token.word} takes one text", token.at)
-        return self._builder.made(Folded("casei" if token.word == "CASEI" else "accenti", scalar(inner[0]), at=token.at))
+        return self._builder.made(
+            Folded("casei" if token.word == "CASEI" else "accenti", scalar(inner[0]), at=token.at)
+        )
 
     def _quoted(self) -> Token:
-        if self._tokens.next.kind is not Kind.TEXT:
+        if self._tokens.next.kind is not TokenKind.TEXT:
             raise self._tokens.unexpected("a text in single quotes")
         return self._tokens.take()
 
@@ -316,11 +343,11 @@ class _Parser:
         self._tokens.expect(",")
         end = self._edge()
         self._tokens.expect(")")
-        return self._builder.made(Interval(start, end, at=token.at))
+        return self._builder.made(IntervalLiteral(start, end, at=token.at))
 
     def _edge(self) -> Scalar | None:
         token = self._tokens.next
-        if token.kind is not Kind.TEXT:
+        if token.kind is not TokenKind.TEXT:
             return scalar(self._primary())
         return make_edge(self._tokens.take().text, token.at)
 

@@ -1,13 +1,13 @@
 """CQL2 text cut into tokens. Source: OGC 21-065r2, Annex B."""
 
 import re
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from geosvc.errors import InvalidFilter
 
 
-class Kind(Enum):
+class TokenKind(Enum):
     """What a token is."""
 
     WORD = auto()
@@ -22,27 +22,23 @@ class Kind(Enum):
     END = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A token.
 
     Attributes:
         text: without its quotes.
         at: where it begins, counted from 1.
+        word: in upper case, for comparison with keywords; nothing when it is no word.
     """
 
-    kind: Kind
+    kind: TokenKind
     text: str
     at: int
-
-    @property
-    def word(self) -> str:
-        """In upper case, for comparison with keywords; nothing when it is no word."""
-        return self.text.upper() if self.kind is Kind.WORD and self.text.isascii() else ""  # the upper case of a dotless i is I
+    word: str = ""
 
     def is_sign(self, sign: str) -> bool:
         """Whether it is this operator, parenthesis or comma."""
-        return self.kind is Kind.SIGN and self.text == sign
+        return self.kind is TokenKind.SIGN and self.text == sign
 
 
 _START = (
@@ -59,11 +55,12 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
+_KINDS = {kind.name: kind for kind in TokenKind}  # BLANK is none
 _QUOTE = re.compile(r"''|\\'")
 
 
-def _unquote(kind: Kind, text: str) -> str:
-    if kind is Kind.NAME:
+def _unquote(kind: TokenKind, text: str) -> str:
+    if kind is TokenKind.NAME:
         return text[1:-1].replace('""', '"')
     return _QUOTE.sub("'", text[1:-1])
 
@@ -75,18 +72,34 @@ def _cut(text: str) -> list[Token]:
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
-            raise InvalidFilter(_strange(text[position]), position + 1)
-        if match.lastgroup != "BLANK":
-            kind = Kind[match.lastgroup or "END"]
+            raise InvalidFilter(_strange(text, position), position + 1)
+        if text.startswith("==", position):
+            raise InvalidFilter(_strange(text, position), position + 1)
+        kind = _KINDS.get(match.lastgroup or "")
+        if kind is not None:
             found = match.group()
-            quoted = kind in (Kind.TEXT, Kind.NAME)
-            tokens.append(Token(kind, _unquote(kind, found) if quoted else found, position + 1))
+            if kind is TokenKind.WORD:
+                word = (
+                    found.upper() if found.isascii() else ""
+                )  # the upper case of a dotless i is I
+                tokens.append(Token(kind, found, position + 1, word))
+            else:
+                quoted = kind is TokenKind.TEXT or kind is TokenKind.NAME
+                tokens.append(Token(kind, _unquote(kind, found) if quoted else found, position + 1))
         position = match.end()
-    tokens.append(Token(Kind.END, "", len(text) + 1))
+    tokens.append(Token(TokenKind.END, "", len(text) + 1))
     return tokens
 
 
-def _strange(character: str) -> str:
+# as other languages write it, and CQL2 does
+_ELSEWHERE = {"!=": "<>", "==": "=", "&&": "AND", "||": "OR", "!": "NOT"}
+
+
+def _strange(text: str, position: int) -> str:
+    for strange, own in _ELSEWHERE.items():
+        if text.startswith(strange, position):
+            return f"{strange!r} means nothing here: CQL2 writes {own}"
+    character = text[position]
     if character in "'\"":
         return f"a closing {character} is missing"
     return f"{character!r} means nothing here"
@@ -112,7 +125,7 @@ class Tokens:
     def take(self) -> Token:
         """Reads a token."""
         token = self._tokens[self._place]
-        if token.kind is not Kind.END:
+        if token.kind is not TokenKind.END:
             self._place += 1
         return token
 
@@ -145,7 +158,8 @@ class Tokens:
         if not self.next.is_sign("("):
             return False
         depth = 0
-        for token in self._tokens[self._place :]:
+        for place in range(self._place, len(self._tokens)):
+            token = self._tokens[place]
             depth += token.is_sign("(") - token.is_sign(")")
             if depth == 0 or (depth == 1 and token.is_sign(",")):
                 return token.text == "," or self.following.is_sign(")")
@@ -153,5 +167,5 @@ class Tokens:
 
     def unexpected(self, expected: str) -> InvalidFilter:
         """What is wrong with the next token."""
-        found = "the end" if self.next.kind is Kind.END else repr(self.next.text[:40])
+        found = "the end" if self.next.kind is TokenKind.END else repr(self.next.text[:40])
         return InvalidFilter(f"{expected} was expected, not {found}", self.next.at)

@@ -13,7 +13,9 @@ from geosvc.model.bbox import Bbox
 At = int | str
 ComparisonOperator = Literal["=", "<>", "<", "<=", ">", ">="]
 ArithmeticOperator = Literal["+", "-", "*", "/", "%", "div", "^"]
-SpatialOperator = Literal["intersects", "equals", "disjoint", "touches", "within", "overlaps", "crosses", "contains"]
+SpatialOperator = Literal[
+    "intersects", "equals", "disjoint", "touches", "within", "overlaps", "crosses", "contains"
+]
 TemporalOperator = Literal[
     "after",
     "before",
@@ -84,7 +86,7 @@ class Timestamp(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class Interval(Placed):
+class IntervalLiteral(Placed):
     """From an instant to another, both within; None is unbounded."""
 
     start: "Scalar | None"
@@ -246,7 +248,7 @@ class ArrayPredicate(Placed):
 
 
 Scalar = Property | Text | Number | Boolean | Date | Timestamp | Arithmetic | Folded | Function
-Value = Scalar | Interval | Geometry | Array
+Value = Scalar | IntervalLiteral | Geometry | Array
 Condition = (
     And
     | Or
@@ -266,7 +268,7 @@ Condition = (
 Node = Condition | Value
 
 SCALARS = (Property, Text, Number, Boolean, Date, Timestamp, Arithmetic, Folded, Function)
-VALUES = (*SCALARS, Interval, Geometry, Array)
+VALUES = (*SCALARS, IntervalLiteral, Geometry, Array)
 CONDITIONS = (
     And,
     Or,

@@ -9,7 +9,7 @@ import orjson
 
 from geosvc.cql2.building import Builder, make_number
 from geosvc.cql2.names import COORDINATE_DEPTH, WKT
-from geosvc.cql2.tokens import Kind, Token, Tokens
+from geosvc.cql2.tokens import Token, TokenKind, Tokens
 
 
 class WktReader:
@@ -47,7 +47,10 @@ class WktReader:
             position = self._position()
             self._tokens.expect(")")
             return {"type": geometry_type, "coordinates": position}
-        return {"type": geometry_type, "coordinates": self._coordinates(depth, geometry_type == "MultiPoint")}
+        return {
+            "type": geometry_type,
+            "coordinates": self._coordinates(depth, geometry_type == "MultiPoint"),
+        }
 
     def _members(self) -> list[dict[str, Any]]:
         self._tokens.expect("(")
@@ -86,7 +89,9 @@ class WktReader:
 
     def _position(self) -> list[float]:
         position = [self._number(), self._number()]
-        while len(position) < 4 and (self._tokens.next.kind is Kind.NUMBER or self._tokens.next.text in ("-", "+")):
+        while len(position) < 4 and (
+            self._tokens.next.kind is TokenKind.NUMBER or self._tokens.next.text in ("-", "+")
+        ):
             position.append(self._number())
         return position
 
@@ -94,7 +99,7 @@ class WktReader:
         sign = -1.0 if self._tokens.has_sign("-") else 1.0
         if sign > 0:
             self._tokens.has_sign("+")
-        if self._tokens.next.kind is not Kind.NUMBER:
+        if self._tokens.next.kind is not TokenKind.NUMBER:
             raise self._tokens.unexpected("a number")
         token = self._tokens.take()
         return sign * float(make_number(token.text, token.at))

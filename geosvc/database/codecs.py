@@ -88,7 +88,9 @@ def decode_ewkb(ewkb: bytes) -> Geometry:
     raw = bytes(ewkb)
     try:
         if _may_nest(raw) and collection_depth(raw) > MAX_COLLECTION_DEPTH:
-            return RefusedGeometry(raw, f"collections are nested deeper than {MAX_COLLECTION_DEPTH}")
+            return RefusedGeometry(
+                raw, f"collections are nested deeper than {MAX_COLLECTION_DEPTH}"
+            )
         with errstate(invalid="ignore"):  # NaN is a coordinate like any other here
             return shapely.from_wkb(raw)
     except (ShapelyError, NotImplementedError, ValueError, struct_error) as error:
@@ -136,10 +138,18 @@ async def register_codecs(connection: asyncpg.Connection, postgis_schema: str | 
     Args:
         postgis_schema: where PostGIS lives; None when it is not installed.
     """
-    await connection.set_type_codec("json", schema="pg_catalog", encoder=orjson.dumps, decoder=_decode_json, format="binary")
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode_jsonb, decoder=_decode_jsonb, format="binary")
+    await connection.set_type_codec(
+        "json", schema="pg_catalog", encoder=orjson.dumps, decoder=_decode_json, format="binary"
+    )
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_encode_jsonb, decoder=_decode_jsonb, format="binary"
+    )
     if postgis_schema is not None:
         for name in ("geometry", "geography"):
             await connection.set_type_codec(
-                name, schema=postgis_schema, encoder=encode_ewkb, decoder=decode_ewkb, format="binary"
+                name,
+                schema=postgis_schema,
+                encoder=encode_ewkb,
+                decoder=decode_ewkb,
+                format="binary",
             )

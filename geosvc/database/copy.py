@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from geosvc.database.pool import connect_arguments
+from geosvc.database.connection import connect_arguments
 from geosvc.database.sqlstate import DATABASE_ERRORS
+from geosvc.database.target import target_of, why_unreachable
 from geosvc.errors import StartError
 from geosvc.settings import Settings
 
@@ -25,9 +26,13 @@ class Loading:
         """Runs SQL of geosvc's own: any number of statements."""
         await self._connection.execute(sql)
 
-    async def copy_csv(self, table: str, columns: Iterable[str], source: AsyncIterable[bytes]) -> None:
+    async def copy_csv(
+        self, table: str, columns: Iterable[str], source: AsyncIterable[bytes]
+    ) -> None:
         """Fills a table from CSV with a header line; an empty unquoted field is NULL, geometries are hex EWKB."""
-        await self._connection.copy_to_table(table, source=source, columns=list(columns), format="csv", header=True)
+        await self._connection.copy_to_table(
+            table, source=source, columns=list(columns), format="csv", header=True
+        )
 
 
 @asynccontextmanager
@@ -37,14 +42,18 @@ async def loading(settings: Settings, url: str) -> AsyncIterator[Loading]:
     Raises: StartError when the database cannot be reached or refuses what it is told.
     """
     try:
-        connection = await asyncpg.connect(**{**connect_arguments(settings, url), "command_timeout": None})
+        connection = await asyncpg.connect(
+            **{**connect_arguments(settings, url), "command_timeout": None}
+        )
     except DATABASE_ERRORS as error:
-        raise StartError(f"the database cannot be reached: {type(error).__name__}") from None
+        raise StartError(f"cannot connect to {target_of(url)}: {why_unreachable(error)}") from None
     try:
         async with connection.transaction():
             yield Loading(connection)
     except asyncpg.PostgresError as error:
-        raise StartError(f"the database refused to load: {type(error).__name__}: {error.args[0]}") from None
+        raise StartError(
+            f"the database refused to load: {type(error).__name__}: {error.args[0]}"
+        ) from None
     finally:
         # a COPY that failed half-way can leave a connection waiting for ever
         connection.terminate()

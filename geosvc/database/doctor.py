@@ -14,33 +14,40 @@ from typing import Any
 import asyncpg
 import orjson
 
-from geosvc.database.catalog import selection_of
-from geosvc.database.pool import connect_arguments
-from geosvc.database.sqlstate import DATABASE_ERRORS
-from geosvc.errors import GeosvcError
-from geosvc.model.catalog import Catalog, build_catalog
-from geosvc.model.finding import (
-    Facts,
-    Finding,
-    Sample,
-    judge_connections,
-    judge_log,
-    judge_log_size,
-    judge_pooler,
-    judge_publication,
+from geosvc.advice.findings import Facts, Finding
+from geosvc.advice.geometry_findings import Sample, judge_sample
+from geosvc.advice.publication_findings import judge_log, judge_log_size, judge_publication
+from geosvc.advice.relation_findings import (
+    judge_key,
+    judge_reading,
     judge_relation,
+    judge_repeats,
+)
+from geosvc.advice.server_findings import (
+    judge_connections,
+    judge_pooler,
     judge_role,
-    judge_sample,
     judge_schemas,
     judge_server,
     judge_skew,
 )
-from geosvc.query.samples import select_sample
+from geosvc.catalog.collections import Catalog, build_catalog
+from geosvc.database.catalog import selection_of
+from geosvc.database.connection import connect_arguments
+from geosvc.database.sqlstate import DATABASE_ERRORS, describe_read
+from geosvc.database.target import target_of, why_unreachable
+from geosvc.errors import GeosvcError
+from geosvc.model.collection import Collection
+from geosvc.query.sample_rows import count_repeats, read_some, select_sample
 from geosvc.settings import Settings
 from geosvc.sql.compose import Identifier, Params
 from geosvc.sql.files import load_statement
 
 CHECK_SECONDS = 5.0
+OPERATORS = (
+    2  # connections of a worker beside the pool: what operators ask, and whether it is ready
+)
+READING_SECONDS = 30.0
 SAMPLES_SECONDS = 60.0
 LISTEN_SECONDS = 2.0
 _STORED = ("r", "m", "p")
@@ -48,7 +55,7 @@ _WORDS = {"error": 0, "warning": 1, "info": 2}
 
 
 @dataclass(slots=True)
-class Report:
+class CheckReport:
     """What was looked at, and what was found."""
 
     findings: list[Finding] = field(default_factory=list)
@@ -72,7 +79,11 @@ def quote(*names: str) -> str:
 
 @asynccontextmanager
 async def _connected(settings: Settings, url: str) -> AsyncIterator[asyncpg.Connection]:
-    arguments = {**connect_arguments(settings, url), "command_timeout": CHECK_SECONDS, "statement_cache_size": 0}
+    arguments = {
+        **connect_arguments(settings, url),
+        "command_timeout": CHECK_SECONDS,
+        "statement_cache_size": 0,
+    }
     connection = await asyncpg.connect(**arguments)
     try:
         yield connection
@@ -93,16 +104,21 @@ class Doctor:
         self._server: Facts = {}
         self._relations: list[Facts] = []
         self._catalog: Catalog | None = None
-        self.report = Report()
+        self._unreadable: set[str] = set()
+        self.report = CheckReport()
 
-    async def examine(self) -> Report:
+    async def examine(self) -> CheckReport:
         """Never raises for what it finds."""
         try:
             async with _connected(self._settings, self._url) as connection:
                 await self._examine(connection)
         except (*DATABASE_ERRORS, GeosvcError) as error:
-            text = f"the database cannot be reached: {type(error).__name__}"
-            self.report.findings.append(Finding("error", "no-connection", "GEOSVC_DATABASE_URL", text))
+            text = (
+                f"the database cannot be reached: {target_of(self._url)}: {why_unreachable(error)}"
+            )
+            self.report.findings.append(
+                Finding("error", "no-connection", "GEOSVC_DATABASE_URL", text)
+            )
         self.report.sort()
         return self.report
 
@@ -111,8 +127,10 @@ class Doctor:
             "server": self._check_server,
             "schemas": self._check_schemas,
             "relations": self._check_relations,
+            "reading": self._check_reading,
             "samples": self._check_samples,
             "settings": self._check_settings,
+            "keys": self._check_keys,
             "publications": self._check_publications,
             "pooler": self._check_pooler,
             "listen": self._check_listen,
@@ -134,7 +152,7 @@ class Doctor:
         before = time()
         self._server = orjson.loads(await connection.fetchval(load_statement("check_server").text))
         middle = (before + time()) / 2
-        wanted = self._settings.workers * (self._settings.pool_max_size + 1)
+        wanted = self._settings.workers * (self._settings.pool_max_size + OPERATORS)
         return [
             *judge_server(self._server),
             *judge_skew(self._server["now"] - middle),
@@ -144,29 +162,114 @@ class Doctor:
     async def _check_schemas(self, connection: asyncpg.Connection) -> Iterable[Finding]:
         statement = load_statement("check_schemas", (list(self._settings.schemas),))
         rows = await connection.fetch(statement.text, *statement.args)
-        return list(judge_schemas([(row[0], row[1], row[2]) for row in rows], self._server["role"], quote))
+        return list(
+            judge_schemas([(row[0], row[1], row[2]) for row in rows], self._server["role"], quote)
+        )
 
     async def _check_relations(self, connection: asyncpg.Connection) -> Iterable[Finding]:
         statement = load_statement("check_relations", (list(self._settings.schemas),))
         rows = await connection.fetch(statement.text, *statement.args)
         self._relations = [orjson.loads(row[0]) for row in rows]
         role = self._server["role"]
-        findings = [finding for each in self._relations for finding in judge_relation(each, role, quote)]
+        findings = [
+            finding for each in self._relations for finding in judge_relation(each, role, quote)
+        ]
         return [*findings, *judge_role(self._server, self._relations, quote)]
+
+    async def _check_keys(self, connection: asyncpg.Connection) -> Iterable[Finding]:
+        """Whether ids name one row each."""
+        findings: list[Finding] = []
+        relations = {(each["schema"], each["name"]): each for each in self._read_relations()}
+        for each in self._catalog.collections.values() if self._catalog is not None else ():
+            relation = relations.get((each.schema, each.name))
+            if not each.key and relation is not None:
+                del relations[each.schema, each.name]  # one finding, however many geometries it has
+                findings.append(judge_key(relation, each.id, quote))
+            elif each.key and not each.key_is_unique:
+                findings += await self._check_repeats(connection, each)
+        return findings
+
+    def _read_relations(self) -> Iterator[Facts]:
+        """The relations that can be read, as far as was tried."""
+        for each in self._relations:
+            if each["readable"] and f"{each['schema']}.{each['name']}" not in self._unreadable:
+                yield each
+
+    async def _check_repeats(
+        self, connection: asyncpg.Connection, collection: Collection
+    ) -> Iterable[Finding]:
+        subject = f"{collection.schema}.{collection.name}"
+        statement = count_repeats(collection)
+        try:
+            async with connection.transaction(readonly=True):
+                await connection.execute("SET LOCAL statement_timeout = '4s'")
+                repeats = await connection.fetchval(statement.text, *statement.args)
+        except asyncpg.QueryCanceledError:
+            text = f"in 4 s it was not found out whether {', '.join(collection.key)} names one row"
+            return [Finding("info", "not-sampled", subject, text)]
+        except DATABASE_ERRORS as error:
+            self._give_up(subject, error)
+            return []
+        return judge_repeats(subject, collection.id, collection.key, repeats)
+
+    async def _check_reading(self, connection: asyncpg.Connection) -> Iterable[Finding]:
+        """Reads some rows of each relation as a request would: rights, foreign servers and stored values are tried by it."""
+        findings: list[Finding] = []
+        until = time() + READING_SECONDS
+        for relation in self._relations:
+            if relation["readable"] and relation["columns"] and time() < until:
+                found = await self._try_reading(connection, relation)
+                findings += found
+                self._unreadable |= {each.subject for each in found}
+        return findings
+
+    async def _try_reading(self, connection: asyncpg.Connection, relation: Facts) -> list[Finding]:
+        statement = read_some(relation["schema"], relation["name"], relation["columns"])
+        try:
+            async with connection.transaction(readonly=True):
+                await connection.execute(
+                    "SET LOCAL client_min_messages = error; SET LOCAL statement_timeout = '2s'"
+                )
+                await connection.fetch(statement.text, *statement.args)
+        except asyncpg.QueryCanceledError:
+            return []  # slow, which is no fault
+        except asyncpg.PostgresError as error:
+            if connection.is_closed():
+                raise
+            missing = load_statement("check_missing_grants", (relation["schema"], relation["name"]))
+            lacks = isinstance(error, asyncpg.InsufficientPrivilegeError)
+            grants = (
+                [row[0] for row in await connection.fetch(missing.text, *missing.args)]
+                if lacks
+                else []
+            )
+            return [
+                judge_reading(relation, error.sqlstate or "", describe_read(error), grants, quote)
+            ]
+        return []
 
     async def _check_samples(self, connection: asyncpg.Connection) -> Iterable[Finding]:
         findings: list[Finding] = []
         until = time() + SAMPLES_SECONDS
-        stored = [each for each in self._relations if each["readable"] and each["kind"] in _STORED]
+        stored = [each for each in self._read_relations() if each["kind"] in _STORED]
         for relation in stored:
             for geometry in relation["geometries"]:
                 if time() > until:
-                    text = f"after {SAMPLES_SECONDS:.0f} s the geometries of the rest were not sampled"
-                    return [*findings, Finding("info", "not-sampled", f"{relation['schema']}.{relation['name']}", text)]
+                    text = (
+                        f"after {SAMPLES_SECONDS:.0f} s the geometries of the rest were not sampled"
+                    )
+                    return [
+                        *findings,
+                        Finding(
+                            "info", "not-sampled", f"{relation['schema']}.{relation['name']}", text
+                        ),
+                    ]
                 try:
                     sample = await self._sample(connection, relation, geometry["name"])
                 except DATABASE_ERRORS as error:
-                    self._give_up(f"{relation['schema']}.{relation['name']}.{geometry['name']}", error)
+                    self._give_up(
+                        f"{relation['schema']}.{relation['name']}.{geometry['name']}", error
+                    )
                     continue
                 findings += judge_sample(relation, geometry, sample, quote)
         return findings
@@ -175,17 +278,23 @@ class Doctor:
         statement = select_sample(relation["schema"], relation["name"], column, relation["rows"])
         async with connection.transaction(readonly=True):
             # what ST_IsValid finds it tells in a notice a row; asyncpg would make an object of each
-            await connection.execute("SET LOCAL client_min_messages = error; SET LOCAL statement_timeout = '4s'")
+            await connection.execute(
+                "SET LOCAL client_min_messages = error; SET LOCAL statement_timeout = '4s'"
+            )
             rows = await connection.fetch(statement.text, *statement.args)
-        return Sample(rows[0][0], rows[0][1], tuple(rows[0][2] or ()))
+        return Sample(rows[0][0], rows[0][1], tuple(rows[0][2] or ()), rows[0][3])
 
     async def _check_settings(self, connection: asyncpg.Connection) -> Iterable[Finding]:
         """What COLLECTIONS says of collections and columns that are not there, which serving passes over."""
         if self._server["postgis"] is None:
             return []
         statement = load_statement("catalog", (list(self._settings.schemas),))
-        rows = await connection.fetch(statement.text.replace("AS collection", "::text AS collection"), *statement.args)
-        catalog = build_catalog((orjson.loads(row[0]) for row in rows), selection_of(self._settings), "")
+        rows = await connection.fetch(
+            statement.text.replace("AS collection", "::text AS collection"), *statement.args
+        )
+        catalog = build_catalog(
+            (orjson.loads(row[0]) for row in rows), selection_of(self._settings), ""
+        )
         self._catalog = catalog
         self.report.collections = len(catalog.collections)
         return list(self._judge_overrides(catalog))
@@ -195,7 +304,12 @@ class Doctor:
             subject = f"collections.{name}"
             collection = catalog.collections.get(name)
             if collection is None:
-                yield Finding("warning", "no-such-collection", subject, "the setting is for a collection that is not there")
+                yield Finding(
+                    "warning",
+                    "no-such-collection",
+                    subject,
+                    "the setting is for a collection that is not there",
+                )
                 continue
             if override.key and collection.key != override.key:
                 text = f"key names columns that are not there: {', '.join(override.key)}"
@@ -210,7 +324,11 @@ class Doctor:
         log = await connection.fetchval(load_statement("check_log").text)
         if not publications or log is None:
             return []
-        findings = [finding for each in publications for finding in judge_publication(each, *self._called(each))]
+        findings = [
+            finding
+            for each in publications
+            for finding in judge_publication(each, *self._called(each))
+        ]
         log = orjson.loads(log)
         findings += judge_log(log, self._server["role"], quote)
         if log["readable"]:
@@ -228,7 +346,9 @@ class Doctor:
         return f"{facts['schema']}.{facts['name']}", None
 
     async def _check_pooler(self, connection: asyncpg.Connection) -> Iterable[Finding]:
-        return list(judge_pooler(self._server["pid"], connection.get_server_pid(), self._settings.pgbouncer))
+        return list(
+            judge_pooler(self._server["pid"], connection.get_server_pid(), self._settings.pgbouncer)
+        )
 
     async def _check_listen(self, connection: asyncpg.Connection) -> Iterable[Finding]:
         if self._server["in_recovery"]:

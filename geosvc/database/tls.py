@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from geosvc.errors import SettingsError
-from geosvc.settings import Settings, SslMode, environment_host
+from geosvc.settings import Settings, SslMode, environment_default
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", ""})
 
@@ -28,10 +28,13 @@ def _hosts(url: str) -> list[str]:
     hosts = parts.netloc.rpartition("@")[2].split(",")
     named = parse_qs(parts.query).get("host", [])
     decoded = [unquote(host) for host in hosts]
-    hosts = [host or environment_host() or "" for host in decoded] if not named else decoded
-    return [host.rpartition(":")[0] or host if ":" in host and not host.endswith("]") else host for host in hosts] + [
-        each for value in named for each in value.split(",")
-    ]
+    hosts = (
+        [host or environment_default("PGHOST") or "" for host in decoded] if not named else decoded
+    )
+    return [
+        host.rpartition(":")[0] or host if ":" in host and not host.endswith("]") else host
+        for host in hosts
+    ] + [each for value in named for each in value.split(",")]
 
 
 def is_local(url: str) -> bool:
@@ -62,11 +65,15 @@ def tls_to_database(settings: Settings, url: str) -> Tls:
         if settings.db_ssl_cert is not None:
             context.load_cert_chain(settings.db_ssl_cert, settings.db_ssl_key)
     except (ssl.SSLError, OSError) as error:
-        raise SettingsError([f"GEOSVC_DB_SSL_*: a certificate or key cannot be read: {error}"]) from None
+        raise SettingsError(
+            [f"GEOSVC_DB_SSL_*: a certificate or key cannot be read: {error}"]
+        ) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # some distributions' Python says nothing here
     context.check_hostname = mode == "verify-full"
     if mode == "require" and settings.db_ssl_root_cert is None:
         context.verify_mode = ssl.CERT_NONE
     if settings.db_direct_tls:
-        context.set_alpn_protocols(["postgresql"])  # PostgreSQL 17 refuses a direct connection without it
+        context.set_alpn_protocols(
+            ["postgresql"]
+        )  # PostgreSQL 17 refuses a direct connection without it
     return Tls(context, settings.db_direct_tls)

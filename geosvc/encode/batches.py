@@ -1,6 +1,6 @@
-"""How many rows a batch takes: few at first, then as many as fill it, whatever the size of the geometries."""
+"""The number of rows in a batch: few at first, then as many as fill it, whatever their size."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from geosvc.model.row import Row
@@ -9,25 +9,38 @@ FIRST_ROWS = 100
 _TEXT_PER_STORED = 3  # GeoJSON is about three times as long as the compressed row
 
 
+def first_column_bytes(rows: Sequence[Row]) -> int:
+    """The bytes of features that stand encoded in the first column."""
+    return sum(len(row[0]) for row in rows)
+
+
 @dataclass(slots=True)
 class BatchSize:
-    """Aims at batches of `target_bytes` by the size of the last one.
+    """Aims at batches of `target_bytes` by the size of the last batch.
 
     Attributes:
         max_rows: of a batch.
         expected_row_bytes: what the catalog expects a row to take.
+        encoded_bytes: measures the features of a batch.
     """
 
     max_rows: int
     target_bytes: int
     expected_row_bytes: int
+    encoded_bytes: Callable[[Sequence[Row]], int] = first_column_bytes
 
     def next_rows(self, last: Sequence[Row]) -> int:
-        """Rows of the next batch, at least 1. Of the first when `last` is empty."""
+        """Rows of the next batch, at least 1.
+
+        Args:
+            last: the rows of the batch before; empty for the first batch.
+        """
         if not last:
-            return self._within(self.target_bytes // (self.expected_row_bytes * _TEXT_PER_STORED), FIRST_ROWS)
-        row_bytes = max(sum(len(row[0]) for row in last) // len(last), 1)
-        return self._within(self.target_bytes // row_bytes, min(self.max_rows, 4 * len(last)))
+            expected_bytes = self.expected_row_bytes * _TEXT_PER_STORED
+            return self._within(self.target_bytes // expected_bytes, FIRST_ROWS)
+        row_bytes = max(self.encoded_bytes(last) // len(last), 1)
+        most = min(self.max_rows, 4 * len(last))
+        return self._within(self.target_bytes // row_bytes, most)
 
     def _within(self, rows: int, most: int) -> int:
         return max(1, min(rows, most, self.max_rows))

@@ -1,5 +1,6 @@
-"""Features that PostgreSQL wrote as JSON, taken apart for a table. A value stays the text that PostgreSQL wrote: nothing is
-rounded on the way.
+"""Splits features that PostgreSQL wrote as JSON into the cells of an HTML table.
+
+A value stays the text that PostgreSQL wrote, so nothing is rounded.
 """
 
 import re
@@ -14,9 +15,11 @@ CellKind = Literal["null", "text", "link", "number", "boolean", "json"]
 SHORT_CHARACTERS = 120
 LONG_CHARACTERS = 100_000
 _ONE_LINE = 80
-# one escape at a time, so that a backslash of the text itself begins none
+# It matches every escape, so that an escaped backslash does not begin another one.
 _ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)",
+    re.DOTALL,
 )
 _LONE_SURROGATE_BYTES = 6
 _URL = re.compile(r"https?://[^\s<>\"]{1,2000}")
@@ -32,7 +35,7 @@ class Cell:
     """A value as a page shows it.
 
     Attributes:
-        cut: whether there is more than `text`.
+        cut: whether `text` is only the beginning of the value.
     """
 
     kind: CellKind
@@ -48,7 +51,7 @@ class ShownFeature:
     """A feature as a page shows it.
 
     Attributes:
-        id: None where features have none, and where nobody can read it.
+        id: None when features have no ids, or when the feature cannot be decoded.
         cells: by the name of the property.
     """
 
@@ -56,50 +59,74 @@ class ShownFeature:
     cells: Mapping[str, Cell]
 
     def cell(self, name: str) -> Cell:
-        """The cell of a property."""
+        """The cell of a property; TOO_DEEP when the feature cannot be decoded."""
         return self.cells.get(name, TOO_DEEP)
 
 
 def _text_of(raw: bytes) -> str | None:
     if raw == b"null":
         return None
-    return str(msgspec.json.decode(raw)) if raw.startswith(b'"') else raw.decode()
+    if raw.startswith(b'"'):
+        return str(msgspec.json.decode(raw))
+    return raw.decode()
 
 
 def _shorten(kind: CellKind, text: str, characters: int) -> Cell:
-    return Cell(kind, text) if len(text) <= characters else Cell(kind, text[:characters], cut=True)
+    if len(text) <= characters:
+        return Cell(kind, text)
+    return Cell(kind, text[:characters], cut=True)
 
 
 def _cell(raw: bytes, characters: int) -> Cell:
     text = _text_of(raw)
     if text is None:
         return Cell("null", "NULL")
+    kind = _kind_of(raw, text, characters)
+    if kind == "json" and len(raw) > _ONE_LINE and characters > SHORT_CHARACTERS:
+        text = bytes(msgspec.json.format(raw, indent=2)).decode()
+    return _shorten(kind, text, characters)
+
+
+def _kind_of(raw: bytes, text: str, characters: int) -> CellKind:
     if raw.startswith(b'"'):
-        return _shorten("link" if len(text) <= characters and _URL.fullmatch(text) else "text", text, characters)
+        is_link = len(text) <= characters and _URL.fullmatch(text)
+        return "link" if is_link else "text"
     if raw.startswith((b"{", b"[")):
-        one_line = len(raw) <= _ONE_LINE or characters <= SHORT_CHARACTERS
-        return _shorten("json", text if one_line else bytes(msgspec.json.format(raw, indent=2)).decode(), characters)
-    return _shorten("boolean" if raw in (b"true", b"false") else "number", text, characters)
+        return "json"
+    if raw in (b"true", b"false"):
+        return "boolean"
+    return "number"
 
 
-def _mend(escape: re.Match[bytes]) -> bytes:
-    found = escape[0]
-    return b"\\ufffd" if len(found) == _LONE_SURROGATE_BYTES and found[2:3] in b"dD" else found
+def _replace_lone_surrogate(escape: re.Match[bytes]) -> bytes:
+    """The escape of a lone surrogate becomes that of the replacement character."""
+    text = escape[0]
+    if len(text) == _LONE_SURROGATE_BYTES and text[2:3] in b"dD":
+        return b"\\ufffd"
+    return text
 
 
 def _decode(text: bytes) -> _Feature:
     try:
         return msgspec.json.decode(text, type=_Feature)
     except msgspec.DecodeError:
-        # a column of type json may hold half a surrogate pair
-        return msgspec.json.decode(_ESCAPE.sub(_mend, text), type=_Feature)
+        # a column of type json may contain half a surrogate pair
+        valid = _ESCAPE.sub(_replace_lone_surrogate, text)
+        return msgspec.json.decode(valid, type=_Feature)
 
 
 def read_feature(text: bytes, characters: int = SHORT_CHARACTERS) -> ShownFeature:
-    """A GeoJSON feature, each of its values in at most so many characters."""
+    """The cells of a GeoJSON feature.
+
+    Args:
+        text: the feature as JSON.
+        characters: the most characters of a cell.
+    """
     try:
         feature = _decode(text)
     except RecursionError:
         return ShownFeature(None, {})
-    cells = {name: _cell(bytes(raw).strip(), characters) for name, raw in feature.properties.items()}
+    cells: dict[str, Cell] = {}
+    for name, raw in feature.properties.items():
+        cells[name] = _cell(bytes(raw).strip(), characters)
     return ShownFeature(_text_of(bytes(feature.id)), cells)

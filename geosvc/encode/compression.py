@@ -1,4 +1,7 @@
-"""Content codings: zstd and gzip, by the libraries that are fast enough to run in the event loop (1 to 2 ms for 700 KB)."""
+"""The content codings zstd and gzip.
+
+The libraries are fast enough to run in the event loop: 1 to 2 ms for 700 KB.
+"""
 
 import sys
 from typing import Protocol
@@ -12,7 +15,7 @@ else:
 
 CODINGS = ("zstd", "gzip")
 COMPRESS_FROM_BYTES = 1_024
-"""What is sent in one piece is compressed from this size on."""
+"""A body that is sent in one piece is compressed from this size on."""
 
 _GZIP_WINDOW = 31  # 15 bits, and 16 for a gzip header
 _ZSTD_LEVEL = 3
@@ -20,14 +23,14 @@ _GZIP_LEVEL = 1
 
 
 class Compressor(Protocol):
-    """Compresses a body a piece at a time."""
+    """Compresses a body piece by piece."""
 
     def compress(self, data: bytes, /) -> bytes:
-        """What can be sent after this piece; possibly nothing yet."""
+        """The bytes that can be sent after this piece; they may be empty."""
         ...
 
     def flush(self) -> bytes:
-        """The rest."""
+        """The last bytes."""
         ...
 
 
@@ -40,6 +43,6 @@ def make_compressor(coding: str) -> Compressor:
 
 
 def compress(data: bytes, coding: str) -> bytes:
-    """A whole body in one piece."""
+    """Compresses a whole body."""
     compressor = make_compressor(coding)
     return compressor.compress(data) + compressor.flush()

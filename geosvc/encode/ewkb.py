@@ -1,5 +1,9 @@
-"""EWKB to GeoJSON without GEOS, for what PostGIS stores and refuses to write: nested collections, surfaces of patches."""
+"""Converts EWKB to GeoJSON without GEOS.
 
+PostGIS stores nested collections and surfaces of patches, but does not write them as GeoJSON.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isfinite, isnan
 from struct import error as struct_error
@@ -8,6 +12,7 @@ from struct import unpack_from
 from geosvc.model.crs import CRS84, UNKNOWN, WGS84, Crs
 
 MAX_DEPTH = 32
+LEAST_POSITIONS = 4  # of a ring: RFC 7946 3.1.6
 _SRID_FLAG, _M_FLAG, _Z_FLAG = 0x20000000, 0x40000000, 0x80000000
 _PLAIN = {1: "Point", 2: "LineString", 3: "Polygon"}
 _MULTI = {4: "MultiPoint", 5: "MultiLineString", 6: "MultiPolygon"}
@@ -20,7 +25,9 @@ class _Unwritable(ValueError):
 
 
 @dataclass(slots=True)
-class _Reader:
+class _EwkbReader:
+    """Reads a geometry and its members from the current position on."""
+
     ewkb: bytes
     precision: int
     crs: Crs
@@ -35,49 +42,69 @@ class _Reader:
         if not isfinite(value):
             raise _Unwritable("not finite")
         text = f"{value:.{self.precision}f}"
-        text = text.rstrip("0").rstrip(".") if "." in text else text
-        return "0" if text == "-0" else text
+        if "." in text:
+            text = text.rstrip("0").rstrip(".")
+        if text == "-0":
+            return "0"
+        return text
 
     def _positions(self, order: str, count: int, kind: int) -> list[str]:
-        axes = 2 + bool(kind & _Z_FLAG) + bool(kind & _M_FLAG)
-        written = 2 + bool(kind & _Z_FLAG)  # M has no place in GeoJSON
-        values = unpack_from(f"{order}{count * axes}d", self.ewkb, self.position)
-        self.position += count * axes * 8
-        order_of_axes = (1, 0, 2)[:written] if self.crs.flipped else range(written)
-        return [
-            "[" + ",".join(self._coordinate(values[start + axis]) for axis in order_of_axes) + "]"
-            for start in range(0, count * axes, axes)
-        ]
+        stored_axes = _count_axes(kind)
+        values = unpack_from(f"{order}{count * stored_axes}d", self.ewkb, self.position)
+        self.position += count * stored_axes * 8
+        written_axes = [1, 0] if self.crs.flipped else [0, 1]
+        if kind & _Z_FLAG:
+            written_axes.append(2)  # GeoJSON has no M
+        positions: list[str] = []
+        for start in range(0, count * stored_axes, stored_axes):
+            coordinates = [self._coordinate(values[start + axis]) for axis in written_axes]
+            positions.append(_array(coordinates))
+        return positions
 
     def _coordinates(self, order: str, kind: int) -> str:
         shape = kind & 0xFF
         if shape == 1:
             return self._positions(order, 1, kind)[0]
         if shape == 2:
-            return "[" + ",".join(self._positions(order, self._number(order), kind)) + "]"
-        rings = [self._positions(order, self._number(order), kind) for _ in range(self._number(order))]
-        return "[" + ",".join("[" + ",".join(ring) + "]" for ring in rings) + "]"
+            line = self._positions(order, self._number(order), kind)
+            if len(line) == 1:
+                raise _Unwritable("a line of one position")
+            return _array(line)
+        rings: list[list[str]] = []
+        for _ in range(self._number(order)):
+            rings.append(self._positions(order, self._number(order), kind))
+        if not any(rings):
+            return "[]"
+        for ring in rings:
+            if len(ring) < LEAST_POSITIONS or ring[0] != ring[-1]:
+                raise _Unwritable("a ring that is not closed, or of less than four positions")
+        return _array(map(_array, rings))
 
     def _skip_empty_point(self) -> bool:
-        """Steps over POINT EMPTY, which EWKB writes as NaN: a multipoint is written without it."""
-        order = "<" if self.ewkb[self.position] == 1 else ">"
+        """Skips POINT EMPTY, which EWKB writes as NaN: GeoJSON leaves it out of a multipoint."""
+        order = self._byte_order()
         (kind,) = unpack_from(f"{order}I", self.ewkb, self.position + 1)
+        if kind & 0xFF != 1:
+            return False
         start = self.position + (9 if kind & _SRID_FLAG else 5)
-        axes = 2 + bool(kind & _Z_FLAG) + bool(kind & _M_FLAG)
-        if kind & 0xFF != 1 or not all(map(isnan, unpack_from(f"{order}{axes}d", self.ewkb, start))):
+        axes = _count_axes(kind)
+        if not all(map(isnan, unpack_from(f"{order}{axes}d", self.ewkb, start))):
             return False
         self.position = start + axes * 8
         return True
+
+    def _byte_order(self) -> str:
+        return "<" if self.ewkb[self.position] == 1 else ">"
 
     def geometry(self, depth: int = 0) -> tuple[str, str]:
         """(type, coordinates or members) of the geometry at the position."""
         if depth > MAX_DEPTH:
             raise _Unwritable("nested too deeply")
-        order = "<" if self.ewkb[self.position] == 1 else ">"
+        order = self._byte_order()
         self.position += 1
         kind = self._number(order)
         srid = self._number(order) if kind & _SRID_FLAG else UNKNOWN
-        # members have the SRID of the whole; what has none is taken for degrees
+        # members have the SRID of the whole; a geometry without SRID is assumed to be in WGS 84
         if not depth and (srid or WGS84) != self.crs.srid:
             raise _Unwritable("in another CRS")
         shape = kind & 0xFF
@@ -85,10 +112,25 @@ class _Reader:
             return _PLAIN.get(shape, "Polygon"), self._coordinates(order, kind)
         if shape not in _MULTI and shape != _COLLECTION and shape not in _PATCHES:
             raise _Unwritable("a curve")
-        members = [self.geometry(depth + 1) for _ in range(self._number(order)) if not self._skip_empty_point()]
+        members: list[tuple[str, str]] = []
+        for _ in range(self._number(order)):
+            if not self._skip_empty_point():
+                members.append(self.geometry(depth + 1))
         if shape == _COLLECTION:
-            return "GeometryCollection", "[" + ",".join(_member(*member) for member in members) + "]"
-        return _MULTI.get(shape, "MultiPolygon"), "[" + ",".join(text for _, text in members) + "]"
+            return "GeometryCollection", _array(_member(*member) for member in members)
+        # an empty member is left out, like an empty point of a multipoint
+        coordinates = [text for _, text in members if text != "[]"]
+        return _MULTI.get(shape, "MultiPolygon"), _array(coordinates)
+
+
+def _count_axes(kind: int) -> int:
+    """The number of coordinates of each position."""
+    return 2 + bool(kind & _Z_FLAG) + bool(kind & _M_FLAG)
+
+
+def _array(elements: Iterable[str]) -> str:
+    """A JSON array of JSON texts."""
+    return f"[{','.join(elements)}]"
 
 
 def _member(name: str, text: str) -> str:
@@ -97,14 +139,16 @@ def _member(name: str, text: str) -> str:
 
 
 def geojson_of_ewkb(ewkb: bytes, precision: int, crs: Crs = CRS84) -> str | None:
-    """The GeoJSON text of a geometry; None when it has none: it is not finite, in another CRS, a curve, nested more than
-    MAX_DEPTH deep, or no EWKB.
+    """The GeoJSON text of a geometry; None when it has none.
+
+    It has none when it is no EWKB, not finite, in another CRS, a curve or nested deeper than
+    MAX_DEPTH, when a line or ring has too few positions, or when a ring is not closed.
 
     Args:
-        precision: digits behind the point.
-        crs: that it must be in, and whose axis order is written.
+        precision: the number of decimals.
+        crs: the CRS of the geometry; its axis order is written.
     """
     try:
-        return _member(*_Reader(ewkb, precision, crs).geometry())
+        return _member(*_EwkbReader(ewkb, precision, crs).geometry())
     except (_Unwritable, struct_error, IndexError):
         return None

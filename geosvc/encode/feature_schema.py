@@ -1,12 +1,13 @@
-"""The JSON Schema of a feature as GeoJSON has it, for clients that make columns of it.
+"""The JSON Schema of a GeoJSON feature, for clients that make columns of its properties.
 
-GDAL reads what the link `describedby` names. Without it it takes the types of the first 20 features for those of all: fractions
-behind whole numbers are cut off, and what is larger than 32 bits becomes 2147483647. It knows whole numbers of 32 bits only, so
-that longer ones are told as numbers without a fraction, which it takes for doubles. Source: ogroapifdriver.cpp, GetSchema.
+GDAL reads the document of the link `describedby`. Without it, GDAL takes the types of the first 20
+features for those of all: it truncates fractions after whole numbers, and numbers beyond 32 bits
+become 2147483647. It knows integers of 32 bits only, so longer ones are described as numbers
+without a fraction, which it reads as doubles. Source: ogroapifdriver.cpp, GetSchema.
 """
 
+from geosvc.encode.collection_schema import DIALECT, describe_comment
 from geosvc.encode.json_schema import Json, column_schema
-from geosvc.encode.schemas import DIALECT, describe_comment
 from geosvc.model.collection import Collection, Column
 
 _JSON_TYPES = ("json", "jsonb")
@@ -16,12 +17,15 @@ _SHORT_TYPES = ("int2", "int4")
 def _number(schema: Json, type_name: str) -> Json:
     if schema["type"] != "integer" or type_name in _SHORT_TYPES:
         return schema
-    return {**{name: value for name, value in schema.items() if name != "format"}, "type": "number", "multipleOf": 1}
+    number = {**schema, "type": "number", "multipleOf": 1}
+    number.pop("format", None)
+    return number
 
 
 def _value_schema(column: Column) -> Json | None:
-    """None where the features themselves tell GDAL more: that some arrays of numbers are of more than one dimension, and what
-    is in them is larger than 32 bits.
+    """The schema of a property; None when GDAL learns more from the features.
+
+    This is so for arrays of numbers, which may have several dimensions and numbers beyond 32 bits.
     """
     if column.type_name in _JSON_TYPES:
         return {}
@@ -32,15 +36,17 @@ def _value_schema(column: Column) -> Json | None:
 
 
 def describe_feature(url: str, collection: Collection) -> Json:
-    """Every property but `id`, which GDAL would have twice, and what it can only learn from the features.
+    """The schema of a feature.
 
-    NULL is no value, so that the schema does not tell of it.
+    It has no property `id`, which GDAL would have twice, and none that GDAL must learn from the
+    features. NULL is no value, so the schema does not describe it.
     """
-    properties = {
-        column.name: {**describe_comment(column.name, column.description), **schema}
-        for column in collection.columns
-        if column.name != "id" and (schema := _value_schema(column)) is not None
-    }
+    properties: Json = {}
+    for column in collection.columns:
+        schema = _value_schema(column)
+        if column.name != "id" and schema is not None:
+            comment = describe_comment(column.name, column.description)
+            properties[column.name] = {**comment, **schema}
     return {
         "$schema": DIALECT,
         "$id": url,

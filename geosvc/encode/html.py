@@ -1,7 +1,10 @@
-"""Pages for people, by Jinja2: legible without JavaScript, usable with the keyboard, asking no other host for anything."""
+"""Writes HTML pages with Jinja2.
+
+Pages can be read without JavaScript, used with the keyboard, and load nothing from other hosts.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -9,10 +12,10 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-# what HTML may not hold, and a column of text may (HTML 13.2.3.5)
+# characters that a text column may contain and HTML may not (HTML 13.2.3.5)
 _NO_TEXT = re.compile(
     "[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
-    + "".join(chr(plane << 16 | end) for plane in range(17) for end in (0xFFFE, 0xFFFF))
+    + "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17))
     + "]"
 )
 _NOT_OF_AN_EXPORT = ("limit", "offset", "cursor", "count", "f")
@@ -32,8 +35,10 @@ def _write_time(seconds: float) -> str:
 
 
 def _write_number(number: int | None) -> str:
-    """1,234; nothing for what is not known."""
-    return "" if number is None else f"{number:,}"
+    """1,234; empty when the number is not known."""
+    if number is None:
+        return ""
+    return f"{number:,}"
 
 
 def _write_geometry_type(name: str) -> str:
@@ -48,24 +53,35 @@ def _write_segment(name: str) -> str:
 
 
 def _href(values: Mapping[str, str]) -> str:
-    return "?" + urlencode(list(values.items()), quote_via=quote) if values else ""
+    if not values:
+        return ""
+    return "?" + urlencode(list(values.items()), quote_via=quote)
+
+
+def _without(values: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _first_page(values: Mapping[str, str]) -> str:
-    return _href({name: value for name, value in values.items() if name not in ("cursor", "offset")})
+    """The same query from its first page on."""
+    return _href(_without(values, ("cursor", "offset")))
 
 
 def _export_of(values: Mapping[str, str], media_type: str) -> str:
     """The download of all features that match, relative to items."""
-    return "export" + _href(
-        {name: value for name, value in values.items() if name not in _NOT_OF_AN_EXPORT} | {"f": media_type}
-    )
+    parameters = _without(values, _NOT_OF_AN_EXPORT)
+    parameters["f"] = media_type
+    return "export" + _href(parameters)
 
 
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("geosvc"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("geosvc"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
         "ms": _write_ms,
@@ -80,11 +96,14 @@ def _environment() -> Environment:
 
 
 def _show(character: re.Match[str]) -> str:
-    """A sign that stands for a control character; for what is no character at all, that of something lost."""
+    """The symbol of a control character; for others the replacement character."""
     code = ord(character[0])
-    return chr(0x2400 + code) if code < 0x20 else "\ufffd"
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\ufffd"
 
 
 def write_page(template: str, **values: Any) -> bytes:
-    """The page that a template makes of some values."""
-    return _NO_TEXT.sub(_show, _environment().get_template(template).render(**values)).encode("utf-8", "replace")
+    """Renders a template with some values, as UTF-8."""
+    page = _environment().get_template(template).render(**values)
+    return _NO_TEXT.sub(_show, page).encode("utf-8", "replace")

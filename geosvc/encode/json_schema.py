@@ -1,4 +1,7 @@
-"""JSON Schema of what columns hold, draft 2020-12. Source: OGC 23-058r2 7.2, 19-079r2 6.2; OpenAPI 3.1 for formats."""
+"""The JSON Schema (draft 2020-12) of the values of a column.
+
+Source: OGC 23-058r2 7.2, 19-079r2 6.2; OpenAPI 3.1 for formats.
+"""
 
 import math
 from collections.abc import Mapping
@@ -13,14 +16,18 @@ TEXT: Json = {"type": "string"}
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
 _ZONE = r"[+-](0[0-9]|1[0-5])(:[0-5][0-9]){0,2}"
 _TYPES: Mapping[str, Json] = {
-    **{
-        f"int{bits // 8}": {
-            "type": "integer",
-            **({"format": f"int{bits}"} if bits > 16 else {}),
-            "minimum": -(1 << (bits - 1)),
-            "maximum": (1 << (bits - 1)) - 1,
-        }
-        for bits in (16, 32, 64)
+    "int2": {"type": "integer", "minimum": -(1 << 15), "maximum": (1 << 15) - 1},
+    "int4": {
+        "type": "integer",
+        "format": "int32",
+        "minimum": -(1 << 31),
+        "maximum": (1 << 31) - 1,
+    },
+    "int8": {
+        "type": "integer",
+        "format": "int64",
+        "minimum": -(1 << 63),
+        "maximum": (1 << 63) - 1,
     },
     "oid": {"type": "integer", "format": "uint32", "minimum": 0, "maximum": (1 << 32) - 1},
     "float4": {"type": "number", "format": "float"},
@@ -39,7 +46,7 @@ _TYPES: Mapping[str, Json] = {
     "jsonb": {"type": "object"},
 }
 _CHECKED_TEXTS = frozenset({"text", "varchar"})  # char(n) is compared without its blanks
-# as they are served: arcs become segments, surfaces of patches multipolygons
+# the types that are served: arcs become segments, surfaces of patches become multipolygons
 _GEOMETRIES = {
     "GEOMETRY": "any",
     **dict.fromkeys(("CIRCULARSTRING", "COMPOUNDCURVE"), "linestring"),
@@ -50,7 +57,7 @@ _GEOMETRIES = {
 
 
 def _whole_type(schema: Json, bounds: Bounds) -> Json:
-    """Bounds of whole numbers, none of them exclusive."""
+    """The schema of whole numbers; all bounds become inclusive."""
     minima: list[Number] = [schema.get("minimum", -math.inf)]
     maxima: list[Number] = [schema.get("maximum", math.inf)]
     if bounds.minimum is not None:
@@ -61,13 +68,15 @@ def _whole_type(schema: Json, bounds: Bounds) -> Json:
         maxima.append(math.floor(bounds.maximum))
     if bounds.below is not None:
         maxima.append(math.ceil(bounds.below) - 1)
-    least, greatest = max(minima), min(maxima)
-    found = {**schema, "type": "integer", "minimum": least, "maximum": greatest}
-    return {name: value for name, value in found.items() if value not in (-math.inf, math.inf)}
+    bounded = {**schema, "type": "integer", "minimum": max(minima), "maximum": min(maxima)}
+    for name in ("minimum", "maximum"):
+        if bounded[name] in (-math.inf, math.inf):
+            del bounded[name]
+    return bounded
 
 
 def _number_type(schema: Json, bounds: Bounds) -> Json:
-    """Of an inclusive and an exclusive bound the one that says more."""
+    """The schema of numbers; of an inclusive and an exclusive bound it has the stricter one."""
     found = dict(schema)
     if bounds.above is not None and (bounds.minimum is None or bounds.above >= bounds.minimum):
         found["exclusiveMinimum"] = bounds.above
@@ -81,17 +90,25 @@ def _number_type(schema: Json, bounds: Bounds) -> Json:
 
 
 def _text_type(schema: Json, bounds: Bounds) -> Json:
-    names = {"minLength": bounds.min_length, "maxLength": bounds.max_length}
-    return {**schema, **{name: value for name, value in names.items() if value is not None}}
+    bounded = dict(schema)
+    if bounds.min_length is not None:
+        bounded["minLength"] = bounds.min_length
+    if bounds.max_length is not None:
+        bounded["maxLength"] = bounds.max_length
+    return bounded
 
 
 def _bounded(type_name: str, schema: Json, bounds: Bounds) -> Json:
+    """The schema of a type with the bounds that apply to it."""
     kind = schema["type"]
     if bounds == ANYTHING:
         return schema
     if kind in ("integer", "number"):
         bounds = bounds.of_numbers()
-        bounded = (_whole_type if kind == "integer" or bounds.whole else _number_type)(schema, bounds)
+        if kind == "integer" or bounds.whole:
+            bounded = _whole_type(schema, bounds)
+        else:
+            bounded = _number_type(schema, bounds)
     elif type_name in _CHECKED_TEXTS:
         bounds = bounds.of_texts()
         bounded = _text_type(schema, bounds)
@@ -100,20 +117,26 @@ def _bounded(type_name: str, schema: Json, bounds: Bounds) -> Json:
         bounded = _text_type(schema, bounds)
     else:
         return schema
-    return bounded if bounds.one_of is None else {**bounded, "enum": list(bounds.one_of)}
+    if bounds.one_of is not None:
+        bounded = {**bounded, "enum": list(bounds.one_of)}
+    return bounded
 
 
 def type_schema(typed: TypedName, bounds: Bounds = ANYTHING) -> Json:
-    """The schema of a value of this type. NULL is no value, so no schema tells of it."""
+    """The schema of a value of this type. NULL is no value, so no schema describes it."""
     if typed.enum is not None:
         return {"type": "string", "enum": list(typed.enum)}
-    built_in, name = typed.type_schema == "pg_catalog", typed.type_name
+    types = _TYPES if typed.type_schema == "pg_catalog" else {}
+    name = typed.type_name
     if typed.category == "A" and name.startswith("_"):
-        element = _TYPES.get(name[1:], TEXT) if built_in else TEXT
-        return {"type": "array", "items": _bounded(name[1:], element, bounds)}
+        element_name = name[1:]
+        element = types.get(element_name, TEXT)
+        return {"type": "array", "items": _bounded(element_name, element, bounds)}
     if typed.category == "C" or name == "hstore":
         return {"type": "object"}
-    return _bounded(name, _TYPES.get(name, TEXT), bounds) if built_in else TEXT
+    if not types:
+        return TEXT
+    return _bounded(name, types.get(name, TEXT), bounds)
 
 
 def column_schema(column: Column) -> Json:
@@ -122,5 +145,8 @@ def column_schema(column: Column) -> Json:
 
 
 def geometry_schema(geometry: GeometryColumn) -> Json:
-    """A spatial property has a format and no type (OGC 23-058r2, /req/schemas/properties)."""
+    """The schema of a geometry.
+
+    It has a format and no type (OGC 23-058r2, /req/schemas/properties).
+    """
     return {"format": f"geometry-{_GEOMETRIES.get(geometry.type, geometry.type.lower())}"}

@@ -1,6 +1,7 @@
-"""How clients read a collection: what to type, to copy from its page. tests/test_snippets.py runs what it can."""
+"""Commands and code with which clients read a collection, to copy from its page."""
 
 import json
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,15 +10,17 @@ from urllib.parse import quote
 from geosvc.model.collection import Collection
 
 _LAYERS = {"POINT": "circle", "MULTIPOINT": "circle", "POLYGON": "fill", "MULTIPOLYGON": "fill"}
+_MAP_FEATURES = 1_000
 _PAINT = {"circle": "'circle-color'", "fill": "'fill-color'", "line": "'line-color'"}
 
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """How one client does it.
+    """The code for one client.
 
     Attributes:
-        steps: what a person does; `code` is what is copied.
+        code: the text to copy.
+        steps: what the user does with it.
     """
 
     client: str
@@ -25,22 +28,39 @@ class Snippet:
     steps: Sequence[str] = ()
 
 
-def write_snippets(base: str, collection: Collection) -> tuple[Snippet, ...]:
-    """One for each client that can read it: programs that list layers give a function no arguments.
+def write_snippets(
+    base: str, collection: Collection, bbox: Sequence[float] | None = None
+) -> tuple[Snippet, ...]:
+    """A snippet for each client that can read the collection.
+
+    Programs that list layers cannot give arguments to a function.
 
     Args:
-        base: the root that clients see.
+        base: the root URL that clients see.
+        bbox: the extent of the collection: (west, south, east, north), CRS84, degrees; None when it
+            is not known.
     """
     url = f"{base}/collections/{quote(collection.id, safe='')}"
-    needed = [f"{quote(each.name, safe='')}=VALUE" for each in collection.parameters or () if each.required]
-    of_layers = () if needed else _of_layers(base, collection)
-    live = _of_changes(f"{url}/changes") if collection.is_followed else ()
-    return (_curl(url, needed), *of_layers, *_scripts("&".join([f"{url}/items?limit=1000", *needed]), collection), *live)
+    arguments = ""
+    for parameter in collection.parameters or ():
+        if parameter.required:
+            arguments += f"&{quote(parameter.name, safe='')}=VALUE"
+    snippets = [_curl(url, arguments)]
+    if not arguments:
+        snippets += _of_layers(base, collection, bbox)
+    map_url = f"{url}/items?limit={_MAP_FEATURES}{arguments}"
+    layer_comment = _limit_comment(collection)
+    snippets.append(_maplibre(map_url, collection, layer_comment))
+    snippets.append(_leaflet(map_url, layer_comment))
+    if collection.is_followed:
+        snippets += _of_changes(f"{url}/changes")
+    return tuple(snippets)
 
 
-def _curl(url: str, needed: Sequence[str]) -> Snippet:
-    page, whole = "&".join([f"{url}/items?limit=10", *needed]), "&".join([f"{url}/export?f=csv", *needed])
-    return Snippet("curl", f"curl '{page}'\ncurl -o features.csv '{whole}'")
+def _curl(url: str, arguments: str) -> Snippet:
+    page = f"curl '{url}/items?limit=10{arguments}'"
+    export = f"curl -o features.csv '{url}/export?f=csv{arguments}'"
+    return Snippet("curl", f"{page}\n{export}")
 
 
 def _of_changes(url: str) -> tuple[Snippet, ...]:
@@ -50,24 +70,47 @@ def _of_changes(url: str) -> tuple[Snippet, ...]:
             "EventSource",
             f"const changes = new EventSource({_script_text(url)});\n"
             "for (const name of ['insert', 'update', 'delete', 'bulk', 'resync']) {\n"
-            "  changes.addEventListener(name, event => console.log(name, JSON.parse(event.data)));\n"
+            "  changes.addEventListener(name,"
+            " event => console.log(name, JSON.parse(event.data)));\n"
             "}",
         ),
     )
 
 
-def _of_layers(base: str, collection: Collection) -> tuple[Snippet, ...]:
-    shell_name, python_name = shlex.quote(collection.id), json.dumps(collection.id)
+def _western_half(bbox: Sequence[float]) -> str:
+    """The western half of an extent. It contains features, since one of them is the westernmost.
+
+    An extent that crosses the antimeridian is cut there.
+    """
+    west, south, east, north = bbox
+    middle = west + (east - west) / 2
+    if west > east:
+        middle = 180.0
+    # rounded outwards, so that a feature on the edge is inside
+    sides = (
+        math.floor(west * 100) / 100,
+        math.floor(south * 100) / 100,
+        math.ceil(middle * 100) / 100,
+        math.ceil(north * 100) / 100,
+    )
+    return ", ".join(f"{max(-180, min(180, side)):g}" for side in sides)
+
+
+def _of_layers(
+    base: str, collection: Collection, bbox: Sequence[float] | None
+) -> tuple[Snippet, ...]:
+    shell_name = shlex.quote(collection.id)
+    layer = f'"OAPIF:{base}/", layer={json.dumps(collection.id)}'
+    python = f"import geopandas\n\nfeatures = geopandas.read_file({layer})"
+    if bbox:
+        python += f"\nsome = geopandas.read_file({layer}, bbox=({_western_half(bbox)}))"
     return (
         Snippet(
             "GDAL",
-            f"ogrinfo -so 'OAPIF:{base}/' {shell_name}\nogr2ogr -f GPKG features.gpkg 'OAPIF:{base}/' {shell_name}",
+            f"ogrinfo -so 'OAPIF:{base}/' {shell_name}\n"
+            f"ogr2ogr -f GPKG features.gpkg 'OAPIF:{base}/' {shell_name}",
         ),
-        Snippet(
-            "geopandas",
-            f'import geopandas\n\nfeatures = geopandas.read_file("OAPIF:{base}/", layer={python_name})\n'
-            f'some = geopandas.read_file("OAPIF:{base}/", layer={python_name}, bbox=(5, 45, 12, 52))',
-        ),
+        Snippet("geopandas", python),
         Snippet(
             "QGIS",
             f"{base}/",
@@ -81,24 +124,36 @@ def _of_layers(base: str, collection: Collection) -> tuple[Snippet, ...]:
     )
 
 
-def _scripts(url: str, collection: Collection) -> tuple[Snippet, ...]:
-    script_name, script_url = _script_text(collection.id), _script_text(url)
+def _limit_comment(collection: Collection) -> str:
+    """A comment that there may be more features than the map shows; empty if there are few."""
+    # the number of rows is an estimate
+    if collection.rows is not None and collection.rows <= _MAP_FEATURES // 2:
+        return ""
+    return f"// at most {_MAP_FEATURES:,} features; the link 'next' of the response has more\n"
+
+
+def _maplibre(url: str, collection: Collection, comment: str) -> Snippet:
+    source = _script_text(collection.id)
     layer = _LAYERS.get(collection.geometry.type, "line")
-    return (
-        Snippet(
-            "MapLibre",
-            f"map.on('load', () => {{\n"
-            f"  map.addSource({script_name}, {{ type: 'geojson', data: {script_url} }});\n"
-            f"  map.addLayer({{ id: {script_name}, type: '{layer}', source: {script_name},"
-            f" paint: {{ {_PAINT[layer]}: '#0b62b8' }} }});\n"
-            f"}});",
-        ),
-        Snippet(
-            "Leaflet",
-            f"fetch({script_url})\n  .then(response => response.json())\n  .then(features => L.geoJSON(features).addTo(map));",
-        ),
+    return Snippet(
+        "MapLibre",
+        f"{comment}map.on('load', () => {{\n"
+        f"  map.addSource({source}, {{ type: 'geojson', data: {_script_text(url)} }});\n"
+        f"  map.addLayer({{ id: {source}, type: '{layer}', source: {source},"
+        f" paint: {{ {_PAINT[layer]}: '#0b62b8' }} }});\n"
+        f"}});",
+    )
+
+
+def _leaflet(url: str, comment: str) -> Snippet:
+    return Snippet(
+        "Leaflet",
+        f"{comment}fetch({_script_text(url)})\n  .then(response => response.json())\n"
+        "  .then(features => L.geoJSON(features).addTo(map));",
     )
 
 
 def _script_text(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    """A JavaScript literal of a text."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

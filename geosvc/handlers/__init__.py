@@ -1,1 +1,1 @@
-"""One module a resource. A handler reads: parse, plan, run, encode, send; it holds no SQL and catches no Exception."""
+"""One module for each resource. A handler parses, plans, runs, encodes and sends; no SQL."""

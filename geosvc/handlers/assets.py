@@ -1,34 +1,37 @@
-"""The files of the pages, from memory: style, scripts, the map library, the countries behind the map."""
+"""The files of the pages, from memory: styles, scripts, the map library, the base map."""
 
 from aiohttp import hdrs, web
 
 from geosvc.encode.compression import CODINGS, compress
 from geosvc.errors import NotFound
-from geosvc.keys import ASSETS
+from geosvc.http.keys import ASSETS
+from geosvc.http.validators import CACHE_CONTROL, not_modified
 from geosvc.requests.negotiation import negotiate_coding
 
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
 async def get_asset(request: web.Request) -> web.Response:
-    """A file. The version in its URL changes with the files, so that what was fetched once holds for ever."""
+    """A file. Its URL has the version of all files, so that a client may keep it for ever."""
     assets = request.app[ASSETS]
-    name, version = request.match_info["name"], request.match_info["version"]
-    asset = assets.files.get(name)
+    asset = assets.files.get(request.match_info["name"])
     if asset is None:
         raise NotFound("there is no such file")
+    etag = f'"{assets.version}"'
     coding = negotiate_coding(request.headers.get(hdrs.ACCEPT_ENCODING), CODINGS)
-    tag = f'"{assets.version}{"-" + coding if coding else ""}"'
-    headers = {
-        # another version is asked for while workers are being replaced
-        hdrs.CACHE_CONTROL: FOR_EVER if version == assets.version else "no-cache",
-        hdrs.ETAG: tag,
-        "X-Content-Type-Options": "nosniff",
-    }
-    if tag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
-        return web.Response(status=304, headers=headers)
+    if coding is not None:
+        etag = f'"{assets.version}-{coding}"'
+    cache_control = FOR_EVER
+    if request.match_info["version"] != assets.version:
+        cache_control = CACHE_CONTROL  # from a worker that is being replaced
+    headers: dict[str, str] = {hdrs.CACHE_CONTROL: cache_control, hdrs.ETAG: etag}
+    unchanged = not_modified(request, etag, headers=headers)
+    if unchanged is not None:
+        return unchanged
     body = asset.body
     if coding is not None:
-        body = asset.coded.get(coding) or asset.coded.setdefault(coding, compress(body, coding))
+        if coding not in asset.coded:
+            asset.coded[coding] = compress(asset.body, coding)
+        body = asset.coded[coding]
         headers[hdrs.CONTENT_ENCODING] = coding
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: asset.content_type, **headers})

@@ -1,12 +1,14 @@
 """The functions that filters may call. Source: OGC 19-079r2 8.4."""
 
+from typing import Any
+
 from aiohttp import web
 
-from geosvc.handlers.documents import document_response, read_document_request
-from geosvc.handlers.validators import validated
-from geosvc.links import base_url, functions_links
+from geosvc.http.documents import document_response, read_document_request
+from geosvc.http.links import base_url, functions_links
+from geosvc.http.validators import validated
 from geosvc.model.queryables import ValueKind
-from geosvc.query.functions import FUNCTIONS
+from geosvc.query.cql2.functions import FUNCTIONS
 
 _TYPES = {
     ValueKind.TEXT: "string",
@@ -19,15 +21,18 @@ _TYPES = {
 
 @validated
 async def get_functions(request: web.Request) -> web.Response:
-    """Their names, what they take and what they give."""
+    """The names, arguments and results of the functions."""
     read_document_request(request)
-    described = [
-        {
-            "name": function.name,
-            "description": function.description,
-            "arguments": [{"title": kind.value, "type": [_TYPES[kind]]} for kind in function.takes],
-            "returns": [_TYPES[function.returns]],
-        }
-        for function in FUNCTIONS.values()
-    ]
-    return document_response(request, {"functions": described, "links": functions_links(base_url(request))}, "functions.html")
+    functions: list[dict[str, Any]] = []
+    for function in FUNCTIONS.values():
+        arguments = [{"title": kind.value, "type": [_TYPES[kind]]} for kind in function.takes]
+        functions.append(
+            {
+                "name": function.name,
+                "description": function.description,
+                "arguments": arguments,
+                "returns": [_TYPES[function.returns]],
+            }
+        )
+    document = {"functions": functions, "links": functions_links(base_url(request))}
+    return document_response(request, document, "functions.html")

@@ -1,35 +1,44 @@
-"""Features by a posted geometry."""
+"""Features that match a posted geometry and filter."""
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from geosvc.errors import InvalidFilter
-from geosvc.handlers.bodies import media_type_of, read_body
-from geosvc.handlers.documents import collection_of, query_of
-from geosvc.handlers.features import page_headers, send_page
-from geosvc.handlers.pages import Reading, reading_rules
-from geosvc.keys import SETTINGS
-from geosvc.links import base_url
+from geosvc.handlers.cached_answer import UNVERSIONED
+from geosvc.handlers.feature_query import FeatureQuery, reading_rules
+from geosvc.handlers.page_answer import send_page
+from geosvc.handlers.page_members import page_headers
+from geosvc.http.documents import collection_of, negotiate, query_of
+from geosvc.http.keys import OFFLOAD, SETTINGS
+from geosvc.http.links import base_url
+from geosvc.http.request_body import media_type_of, read_body
 from geosvc.model.media_type import EXPORT_TYPES, GEOJSON
 from geosvc.query.paging import check_cursor
-from geosvc.requests.items import refuse_unknown
-from geosvc.requests.negotiation import negotiate_media_type
+from geosvc.requests.filters import WEIGHT
+from geosvc.requests.parameter_values import refuse_unknown
 from geosvc.requests.search import parse_search
 
 
 async def search_items(request: web.Request) -> web.StreamResponse:
-    """A page of the features that lie to the posted geometry as its body says."""
+    """A page of the features that match the posted body."""
     settings = request.app[SETTINGS]
     collection = await collection_of(request)
     values = query_of(request)
     refuse_unknown(values)
-    media_type = negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), EXPORT_TYPES)
+    media_type = negotiate(request, values, EXPORT_TYPES)
     media_type_of(request, (GEOJSON,))
-    body = await read_body(request, settings.max_feature_bytes)
-    wanted = parse_search(body, collection, reading_rules(request), settings.max_vertices)
-    check_cursor(collection, wanted)
+    body = await read_body(request, settings.max_search_bytes, "MAX_SEARCH_BYTES")
+    offload, rules = request.app[OFFLOAD], reading_rules(request)
+    query = await offload.run(
+        WEIGHT * len(body), parse_search, body, collection, rules, settings.max_vertices
+    )
+    check_cursor(collection, query)
+    feature_query = FeatureQuery(
+        collection, values, query, media_type, base_url(request), posted=True
+    )
+    headers = {**page_headers(feature_query), **UNVERSIONED}
     try:
-        reading = Reading(collection, values, wanted, media_type, base_url(request), posted=True)
-        return await send_page(request, reading, page_headers(reading))
+        return await send_page(request, feature_query, headers)
     except InvalidFilter as error:
-        error.pointer = error.pointer or "/filter"  # one in text knows its own places only
+        # a filter in text knows only the positions in its own text
+        error.pointer = error.pointer or "/filter"
         raise

@@ -1,24 +1,26 @@
-"""Everybody who is told of changes, and how a subscriber begins: with what it missed, without a gap to what comes."""
+"""All subscribers of a worker: how each begins, with what it missed and without a gap."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from time import monotonic
 
-from geosvc.database.changes import BATCH, LogEnds, read_changes
+from geosvc.database.changefeed.changes import BATCH, Batch, LogEnds, read_changes
 from geosvc.database.pool import Database
 from geosvc.encode.sse import encode_beginning, encode_heartbeat
 from geosvc.errors import DatabaseUnavailable, NotPublished, TooManySubscribers
-from geosvc.live.channel import Channel, Counted, Surroundings, epoch_of, write_resync
-from geosvc.live.reader import ChangeReader
-from geosvc.live.selection import Selection, judge_batch
+from geosvc.live.change_reader import ChangeReader
+from geosvc.live.evaluation import Selection, evaluate_batch
 from geosvc.live.subscriber import Subscriber
+from geosvc.live.topic import FeedCounters, Topic, TopicContext, encode_resync, epoch_of
+from geosvc.live.topic_registry import TopicRegistry
 from geosvc.model.collection import Collection as SpatialCollection
+from geosvc.model.principal import Principal
 from geosvc.model.snapshot import Position, Snapshot
-from geosvc.query.changes import select_states
+from geosvc.query.change_log.selected import select_states
 from geosvc.requests.event_id import encode_event_id
-from geosvc.requests.items import ItemsRequest
+from geosvc.requests.items import ItemsQuery
 
 READY_SECONDS = 5.0
 LAG_SECONDS = 0.05
@@ -27,12 +29,12 @@ RETRY_MILLISECONDS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class FeedLimits:
-    """What subscribers may take.
+    """Limits of subscribers.
 
     Attributes:
-        subscribers: of this worker at the most.
-        waiting_bytes: of one that does not keep up, at the most.
-        heartbeat_seconds: when nothing happens.
+        subscribers: of this worker.
+        waiting_bytes: of events that one subscriber has not taken yet.
+        heartbeat_seconds: between two signs of life when nothing happens.
     """
 
     subscribers: int
@@ -41,192 +43,255 @@ class FeedLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a subscriber asks for.
+class Subscription:
+    """What a client subscribes to.
 
     Attributes:
-        publication: of the collection.
-        last: the epoch and the position after which to go on; None: from now on.
-        drop: cuts it off when it does not keep up.
+        principal: who subscribes.
+        publication: the id of the published table in the change log.
+        last: the epoch and the position after which to resume; None: from now on.
+        drop: closes the connection of a client that does not keep up.
     """
 
+    principal: Principal
     collection: SpatialCollection
     publication: int
-    request: ItemsRequest
+    query: ItemsQuery
     last: tuple[str, Position] | None
     drop: Callable[[], None]
 
 
 class Hub:
-    """All channels of a worker.
+    """Serves the subscribers of a worker.
 
     Args:
-        find: a collection by its id, as the catalog has it now.
+        topics: the registry that the reader wakes.
+        find: returns a collection by its id, as the catalog has it now.
     """
 
     def __init__(
         self,
         database: Database,
         reader: ChangeReader,
+        topics: TopicRegistry,
         find: Callable[[str], SpatialCollection | None],
         limits: FeedLimits,
     ) -> None:
-        self.counted = Counted()
-        self._around = Surroundings(database, reader, find, self._close_channel, self.counted)
+        self.counters = FeedCounters()
+        self._database = database
         self._reader = reader
+        self._topics = topics
+        self._context = TopicContext(database, reader, find, topics.close, self.counters)
         self._limits = limits
-        self._channels: dict[str, Channel] = {}
-        self._places = 0
-        self._closed = False
-        reader.listeners.append(self._wake)
-        reader.is_urgent = lambda: bool(self._channels)
+        self._streams = 0
+        self._is_closed = False
 
     @property
     def size(self) -> int:
-        """How many subscribers there are."""
-        return sum(channel.size for channel in self._channels.values())
+        """The number of subscribers that have caught up."""
+        return sum(topic.size for topic in self._topics)
 
     def position(self, publication: int) -> str:
-        """The id of an event of now: whatever is read from now on has at least what was told before it. Empty while nobody
-        follows the log.
+        """Returns the event id of now: what is read from now on includes everything before it.
+
+        Empty while the log cannot be read.
         """
         if not self._reader.is_up:
             return ""
         return encode_event_id(epoch_of(self._reader, publication), Position(self._reader.snapshot))
 
-    def _wake(self, publications: Collection[int], since: Snapshot | None) -> None:
-        for channel in list(self._channels.values()):
-            channel.wake(publications, since)
-
-    def _close_channel(self, collection_id: str) -> None:
-        channel = self._channels.pop(collection_id, None)
-        if channel is not None:
-            channel.close()
-
     def close(self) -> None:
-        """Ends all subscribers; no more are taken."""
-        self._closed = True
-        for collection_id in list(self._channels):
-            self._close_channel(collection_id)
+        """Ends all subscribers; no more are accepted."""
+        self._is_closed = True
+        self._topics.close_all()
 
-    async def stream(self, wanted: Wanted) -> AsyncGenerator[bytes, None]:
-        """The events of a published collection, and heartbeats between them, until the subscriber or the service ends.
+    async def stream(self, subscription: Subscription) -> AsyncGenerator[bytes, None]:
+        """Streams the events of a collection, until the client or the service ends.
 
-        Yields: pieces of a text/event-stream.
-        Raises: RequestError, before the first piece only, as far as it can be known then.
+        Yields: pieces of a text/event-stream, with heartbeats.
+        Raises: RequestError, before the first piece as far as it can be known then.
         """
-        with self._place():
-            async with aclosing(self._stream(wanted)) as pieces:
+        with self._count_stream():
+            async with aclosing(self._stream(subscription)) as pieces:
                 async for piece in pieces:
                     yield piece
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        """One of the places that there are, taken before anything is waited for. Raises: TooManySubscribers."""
-        if self._places >= self._limits.subscribers:
-            raise TooManySubscribers("the service has as many subscribers as it takes; try again later")
-        self._places += 1
+    def _count_stream(self) -> Iterator[None]:
+        """Raises: TooManySubscribers."""
+        if self._streams >= self._limits.subscribers:
+            raise TooManySubscribers(
+                "the service has as many subscribers as it takes; try again later"
+            )
+        self._streams += 1
         try:
             yield
         finally:
-            self._places -= 1
+            self._streams -= 1
 
-    async def _stream(self, wanted: Wanted) -> AsyncGenerator[bytes, None]:
-        await self._check(wanted)
-        epoch = epoch_of(self._reader, wanted.publication)
-        start, beginning = await self._begin(wanted, epoch)
+    async def _stream(self, subscription: Subscription) -> AsyncGenerator[bytes, None]:
+        await self._check(subscription)
+        epoch = epoch_of(self._reader, subscription.publication)
+        start, beginning = await self._begin(subscription, epoch)
         yield beginning
-        while _is_behind(start, self._reader.snapshot):  # far behind: it takes no place in a channel before it has caught up
+        async with aclosing(self._catch_up(subscription, start, epoch)) as missed:
+            async for reached, piece in missed:
+                start = reached
+                if piece:
+                    yield piece
+        async with aclosing(self._follow(subscription, start, epoch)) as events:
+            async for piece in events:
+                yield piece
+
+    async def _catch_up(
+        self, subscription: Subscription, start: Position, epoch: str
+    ) -> AsyncGenerator[tuple[Position, bytes], None]:
+        """Replays outside the topic, until little is missing.
+
+        Yields: the position up to which a later replay need not look, and a piece.
+        """
+        while _is_behind(start, self._reader.snapshot):
             upto = self._reader.snapshot
             changes = 0
-            async with aclosing(self._replay(wanted, start, upto, epoch)) as pieces:
+            async with aclosing(self._replay(subscription, start, upto, epoch)) as pieces:
                 async for number, piece in pieces:
                     changes += number
-                    yield piece
+                    yield start, piece
             start = Position(upto)
+            yield start, b""
             if changes < BATCH:
-                break
-        with self._joined(wanted) as (subscriber, channel):
-            if epoch_of(self._reader, wanted.publication) != epoch:
-                return  # the log has become another one, as who comes back is told
-            async with aclosing(self._replay(wanted, start, subscriber.joined, epoch)) as pieces:
+                return
+
+    async def _follow(
+        self, subscription: Subscription, start: Position, epoch: str
+    ) -> AsyncGenerator[bytes, None]:
+        """Streams from the topic what comes from now on, after the rest that is missing."""
+        with self._joined(subscription) as (subscriber, topic):
+            if epoch_of(self._reader, subscription.publication) != epoch:
+                return  # the log is another one; the client is told when it comes back
+            missed = self._replay(subscription, start, subscriber.joined, epoch)
+            async with aclosing(missed) as pieces:
                 async for _, piece in pieces:
                     yield piece
-            while (events := await subscriber.take(self._limits.heartbeat_seconds)) is not None:
-                if not events:
-                    channel.look()
-                yield events or encode_heartbeat(channel.event_id)
+            while True:
+                events = await subscriber.take(self._limits.heartbeat_seconds)
+                if events is None:
+                    return
+                if events:
+                    yield events
+                else:
+                    topic.check_collection()
+                    yield encode_heartbeat(topic.event_id)
 
-    async def _check(self, wanted: Wanted) -> None:
+    async def _check(self, subscription: Subscription) -> None:
         """Raises: RequestError."""
-        # what is wrong with a filter shows when it is planned
-        select_states(wanted.collection, wanted.request, (), shapes=False)
-        if self._closed or not await self._reader.ready(READY_SECONDS):
-            raise DatabaseUnavailable("the change log cannot be read at the moment; try again later")
-        if self._reader.last_known(wanted.publication) is None:  # the catalog does not know yet
-            raise NotPublished(wanted.collection.id)
+        # planning finds what is wrong with a filter
+        select_states(subscription.collection, subscription.query, (), with_geometry=False)
+        if self._is_closed or not await self._reader.ready(READY_SECONDS):
+            raise DatabaseUnavailable(
+                "the change log cannot be read at the moment; try again later"
+            )
+        if self._reader.last_known(subscription.publication) is None:
+            raise NotPublished(subscription.collection.id)  # the catalog does not know it yet
 
-    async def _begin(self, wanted: Wanted, epoch: str) -> tuple[Position, bytes]:
-        """Where the stream begins, and what it begins with."""
-        here = Position(self._reader.snapshot)
-        if wanted.last is None:
-            return here, encode_beginning(encode_event_id(epoch, here), RETRY_MILLISECONDS)
-        beginning = encode_beginning(encode_event_id(*wanted.last), RETRY_MILLISECONDS)
-        if wanted.last[0] == epoch:
-            here = await self._reach(wanted.last[1])
-            if not _is_ahead(wanted.last[1], self._reader):
-                return wanted.last[1], beginning
-        return here, beginning + write_resync(encode_event_id(epoch, here), "the log is another one")
+    async def _begin(self, subscription: Subscription, epoch: str) -> tuple[Position, bytes]:
+        """Returns the position where the stream begins, and its first piece."""
+        now = Position(self._reader.snapshot)
+        if subscription.last is None:
+            return now, encode_beginning(encode_event_id(epoch, now), RETRY_MILLISECONDS)
+        last_epoch, last = subscription.last
+        beginning = encode_beginning(encode_event_id(last_epoch, last), RETRY_MILLISECONDS)
+        if last_epoch == epoch:
+            now = await self._wait_for_standby(last)
+            if not _is_ahead(last, self._reader):
+                return last, beginning
+        resync = encode_resync(encode_event_id(epoch, now), "the log is another one")
+        return now, beginning + resync
 
-    async def _reach(self, position: Position) -> Position:
-        """Where the log is; of a standby when it has come to what another server has told, if it soon does."""
-        until = monotonic() + READY_SECONDS if self._reader.is_standby else 0.0
+    async def _wait_for_standby(self, position: Position) -> Position:
+        """Returns the present position of the log.
+
+        A standby may be behind the server that gave out `position`: it is waited for a while.
+        """
+        until = 0.0
+        if self._reader.is_standby:
+            until = monotonic() + READY_SECONDS
         while _is_ahead(position, self._reader) and monotonic() < until:
             await asyncio.sleep(LAG_SECONDS)
             await self._reader.catch_up()
         return Position(self._reader.snapshot)
 
     @contextmanager
-    def _joined(self, wanted: Wanted) -> Iterator[tuple[Subscriber, Channel]]:
-        """A place in the channel of the collection. What is visible now is left to the one who joins."""
-        subscriber = Subscriber(Selection.of(wanted.request), self._reader.snapshot, self._limits.waiting_bytes, wanted.drop)
-        collection_id = wanted.collection.id
-        channel = self._channels.get(collection_id)
-        if channel is not None and channel.publication != wanted.publication:
-            self._close_channel(collection_id)
-            channel = None
-        if channel is None:
-            channel = self._channels[collection_id] = Channel(self._around, wanted.collection, wanted.publication)
-        channel.add(subscriber)
-        self._reader.look_sharp()
-        if self._closed:
+    def _joined(self, subscription: Subscription) -> Iterator[tuple[Subscriber, Topic]]:
+        """Adds a subscriber to the topic of its collection.
+
+        The topic sends what comes after the present snapshot; what is before it is replayed.
+        """
+        subscriber = Subscriber(
+            Selection.of(subscription.query, subscription.principal),
+            self._reader.snapshot,
+            self._limits.waiting_bytes,
+            subscription.drop,
+        )
+        topic = self._topic_of(subscription)
+        topic.add(subscriber)
+        self._reader.poll_now()
+        if self._is_closed:
             subscriber.end()
         try:
-            yield subscriber, channel
+            yield subscriber, topic
         finally:
-            channel.remove(subscriber)
-            if not channel.size and self._channels.get(collection_id) is channel:
-                self._close_channel(collection_id)
+            topic.remove(subscriber)
+            if not topic.size and self._topics.find(topic.collection_id) is topic:
+                self._topics.close(topic.collection_id)
+
+    def _topic_of(self, subscription: Subscription) -> Topic:
+        collection = subscription.collection
+        topic = self._topics.find(collection.id)
+        if topic is not None and topic.publication == subscription.publication:
+            return topic
+        self._topics.close(collection.id)  # that of an earlier publication
+        topic = Topic(self._context, collection, subscription.publication)
+        self._topics.add(topic)
+        return topic
 
     async def _replay(
-        self, wanted: Wanted, start: Position, upto: Snapshot, epoch: str
+        self, subscription: Subscription, start: Position, upto: Snapshot, epoch: str
     ) -> AsyncGenerator[tuple[int, bytes], None]:
-        """What one subscriber has missed. Yields: how many changes, and their events."""
+        """Reads what one subscriber has missed.
+
+        Yields: the number of changes of a batch, and their events.
+        """
         if not _is_behind(start, upto):
             return
-        selection = Selection.of(wanted.request)
-        database, collection, shapes = self._around.database, wanted.collection, selection.box is not None
+        batches = read_changes(self._database, subscription.publication, start, upto)
         try:
-            async with aclosing(read_changes(database, wanted.publication, start, upto)) as batches:
+            async with aclosing(batches):
                 async for batch in batches:
-                    if self._closed:
+                    if self._is_closed:
                         return
-                    tellings = await judge_batch(database, collection, selection.request, batch, epoch, shapes=shapes)
-                    events = [event for telling in tellings if (event := telling.event(selection.box)) is not None]
-                    self.counted.told += len(events)
-                    yield len(batch.changes), b"".join(events)
+                    yield len(batch.changes), await self._encode(subscription, batch, epoch)
         except LogEnds:
-            yield 0, write_resync(encode_event_id(epoch, Position(upto)), "the log does not reach back that far")
+            event_id = encode_event_id(epoch, Position(upto))
+            yield 0, encode_resync(event_id, "the log does not reach back that far")
+
+    async def _encode(self, subscription: Subscription, batch: Batch, epoch: str) -> bytes:
+        selection = Selection.of(subscription.query, subscription.principal)
+        evaluated = await evaluate_batch(
+            self._database,
+            subscription.collection,
+            selection.query,
+            batch,
+            epoch,
+            needs_shapes=selection.box is not None,
+        )
+        pieces: list[bytes] = []
+        for encoded in evaluated:
+            piece = encoded.encode_for(selection.box)
+            if piece is not None:
+                pieces.append(piece)
+        self.counters.sent += len(pieces)
+        return b"".join(pieces)
 
 
 def _is_behind(position: Position, snapshot: Snapshot) -> bool:
@@ -234,10 +299,13 @@ def _is_behind(position: Position, snapshot: Snapshot) -> bool:
 
 
 def _is_ahead(position: Position, reader: ChangeReader) -> bool:
-    """Whether it was given out by a log that knew more than this one.
+    """Whether a log that knew more than this one gave out the position.
 
-    A standby that has replayed the end of a transaction beyond it has replayed it as well; and only a standby lists
-    subtransactions as in progress, which a position of the primary takes for ended.
+    A standby that has replayed the end of a later transaction has replayed this one as well. Only
+    a standby lists subtransactions as in progress, which a position of the primary takes for ended.
     """
-    given, here = position.upto or position.seen, reader.snapshot
-    return given.xmax >= here.xmax and given.is_ahead_of(here) if reader.is_standby else given.is_ahead_of(here)
+    given = position.upto or position.seen
+    here = reader.snapshot
+    if reader.is_standby and given.xmax < here.xmax:
+        return False
+    return given.is_ahead_of(here)

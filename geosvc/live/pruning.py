@@ -1,9 +1,9 @@
-"""The change log is kept for a while and no longer: pruned a piece at a time, by one of all workers."""
+"""Deletes old changes from the log, a piece at a time, by one of all workers."""
 
 import asyncio
 from collections.abc import Callable
 
-from geosvc.database.writing import Writer
+from geosvc.database.writes.writer import Writer
 from geosvc.errors import RequestError
 from geosvc.events import ChangesPruned, PruningFailed, emit
 from geosvc.settings import Settings
@@ -14,7 +14,7 @@ AT_ONCE = 10_000
 
 
 class Pruner:
-    """Deletes what is too old or too much.
+    """Keeps the log within its age and size.
 
     Args:
         is_due: whether there is a log that can be written to.
@@ -31,10 +31,11 @@ class Pruner:
         kept = (float(self._settings.feed_retention), self._settings.feed_max_changes)
         pruned = 0
         while True:
-            rows = await self._writer.run(load_statement("feed_prune", (*kept, AT_ONCE)))
+            rows = await self._writer.fetch(load_statement("feed_prune", (*kept, AT_ONCE)))
             gone: int = rows[0][0]
             pruned += gone
-            if gone < AT_ONCE // 10:  # among the oldest may be some of a long transaction, which are not old yet
+            # among the oldest may be changes of a long transaction, which are not old yet
+            if gone < AT_ONCE // 10:
                 return pruned
 
     async def follow(self) -> None:

@@ -4,20 +4,22 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from geosvc.live.selection import Selection
+from geosvc.live.evaluation import Selection
 from geosvc.model.snapshot import Snapshot
 
 
 class Subscriber:
-    """Somebody who is told of changes.
+    """A client that gets events.
 
     Args:
-        joined: what is visible in it is no news to the subscriber.
-        max_bytes: that may wait to be sent.
-        drop: cuts it off when it does not keep up.
+        joined: the snapshot at which it joined; what it shows is not sent as an event.
+        max_bytes: of events that may wait to be sent.
+        drop: closes the connection when the client does not keep up.
     """
 
-    def __init__(self, selection: Selection, joined: Snapshot, max_bytes: int, drop: Callable[[], None]) -> None:
+    def __init__(
+        self, selection: Selection, joined: Snapshot, max_bytes: int, drop: Callable[[], None]
+    ) -> None:
         self.selection = selection
         self.joined = joined
         self._max_bytes = max_bytes
@@ -28,7 +30,10 @@ class Subscriber:
         self._changed = asyncio.Event()
 
     def put(self, event: bytes) -> bool:
-        """Adds an event. False when too much is waiting: then the subscriber is cut off, and resumes by the last id it has."""
+        """Adds an event.
+
+        False when too much is waiting: the client is cut off then, and resumes by its last id.
+        """
         if self._ended:
             return True
         if self._waiting_bytes + len(event) > self._max_bytes and self._pieces:
@@ -42,12 +47,15 @@ class Subscriber:
         return True
 
     def end(self) -> None:
-        """Nothing comes any more; what is waiting is still sent."""
+        """Adds no more events; what is waiting is still sent."""
         self._ended = True
         self._changed.set()
 
     async def take(self, seconds: float) -> bytes | None:
-        """What is waiting, in one piece; empty when nothing has come for so long, None at the end."""
+        """Takes what is waiting, in one piece.
+
+        Empty when nothing has come for so many seconds, None at the end.
+        """
         if not self._pieces and not self._ended:
             with suppress(TimeoutError):  # what came at that moment is taken
                 async with asyncio.timeout(seconds):

@@ -1,13 +1,16 @@
 """Bounding boxes in any CRS. Source: OGC 17-069r4 7.15.3, OGC 18-058r1 6.2.3 and RFC 7946 5."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from geosvc.errors import InvalidParameter
 from geosvc.model.crs import CRS84, WEB_MERCATOR, WGS84, Crs, Srid, half_turn
 from geosvc.model.number import parse_number
 
-_WORLD_METRES = 20_037_508.342789244  # from the meridian of Greenwich to its antimeridian in EPSG:3857
+_WORLD_METRES = (
+    20_037_508.342789244  # from the meridian of Greenwich to its antimeridian in EPSG:3857
+)
 _EVERYTHING = 1e30  # beyond every coordinate
 _POLE_METRES = 2.5e8  # EPSG:3857; a pole is infinitely far, and this far north there is nothing but the pole in 64 bits
 
@@ -38,7 +41,13 @@ class Bbox:
     def covers_the_world(self) -> bool:
         """Whether every place on Earth lies within."""
         degrees = self.srid == WGS84
-        return degrees and self.xmin <= -180 and self.xmax >= 180 and self.ymin <= -90 and self.ymax >= 90
+        return (
+            degrees
+            and self.xmin <= -180
+            and self.xmax >= 180
+            and self.ymin <= -90
+            and self.ymax >= 90
+        )
 
     def parts(self) -> tuple["Bbox", ...]:
         """One box, or the two on either side of the antimeridian."""
@@ -58,14 +67,31 @@ class Bbox:
 
     def of_web_mercator(self) -> "Bbox":
         """A box of EPSG:3857 in degrees. It is one there too, as the edges of both are meridians and parallels."""
-        west, east = (math.copysign(min(abs(x), 3 * _WORLD_METRES), x) / _WORLD_METRES * 180 for x in (self.xmin, self.xmax))
+        west, east = (
+            math.copysign(min(abs(x), 3 * _WORLD_METRES), x) / _WORLD_METRES * 180
+            for x in (self.xmin, self.xmax)
+        )
         west, east = _around(west, east, 180.0)
-        return replace(self, xmin=west, ymin=_latitude(self.ymin), xmax=east, ymax=_latitude(self.ymax), srid=WGS84)
+        return replace(
+            self,
+            xmin=west,
+            ymin=_latitude(self.ymin),
+            xmax=east,
+            ymax=_latitude(self.ymax),
+            srid=WGS84,
+        )
 
     def in_web_mercator(self) -> "Bbox":
         """A part of a box in degrees in EPSG:3857."""
         west, east = (x / 180 * _WORLD_METRES for x in (self.xmin, self.xmax))
-        return replace(self, xmin=west, ymin=_northing(self.ymin), xmax=east, ymax=_northing(self.ymax), srid=WEB_MERCATOR)
+        return replace(
+            self,
+            xmin=west,
+            ymin=_northing(self.ymin),
+            xmax=east,
+            ymax=_northing(self.ymax),
+            srid=WEB_MERCATOR,
+        )
 
 
 def _northing(latitude: float) -> float:
@@ -103,12 +129,7 @@ def parse_bbox(text: str, crs: Crs = CRS84) -> Bbox:
     parts = text.split(",")
     if len(parts) not in (4, 6):
         raise _wrong(f"takes 4 or 6 numbers, not {len(parts)}")
-    try:
-        numbers = [parse_number(part) for part in parts]
-    except ValueError:
-        raise _wrong("holds something that is no number") from None
-    if not all(map(math.isfinite, numbers)):
-        raise _wrong("takes finite numbers")
+    numbers = _parse_sides(parts, crs)
     half = len(numbers) // 2
     (west, south), (east, north) = numbers[:2], numbers[half : half + 2]
     if crs.flipped:
@@ -120,6 +141,24 @@ def parse_bbox(text: str, crs: Crs = CRS84) -> Bbox:
     if bottom > top:
         raise _wrong("has its bottom above its top")
     return replace(box, zmin=bottom, zmax=top)
+
+
+def _parse_sides(parts: Sequence[str], crs: Crs) -> list[float]:
+    first, second = ("south", "west") if crs.flipped else ("west", "south")
+    opposite = {"west": "east", "south": "north"}
+    heights = ([], []) if len(parts) == 4 else (["bottom"], ["top"])
+    sides = [first, second, *heights[0], opposite[first], opposite[second], *heights[1]]
+    if missing := [side for side, part in zip(sides, parts, strict=True) if not part.strip()]:
+        raise _wrong(f"lacks {' and '.join(missing)}: it takes {', '.join(sides)}")
+    numbers = []
+    for side, part in zip(sides, parts, strict=True):
+        try:
+            numbers.append(parse_number(part))
+        except ValueError:
+            raise _wrong(f"has as {side} {part[:40]!r}, which is no number") from None
+    if not all(map(math.isfinite, numbers)):
+        raise _wrong("takes finite numbers")
+    return numbers
 
 
 def _within_the_circle(west: float, south: float, east: float, north: float, crs: Crs) -> Bbox:

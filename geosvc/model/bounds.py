@@ -41,7 +41,10 @@ class Bounds:
         one_of = self.one_of if other.one_of is None else other.one_of
         if self.one_of is not None and other.one_of is not None:
             one_of = tuple(each for each in self.one_of if each in other.one_of)
-        lengths = _largest(self.min_length, other.min_length), _smallest(self.max_length, other.max_length)
+        lengths = (
+            _largest(self.min_length, other.min_length),
+            _smallest(self.max_length, other.max_length),
+        )
         return Bounds(
             minimum=_largest(self.minimum, other.minimum),
             maximum=_smallest(self.maximum, other.maximum),
@@ -66,12 +69,22 @@ class Bounds:
 
     def of_numbers(self) -> "Bounds":
         """Those of them that a number can have."""
-        one_of = None if self.one_of is None or any(isinstance(each, str) for each in self.one_of) else self.one_of
-        return Bounds(self.minimum, self.maximum, self.above, self.below, one_of=one_of, whole=self.whole)
+        one_of = (
+            None
+            if self.one_of is None or any(isinstance(each, str) for each in self.one_of)
+            else self.one_of
+        )
+        return Bounds(
+            self.minimum, self.maximum, self.above, self.below, one_of=one_of, whole=self.whole
+        )
 
     def of_texts(self) -> "Bounds":
         """Those of them that a text can have."""
-        one_of = self.one_of if self.one_of is not None and all(isinstance(each, str) for each in self.one_of) else None
+        one_of = (
+            self.one_of
+            if self.one_of is not None and all(isinstance(each, str) for each in self.one_of)
+            else None
+        )
         return Bounds(min_length=self.min_length, max_length=self.max_length, one_of=one_of)
 
 

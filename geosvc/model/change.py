@@ -10,7 +10,7 @@ _BOX = re.compile(rf"\({_NUMBER},{_NUMBER}\),\({_NUMBER},{_NUMBER}\)")
 Bounds = tuple[float, float, float, float]
 
 
-class Operation(StrEnum):
+class ChangeOperation(StrEnum):
     """What was done, by the letter of the log."""
 
     INSERT = "i"
@@ -44,7 +44,7 @@ class Change:
     seq: int
     xid: int
     place: int
-    operation: Operation
+    operation: ChangeOperation
     key: str | None
     rows: int | None
     old_box: Bounds | None = None

@@ -3,20 +3,17 @@ outside. Source: OGC 18-058r1 (Features Part 2) and the EPSG registry as PROJ ha
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from math import ceil, isfinite, log10, pi
-from typing import TYPE_CHECKING, Any, NewType
+from typing import Any, NewType, ParamSpec, TypeVar, cast
 
 from pyproj import CRS, Transformer
-from pyproj.exceptions import CRSError
+from pyproj.exceptions import CRSError, ProjError
 
 from geosvc.errors import InvalidParameter
-
-if TYPE_CHECKING:
-    from geosvc.model.collection import Collection
 
 Srid = NewType("Srid", int)
 
@@ -27,9 +24,9 @@ CRS84H_URI = "http://www.opengis.net/def/crs/OGC/0/CRS84h"
 WEB_MERCATOR = Srid(3857)
 _DIGITS_OF_A_DEGREE = 7  # 11 mm
 _DIGITS_OF_A_METRE = 4
-_EPSG = re.compile(
-    r"https?://www\.opengis\.net/def/crs/EPSG/[0-9.]{1,9}/([0-9]{1,9})"
-    r"|urn:ogc:def:crs:EPSG:[0-9.]{0,9}:([0-9]{1,9})|\[EPSG:([0-9]{1,9})\]",
+_NAMED = re.compile(
+    r"https?://www\.opengis\.net/def/crs/([A-Za-z]\w{0,19})/[0-9.]{1,9}/(\w{1,9})"
+    r"|urn:ogc:def:crs:([A-Za-z]\w{0,19}):[0-9.]{0,9}:(\w{1,9})|\[([A-Za-z]\w{0,19}):(\w{1,9})\]",
     re.ASCII,
 )
 _OGC = re.compile(
@@ -38,16 +35,89 @@ _OGC = re.compile(
 )
 
 
+_caches: list[Callable[[], None]] = []
+Definition = tuple[Srid, str]
+_defined: dict[Srid, CRS] = {}
+_texts: dict[Srid, str] = {}
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def remembered(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """A function of SRIDs whose results are kept until one of them is defined anew."""
+    cached = lru_cache(maxsize=1024)(function)
+    _caches.append(cached.cache_clear)
+    return cast("Callable[_P, _T]", cached)
+
+
+def define_crs(srid: Srid, definitions: Sequence[str]) -> None:
+    """Tells what an SRID of the database means that no authority knows by this number (docs/decisions/0026).
+
+    Args:
+        definitions: an authority and its code, WKT, or a PROJ string: as in PostGIS the first counts that PROJ understands.
+    """
+    for text in filter(None, definitions):
+        try:
+            crs = CRS.from_user_input(text)
+        except CRSError:
+            continue
+        if _defined.get(srid) != crs:
+            _defined[srid] = crs
+            _texts[srid] = text
+            for clear in _caches:
+                clear()
+        return
+
+
+def definitions() -> tuple[Definition, ...]:
+    """What was told, for another process."""
+    return tuple(_texts.items())
+
+
+def is_well_known(srid: Srid) -> bool:
+    """Whether EPSG knows the number."""
+    return srid == UNKNOWN or (srid not in _defined and _by_code("EPSG", srid) is not None)
+
+
 def crs_uri(srid: Srid) -> str:
     """The URI of an EPSG code, http://www.opengis.net/def/crs/EPSG/0/<srid>."""
     return f"http://www.opengis.net/def/crs/EPSG/0/{srid}"
 
 
-@lru_cache(maxsize=1024)
-def _crs(srid: Srid) -> CRS | None:
+def _by_code(authority: str, code: int) -> CRS | None:
     try:
-        return CRS.from_epsg(srid)
+        return CRS.from_authority(authority, code)
     except CRSError:
+        return None
+
+
+@remembered
+def _crs(srid: Srid) -> CRS | None:
+    return _defined.get(srid) or _by_code("EPSG", srid) or _by_code("ESRI", srid)
+
+
+def _authority(crs: CRS) -> tuple[str, str] | None:
+    # less confidence is for systems that are only alike
+    named: tuple[str, str] | None = crs.to_authority(min_confidence=100)
+    return named
+
+
+def is_known(srid: Srid) -> bool:
+    """Whether PROJ knows what it means."""
+    return _crs(srid) is not None
+
+
+@remembered
+def transformer_of(srid: Srid, into: Srid) -> Transformer | None:
+    """What transforms coordinates, x before y; None where PROJ knows no way."""
+    here, there = _crs(srid), _crs(into)
+    try:
+        return (
+            None
+            if here is None or there is None
+            else Transformer.from_crs(here, there, always_xy=True)
+        )
+    except ProjError:
         return None
 
 
@@ -77,7 +147,7 @@ def _direction(axis: dict[str, Any]) -> tuple[str, float | None]:
     return axis["direction"], meridian["value"] if isinstance(meridian, dict) else meridian
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def axis_order(srid: Srid) -> AxisOrder:
     """The order of coordinates outside geosvc, as the EPSG registry defines it."""
     crs = _crs(srid)
@@ -114,46 +184,21 @@ CRS84 = Crs(CRS84_URI, WGS84, AxisOrder.EAST_NORTH)
 CRS84H = Crs(CRS84H_URI, WGS84, AxisOrder.EAST_NORTH)
 
 
-@lru_cache(maxsize=1024)
-def epsg_crs(srid: Srid) -> Crs | None:
-    """The reference system of an EPSG code; None when PROJ does not know it, or has no two horizontal axes for it."""
+@remembered
+def known_crs(srid: Srid) -> Crs | None:
+    """The reference system of an SRID; None when PROJ does not know it, has no two horizontal axes for it, or no authority
+    has a name for it.
+    """
     crs = _crs(srid)
-    if crs is None or not (crs.is_geographic or crs.is_projected) or crs.to_authority() != ("EPSG", str(srid)):
+    named = _authority(crs) if crs is not None and (crs.is_geographic or crs.is_projected) else None
+    if named is None:
         return None
-    return Crs(crs_uri(srid), srid, axis_order(srid))
+    return Crs(f"http://www.opengis.net/def/crs/{named[0]}/0/{named[1]}", srid, axis_order(srid))
 
 
 def in_file_order(srid: Srid) -> Crs:
     """The reference system of files, which have x before y whatever the registry says."""
     return Crs(crs_uri(srid), srid, AxisOrder.EAST_NORTH)
-
-
-def listed_crs(collection: "Collection", configured: Sequence[Srid]) -> tuple[Crs, ...]:
-    """What the features of a collection can be had in; the default first, the storage CRS next.
-
-    Args:
-        configured: EPSG codes of the settings.
-    """
-    return _listed(collection.geometry.srid, collection.geometry.has_z, tuple(configured))
-
-
-@lru_cache(maxsize=1024)
-def _listed(srid: Srid, has_z: bool, configured: tuple[Srid, ...]) -> tuple[Crs, ...]:
-    heights = (CRS84H, CRS84) if has_z else (CRS84,)
-    codes = dict.fromkeys((srid, WGS84, WEB_MERCATOR, *configured))
-    return (*heights, *(crs for crs in map(epsg_crs, codes) if crs is not None))
-
-
-def default_crs(collection: "Collection") -> Crs:
-    """What coordinates are in when nobody says (OGC 18-058r1 6.2.4): longitude and latitude, with heights where there are."""
-    return CRS84H if collection.geometry.has_z else CRS84
-
-
-def storage_crs(collection: "Collection") -> Crs | None:
-    """What the features are stored in, x before y and so CRS84 rather than EPSG:4326; None when no URI tells."""
-    if collection.geometry.srid in (WGS84, UNKNOWN):
-        return default_crs(collection)
-    return epsg_crs(collection.geometry.srid)
 
 
 def parse_crs(text: str, listed: Sequence[Crs], parameter: str) -> Crs:
@@ -169,13 +214,14 @@ def parse_crs(text: str, listed: Sequence[Crs], parameter: str) -> Crs:
 def _canonical(text: str) -> str | None:
     if len(text) > 200:
         return None
-    match = _EPSG.fullmatch(text)
-    if match is not None:
-        return crs_uri(Srid(int(match[1] or match[2] or match[3])))
     match = _OGC.fullmatch(text)
+    if match is not None:
+        return CRS84H_URI if (match[1] or match[2] or match[3]).endswith("h") else CRS84_URI
+    match = _NAMED.fullmatch(text)
     if match is None:
         return None
-    return CRS84H_URI if (match[1] or match[2] or match[3]).endswith("h") else CRS84_URI
+    authority, code = (each for each in match.groups() if each is not None)
+    return f"http://www.opengis.net/def/crs/{authority.upper()}/0/{int(code) if code.isdecimal() else code}"
 
 
 def is_geographic(srid: Srid) -> bool:
@@ -184,7 +230,7 @@ def is_geographic(srid: Srid) -> bool:
     return crs is None or crs.is_geographic
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def half_turn(srid: Srid) -> float | None:
     """The largest longitude in the unit of the CRS: 180 degrees, 200 grads; None where coordinates are no angles."""
     crs = _crs(srid)
@@ -193,7 +239,18 @@ def half_turn(srid: Srid) -> float | None:
     return round(pi / crs.axis_info[0].unit_conversion_factor, 9) if crs.is_geographic else None
 
 
-@lru_cache(maxsize=1024)
+@remembered
+def metres_of_unit(srid: Srid) -> float:
+    """How many metres a unit of projected coordinates is; 1 where nobody knows."""
+    crs = _crs(srid)
+    return (
+        crs.axis_info[0].unit_conversion_factor
+        if crs is not None and crs.axis_info and crs.is_projected
+        else 1.0
+    )
+
+
+@remembered
 def digits_of(srid: Srid) -> int:
     """Digits behind the point that say where something is: to a centimetre in degrees, below a millimetre in all else."""
     crs = _crs(srid)
@@ -213,14 +270,14 @@ def area_of_use(srid: Srid) -> tuple[float, float, float, float] | None:
     return crs.area_of_use.bounds
 
 
-@lru_cache(maxsize=256)
 def to_degrees(srid: Srid) -> Transformer | None:
     """Makes longitudes and latitudes of x and y; None where the CRS is not known."""
-    crs = _crs(srid)
-    return None if crs is None else Transformer.from_crs(crs, WGS84, always_xy=True)
+    return transformer_of(srid, WGS84)
 
 
-def bounds_in_degrees(srid: Srid, bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float] | None:
+def bounds_in_degrees(
+    srid: Srid, bounds: tuple[float, float, float, float]
+) -> tuple[float, float, float, float] | None:
     """(xmin, ymin, xmax, ymax) of a CRS as longitudes and latitudes; None where they cannot be transformed.
 
     Bounds of an unknown CRS are taken for degrees.

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from math import isfinite
 
+NO_ADDRESS = ("", ".", "..")
+"""Ids that cannot stand as the last segment of a path (RFC 3986 5.2.4)."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredFeature:
@@ -11,7 +14,7 @@ class StoredFeature:
 
     Attributes:
         text: GeoJSON in UTF-8; None when only its validators were asked for.
-        version: changes whenever the row does, hexadecimal.
+        version: changes whenever the row does, hexadecimal; empty where it cannot be worked out.
         modified: when it was last changed, seconds since 1970; None where nobody knows.
         feature_id: as it is written in a URL; None where features have none.
     """

@@ -23,9 +23,21 @@ class MediaType:
     extension: str
     posted_as: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that a posted body of it may say that it is."""
+        return (self.essence, *self.posted_as)
+
 
 JSON = MediaType("application/json", "json", "application/json", "JSON", "json")
-GEOJSON = MediaType("application/geo+json", "geojson", "application/geo+json", "GeoJSON", "geojson", ("application/json",))
+GEOJSON = MediaType(
+    "application/geo+json",
+    "geojson",
+    "application/geo+json",
+    "GeoJSON",
+    "geojson",
+    ("application/json",),
+)
 GEOJSONSEQ = MediaType(
     "application/geo+json-seq",
     "geojsonseq",
@@ -34,10 +46,21 @@ GEOJSONSEQ = MediaType(
     "geojsons",
     ("application/x-ndjson", "application/geo+json-lines", "application/jsonl"),
 )
-MERGE_PATCH = MediaType("application/merge-patch+json", "json", "application/merge-patch+json", "Merge patch", "json")
-CSV = MediaType("text/csv", "csv", "text/csv; charset=utf-8; header=present", "CSV with WKT geometry", "csv")
+MERGE_PATCH = MediaType(
+    "application/merge-patch+json",
+    "json",
+    "application/merge-patch+json",
+    "Merge patch",
+    "json",
+    ("application/json",),
+)
+CSV = MediaType(
+    "text/csv", "csv", "text/csv; charset=utf-8; header=present", "CSV with WKT geometry", "csv"
+)
 HTML = MediaType("text/html", "html", "text/html; charset=utf-8", "HTML", "html")
-PROBLEM = MediaType("application/problem+json", "problem", "application/problem+json", "Problem", "json")
+PROBLEM = MediaType(
+    "application/problem+json", "problem", "application/problem+json", "Problem", "json"
+)
 OPENAPI = MediaType(
     "application/vnd.oai.openapi+json",
     "json",
@@ -46,11 +69,14 @@ OPENAPI = MediaType(
     "json",
 )
 
-SCHEMA = MediaType("application/schema+json", "json", "application/schema+json", "JSON Schema", "json")
+SCHEMA = MediaType(
+    "application/schema+json", "json", "application/schema+json", "JSON Schema", "json"
+)
 
 EVENTS = MediaType("text/event-stream", "sse", "text/event-stream", "Server-sent events", "txt")
 DOCUMENT_TYPES = (JSON, HTML)
 SCHEMA_TYPES = (SCHEMA, JSON, HTML)
+FORMULA_BEGINS = "=+@\t\r-"  # a cell of CSV that begins so is run by spreadsheets
 EXPORT_TYPES = (GEOJSON, GEOJSONSEQ, CSV)
 ITEMS_TYPES = (*EXPORT_TYPES, HTML)
 ITEM_TYPES = (GEOJSON, HTML)

@@ -65,9 +65,19 @@ def _queryable(column: Column) -> Queryable | None:
         return Queryable(column.name, ValueKind.TEXT, column)
     if column.category == "A" and column.type_name.startswith("_"):
         elements = kind_of(column.type_schema, column.type_name[1:], scalar=False)
-        return Queryable(column.name, ValueKind.ARRAY, column, elements=elements) if elements is not None else None
-    kind = kind_of(column.type_schema, column.type_name, column.scalar)
-    return None if kind is None else Queryable(column.name, kind, column, integer=column.type_name in _INTEGERS)
+        return (
+            Queryable(column.name, ValueKind.ARRAY, column, elements=elements)
+            if elements is not None
+            else None
+        )
+    # citext is compared as text, whose operators are always found
+    is_citext = column.scalar and column.type_name == "citext"
+    kind = kind_of(column.type_schema, column.type_name, column.sortable or is_citext)
+    return (
+        None
+        if kind is None
+        else Queryable(column.name, kind, column, integer=column.type_name in _INTEGERS)
+    )
 
 
 def _geometry(collection: Collection) -> Queryable:

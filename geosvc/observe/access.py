@@ -1,5 +1,7 @@
-"""The access log: a JSON line a request, collected and written a few times a second, since a write of its own would cost
-more than many a request. It tells the route and not the path: ids and values of parameters may be private.
+"""The access log: a JSON line for each request.
+
+Lines are collected and written a few times a second, since a write of its own would cost more than
+many requests. A line has the route and not the path: ids and values of parameters may be private.
 """
 
 import asyncio
@@ -18,22 +20,23 @@ MAX_WAITING = 1_000
 
 
 class AccessLog:
-    """Lines that wait to be written."""
+    """Collects lines and writes them to standard error."""
 
     def __init__(self, write: Callable[[str], object] | None = None) -> None:
         self._write = write or sys.stderr.write
         self._lines: list[bytes] = []
         self._task: asyncio.Task[None] | None = None
-        self._end: Callable[[], None] = lambda: None
+        self._unsubscribe: Callable[[], None] | None = None
 
     def start(self) -> None:
-        """Begins to log."""
-        self._end = subscribe(self._add, RequestEnded)
+        """Starts to log requests."""
+        self._unsubscribe = subscribe(self._add, RequestEnded)
         self._task = asyncio.create_task(self._flush_regularly())
 
     async def close(self) -> None:
-        """Writes what waits, and ends."""
-        self._end()
+        """Writes the lines that wait, and ends the log."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -65,7 +68,8 @@ class AccessLog:
 
     def _flush(self) -> None:
         if self._lines:
-            lines, self._lines = self._lines, []
+            lines = self._lines
+            self._lines = []
             self._write(b"\n".join([*lines, b""]).decode())
 
     async def _flush_regularly(self) -> None:

@@ -1,21 +1,22 @@
-"""Why a statement was slow: its plan, and what the catalog says of the relations in it.
+"""Asks the database why a statement was slow: its plan, and facts about its relations.
 
-Both are asked for on a connection of their own, at most once in EVERY_SECONDS for a fingerprint and MAX_PER_MINUTE in all, and
-are kept for the lines between. Whatever fails here is counted and told once; the line of the log comes without a plan.
+The questions have a connection of their own. Each fingerprint is diagnosed at most once in
+EVERY_SECONDS, all together at most MAX_PER_MINUTE times. A diagnosis is kept for the lines between.
+A failure is counted and reported once; the line in the log then has no plan.
 """
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
+from geosvc.advice.evidence import ColumnSample, Diagnosis, Relation, RelationName
+from geosvc.advice.plan import Node, functions_of, parse_plan, relations_of
 from geosvc.database.pool import Database
 from geosvc.errors import GeosvcError, RequestError
 from geosvc.events import report_failure
 from geosvc.observe.metrics import Counter
-from geosvc.observe.plan import Node, functions_of, parse_plan, relations_of
 from geosvc.query.vertices import select_vertices
 from geosvc.sql.compose import Statement
 from geosvc.sql.files import load_statement
@@ -25,28 +26,14 @@ MAX_KEPT = 256
 MAX_PER_MINUTE = 120
 STATEMENT_SECONDS = 2.0
 DIAGNOSIS_SECONDS = 5.0
-_NEVER_EXPLAINED = ("BEGIN", "COMMIT", "ROLLBACK", "SET", "EXPLAIN", "COPY")
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """What was found out; empty when nobody asked or nothing answered."""
-
-    plan: Node | None = None
-    relations: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
-    functions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    work_mem_bytes: int = 0
-    vertices: float | None = None
-
-
-NOTHING = Diagnosis()
+_EXPLAINABLE = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", "(")
 
 
 class Diagnoser:
-    """Asks for plans, with the arguments that the statement had.
+    """Asks for plans, with the arguments of the statement.
 
     Args:
-        database: of one connection, apart from those that requests use.
+        database: a pool of one connection, apart from those of requests.
         explained: counts by outcome.
     """
 
@@ -57,8 +44,12 @@ class Diagnoser:
         self._in_minute = 0
         self._kept: OrderedDict[str, tuple[float, Diagnosis]] = OrderedDict()
 
-    async def diagnose(self, fingerprint: str, text: str, args: Sequence[object] | None) -> Diagnosis:
-        """The plan of a statement and what belongs to it, at most EVERY_SECONDS old. Never raises RequestError.
+    async def diagnose(
+        self, fingerprint: str, text: str, args: Sequence[object] | None
+    ) -> Diagnosis:
+        """The diagnosis of a statement, at most EVERY_SECONDS old; empty when there is none.
+
+        Never raises RequestError.
 
         Args:
             args: None when they were too large to be kept.
@@ -67,52 +58,104 @@ class Diagnoser:
         if kept is not None and monotonic() - kept[0] < EVERY_SECONDS:
             self._explained.add(("kept",))
             return kept[1]
-        if monotonic() - self._minute_began >= 60:
-            self._minute_began, self._in_minute = monotonic(), 0
-        if self._in_minute >= MAX_PER_MINUTE:
+        if self._is_limited():
             self._explained.add(("limited",))
-            return NOTHING
-        if args is None or text.lstrip().upper().startswith(_NEVER_EXPLAINED):
-            return NOTHING
+            return Diagnosis()
+        if args is None or not text.lstrip().upper().startswith(_EXPLAINABLE):
+            return Diagnosis()
         self._in_minute += 1
-        try:
-            async with asyncio.timeout(DIAGNOSIS_SECONDS):
-                diagnosis = await self._ask(text, args)
-            self._explained.add(("explained",))
-        except (GeosvcError, TimeoutError, LookupError, TypeError, ValueError) as error:
-            self._explained.add(("failed",))
-            reason = error.reason if isinstance(error, RequestError) and error.reason else type(error).__name__
-            report_failure("explain", reason)
-            diagnosis = NOTHING  # kept as well, so that what cannot be explained is not tried again and again
+        diagnosis = await self._try_diagnosing(text, args)
+        self._keep(fingerprint, diagnosis)
+        return diagnosis
+
+    def _is_limited(self) -> bool:
+        """Whether the database was asked MAX_PER_MINUTE times in this minute."""
+        now = monotonic()
+        if now - self._minute_began >= 60:
+            self._minute_began = now
+            self._in_minute = 0
+        return self._in_minute >= MAX_PER_MINUTE
+
+    def _keep(self, fingerprint: str, diagnosis: Diagnosis) -> None:
         self._kept[fingerprint] = (monotonic(), diagnosis)
         self._kept.move_to_end(fingerprint)
         if len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
+
+    async def _try_diagnosing(self, text: str, args: Sequence[object]) -> Diagnosis:
+        """The diagnosis; an empty one after a failure.
+
+        The empty one is kept as well, so that a statement that cannot be explained is not tried
+        again and again.
+        """
+        try:
+            async with asyncio.timeout(DIAGNOSIS_SECONDS):
+                diagnosis = await self._diagnose(text, args)
+        except (GeosvcError, TimeoutError, LookupError, TypeError, ValueError) as error:
+            self._explained.add(("failed",))
+            reason = type(error).__name__
+            if isinstance(error, RequestError) and error.reason:
+                reason = error.reason
+            report_failure("explain", reason)
+            return Diagnosis()
+        self._explained.add(("explained",))
         return diagnosis
 
-    async def _ask(self, text: str, args: Sequence[object]) -> Diagnosis:
-        explain = Statement("operations.explain", f"EXPLAIN (FORMAT JSON, VERBOSE) {text}", args)
-        rows = await self._database.fetch(explain, STATEMENT_SECONDS)
-        plan = parse_plan(rows[0][0][0]["Plan"])
-        names = relations_of(plan)
-        schemas, tables = [schema for schema, _ in names], [name for _, name in names]
-        relations = {
-            (row[0]["schema"], row[0]["name"]): row[0]
-            for row in await self._database.fetch(load_statement("plan_relations", (schemas, tables)), STATEMENT_SECONDS)
-        }
-        functions = {
-            row[0]: {"volatile": row[1], "own": row[2], "generic": row[3]}
-            for row in await self._database.fetch(load_statement("plan_functions", (functions_of(plan),)), STATEMENT_SECONDS)
-        }
-        work_mem = await self._database.fetch(load_statement("work_mem"), STATEMENT_SECONDS)
-        return Diagnosis(plan, relations, functions, work_mem[0][0], await self._vertices(relations))
+    async def _fetch(self, statement: Statement) -> Sequence[Any]:
+        return await self._database.fetch(statement, STATEMENT_SECONDS)
 
-    async def _vertices(self, relations: Mapping[tuple[str, str], Mapping[str, Any]]) -> float | None:
-        """Of the geometries in the plan, the most that a table has on average in its first rows."""
-        found = [0.0]
-        for relation in relations.values():
+    async def _diagnose(self, text: str, args: Sequence[object]) -> Diagnosis:
+        explain = Statement("operations.explain", f"EXPLAIN (FORMAT JSON, VERBOSE) {text}", args)
+        rows = await self._fetch(explain)
+        plan = parse_plan(rows[0][0][0]["Plan"])
+        relations = await self._fetch_relations(plan)
+        functions = await self._fetch_functions(plan)
+        session = (await self._fetch(load_statement("plan_session")))[0]
+        return Diagnosis(
+            plan=plan,
+            relations=relations,
+            functions=functions,
+            work_mem_bytes=session[0],
+            role=session[1],
+            database=session[2],
+            postgis=session[3],
+            column_samples=await self._sample_columns(relations),
+        )
+
+    async def _fetch_relations(self, plan: Node) -> dict[RelationName, Relation]:
+        names = relations_of(plan)
+        schemas = [schema for schema, _ in names]
+        tables = [table for _, table in names]
+        relations: dict[RelationName, Relation] = {}
+        for row in await self._fetch(load_statement("plan_relations", (schemas, tables))):
+            relation = row[0]
+            relations[relation["schema"], relation["name"]] = relation
+        return relations
+
+    async def _fetch_functions(self, plan: Node) -> dict[str, Mapping[str, Any]]:
+        functions: dict[str, Mapping[str, Any]] = {}
+        statement = load_statement("plan_functions", (functions_of(plan),))
+        for name, volatile, own, generic, signature in await self._fetch(statement):
+            functions[name] = {
+                "volatile": volatile,
+                "own": own,
+                "generic": generic,
+                "signature": signature,
+            }
+        return functions
+
+    async def _sample_columns(
+        self, relations: Mapping[RelationName, Relation]
+    ) -> dict[tuple[str, str, str], ColumnSample]:
+        """Reads the first rows of every geometry column in the plan."""
+        samples: dict[tuple[str, str, str], ColumnSample] = {}
+        for (schema, table), relation in relations.items():
             for column in relation["spatial"]:
-                statement = select_vertices(relation["schema"], relation["name"], column)
-                rows = await self._database.fetch(statement, STATEMENT_SECONDS)
-                found.append(float(rows[0][0] or 0))
-        return max(found)
+                rows = await self._fetch(select_vertices(schema, table, column))
+                vertices, srids, dimensions = rows[0]
+                samples[schema, table, column] = ColumnSample(
+                    vertices=float(vertices or 0),
+                    srids=tuple(srids or ()),
+                    dimensions=tuple(dimensions or ()),
+                )
+        return samples

@@ -1,4 +1,4 @@
-"""The log: JSON lines on standard error, one `event` each, or lines for people."""
+"""The log on standard error, a line for each event: JSON, or text for people on a terminal."""
 
 import logging
 import sys
@@ -13,26 +13,47 @@ from geosvc.events import Event, Measurement, subscribe
 from geosvc.settings import Settings
 from geosvc.trace import current_trace
 
-_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
 
 
 def _as_json(_: Any, __: str, line: dict[str, Any]) -> str:
-    return orjson.dumps(line, default=str).decode()
+    first = {name: line.pop(name) for name in ("event", "level", "timestamp") if name in line}
+    return orjson.dumps({**first, **line}, default=str).decode()
 
 
 def _renderer(log_format: str) -> Callable[..., Any]:
     if log_format == "json":
         return _as_json
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), sort_keys=False)
+
+
+def _log_format(settings: Settings) -> str:
+    if settings.log_format:
+        return settings.log_format
+    if sys.stderr.isatty():
+        return "console"
+    return "json"
+
+
+def _time_stamper(log_format: str) -> Any:
+    if log_format == "json":
+        return structlog.processors.TimeStamper(fmt="iso", utc=True)
+    return structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
 
 
 def start_log(settings: Settings) -> Callable[[], None]:
-    """Logs every event from now on, and what libraries log of warnings and errors. Returns the function that ends it."""
-    processors: list[Any] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    renderer = _renderer(settings.log_format)
+    """Starts to log every event, and the warnings and errors of libraries.
+
+    Returns: the function that stops it.
+    """
+    log_format = _log_format(settings)
+    processors = [structlog.processors.add_log_level, _time_stamper(log_format)]
+    renderer = _renderer(log_format)
     level = _LEVELS[settings.log_level]
     logger = structlog.wrap_logger(
         structlog.WriteLogger(sys.stderr),
@@ -50,14 +71,19 @@ def start_log(settings: Settings) -> Callable[[], None]:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*processors, structlog.stdlib.add_logger_name, structlog.processors.format_exc_info],
+            foreign_pre_chain=[
+                *processors,
+                structlog.stdlib.add_logger_name,
+                structlog.processors.format_exc_info,
+            ],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
     root = logging.getLogger()
     root.addHandler(handler)
-    previous, root.level = root.level, max(level, logging.WARNING)
-    # what fails in a handler is an event; what is left here is rubbish that clients send instead of HTTP
+    previous = root.level
+    root.level = max(level, logging.WARNING)
+    # A failure in a handler is an event. The rest of this log is about clients that send no HTTP.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     unsubscribe = subscribe(write, but=(Measurement,))
 

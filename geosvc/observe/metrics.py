@@ -1,17 +1,23 @@
-"""What is counted, for Prometheus.
+"""The metrics of a worker, for Prometheus.
 
-Counting is done with plain numbers, since it happens several times a request; prometheus-client writes them when they are
-asked for. Each worker counts for itself and its series carry its number, so that one that is started anew resets its own
-series and no other (docs/decisions/0012).
+Counting happens several times a request, so it uses plain numbers; prometheus-client only writes
+them. Each worker counts for itself, and its series have its number as a label, so that a worker
+that restarts resets only its own series (docs/decisions/0012).
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import generate_latest
 
 from geosvc.events import Event, QueryEnded, RequestEnded, failures, subscribe
@@ -25,7 +31,7 @@ Snapshot = list[dict[str, Any]]
 
 
 class Counter:
-    """A number that grows, by labels. Beyond MAX_SERIES new ones are counted as `other`."""
+    """A number that grows, by labels. New labels beyond MAX_SERIES are counted as `other`."""
 
     kind = "counter"
 
@@ -45,13 +51,19 @@ class Counter:
             self.values[labels] = self.values.get(labels, 0.0) + amount
 
     def snapshot(self) -> dict[str, Any]:
-        """What another process needs to show it."""
+        """The metric as values that JSON can write, for another process."""
         samples = [[list(labels), value] for labels, value in self.values.items()]
-        return {"kind": self.kind, "name": self.name, "text": self.text, "labels": list(self.labels), "samples": samples}
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "text": self.text,
+            "labels": list(self.labels),
+            "samples": samples,
+        }
 
 
 class Histogram:
-    """Seconds by labels, in the buckets of SECONDS."""
+    """Counts durations by labels, in the buckets of SECONDS."""
 
     kind = "histogram"
 
@@ -62,7 +74,10 @@ class Histogram:
         self.values: dict[Labels, list[float]] = {}
 
     def observe(self, labels: Labels, seconds: float) -> None:
-        """Counts one: the last number of a series is the sum, the one before it counts what is beyond all buckets."""
+        """Counts a duration.
+
+        The last number of a series is the sum; the one before it counts what exceeds all buckets.
+        """
         try:
             counted = self.values[labels]
         except KeyError:
@@ -73,14 +88,20 @@ class Histogram:
         counted[-1] += seconds
 
     def snapshot(self) -> dict[str, Any]:
-        """What another process needs to show it."""
+        """The metric as values that JSON can write, for another process."""
         samples = [[list(labels), list(counted)] for labels, counted in self.values.items()]
-        return {"kind": self.kind, "name": self.name, "text": self.text, "labels": list(self.labels), "samples": samples}
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "text": self.text,
+            "labels": list(self.labels),
+            "samples": samples,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """A number that is read when it is asked for; of the kind `counter` where it only grows."""
+    """A number that is read for each snapshot; its kind is `counter` if it only grows."""
 
     name: str
     text: str
@@ -88,13 +109,19 @@ class Gauge:
     kind: str = "gauge"
 
     def snapshot(self) -> dict[str, Any]:
-        """What another process needs to show it."""
-        return {"kind": self.kind, "name": self.name, "text": self.text, "labels": [], "samples": [[[], self.read()]]}
+        """The metric as values that JSON can write, for another process."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "text": self.text,
+            "labels": [],
+            "samples": [[[], self.read()]],
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Numbers by labels that somebody else counts, read when they are asked for."""
+    """Numbers by labels that are counted elsewhere and read for each snapshot."""
 
     name: str
     text: str
@@ -102,9 +129,15 @@ class Tally:
     read: Callable[[], Mapping[Labels, float]]
 
     def snapshot(self) -> dict[str, Any]:
-        """What another process needs to show it."""
+        """The metric as values that JSON can write, for another process."""
         samples = [[list(labels), float(value)] for labels, value in self.read().items()]
-        return {"kind": "counter", "name": self.name, "text": self.text, "labels": list(self.labels), "samples": samples}
+        return {
+            "kind": "counter",
+            "name": self.name,
+            "text": self.text,
+            "labels": list(self.labels),
+            "samples": samples,
+        }
 
 
 def _worker_up(value: float) -> dict[str, Any]:
@@ -112,31 +145,51 @@ def _worker_up(value: float) -> dict[str, Any]:
 
 
 class Metrics:
-    """Everything that one worker counts."""
+    """All metrics of one worker."""
 
     def __init__(self) -> None:
         request_labels = ("operation", "route", "collection", "method", "status")
-        query_labels = ("statement", "operation", "collection", "outcome")
+        query_labels = ("statement", "operation", "collection", "origin")
         self.requests = Histogram(
-            "geosvc_request_duration_seconds", "From the head of a request to the last byte of its response", request_labels
+            "geosvc_request_duration_seconds",
+            "From the head of a request to the last byte of its response",
+            request_labels,
         )
         self.response_bytes = Counter(
-            "geosvc_response_bytes", "Bytes of bodies before they are compressed", ("operation", "collection")
+            "geosvc_response_bytes",
+            "Bytes of bodies before they are compressed",
+            ("operation", "collection"),
         )
-        self.queries = Histogram("geosvc_query_duration_seconds", "Time of statements in the database", query_labels)
-        self.query_rows = Counter("geosvc_query_rows", "Rows that statements returned", query_labels[:3])
+        self.queries = Histogram(
+            "geosvc_query_duration_seconds",
+            "Time of statements in the database",
+            (*query_labels, "outcome"),
+        )
+        self.query_rows = Counter(
+            "geosvc_query_rows", "Rows that statements returned", query_labels
+        )
         self.pool_wait = Histogram("geosvc_pool_wait_seconds", "Waits for a connection of the pool")
-        self.slow = Counter("geosvc_slow_queries", "Queries above their threshold", query_labels[:3])
-        self.slow_dropped = Counter("geosvc_slow_queries_dropped", "Slow queries that are not in the log", ("reason",))
+        self.slow = Counter("geosvc_slow_queries", "Queries above their threshold", query_labels)
+        self.slow_dropped = Counter(
+            "geosvc_slow_queries_dropped", "Slow queries that are not in the log", ("reason",)
+        )
         self.explained = Counter("geosvc_explain", "Plans asked for slow queries", ("outcome",))
-        self.failures = Counter("geosvc_telemetry_failures", "Failures of the telemetry itself", ("part",))
+        self.failures = Counter(
+            "geosvc_telemetry_failures", "Failures of the telemetry itself", ("part",)
+        )
         self.events = Counter("geosvc_events", "Events of the log, see there", ("event",))
-        self.loop_lag = Histogram("geosvc_event_loop_lag_seconds", "How late the event loop came back to a timer")
+        self.loop_lag = Histogram(
+            "geosvc_event_loop_lag_seconds", "How late the event loop came back to a timer"
+        )
+        self.loop_held = Histogram(
+            "geosvc_event_loop_held_seconds",
+            "The same, as far as the process was at work and not waiting for a processor",
+        )
         self.gauges: list[Gauge | Tally] = []
         self._labels: dict[tuple[Any, ...], Labels] = {}
 
     def start(self) -> Callable[[], None]:
-        """Counts from now on. Returns the function that ends it."""
+        """Starts to count events. Returns the function that stops it."""
         ends = (
             subscribe(self._count_request, RequestEnded),
             subscribe(self._count_query, QueryEnded),
@@ -154,7 +207,13 @@ class Metrics:
         kind = (trace.operation, trace.collection, trace.method, trace.status)
         labels = self._labels.get(kind)
         if labels is None:
-            labels = (trace.operation or "", trace.route or "", trace.collection or "", trace.method, str(trace.status))
+            labels = (
+                trace.operation or "",
+                trace.route or "",
+                trace.collection or "",
+                trace.method,
+                str(trace.status),
+            )
             if len(self._labels) < MAX_SERIES:
                 self._labels[kind] = labels
         self.requests.observe(labels, trace.total_seconds)
@@ -163,10 +222,14 @@ class Metrics:
     def _count_query(self, event: Any) -> None:
         run = event.run
         trace = run.trace
-        operation, collection = ("", "") if trace is None else (trace.operation or "", trace.collection or "")
-        self.queries.observe((run.name, operation, collection, run.outcome), run.seconds)
+        operation = collection = ""
+        if trace is not None:
+            operation = trace.operation or ""
+            collection = trace.collection or ""
+        labels = (run.name, operation, collection, run.origin)
+        self.queries.observe((*labels, run.outcome), run.seconds)
         if run.rows:
-            self.query_rows.add((run.name, operation, collection), run.rows)
+            self.query_rows.add(labels, run.rows)
         if run.pool_seconds:
             self.pool_wait.observe((), run.pool_seconds)
 
@@ -174,17 +237,20 @@ class Metrics:
         self.events.add((event.name(),))
 
     def snapshot(self) -> Snapshot:
-        """All numbers, as JSON can carry them."""
+        """All metrics as values that JSON can write."""
         self.failures.values = {(part,): float(number) for part, number in failures.items()}
-        counted: Iterable[Counter | Histogram | Gauge | Tally] = (
-            *(each for each in vars(self).values() if isinstance(each, Counter | Histogram)),
-            *self.gauges,
-        )
-        return [*(each.snapshot() for each in counted), _worker_up(1.0)]
+        snapshots: Snapshot = []
+        for metric in vars(self).values():
+            if isinstance(metric, Counter | Histogram):
+                snapshots.append(metric.snapshot())
+        for gauge in self.gauges:
+            snapshots.append(gauge.snapshot())
+        snapshots.append(_worker_up(1.0))
+        return snapshots
 
 
 class _Collector:
-    """Snapshots as prometheus-client takes them."""
+    """Collects snapshots for prometheus-client."""
 
     def __init__(self, snapshots: Mapping[int, Snapshot | None]) -> None:
         self._snapshots = snapshots
@@ -192,13 +258,13 @@ class _Collector:
     def collect(self) -> Iterable[Metric]:
         families: dict[str, Any] = {}
         for worker, snapshot in self._snapshots.items():
-            for each in [_worker_up(0.0)] if snapshot is None else snapshot:
-                labels = [*each["labels"], "worker"]
-                if each["name"] not in families:
-                    family = _FAMILIES[each["kind"]](each["name"], each["text"] + ".", labels=labels)
-                    families[each["name"]] = family
-                for values, value in each["samples"]:
-                    _add(families[each["name"]], [*values, str(worker)], value)
+            metrics = [_worker_up(0.0)] if snapshot is None else snapshot
+            for metric in metrics:
+                name = metric["name"]
+                if name not in families:
+                    families[name] = _make_family(metric)
+                for labels, value in metric["samples"]:
+                    _add(families[name], [*labels, str(worker)], value)
         return families.values()
 
 
@@ -209,22 +275,26 @@ _FAMILIES: Mapping[str, Callable[..., Metric]] = {
 }
 
 
+def _make_family(metric: Mapping[str, Any]) -> Metric:
+    make = _FAMILIES[metric["kind"]]
+    return make(metric["name"], f"{metric['text']}.", labels=[*metric["labels"], "worker"])
+
+
 def _add(family: Any, labels: list[str], value: Any) -> None:
     if not isinstance(family, HistogramMetricFamily):
         family.add_metric(labels, value)
         return
-    buckets, seen = [], 0.0
-    for bound, count in zip((*map(str, SECONDS), "+Inf"), value[:-1], strict=True):
-        seen += count
-        buckets.append((bound, seen))
-    family.add_metric(labels, buckets, value[-1])
+    *counts, total_seconds = value
+    bounds = [*map(str, SECONDS), "+Inf"]
+    buckets = list(zip(bounds, accumulate(counts), strict=True))
+    family.add_metric(labels, buckets, total_seconds)
 
 
 def write_metrics(snapshots: Mapping[int, Snapshot | None]) -> bytes:
-    """The numbers of all workers in Prometheus's text format.
+    """The metrics of all workers in the text format of Prometheus.
 
     Args:
-        snapshots: by number of the worker; None for one that does not answer.
+        snapshots: by number of the worker; None for a worker that does not answer.
     Source: https://prometheus.io/docs/instrumenting/exposition_formats/
     """
     collected = CollectorRegistry(auto_describe=False)

@@ -1,8 +1,9 @@
-"""OpenTelemetry traces of requests and their statements, by the official instrumentations of aiohttp and asyncpg.
+"""OpenTelemetry traces of requests and their statements.
 
-The instrumentations get tracers that stand before the SDK's. They see to what the instrumentations cannot know: which
-request a statement is for (look-ups run in a task that goes from request to request), what only geosvc knows of it, and
-that no value of a request gets into a span. The packages are an extra and are imported when tracing starts.
+The official instrumentations of aiohttp and asyncpg make the spans. They get tracers that wrap
+those of the SDK and add what the instrumentations do not know: the request that a statement belongs
+to (one task may run look-ups for several requests) and attributes of geosvc. They also keep the
+values of a request out of spans. The packages are an extra; they are imported when tracing starts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,39 +24,58 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span, StatusCode, Tracer
 
-FLUSH_SECONDS = 5.0  # how long a stop waits for a collector that does not answer
+FLUSH_SECONDS = 5.0  # a stop waits so long for a collector that does not answer
 UNTRACED_ROUTES = frozenset(
     {
-        "/livez", "/readyz", "/metrics", "/slow-queries", "/activity", "/activity/{pid}/cancel", "/pool",
-        "/{part}",  # what workers ask each other
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/slow-queries",
+        "/activity",
+        "/activity/{pid}/cancel",
+        "/pool",
+        "/{part}",  # the workers' requests to each other
     }
-)  # fmt: skip
-# All of what the instrumentation knows of a request that is told: not the path and the query, which hold ids and values.
-# The names are those of the old and of the stable semantic conventions, OTEL_SEMCONV_STABILITY_OPT_IN.
-_TOLD = frozenset(
+)
+# The attributes that a request span may have. Path and query are not among them: they contain ids
+# and values. The names are those of the old and of the stable semantic conventions
+# (OTEL_SEMCONV_STABILITY_OPT_IN).
+_SAFE_ATTRIBUTES = frozenset(
     {
-        "http.method", "http.scheme", "http.host", "http.server_name", "http.flavor", "http.user_agent", "net.host.name",
-        "net.host.port", "http.route", "http.request.method", "url.scheme", "server.address", "server.port",
-        "network.protocol.version", "user_agent.original",
+        "http.method",
+        "http.scheme",
+        "http.host",
+        "http.server_name",
+        "http.flavor",
+        "http.user_agent",
+        "net.host.name",
+        "net.host.port",
+        "http.route",
+        "http.request.method",
+        "url.scheme",
+        "server.address",
+        "server.port",
+        "network.protocol.version",
+        "user_agent.original",
     }
-)  # fmt: skip
+)
 
 _spans: "WeakKeyDictionary[Trace, Span]" = WeakKeyDictionary()
 _current_span: "ContextVar[Span | None]" = ContextVar("_current_span", default=None)
 
 
 def note_request(trace: Trace) -> None:
-    """Tells which request the server span is of that was begun last in this context."""
+    """Notes that the last server span of this context belongs to this request."""
     span = _current_span.get()
     if span is not None:
         _spans[trace] = span
 
 
 class _RequestSpan:
-    """A server span while it is current; before it ends, what only geosvc knows is added.
+    """The current server span; before its end it gets the attributes of geosvc.
 
     Args:
-        failed: the status of one whose response broke off.
+        failed: the status of a span whose response was aborted.
     """
 
     __slots__ = ("_failed", "_inner", "_span")
@@ -69,7 +89,12 @@ class _RequestSpan:
         _current_span.set(self._span)
         return self._span
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool | None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> bool | None:
         trace = current_trace.get()
         if trace is not None:
             self._span.set_attribute("geosvc.request_id", trace.request_id)
@@ -84,8 +109,9 @@ class _RequestSpan:
 
 
 class _StatementSpan:
-    """A client span while it is current. Requests that share its statement are linked to it; of an error its SQLSTATE is
-    told and not its message, which may quote values.
+    """The current client span, with links from the requests that share its statement.
+
+    After an error it has the SQLSTATE and not the message, which may quote values.
     """
 
     __slots__ = ("_inner", "_sharing", "_span")
@@ -96,11 +122,16 @@ class _StatementSpan:
 
     def __enter__(self) -> "Span":
         self._span = self._inner.__enter__()
-        for each in self._sharing:
-            each.add_link(self._span.get_span_context())
+        for request_span in self._sharing:
+            request_span.add_link(self._span.get_span_context())
         return self._span
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool | None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> bool | None:
         if error is not None:
             self._span.set_attribute("error.type", type(error).__qualname__)
             sqlstate = getattr(error, "sqlstate", None)
@@ -110,7 +141,7 @@ class _StatementSpan:
 
 
 class _RequestTracer:
-    """Makes the spans of requests, none for UNTRACED_ROUTES.
+    """Makes the spans of requests, but none for UNTRACED_ROUTES.
 
     Args:
         api: the module opentelemetry.trace.
@@ -123,16 +154,16 @@ class _RequestTracer:
     def start_as_current_span(
         self, name: str, *, attributes: Mapping[str, Any], **options: Any
     ) -> "AbstractContextManager[Span]":
-        """What the instrumentation calls for every request."""
+        """The instrumentation calls this for every request."""
         if attributes.get("http.route") in UNTRACED_ROUTES:
             return nullcontext(self._api.INVALID_SPAN)
-        told = {name: value for name, value in attributes.items() if name in _TOLD}
-        span = self._tracer.start_as_current_span(name, attributes=told, **options)
+        safe = {key: value for key, value in attributes.items() if key in _SAFE_ATTRIBUTES}
+        span = self._tracer.start_as_current_span(name, attributes=safe, **options)
         return _RequestSpan(span, self._api.StatusCode.ERROR)
 
 
 class _StatementTracer:
-    """Makes the spans of statements: none for those that no traced request waits for.
+    """Makes the spans of statements, but none when no traced request waits for the statement.
 
     Args:
         api: the module opentelemetry.trace.
@@ -145,75 +176,107 @@ class _StatementTracer:
     def start_as_current_span(
         self, name: str, *, attributes: Mapping[str, Any], **options: Any
     ) -> "AbstractContextManager[Span]":
-        """What the instrumentation calls for every statement."""
-        trace, run = current_trace.get(), current_run.get()
-        waiting: list[Trace] = [trace] if trace is not None else []
+        """The instrumentation calls this for every statement."""
+        trace = current_trace.get()
+        run = current_run.get()
+        waiting: list[Trace] = []
+        if trace is not None:
+            waiting.append(trace)
         if run is not None and run.trace is trace and run.text in attributes.values():
             attributes = {**attributes, "geosvc.statement": run.name}
             waiting += run.shared
-        spans = [span for each in waiting if (span := _spans.get(each)) is not None and span.is_recording()]
+        spans = _recording_spans(waiting)
         if not spans:
             return nullcontext(self._api.INVALID_SPAN)
         options |= {"context": self._api.set_span_in_context(spans[0])}
         options |= {"record_exception": False, "set_status_on_exception": False}
-        return _StatementSpan(self._tracer.start_as_current_span(name, attributes=attributes, **options), spans[1:])
+        span = self._tracer.start_as_current_span(name, attributes=attributes, **options)
+        return _StatementSpan(span, spans[1:])
+
+
+def _recording_spans(traces: "Sequence[Trace]") -> "list[Span]":
+    """The spans of these requests that are recorded."""
+    spans: list[Span] = []
+    for trace in traces:
+        span = _spans.get(trace)
+        if span is not None and span.is_recording():
+            spans.append(span)
+    return spans
 
 
 class _Tracers:
-    """A TracerProvider as far as an instrumentation uses one, whose tracers stand before those of the SDK."""
+    """The part of a TracerProvider that an instrumentation uses; its tracers wrap the SDK's."""
 
-    def __init__(self, provider: "TracerProvider", kind: "Callable[[Tracer, Any], object]", api: Any) -> None:
+    def __init__(
+        self, provider: "TracerProvider", kind: "Callable[[Tracer, Any], object]", api: Any
+    ) -> None:
         self._provider = provider
         self._kind = kind
         self._api = api
 
     def get_tracer(self, *names: Any, **options: Any) -> object:
-        """What an instrumentation calls once."""
+        """An instrumentation calls this once."""
         return self._kind(self._provider.get_tracer(*names, **options), self._api)
 
 
 def _resource() -> "Resource":
-    """Who sends: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES beat what geosvc says of itself. Command lines, which some
-    detectors add, may hold a DSN.
+    """The attributes of the sender.
+
+    OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES have priority over those of geosvc. The command
+    line, which some detectors add, is left out: it may contain a DSN.
     """
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415
 
     found = Resource.create({"service.name": "geosvc", "service.version": __version__})
     found = found.merge(OTELResourceDetector().detect())
-    told = {name: value for name, value in found.attributes.items() if not name.startswith("process.command")}
-    return Resource(told, found.schema_url)
+    attributes = dict(found.attributes)
+    for name in found.attributes:
+        if name.startswith("process.command"):
+            del attributes[name]
+    return Resource(attributes, found.schema_url)
 
 
 def _provider() -> "TracerProvider":
-    """A provider that sends, as the OTEL_ variables say. It keeps no events of spans, which quote exceptions.
+    """A provider that sends spans, configured by the OTEL_ variables.
+
+    Spans have no events, since events quote exceptions.
 
     Raises: ImportError; ValueError when a variable is wrong.
     """
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
+        OTLPSpanExporter,
+    )
     from opentelemetry.sdk.trace import SpanLimits, TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
-    provider = TracerProvider(resource=_resource(), span_limits=SpanLimits(max_events=0), shutdown_on_exit=False)
+    provider = TracerProvider(
+        resource=_resource(), span_limits=SpanLimits(max_events=0), shutdown_on_exit=False
+    )
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return provider
 
 
 def start_tracing(settings: Settings) -> Callable[[], None]:
-    """Sends traces from now on, of applications that are made from now on. Returns the function that sends the rest and
-    ends it.
+    """Starts to send traces of the applications that are made after this call.
 
-    Raises: StartError when the packages are not installed, or a variable of theirs is wrong.
+    Returns: the function that sends the rest and stops tracing.
+    Raises: StartError when the packages are not installed, or an OTEL_ variable is wrong.
     """
     if not settings.otel:
         return lambda: None
     try:
         from opentelemetry import trace as api  # noqa: PLC0415
-        from opentelemetry.instrumentation.aiohttp_server import AioHttpServerInstrumentor  # noqa: PLC0415
+        from opentelemetry.instrumentation.aiohttp_server import (  # noqa: PLC0415
+            AioHttpServerInstrumentor,
+        )
         from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor  # noqa: PLC0415
 
         provider = _provider()
     except ImportError:
-        raise StartError("GEOSVC_OTEL needs packages that are not installed: pip install geosvc[otel]") from None
+        raise StartError(
+            "GEOSVC_OTEL needs packages that are not installed: those of the extra otel "
+            "(docs/tracing.md)"
+        ) from None
     except ValueError as error:
         raise StartError(f"an OTEL_ variable is wrong: {error}") from None
     requests: Any = AioHttpServerInstrumentor()

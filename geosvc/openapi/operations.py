@@ -1,37 +1,100 @@
-"""The operations of the API, as they are described: what each takes, answers and fails with."""
+"""The operations of the API: the parameters, responses and errors of each."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from geosvc.requests.declared import CHANGES_DECLARED, DECLARED, FORMAT, ITEM_DECLARED, PAGING
+from geosvc.requests.declared import (
+    CHANGES_DECLARED,
+    DECLARED,
+    FORMAT,
+    ITEM_DECLARED,
+    PAGING,
+    Declared,
+)
 
-_ALWAYS = (400, 405, 406, 500)
+_ALWAYS = (400, 405, 406, 431, 500)
 _DATABASE = (*_ALWAYS, 503, 504)
 _ALL = (*_DATABASE, 404)
+_READ = (*_ALL, 412)
 _POSTED = (408, 413, 415, 422)
 _WRITING = (*_ALL, 403, 409, 422, 501)
-_ITEMS_PARAMETERS = tuple(each.name for each in DECLARED)
-_ITEM_PARAMETERS = tuple("f-item" if each is FORMAT else each.name for each in ITEM_DECLARED)
+_CHANGES_PARAMETERS = tuple(parameter.name for parameter in CHANGES_DECLARED)
+
+
+def _names(declared: Iterable[Declared], format_component: str) -> tuple[str, ...]:
+    """The components of these parameters; that of `f` depends on the media types."""
+    names: list[str] = []
+    for parameter in declared:
+        if parameter is FORMAT:
+            names.append(format_component)
+        else:
+            names.append(parameter.name)
+    return tuple(names)
+
+
+_ITEMS_PARAMETERS = _names(DECLARED, "f")
+_EXPORT_PARAMETERS = _names([each for each in DECLARED if each.name not in PAGING], "f-export")
+_ITEM_PARAMETERS = _names(ITEM_DECLARED, "f-item")
 _CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
+_CHANGE_PARAMETERS = ("dry-run", *_CONDITIONS, "Prefer", "Idempotency-Key")
+_GEOMETRY_PARAMETERS = ("repair", "precision", "Content-Crs")
 _FORMATS = {"Schema": "f-schema", "Api": "f-api"}
 _COLLECTION = "/collections/{collectionId}"
 _ITEMS = f"{_COLLECTION}/items"
 _ITEM = f"{_ITEMS}/{{featureId}}"
 
 
+DESCRIPTIONS = {
+    "getLandingPage": "What this service is, with links to everything that it offers.",
+    "getApi": "This document, made from the current tables.",
+    "getConformanceDeclaration": "The conformance classes of OGC standards that this service "
+    "implements.",
+    "getFunctions": "The functions that a CQL2 filter may call, with the types of their arguments "
+    "and results.",
+    "getCollections": "All collections, each with its extent, reference systems and links.",
+    "describeCollection": "A collection: title, description, extent, reference systems and links.",
+    "getSchema": "A JSON Schema of the properties of the features, made from types, comments and "
+    "constraints of the columns.",
+    "getFeatureSchema": "A JSON Schema of a feature of this collection as GeoJSON.",
+    "getQueryables": "A JSON Schema of the properties that a filter may name.",
+    "getSortables": "A JSON Schema of the properties that `sortby` may name.",
+    "getFeatures": "A page of the features that match all parameters. A link `next` leads to the "
+    "next page; it is in the header Link if the body cannot contain links.",
+    "getFeature": "One feature by its id.",
+    "exportFeatures": "All features that match all parameters, without a limit, as a streamed "
+    "download.",
+    "getChanges": "Server-sent events: `insert`, `update`, `delete` and `bulk` when a transaction "
+    "is committed, `resync` when a client must read everything again. `Last-Event-ID` resumes a "
+    "stream.",
+    "searchFeatures": "The parameters of the features as a JSON object, with a geometry that may "
+    "be too large for a URL: features that have a spatial relation to it, are within a distance "
+    "of it, or are nearest to it.",
+    "getItemsOptions": "The methods and media types that this collection accepts now.",
+    "createFeatures": "A Feature creates one feature. A FeatureCollection or a text sequence is "
+    "stored in one transaction; the response is a report.",
+    "getItemOptions": "The methods and media types that a feature of it accepts now.",
+    "replaceFeature": "Replaces the feature with this id by the posted Feature.",
+    "updateFeature": "A JSON Merge Patch (RFC 7396) of the feature: it changes the named members, "
+    "null removes a value.",
+    "deleteFeature": "Deletes the feature with this id.",
+}
+"""The description of each operation, by its id."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation of `routes.ROUTES`, as it is described.
+    """The description of an operation of `routes.ROUTES`.
 
     Attributes:
-        path: with `{collectionId}` where every collection has a path of its own.
-        answer: the component of the response of `status`.
-        errors: the statuses that it can fail with.
-        parameters: names of components.
-        filters: whether it takes the queryables and, of a function, the parameters.
+        path: with `{collectionId}` if every collection has its own path.
+        answer: the component of the response with `status`.
+        errors: the statuses of its errors.
+        parameters: the names of components.
+        filters: whether the queryables and the arguments of a function are parameters.
         method: in lower case.
-        also: other statuses and their components.
-        body: what makes its request body (`bodies.BODIES`).
-        needs: the attribute of a collection that must be true for it to be there.
+        also: other statuses of success and their components.
+        body: the key of its request body in `bodies.BODIES`.
+        needs: the attribute of a collection that must be true for the operation to exist.
     """
 
     path: str
@@ -47,86 +110,112 @@ class Operation:
     body: str | None = None
     needs: str | None = None
 
+    @property
+    def description(self) -> str:
+        """What it does, in full sentences."""
+        return DESCRIPTIONS[self.operation_id]
+
 
 def _document(path: str, operation_id: str, summary: str, answer: str, *errors: int) -> Operation:
-    """A document of an ETag."""
-    more = ("extent",) if answer == "Collection" else ()
-    parameters = (*more, _FORMATS.get(answer, "f-document"), "If-None-Match")
-    return Operation(path, operation_id, summary, answer, errors, parameters, also=((304, "DocumentNotModified"),))
+    """The operation that reads a document with an ETag."""
+    parameters: tuple[str, ...] = (_FORMATS.get(answer, "f-document"), "If-None-Match")
+    if answer == "Collection":
+        parameters = ("extent", *parameters)
+    also = ((304, "DocumentNotModified"),)
+    return Operation(path, operation_id, summary, answer, (*errors, 412), parameters, also=also)
 
 
-def _change(method: str, operation_id: str, summary: str, body: str | None, *also: tuple[int, str]) -> Operation:
-    """A change of one feature; without a body its removal."""
+def _change(
+    method: str, operation_id: str, summary: str, body: str, *also: tuple[int, str]
+) -> Operation:
+    """The operation that changes one feature."""
     return Operation(
         _ITEM,
         operation_id,
         summary,
-        "Stored" if body is None else "Changed",
-        (*_WRITING, 412, 428, *(() if body is None else _POSTED)),
-        ("dry-run", *_CONDITIONS, "Prefer", "Idempotency-Key", *(() if body is None else ("repair", "Content-Crs"))),
+        "Changed",
+        (*_WRITING, 412, 428, *_POSTED),
+        (*_CHANGE_PARAMETERS, *_GEOMETRY_PARAMETERS),
         method=method,
-        status=204 if body is None else 200,
         also=also,
         body=body,
-        needs="deletable" if body is None else "updatable",
+        needs="updatable",
     )
 
 
 OPERATIONS = (
-    _document("/", "getLandingPage", "Where everything else is", "LandingPage", *_ALWAYS),
-    _document("/api", "getApi", "This description", "Api", *_ALWAYS, 503),
-    _document("/conformance", "getConformanceDeclaration", "What holds", "Conformance", *_ALWAYS),
-    _document("/functions", "getFunctions", "What filters may call", "Functions", *_ALWAYS),
+    _document("/", "getLandingPage", "Landing page", "LandingPage", *_ALWAYS),
+    _document("/api", "getApi", "OpenAPI description", "Api", *_ALWAYS, 503),
+    _document(
+        "/conformance", "getConformanceDeclaration", "Conformance classes", "Conformance", *_ALWAYS
+    ),
+    _document("/functions", "getFunctions", "Functions of filters", "Functions", *_ALWAYS),
     _document("/collections", "getCollections", "All collections", "Collections", *_DATABASE),
-    _document(_COLLECTION, "describeCollection", "What it is", "Collection", *_ALL),
-    _document(f"{_COLLECTION}/schema", "getSchema", "What features have", "Schema", *_ALL),
-    _document(f"{_COLLECTION}/schema/feature", "getFeatureSchema", "What a feature is", "Schema", *_ALL),
-    _document(f"{_COLLECTION}/queryables", "getQueryables", "What filters may name", "Schema", *_ALL),
-    _document(f"{_COLLECTION}/sortables", "getSortables", "What sortby may name", "Schema", *_ALL),
-    Operation(_ITEMS, "getFeatures", "A page of features", "Features", _ALL, _ITEMS_PARAMETERS, filters=True),
+    _document(_COLLECTION, "describeCollection", "A collection", "Collection", *_ALL),
+    _document(f"{_COLLECTION}/schema", "getSchema", "Schema of the properties", "Schema", *_ALL),
+    _document(
+        f"{_COLLECTION}/schema/feature",
+        "getFeatureSchema",
+        "Schema of a GeoJSON feature",
+        "Schema",
+        *_ALL,
+    ),
+    _document(f"{_COLLECTION}/queryables", "getQueryables", "Queryables", "Schema", *_ALL),
+    _document(f"{_COLLECTION}/sortables", "getSortables", "Sortables", "Schema", *_ALL),
+    Operation(
+        _ITEMS,
+        "getFeatures",
+        "A page of features",
+        "Features",
+        _READ,
+        _ITEMS_PARAMETERS,
+        filters=True,
+    ),
     Operation(
         _ITEM,
         "getFeature",
         "One feature",
         "Feature",
-        _ALL,
+        _READ,
         (*_ITEM_PARAMETERS, "If-None-Match", "If-Modified-Since"),
         also=((304, "NotModified"),),
     ),
     Operation(
         f"{_COLLECTION}/export",
         "exportFeatures",
-        "All features that match",
+        "Export of all features",
         "Export",
-        _ALL,
-        tuple("f-export" if name == FORMAT.name else name for name in _ITEMS_PARAMETERS if name not in PAGING),
+        _READ,
+        _EXPORT_PARAMETERS,
         filters=True,
     ),
     Operation(
         f"{_COLLECTION}/changes",
         "getChanges",
-        "Changes as they are made",
+        "Stream of changes",
         "Changes",
         (*_ALL, 403, 409),
-        (*(each.name for each in CHANGES_DECLARED), "Last-Event-ID"),
+        (*_CHANGES_PARAMETERS, "Last-Event-ID"),
         filters=True,
         needs="publication",
     ),
     Operation(
         f"{_COLLECTION}/search",
         "searchFeatures",
-        "Features by a posted geometry",
+        "Search with a posted geometry",
         "Found",
         (*_ALL, *_POSTED),
         ("f-export",),
         method="post",
         body="search",
     ),
-    Operation(_ITEMS, "getItemsOptions", "What can be done here", "ItemsOptions", _ALL, method="options"),
+    Operation(
+        _ITEMS, "getItemsOptions", "Methods of the features", "ItemsOptions", _ALL, method="options"
+    ),
     Operation(
         _ITEMS,
         "createFeatures",
-        "Makes a feature, or loads many",
+        "Create a feature, or many",
         "Created",
         (*_WRITING, *_POSTED),
         ("dry-run", "repair", "upsert", "Prefer", "Content-Crs", "Idempotency-Key"),
@@ -136,8 +225,22 @@ OPERATIONS = (
         body="create",
         needs="insertable",
     ),
-    Operation(_ITEM, "getItemOptions", "What can be done here", "ItemOptions", _ALL, method="options"),
-    _change("put", "replaceFeature", "Replaces a feature", "replace", (201, "Created"), (204, "Stored")),
-    _change("patch", "updateFeature", "Changes parts of a feature", "patch", (204, "Stored")),
-    _change("delete", "deleteFeature", "Deletes a feature", None),
+    Operation(
+        _ITEM, "getItemOptions", "Methods of a feature", "ItemOptions", _ALL, method="options"
+    ),
+    _change(
+        "put", "replaceFeature", "Replace a feature", "replace", (201, "Created"), (204, "Stored")
+    ),
+    _change("patch", "updateFeature", "Update parts of a feature", "patch", (204, "Stored")),
+    Operation(
+        _ITEM,
+        "deleteFeature",
+        "Delete a feature",
+        "Stored",
+        (*_WRITING, 412, 428),
+        _CHANGE_PARAMETERS,
+        method="delete",
+        status=204,
+        needs="deletable",
+    ),
 )

@@ -1,4 +1,4 @@
-"""The parameters: components that all collections share, and those of a collection's own."""
+"""The parameters: components that collections share, and those of one collection."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,9 +6,19 @@ from typing import Any
 
 from geosvc.encode.json_schema import TEXT, Json
 from geosvc.model.collection import Collection
-from geosvc.model.crs import CRS84_URI, WGS84, listed_crs
-from geosvc.model.media_type import ALIASES, DOCUMENT_TYPES, EXPORT_TYPES, ITEM_TYPES, ITEMS_TYPES, JSON, SCHEMA_TYPES
-from geosvc.openapi.schemas import describe_type
+from geosvc.model.crs import CRS84_URI, WGS84
+from geosvc.model.media_type import (
+    ALIASES,
+    DOCUMENT_TYPES,
+    EXPORT_TYPES,
+    ITEM_TYPES,
+    ITEMS_TYPES,
+    JSON,
+    SCHEMA_TYPES,
+    MediaType,
+)
+from geosvc.model.offered_crs import listed_crs
+from geosvc.openapi.components import describe_type
 from geosvc.requests.declared import DECLARED, FORMAT, LAST_EVENT_ID, Declared
 from geosvc.requests.items import ReadingRules
 from geosvc.requests.property_parameters import property_parameters
@@ -24,35 +34,58 @@ _FORMATS = {
 }
 _OF_CRS = frozenset({"crs", "bbox-crs", "filter-crs", "Content-Crs"})
 _FLAGS = {
-    "dry-run": "Everything is checked and nothing stored.",
-    "repair": "What can be mended in a geometry is mended.",
-    "upsert": "A feature whose id is taken replaces the one that has it. For tables with a key.",
+    "dry-run": "Everything is checked and nothing is stored.",
+    "repair": "Geometries are repaired where possible.",
+    "upsert": "A feature with an existing id replaces that feature. Only for tables with a key.",
 }
 _TAG = r'(W/)?"[!#-~]*"'
 _TAGS: Json = {"type": "string", "pattern": rf"^(\*|({_TAG}( *, *{_TAG})*)?)$", "example": '"0"'}
 _HEADERS: Mapping[str, tuple[str, Json]] = {
-    "If-Match": ("Only if the feature has one of these ETags, or, with *, if there is one.", _TAGS),
-    "If-None-Match": ("Only if it has none of these ETags, or, with *, if there is none.", _TAGS),
-    "If-Unmodified-Since": ("Only if the feature was not changed since; If-Match beats it.", TEXT),
-    "If-Modified-Since": ("Only if the feature was changed since; If-None-Match beats it.", TEXT),
-    "Last-Event-ID": ("The id of the last event that was received: go on after it.", {**LAST_EVENT_ID.schema}),
+    "If-Match": ("Only if the feature has one of these ETags, or, with *, if it exists.", _TAGS),
+    "If-None-Match": (
+        "Only if it has none of these ETags, or, with *, if it does not exist.",
+        _TAGS,
+    ),
+    "If-Unmodified-Since": (
+        "Only if the feature was not changed since; If-Match has priority.",
+        TEXT,
+    ),
+    "If-Modified-Since": (
+        "Only if the feature was changed since; If-None-Match has priority.",
+        TEXT,
+    ),
+    "Last-Event-ID": (
+        "The id of the last received event: the stream continues after it.",
+        {**LAST_EVENT_ID.schema},
+    ),
     "Prefer": ("return=representation or minimal, handling=strict or lenient.", TEXT),
     "Content-Crs": ("The reference system of the posted coordinates; CRS84 by default.", TEXT),
     "Idempotency-Key": (
-        "The same request with the same key is carried out once.",
+        "The same request with the same key is executed once.",
         {"type": "string", "pattern": r"^[!#-\[\]-~]{1,255}$"},
     ),
 }
 _EXTENT = Declared(
     "extent",
-    "exact reads every row for the extent, within the time box; estimated costs no scan.",
+    "exact reads every row for the extent, within the time limit; estimated reads none.",
     {"type": "string", "enum": ["estimated", "exact"], "default": "estimated"},
 )
 
 
-def query_parameter(name: str, description: str, schema: Mapping[str, Any], required: bool = False) -> Json:
-    """QGIS takes a property for one to filter by only when style and explode are written out."""
-    described: Json = {"name": name, "in": "query", "description": description, "style": "form", "explode": False}
+def query_parameter(
+    name: str, description: str, schema: Mapping[str, Any], required: bool = False
+) -> Json:
+    """A parameter in the query.
+
+    QGIS uses a property for filters only if style and explode are explicit.
+    """
+    described: Json = {
+        "name": name,
+        "in": "query",
+        "description": description,
+        "style": "form",
+        "explode": False,
+    }
     if required:
         described["required"] = True
     return {**described, "schema": schema}
@@ -62,91 +95,146 @@ def _header_parameter(name: str, schema: Json) -> Json:
     return {"name": name, "in": "header", "description": _HEADERS[name][0], "schema": schema}
 
 
-def _schema_of(name: str, rules: ReadingRules) -> Json:
-    """The schema of a parameter of items that is the same for all collections."""
-    schema = dict(_DECLARED[name].schema)
-    if name == "limit" and rules.limits is not None:
+def _schema_of(declared: Declared, rules: ReadingRules) -> Json:
+    """The schema of a parameter that is the same for all collections."""
+    schema = dict(declared.schema)
+    if declared.name == "limit" and rules.limits is not None:
         schema |= {"minimum": 1, "maximum": rules.limits.maximum, "default": rules.limits.default}
     return schema
 
 
 def shared_parameters(rules: ReadingRules, collections: Iterable[Collection]) -> Json:
-    """The components; those of reference systems once for every list that collections have."""
-    found = {each.name: query_parameter(each.name, each.description, _schema_of(each.name, rules)) for each in DECLARED}
-    found[LAST_EVENT_ID.name] = query_parameter(LAST_EVENT_ID.name, LAST_EVENT_ID.description, LAST_EVENT_ID.schema)
-    found[_EXTENT.name] = query_parameter(_EXTENT.name, _EXTENT.description, _EXTENT.schema)
-    for name, offered in _FORMATS.items():
-        short = dict.fromkeys(each for known in offered for each in (known.short, *ALIASES.get(known, ())) if "/" not in each)
-        found[name] = query_parameter(FORMAT.name, FORMAT.description, {**FORMAT.schema, "enum": list(short)})
-    found |= {name: query_parameter(name, text, {"type": "boolean", "default": False}) for name, text in _FLAGS.items()}
-    found |= {name: _header_parameter(name, schema) for name, (_, schema) in _HEADERS.items()}
-    for collection in {crs_key(each): each for each in collections}.values():
+    """The components of all parameters, by name.
+
+    Parameters of a CRS have one component for each list of CRSs that a collection has.
+    """
+    components: Json = {}
+    for declared in (*DECLARED, LAST_EVENT_ID, _EXTENT):
+        schema = _schema_of(declared, rules)
+        components[declared.name] = query_parameter(declared.name, declared.description, schema)
+    for name, media_types in _FORMATS.items():
+        schema = {**FORMAT.schema, "enum": _short_names(media_types)}
+        components[name] = query_parameter(FORMAT.name, FORMAT.description, schema)
+    for name, text in _FLAGS.items():
+        schema = {"type": "boolean", "default": False}
+        components[name] = query_parameter(name, text, schema)
+    for name, (_, schema) in _HEADERS.items():
+        components[name] = _header_parameter(name, schema)
+    collection_by_crs = {crs_key(collection): collection for collection in collections}
+    for collection in collection_by_crs.values():
         uris = [crs.uri for crs in listed_crs(collection, rules.crs)]
-        for name in _OF_CRS & found.keys():
-            if name in _HEADERS:
-                schema = {"type": "string", "enum": [*(f"<{uri}>" for uri in uris), *uris]}
-                found[component_of(name, collection)] = _header_parameter(name, schema)
-            else:
-                default = uris[0] if name == "crs" else CRS84_URI
-                schema = {"type": "string", "format": "uri", "enum": uris, "default": default}
-                found[component_of(name, collection)] = query_parameter(name, _DECLARED[name].description, schema)
-    return found
+        for name in _OF_CRS & components.keys():
+            components[component_of(name, collection)] = _crs_parameter(name, uris)
+    return components
+
+
+def _short_names(media_types: Iterable[MediaType]) -> list[str]:
+    """The values of `f` for these media types, each once."""
+    names: dict[str, None] = {}
+    for media_type in media_types:
+        for name in (media_type.short, *ALIASES.get(media_type, ())):
+            if "/" not in name:
+                names[name] = None
+    return list(names)
+
+
+def _crs_parameter(name: str, uris: list[str]) -> Json:
+    """The parameter that names one of these CRSs."""
+    if name in _HEADERS:
+        bracketed = [f"<{uri}>" for uri in uris]
+        return _header_parameter(name, {"type": "string", "enum": [*bracketed, *uris]})
+    default = uris[0] if name == "crs" else CRS84_URI
+    schema = {"type": "string", "format": "uri", "enum": uris, "default": default}
+    return query_parameter(name, _DECLARED[name].description, schema)
 
 
 def crs_key(collection: Collection) -> str:
-    """What tells the lists of reference systems of two collections apart; empty for the ordinary one."""
+    """A suffix that differs between collections with different lists of CRSs.
+
+    It is empty for WGS 84 in two dimensions.
+    """
     geometry = collection.geometry
-    return f"{'' if geometry.srid == WGS84 else f'-{geometry.srid}'}{'-z' if geometry.has_z else ''}"
+    key = ""
+    if geometry.srid != WGS84:
+        key += f"-{geometry.srid}"
+    if geometry.has_z:
+        key += "-z"
+    return key
 
 
 def component_of(name: str, collection: Collection) -> str:
     """The component of a parameter for a collection."""
-    return name + crs_key(collection) if name in _OF_CRS else name
+    if name in _OF_CRS:
+        return name + crs_key(collection)
+    return name
 
 
 def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"' if name[:1] in ("+", "-", " ", '"') or "," in name else name
+    """The name of a property in a list; quoted if it could be read as something else."""
+    if name[:1] not in ("+", "-", " ", '"') and "," not in name:
+        return name
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
 
 
 @dataclass(frozen=True, slots=True)
 class OwnParameters:
-    """Those of one collection's items.
+    """The parameters of the items of one collection.
 
     Attributes:
-        values: of the function, then the queryables.
-        names: by name those that name properties; they stand in for the components of their name.
+        values: the arguments of the function, then the queryables.
+        names: the parameters that name properties, by name; they replace the components of the same
+            name.
     """
 
     values: list[Json]
     names: dict[str, Json]
 
     def schemas(self) -> dict[str, Json]:
-        """Their schemas by name."""
-        return {each["name"]: each["schema"] for each in (*self.values, *self.names.values())}
+        """The schemas of all of them, by name."""
+        parameters = (*self.values, *self.names.values())
+        return {parameter["name"]: parameter["schema"] for parameter in parameters}
 
 
 def own_parameters(collection: Collection) -> OwnParameters:
     """The parameters that differ from those of other collections."""
-    values = [
-        query_parameter(
-            parameter.name, f"Argument of the function ({parameter.type}).", describe_type(parameter), parameter.required
-        )
-        for parameter in collection.parameters or ()
-        if parameter.name not in _DECLARED
-    ]
+    values: list[Json] = []
+    for parameter in collection.parameters or ():
+        if parameter.name not in _DECLARED:
+            text = f"Argument of the function ({parameter.type})."
+            schema = describe_type(parameter)
+            values.append(query_parameter(parameter.name, text, schema, parameter.required))
     for column in property_parameters(collection):
         meaning = column.description or "Only features with this value."
-        values.append(query_parameter(column.name, f"{meaning} ({column.type})", describe_type(column)))
-    sortable = [_quoted(column.name) for column in collection.columns if column.scalar]
-    sortby = [f"{sign}{name}" for name in sortable for sign in ("", "-")]
-    choices = {"sortby": sortby, "properties": [_quoted(column.name) for column in collection.columns]}
-    return OwnParameters(values, {name: _of_names(name, choices[name]) for name in choices})
+        values.append(
+            query_parameter(column.name, f"{meaning} ({column.type})", describe_type(column))
+        )
+    properties: list[str] = []
+    sortby: list[str] = []
+    for column in collection.columns:
+        name = _quoted(column.name)
+        properties.append(name)
+        if column.sortable:
+            sortby += [name, f"-{name}"]
+    names = {
+        "sortby": _of_names("sortby", sortby),
+        "properties": _of_names("properties", properties),
+    }
+    return OwnParameters(values, names)
 
 
 def _of_names(name: str, choices: list[str]) -> Json:
-    items = {**TEXT, "enum": choices} if choices else TEXT  # of none the array stays empty
-    described = query_parameter(name, _DECLARED[name].description, {"type": "array", "items": items})
-    del described["style"]  # form is the default; with it, QGIS would filter by a property that is called `properties`
+    """The parameter that lists properties.
+
+    Args:
+        choices: the values that the list may contain; without any, it must be empty.
+    """
+    items = {**TEXT, "enum": choices} if choices else TEXT
+    described = query_parameter(
+        name, _DECLARED[name].description, {"type": "array", "items": items}
+    )
+    # form is the default; with it, QGIS would filter by a property with the name `properties`
+    del described["style"]
     return described
 
 
@@ -157,6 +245,15 @@ def feature_id(collection: Collection) -> Json:
         description, schema = f"The value of {key[0].name}.", describe_type(key[0])
     else:
         names = ", ".join(column.name for column in key)
-        description = f"The values of {names} with commas between them; a backslash takes the next character as it is."
+        description = (
+            f"The values of {names} with commas between them; a backslash escapes the next "
+            "character."
+        )
         schema = TEXT
-    return {"name": "featureId", "in": "path", "required": True, "description": description, "schema": schema}
+    return {
+        "name": "featureId",
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": schema,
+    }

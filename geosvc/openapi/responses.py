@@ -1,91 +1,132 @@
-"""The responses: a component for every kind of answer, and one for every status that an error of the tree has."""
+"""The responses as components: one for each kind of success, one for each status of an error."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 
 from geosvc.encode.json_schema import TEXT, Json
 from geosvc.errors import MethodNotAllowed, RequestError
-from geosvc.model.media_type import EVENTS, GEOJSON, HTML, ITEM_TYPES, ITEMS_TYPES, JSON, OPENAPI, PROBLEM, SCHEMA_TYPES
-from geosvc.openapi.schemas import ref
+from geosvc.model.media_type import (
+    EVENTS,
+    GEOJSON,
+    HTML,
+    ITEM_TYPES,
+    ITEMS_TYPES,
+    JSON,
+    OPENAPI,
+    PROBLEM,
+    SCHEMA_TYPES,
+    MediaType,
+)
+from geosvc.openapi.components import ref
 
 _EVERYWHERE = ("X-Request-ID", "Server-Timing")
 _VALIDATORS = ("ETag", "Last-Modified")
 _CACHED = ("ETag", "Cache-Control")
+_PAGE = ("Content-Crs", "Link", "Geosvc-Limit-Applied")
 _WRITTEN = ("Preference-Applied", "Geometry-Repaired", "Idempotency-Replayed")
 
 
 def _response(description: str, content: Mapping[str, Json], *headers: str) -> Json:
-    described: Json = {"description": description}
-    described["headers"] = {name: ref("headers", name) for name in (*_EVERYWHERE, *headers)}
+    response: Json = {"description": description}
+    response["headers"] = {name: ref("headers", name) for name in (*_EVERYWHERE, *headers)}
     if content:
-        described["content"] = {media_type: {"schema": schema} for media_type, schema in content.items()}
-    return described
+        response["content"] = {essence: {"schema": content[essence]} for essence in content}
+    return response
 
 
 def response_name(status: int) -> str:
-    """The component of a status that errors have."""
+    """The component of the status of an error."""
     return HTTPStatus(status).phrase.title().replace(" ", "")
 
 
 def _errors(error: type[RequestError] = RequestError) -> Iterator[type[RequestError]]:
-    for each in error.__subclasses__():
-        yield each
-        yield from _errors(each)
+    """Yields the classes of all errors below one."""
+    for subclass in error.__subclasses__():
+        yield subclass
+        yield from _errors(subclass)
 
 
 def _problems() -> Json:
-    """A response for each status that the tree of errors knows."""
+    """A response for each status that an error has."""
     by_status: dict[int, list[type[RequestError]]] = {}
     for error in _errors():
         by_status.setdefault(error.status, []).append(error)
     problems: Json = {}
     for status, errors in by_status.items():
-        description = " ".join(dict.fromkeys(f"{error.title()}." for error in errors))
-        headers = ["Retry-After"] if any(error.retry_after_seconds is not None for error in errors) else []
-        headers += ["Allow"] if any(issubclass(error, MethodNotAllowed) for error in errors) else []
-        headers += ["Accept-Post", "Accept-Patch", "Accept-Encoding"] if status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE else []
+        titles = dict.fromkeys(error.title() for error in errors)
+        description = " ".join(f"{title}." for title in titles)
         content = {PROBLEM.essence: ref("schemas", "problem"), HTML.essence: TEXT}
+        headers = _error_headers(status, errors)
         problems[response_name(status)] = _response(description, content, *headers)
     return problems
 
 
+def _error_headers(status: int, errors: Iterable[type[RequestError]]) -> list[str]:
+    """The headers that a response with this status may have."""
+    headers: set[str] = set()
+    for error in errors:
+        if error.retry_after_seconds is not None:
+            headers.add("Retry-After")
+        if issubclass(error, MethodNotAllowed):
+            headers.add("Allow")
+    if status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+        headers.update(("Accept-Post", "Accept-Patch", "Accept-Encoding"))
+    return sorted(headers, reverse=True)
+
+
+def _content(media_types: Iterable[MediaType], schema: Json) -> dict[str, Json]:
+    """The same schema for each of these media types."""
+    return {media_type.essence: schema for media_type in media_types}
+
+
+def _document(description: str, schema: str) -> Json:
+    content = {JSON.essence: ref("schemas", schema), HTML.essence: TEXT}
+    return _response(description, content, *_CACHED)
+
+
 def responses() -> Json:
-    """The components."""
-    features = ref("schemas", "featureCollection")
-    items = {each.essence: features if each is GEOJSON else TEXT for each in ITEMS_TYPES}
-    found = {essence: schema for essence, schema in items.items() if essence != HTML.essence}
+    """The components of all responses, by name."""
+    items = _content(ITEMS_TYPES, TEXT) | {GEOJSON.essence: ref("schemas", "featureCollection")}
+    found = dict(items)
+    found.pop(HTML.essence, None)
     feature = {GEOJSON.essence: ref("schemas", "feature")}
-    item = {each.essence: TEXT for each in ITEM_TYPES} | feature
-    schema = {each.essence: TEXT if each is HTML else {"type": "object"} for each in SCHEMA_TYPES}
+    item = _content(ITEM_TYPES, TEXT) | feature
+    schema = _content(SCHEMA_TYPES, {"type": "object"}) | {HTML.essence: TEXT}
     api = {OPENAPI.content_type: {"type": "object"}, JSON.essence: {"type": "object"}}
-    returned = "The feature, if it is wanted in return."
+    returned = "The feature, if the client prefers return=representation."
     stored = ("Content-Crs", *_VALIDATORS, *_WRITTEN)
     made = {**feature, JSON.essence: ref("schemas", "loadReport")}
 
-    def document(description: str, schema: str) -> Json:
-        return _response(description, {JSON.essence: ref("schemas", schema), HTML.essence: TEXT}, *_CACHED)
-
     return {
-        "LandingPage": document("Links to everything else.", "landingPage"),
-        "Conformance": document("The URIs of the conformance classes.", "conformance"),
-        "Functions": document("The functions.", "functions"),
-        "Collections": document("The collections.", "collections"),
-        "Collection": document("The collection.", "collection"),
+        "LandingPage": _document("Links to all other resources.", "landingPage"),
+        "Conformance": _document("The URIs of the conformance classes.", "conformance"),
+        "Functions": _document("The functions.", "functions"),
+        "Collections": _document("The collections.", "collections"),
+        "Collection": _document("The collection.", "collection"),
         "Api": _response("An OpenAPI 3.0 document.", api, *_CACHED),
         "Schema": _response("A JSON Schema.", schema, *_CACHED),
-        "DocumentNotModified": _response("The client has it already.", {}, *_CACHED),
-        "Features": _response("The features of the page.", items, "Content-Crs", "Link"),
-        "Found": _response("The features that were found.", found, "Content-Crs", "Link"),
+        "DocumentNotModified": _response("The copy of the client is current.", {}, *_CACHED),
+        "Features": _response("The features of the page.", items, *_PAGE),
+        "Found": _response("The features that were found.", found, *_PAGE, "Geosvc-Next-Cursor"),
         "Feature": _response("The feature.", item, "Content-Crs", *_VALIDATORS),
-        "Export": _response("The features, streamed.", found, "Content-Crs", "Link", "Content-Disposition"),
+        "Export": _response(
+            "The features, streamed.", found, "Content-Crs", "Link", "Content-Disposition"
+        ),
         "Changes": _response("Server-sent events.", {EVENTS.essence: TEXT}),
-        "NotModified": _response("The client has it already.", {}, "Content-Crs", *_VALIDATORS),
+        "NotModified": _response(
+            "The copy of the client is current.", {}, "Content-Crs", *_VALIDATORS
+        ),
         "Created": _response(
-            f"{returned} Of many, what became of them.", made, "Location", "Content-Crs", *_VALIDATORS, *_WRITTEN
+            f"{returned} For several features, a report.",
+            made,
+            "Location",
+            "Content-Crs",
+            *_VALIDATORS,
+            *_WRITTEN,
         ),
         "Changed": _response(returned, feature, *stored),
-        "Stored": _response("It is done.", {}, *_VALIDATORS, *_WRITTEN),
-        "Loaded": _response("What would become of the features, or has.", made, *stored),
+        "Stored": _response("The change is stored.", {}, *_VALIDATORS, *_WRITTEN),
+        "Loaded": _response("A report of the features, or of those of a dry run.", made, *stored),
         "ItemsOptions": _response("The methods and media types.", {}, "Allow", "Accept-Post"),
         "ItemOptions": _response("The methods and media types.", {}, "Allow", "Accept-Patch"),
         **_problems(),

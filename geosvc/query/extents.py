@@ -3,14 +3,19 @@
 from collections.abc import Sequence
 
 from geosvc.model.collection import Collection
-from geosvc.query.geometry import column_value, written_geometry
+from geosvc.query.geometry.expressions import column_value
+from geosvc.query.geometry.output import written_geometry
 from geosvc.requests.items import GeometryStyle
-from geosvc.sql.compose import REQUEST_TAG, SQL, Composable, Identifier, Statement, compose
+from geosvc.sql.compose import REQUEST_TAG, SQL, Composable, Identifier, Param, Statement, compose
 from geosvc.sql.files import load_statement
 
 
 def select_estimated_extents(collections: Sequence[Collection]) -> Statement:
-    """(place from 1, xmin, ymin, xmax, ymax), storage CRS, of those for which something is known. No table is read."""
+    """Select the extents of some collections from statistics; no table is read.
+
+    A row is (position of the collection from 1, xmin, ymin, xmax, ymax), storage CRS. A collection
+    without statistics has no row.
+    """
     return load_statement(
         "estimated_extents",
         (
@@ -22,21 +27,35 @@ def select_estimated_extents(collections: Sequence[Collection]) -> Statement:
 
 
 def select_exact_extent(collection: Collection) -> Statement:
-    """One row: xmin, ymin, xmax, ymax (CRS84, degrees), the first and the last time as text. Every row is read."""
-    written = written_geometry(collection.geometry, GeometryStyle(), column_value(collection.geometry))
-    times: tuple[Composable, Composable] = (SQL("NULL::text"), SQL("NULL::text"))
-    if collection.temporal:
-        ends = (("min", collection.temporal[0]), ("max", collection.temporal[-1]))
-        first, last = (SQL(function + "(t.{})").format(Identifier(name)) for function, name in ends)
-        times = (SQL("to_json({}) #>> '{{}}'").format(first), SQL("to_json({}) #>> '{{}}'").format(last))
+    """Select the extent of a collection; every row is read.
+
+    The row is (xmin, ymin, xmax, ymax, first time, last time), CRS84, degrees, times as text. A
+    geometry that is not finite does not count: `&&` is false for NaN, `@` for infinity.
+    """
+    value = column_value(collection.geometry)
+    srid = Param(int(collection.geometry.srid), "int4")
+    first, last = _first_and_last_time(collection)
     part = SQL(
         "SELECT ST_XMin(e), ST_YMin(e), ST_XMax(e), ST_YMax(e), first, last"
-        " FROM (SELECT ST_Extent({written}) AS e, {first} AS first, {last} AS last FROM {source} t WHERE {tag}) x"
+        " FROM (SELECT ST_Extent({written})"
+        " FILTER (WHERE {value} && {all} AND {value} @ {all}) AS e,"
+        " {first} AS first, {last} AS last FROM {source} t WHERE {tag}) x"
     ).format(
-        written=written,
-        first=times[0],
-        last=times[1],
+        written=written_geometry(collection.geometry, GeometryStyle(), value),
+        value=value,
+        all=SQL("ST_MakeEnvelope(-1e30, -1e30, 1e30, 1e30, {})").format(srid),
+        first=first,
+        last=last,
         source=Identifier(collection.schema, collection.name),
         tag=REQUEST_TAG,
     )
     return compose("collection.exact_extent", part)
+
+
+def _first_and_last_time(collection: Collection) -> tuple[Composable, Composable]:
+    if not collection.temporal:
+        return SQL("NULL::text"), SQL("NULL::text")
+    start, end = collection.temporal[0], collection.temporal[-1]
+    first = SQL("to_json(min(t.{})) #>> '{{}}'").format(Identifier(start))
+    last = SQL("to_json(max(t.{})) #>> '{{}}'").format(Identifier(end))
+    return first, last

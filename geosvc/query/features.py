@@ -1,190 +1,203 @@
-"""The statements that read features.
+"""The statements that read the features of a page.
 
-A feature is written by PostgreSQL as one text (docs/decisions/0002): Python joins and sends. Beside it come the sort
-values, for the cursor of the next page.
+PostgreSQL writes a feature as one text (docs/decisions/0002); Python joins the texts and sends
+them. The sort values follow the feature in each row, for the cursor of the next page.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from geosvc.model.collection import Collection
+from geosvc.errors import CollectionBroken
+from geosvc.model.collection import Collection, Parameter
 from geosvc.model.media_type import GEOJSON, MediaType
-from geosvc.query.filters import cast_text, conditions, where
-from geosvc.query.geometry import Bare, Care, column_value, in_crs
-from geosvc.query.nearest import Candidates, select_nearest
-from geosvc.query.paging import after, order_by, order_of
-from geosvc.query.spatial import is_nearest
+from geosvc.query.conditions import cast_text, conditions, where
+from geosvc.query.geometry.expressions import GeometryTest
+from geosvc.query.geometry.nearest import Candidates, select_nearest
+from geosvc.query.geometry.search_geometry import is_nearest
+from geosvc.query.paging import page_start
+from geosvc.query.projection import write_feature
+from geosvc.query.sort_order import can_trust_key, order_by, order_of
 from geosvc.query.versions import modified_of, version_of
-from geosvc.query.writing import write_feature, write_geometry
-from geosvc.requests.items import ItemsRequest
+from geosvc.requests.items import ItemsQuery
 from geosvc.sql.compose import REQUEST_TAG, SQL, Composable, Identifier, Param, Statement, compose
+
+MAX_SHAPE = 200  # characters
+PAGE_NAME = "items.page"
+EXPORT_NAME = "items.export"
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class FeaturePage:
     """A statement that reads features, and what it was made from.
 
     Attributes:
-        statement: rows of (a feature in UTF-8, then the sort values as text, then the values of `extra`).
-        header: the names of a line's cells, for CSV.
+        statement: its rows are (the feature in UTF-8, the sort values as text, the values of
+            `extra`).
+        header: the names of the cells of a line, for CSV.
     """
 
     collection: Collection
-    request: ItemsRequest
+    query: ItemsQuery
     media_type: MediaType
     statement: Statement
     header: tuple[str, ...]
     extra: tuple[Composable, ...] = ()
 
 
-def _source(collection: Collection, request: ItemsRequest) -> Composable:
-    relation = Identifier(collection.schema, collection.name)
-    if collection.parameters is None:
-        return relation
-    types = {parameter.name: parameter for parameter in collection.parameters}
-    arguments = (SQL("{} => {}").format(Identifier(name), cast_text(types[name], text)) for name, text in request.arguments)
-    return SQL("{}({})").format(relation, SQL(", ").join(arguments))
-
-
-def _select(
+def select_items(
     collection: Collection,
-    request: ItemsRequest,
+    query: ItemsQuery,
+    media_type: MediaType,
+    extra: tuple[Composable, ...] = (),
+) -> FeaturePage:
+    """Select the features of a page and one more, which shows that there is a next page.
+
+    Without a limit all features are selected.
+
+    Args:
+        extra: columns at the end of each row.
+    """
+    written = write_feature(collection, query, media_type)
+    columns = ([written.feature], extra)
+    name, rows = EXPORT_NAME, None
+    if query.limit is not None:
+        name, rows = PAGE_NAME, query.limit + 1
+    part = select_features(collection, query, columns, rows, GeometryTest.EXACT)
+    statement = compose(name, part, statement_shape(query))
+    return FeaturePage(collection, query, media_type, statement, written.header, extra)
+
+
+def select_item(
+    collection: Collection, query: ItemsQuery, key: Sequence[str], *extra: Composable
+) -> FeaturePage:
+    """Select the feature with these key values.
+
+    Its row ends with the values of `extra`, the version and when the feature was last modified.
+    """
+    equals = tuple(zip(collection.key, key, strict=True))
+    one = replace(query, limit=1, equals=equals)
+    columns = (*extra, version_of(collection), modified_of(collection))
+    return select_items(collection, one, GEOJSON, columns)
+
+
+def without_version(page: FeaturePage) -> FeaturePage:
+    """Select the same feature without its version, which is computed from all columns."""
+    unknown = (SQL("''"), SQL("NULL::float8"))
+    return select_items(page.collection, page.query, page.media_type, (*page.extra[:-2], *unknown))
+
+
+def ordered_by_key(page: FeaturePage) -> FeaturePage | None:
+    """Select the same page in an order that does not read the content of its rows.
+
+    Returns None where there is no such order (see `can_trust_key`).
+    """
+    if page.statement.name not in (PAGE_NAME, EXPORT_NAME):
+        return None
+    if not can_trust_key(page.collection, page.query):
+        return None
+    query = replace(page.query, trusts_key=True)
+    return select_items(page.collection, query, page.media_type, page.extra)
+
+
+def select_features(
+    collection: Collection,
+    query: ItemsQuery,
     columns: tuple[Sequence[Composable], Sequence[Composable]],
     rows: int | None,
-    care: Care,
+    geometry_test: GeometryTest,
 ) -> Composable:
-    """The features of a page, in order: the first columns, the sort values, the last columns."""
-    keys = order_of(collection, request)
-    tests = list(conditions(collection, request, care))
-    offset = request.offset
-    if request.cursor is not None:
-        offset = request.cursor.offset
-        if request.cursor.after:
-            tests.append(after(keys, request.cursor.after))
-    source, wanted = (
-        _source(collection, request),
-        [*columns[0], *(SQL("{}::text").format(key.expression) for key in keys), *columns[1]],
-    )
-    if request.spatial is not None and is_nearest(request.spatial):
+    """Select the features of a page in their order.
+
+    Args:
+        columns: what a row begins with, and what follows behind the sort values.
+        rows: how many rows at most; None for all.
+    """
+    keys = order_of(collection, query)
+    start, offset = page_start(keys, query)
+    tests = list(conditions(collection, query, geometry_test))
+    if start is not None:
+        tests.append(start)
+    source = source_of(collection, query)
+    first, last = columns
+    sort_values = [SQL("{}::text").format(key.expression) for key in keys]
+    selected = [*first, *sort_values, *last]
+    if query.spatial is not None and is_nearest(query.spatial):
         candidates = Candidates(source, tuple(tests))
-        part = select_nearest(collection, request.spatial, wanted, candidates, care)
+        part = select_nearest(collection, query.spatial, selected, candidates, geometry_test)
     else:
         part = SQL("SELECT {} FROM {} t{}{}").format(
-            SQL(", ").join(wanted), source, where([REQUEST_TAG, *tests]), order_by(keys)
+            SQL(", ").join(selected), source, where([REQUEST_TAG, *tests]), order_by(keys)
         )
     if rows is not None:
         part = SQL("{} LIMIT {}").format(part, Param(rows, "int8"))
-    return SQL("{} OFFSET {}").format(part, Param(offset, "int8")) if offset else part
+    if offset:
+        part = SQL("{} OFFSET {}").format(part, Param(offset, "int8"))
+    return part
 
 
-def select_items(
-    collection: Collection, request: ItemsRequest, media_type: MediaType, extra: tuple[Composable, ...] = ()
-) -> Page:
-    """The features of a page, and one more to know whether there is a next page; all of them without a limit.
+def source_of(collection: Collection, query: ItemsQuery) -> Composable:
+    """Write what features are selected from: the relation, or the function with its arguments.
 
-    Args:
-        extra: what each row ends with besides.
+    Raises: CollectionBroken where PostgreSQL cannot tell the function from another one.
     """
-    written = write_feature(collection, request, media_type)
-    rows = None if request.limit is None else request.limit + 1
-    name = "items.export" if request.limit is None else "items.page"
-    statement = compose(name, _select(collection, request, ([written.feature], extra), rows, Care.EXACTLY))
-    return Page(collection, request, media_type, statement, written.header, extra)
+    relation = Identifier(collection.schema, collection.name)
+    if collection.parameters is None:
+        return relation
+    if collection.rival:
+        raise _ambiguous(collection, collection.parameters)
+    types = {parameter.name: parameter for parameter in collection.parameters}
+    arguments = []
+    for name, text in query.arguments:
+        value = cast_text(types[name], text)
+        arguments.append(SQL("{} => {}").format(Identifier(name), value))
+    return SQL("{}({})").format(relation, SQL(", ").join(arguments))
 
 
-def select_stored(page: Page, rows: int) -> Statement:
-    """The same features, at most `rows`, with the geometry as it is stored: (text before it, EWKB or NULL, text behind
-    it, sort values). It calls nothing of PostGIS that a stored geometry can make fail.
+def _ambiguous(collection: Collection, parameters: Sequence[Parameter]) -> CollectionBroken:
+    own = ", ".join(f"{parameter.name} {parameter.type}" for parameter in parameters)
+    return CollectionBroken(
+        f"PostgreSQL cannot tell {collection.schema}.{collection.name}({own}) from"
+        f" {collection.rival}, which takes the same arguments and has defaults for the others:"
+        " rename one, or drop the defaults"
+    )
+
+
+def statement_shape(query: ItemsQuery) -> str:
+    """Name the parts that make the statement of a request different, without any values.
+
+    For example `bbox category= sortby=-population next`. At most MAX_SHAPE characters.
     """
-    written = write_feature(page.collection, page.request, page.media_type, Care.CAUTIOUSLY)
-    stored = SQL("ST_AsEWKB({})").format(column_value(page.collection.geometry))
-    columns = ([written.head, stored, written.tail], page.extra)
-    return compose("items.stored", _select(page.collection, page.request, columns, rows, Care.CAUTIOUSLY))
+    parts = [f"{name}=" for name, _ in query.arguments]
+    if query.bbox is not None:
+        parts.append("bbox")
+    if query.interval is not None:
+        parts.append("datetime")
+    parts += [f"{name}=" for name, _ in query.equals]
+    if query.spatial is not None:
+        parts.append("spatial")
+    if query.filter is not None:
+        parts.append("filter")
+    if query.sortby:
+        parts.append(_sortby_shape(query))
+    parts += _paging_shape(query)
+    return " ".join(parts)[:MAX_SHAPE]
 
 
-def write_stored(page: Page, stored: Sequence[bytes | None]) -> Statement:
-    """(text) of each of these geometries, in order, written as those of the page."""
-    # bytea to geometry checks what geometry_in stores unchecked
-    value = SQL("encode(stored.ewkb, 'hex')::geometry")
-    text = write_geometry(
-        replace(page.collection.geometry, geography=False), page.request.geometry, page.media_type, Bare(SQL("s.g").format())
-    )
-    part = SQL(
-        "SELECT {text} FROM unnest({stored}) WITH ORDINALITY AS stored(ewkb, place),"
-        " LATERAL (SELECT {value} AS g OFFSET 0) s ORDER BY stored.place"
-    ).format(text=text, value=value, stored=Param(list(stored), "bytea[]"))
-    return compose("items.write_stored", part)
+def _sortby_shape(query: ItemsQuery) -> str:
+    names = []
+    for key in query.sortby:
+        sign = "-" if key.descending else ""
+        names.append(f"{sign}{key.name}")
+    return f"sortby={','.join(names)}"
 
 
-def transform_stored(page: Page, ewkb: bytes) -> Statement:
-    """(EWKB) of a geometry in the CRS of the page, which is all that is asked of PostGIS."""
-    geometry = replace(page.collection.geometry, geography=False)
-    value = in_crs(geometry, Bare(SQL("s.g").format()), page.request.geometry.crs.srid)
-    part = SQL("SELECT ST_AsEWKB({}) FROM (SELECT encode({}, 'hex')::geometry AS g OFFSET 0) s").format(
-        value, Param(ewkb, "bytea")
-    )
-    return compose("items.transform_stored", part)
-
-
-def select_item(collection: Collection, request: ItemsRequest, key: Sequence[str]) -> Page:
-    """The feature with these key values; its row ends with its version and when it was modified."""
-    wanted = replace(request, limit=1, equals=tuple(zip(collection.key, key, strict=True)))
-    return select_items(collection, wanted, GEOJSON, (version_of(collection), modified_of(collection)))
-
-
-@dataclass(frozen=True, slots=True)
-class Lookup:
-    """A statement that finds features by id, planned once and run with many lists of ids.
-
-    Attributes:
-        statement: (id as text, feature in UTF-8, version, when modified) a row.
-        place: of the list of ids among its arguments.
-    """
-
-    statement: Statement
-    place: int
-
-    def of(self, ids: Sequence[str]) -> Statement:
-        """The statement for these ids."""
-        args = self.statement.args
-        return replace(self.statement, args=(*args[: self.place], list(ids), *args[self.place + 1 :]))
-
-
-def plan_lookup(collection: Collection, request: ItemsRequest) -> Lookup:
-    """How features are found by id; for keys of one column."""
-    column = collection.key_columns[0]
-    ids = Param([], "text[]")
-    part = SQL(
-        "SELECT t.{name}::text, {feature}, {version}, {modified} FROM {source} t"
-        " WHERE {tag} AND t.{name} = ANY ({ids}::{type}[])"
-    ).format(
-        tag=REQUEST_TAG,
-        version=version_of(collection),
-        modified=modified_of(collection),
-        name=Identifier(column.name),
-        feature=write_feature(collection, request, GEOJSON).feature,
-        source=_source(collection, request),
-        ids=ids,
-        type=Identifier(column.type_schema, column.type_name),
-    )
-    statement = compose("items.by_id", part)
-    return Lookup(statement, next(place for place, value in enumerate(statement.args) if value is ids.value))
-
-
-def select_matching(
-    collection: Collection, request: ItemsRequest, at_most: int | None = None, care: Care = Care.EXACTLY
-) -> Statement:
-    """One number: how many features match, whatever the page; counting stops after `at_most`."""
-    tests = [REQUEST_TAG, *conditions(collection, request, care)]
-    rows = SQL("SELECT 1 FROM {} t{}").format(_source(collection, request), where(tests))
-    if at_most is not None:
-        rows = SQL("{} LIMIT {}").format(rows, Param(at_most, "int8"))
-    return compose("items.count", SQL("SELECT count(*) FROM ({}) counted").format(rows))
-
-
-def explain_matching(collection: Collection, request: ItemsRequest) -> Statement:
-    """The planner's estimate of how many features match, as EXPLAIN (FORMAT JSON) prints it."""
-    part = SQL("EXPLAIN (FORMAT JSON) SELECT 1 FROM {} t{}").format(
-        _source(collection, request), where(list(conditions(collection, request, Care.ROUGHLY)))
-    )
-    return compose("items.estimate", part)
+def _paging_shape(query: ItemsQuery) -> list[str]:
+    parts = []
+    has_offset = query.offset > 0
+    if query.cursor is not None and query.cursor.after:
+        parts.append("next")
+    elif query.cursor is not None and query.cursor.offset:
+        has_offset = True
+    if has_offset:
+        parts.append("offset")
+    return parts

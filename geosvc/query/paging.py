@@ -1,91 +1,71 @@
-"""The order of features and the condition that a page begins after another: keyset paging with ties and NULLs in order.
-
-PostgreSQL puts NULLs last in ascending and first in descending order, and so does geosvc: an index on the column serves.
-"""
+"""Keyset paging: the condition that a page starts after the last feature of the page before it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from geosvc.errors import InvalidParameter
-from geosvc.model.collection import Collection, Kind
+from geosvc.model.collection import Collection
 from geosvc.model.row import Row
-from geosvc.query.filters import cast_text
-from geosvc.query.spatial import is_nearest
+from geosvc.query.sort_order import OrderKey, ends_with_content, order_of, shown_columns
 from geosvc.requests.cursor import Cursor, query_digest
-from geosvc.requests.items import ItemsRequest
-from geosvc.sql.compose import SQL, Composable, Identifier, Param
+from geosvc.requests.items import ItemsQuery
+from geosvc.sql.compose import SQL, Composable
 
 
-@dataclass(frozen=True, slots=True)
-class OrderKey:
-    """One expression of the ORDER BY.
+def page_start(keys: tuple[OrderKey, ...], query: ItemsQuery) -> tuple[Composable | None, int]:
+    """Return where the page starts: a condition, if any, and how many of its rows are skipped."""
+    cursor = query.cursor
+    if cursor is None:
+        return None, query.offset
+    if not cursor.after:
+        return None, cursor.offset
+    if query.trusts_key:
+        return after(keys, (*cursor.after[:-1], None)), 0
+    return after(keys, cursor.after), cursor.skip
 
-    Attributes:
-        expression: what is ordered by.
-        after: makes the parameter that it is compared with from the cursor's text.
+
+def after(keys: tuple[OrderKey, ...], values: tuple[str | None, ...]) -> Composable:
+    """Write the condition that a row comes after the row with these sort values.
+
+    Where the last key is the content, rows with the same values fulfil the condition too, and the
+    cursor tells how many of them are skipped. A last page that was ordered by the key alone has no
+    value for the content.
+
+    If all keys are ascending and no value is NULL, the condition is a comparison of rows, which an
+    index serves. Otherwise it is the same in single comparisons.
     """
-
-    expression: Composable
-    type: Identifier
-    descending: bool
-    nullable: bool
-
-    def compared(self, text: str | None) -> Param:
-        """The cursor's value as the type of the expression."""
-        return Param(text, "text", self.type)
-
-
-_DISTANCE = OrderKey(SQL("d.metres"), Identifier("pg_catalog", "float8"), False, False)
-
-
-def order_of(collection: Collection, request: ItemsRequest) -> tuple[OrderKey, ...]:
-    """What the features are ordered by: the columns asked for, then what tells all rows apart. Empty where there is
-    nothing, as in a view without a key.
-    """
-    keys = [_DISTANCE] if is_nearest(request.spatial) else []
-    keys += [
-        OrderKey(
-            SQL("t.{}").format(Identifier(name)),
-            cast_text(column, None).cast or Identifier("text"),
-            descending,
-            not column.not_null,
-        )
-        for name, descending in _columns(collection, request)
-        for column in (collection.by_name[name],)
-    ]
-    if collection.key:
-        return tuple(keys)
-    if collection.kind is Kind.PARTITIONED_TABLE:
-        keys.append(OrderKey(SQL("t.tableoid"), Identifier("pg_catalog", "oid"), False, False))
-    if collection.has_row_address:
-        return (*keys, OrderKey(SQL("t.ctid"), Identifier("pg_catalog", "tid"), False, False))
-    return tuple(keys)
+    if keys[-1].shared and values[-1] is None and len(keys) > 1:
+        keys, values = keys[:-1], values[:-1]
+    if None not in values and all(not key.nullable and not key.descending for key in keys):
+        return _row_comparison(keys, values)
+    alternatives = []
+    equal: list[Composable] = []
+    for key, text in zip(keys, values, strict=True):
+        beyond = _beyond(key, text)
+        if beyond is not None:
+            alternatives.append(SQL(" AND ").join([*equal, beyond]))
+        equal.append(_equal(key, text))
+    if not alternatives:
+        return SQL("false")
+    return SQL("({})").format(SQL(" OR ").join(alternatives))
 
 
-def _columns(collection: Collection, request: ItemsRequest) -> list[tuple[str, bool]]:
-    asked = [(key.name, key.descending) for key in request.sortby]
-    names = {name for name, _ in asked}
-    return asked + [(name, False) for name in collection.key if name not in names]
-
-
-def pages_by_key(collection: Collection) -> bool:
-    """Whether rows can be told apart, so that a page can begin after a row rather than after a number of rows."""
-    return bool(collection.key) or collection.has_row_address
-
-
-def order_by(keys: tuple[OrderKey, ...]) -> Composable:
-    """An ORDER BY clause, or nothing."""
-    if not keys:
-        return SQL("")
-    return SQL(" ORDER BY {}").format(
-        SQL(", ").join(SQL("{} DESC" if key.descending else "{}").format(key.expression) for key in keys)
-    )
+def _row_comparison(keys: tuple[OrderKey, ...], values: tuple[str | None, ...]) -> Composable:
+    expressions = SQL(", ").join(key.expression for key in keys)
+    compared = SQL(", ").join(key.compared(text) for key, text in zip(keys, values, strict=True))
+    if keys[-1].shared:
+        return SQL("({}) >= ({})").format(expressions, compared)
+    return SQL("({}) > ({})").format(expressions, compared)
 
 
 def _beyond(key: OrderKey, text: str | None) -> Composable | None:
-    """Rows whose value comes after the cursor's; None when there are none."""
+    """Write the condition that a value comes after that of the cursor; None where none can."""
+    if key.shared:
+        return SQL("{} >= {}").format(key.expression, key.compared(text))
+    if text is None and not key.descending:
+        return None
     if text is None:
-        return SQL("{} IS NOT NULL").format(key.expression) if key.descending else None
+        return SQL("{} IS NOT NULL").format(key.expression)
     if key.descending:
         return SQL("{} < {}").format(key.expression, key.compared(text))
     if key.nullable:
@@ -93,93 +73,112 @@ def _beyond(key: OrderKey, text: str | None) -> Composable | None:
     return SQL("{} > {}").format(key.expression, key.compared(text))
 
 
-def _level(key: OrderKey, text: str | None) -> Composable:
+def _equal(key: OrderKey, text: str | None) -> Composable:
     if text is None:
         return SQL("{} IS NULL").format(key.expression)
     return SQL("{} = {}").format(key.expression, key.compared(text))
 
 
-def after(keys: tuple[OrderKey, ...], values: tuple[str | None, ...]) -> Composable:
-    """A condition: the row comes after the one with these values.
+def digest_of(collection: Collection, query: ItemsQuery) -> str:
+    """Return a digest of a query.
 
-    A row comparison where all keys go the same way and none is NULL, since an index serves it; else the same spelt out.
+    Two pages with the same digest select the same features in the same order.
     """
-    if all(not key.nullable and not key.descending for key in keys) and None not in values:
-        return SQL("({}) > ({})").format(
-            SQL(", ").join(key.expression for key in keys),
-            SQL(", ").join(key.compared(text) for key, text in zip(keys, values, strict=True)),
-        )
-    alternatives = []
-    level: list[Composable] = []
-    for key, text in zip(keys, values, strict=True):
-        beyond = _beyond(key, text)
-        if beyond is not None:
-            alternatives.append(SQL(" AND ").join([*level, beyond]))
-        level.append(_level(key, text))
-    return SQL("({})").format(SQL(" OR ").join(alternatives)) if alternatives else SQL("false")
+    parts: list[object] = []
+    if ends_with_content(order_of(collection, query)):
+        parts += shown_columns(collection, query)
+    parts += [collection.id, collection.key, query.bbox, query.interval]
+    parts += [query.equals, query.arguments, query.sortby]
+    for optional in (query.spatial, query.filter):
+        if optional is not None:
+            parts.append(optional)
+    return query_digest(*parts)
 
 
-def digest_of(collection: Collection, request: ItemsRequest) -> str:
-    """Tells one query from another: two pages with the same digest select the same features in the same order."""
-    return query_digest(
-        collection.id,
-        collection.key,
-        request.bbox,
-        request.interval,
-        request.equals,
-        request.arguments,
-        request.sortby,
-        *(each for each in (request.spatial, request.filter) if each is not None),
-    )
-
-
-def check_cursor(collection: Collection, request: ItemsRequest) -> None:
-    """Raises: InvalidParameter when the cursor belongs to another query."""
-    cursor = request.cursor
+def check_cursor(collection: Collection, query: ItemsQuery) -> None:
+    """Check that the cursor belongs to the query. Raises: InvalidParameter."""
+    cursor = query.cursor
     if cursor is None:
         return
-    keys = order_of(collection, request) if pages_by_key(collection) else ()
-    if cursor.query != digest_of(collection, request) or len(cursor.after) != len(keys):
+    keys = order_of(collection, query)
+    if cursor.query != digest_of(collection, query) or len(cursor.after) != len(keys):
         raise InvalidParameter("cursor belongs to another query", parameter="cursor")
 
 
-def next_cursor(collection: Collection, request: ItemsRequest, end: "PageEnd", matched: int | None) -> Cursor | None:
-    """Where the next page begins; None on the last.
+def next_cursor(
+    collection: Collection, query: ItemsQuery, end: "PageEnd", matched: int | None
+) -> Cursor | None:
+    """Return the cursor of the next page; None on the last page.
 
     Args:
-        matched: the exact count, so that the pages that follow need not count again.
+        matched: the exact count, so that the next pages do not count again.
     """
     if not end.more or end.last is None:
         return None
-    digest = digest_of(collection, request)
-    if pages_by_key(collection):
-        return Cursor(digest, tuple(end.last[1:]), matched=matched)
-    before = request.cursor.offset if request.cursor is not None else request.offset
-    return Cursor(digest, offset=before + end.returned, matched=matched)
+    keys = order_of(collection, query)
+    values = tuple(end.last[1 : 1 + len(keys)])
+    skip = 0
+    if ends_with_content(keys) and values[-1] is not None:
+        skip = _rows_to_skip(query.cursor, end, values)
+    offset = features_before(query) + end.returned
+    return Cursor(digest_of(collection, query), values, offset, matched, skip)
+
+
+def _rows_to_skip(before: Cursor | None, end: "PageEnd", values: tuple[str | None, ...]) -> int:
+    """Count the rows that have these sort values and were on this page or on pages before it."""
+    all_are_equal = end.equal_at_end == end.returned
+    if all_are_equal and before is not None and before.after == values:
+        return end.equal_at_end + before.skip
+    return end.equal_at_end
+
+
+def features_before(query: ItemsQuery) -> int:
+    """Return how many features the pages before this one have."""
+    if query.cursor is not None:
+        return query.cursor.offset
+    return query.offset
 
 
 @dataclass(slots=True)
 class PageEnd:
-    """Where a page ends: takes its batches as they come, and leaves out the one row too many that tells of a next page.
+    """Follows the batches of a page to its end.
+
+    The statement of a page selects one row more than the page has. This row is left out; it shows
+    that there is a next page.
 
     Attributes:
-        limit: features of the page; None is no limit.
-        returned: features taken so far.
-        last: the last of them, whose sort values make the cursor.
+        limit: how many features the page has; None for no limit.
+        returned: how many features were taken so far.
+        last: the last of them; its sort values make the cursor.
         more: whether there is a next page.
+        equal_at_end: how many of the last features in a row have the sort values of the last one.
     """
 
     limit: int | None
     returned: int = 0
     last: Row | None = None
     more: bool = False
+    equal_at_end: int = 0
 
     def take(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """The rows of a batch that belong to the page; possibly none."""
+        """Return the rows of a batch that belong to the page; possibly none."""
         if self.limit is not None and self.returned + len(rows) > self.limit:
             self.more = True
             rows = rows[: self.limit - self.returned]
         if rows:
             self.returned += len(rows)
+            self._count_equal(rows)
             self.last = rows[-1]
         return rows
+
+    def _count_equal(self, rows: Sequence[Row]) -> None:
+        sort_values = rows[-1][1:]
+        equal = 0
+        for row in reversed(rows):
+            if row[1:] != sort_values:
+                break
+            equal += 1
+        all_are_equal = equal == len(rows)
+        if all_are_equal and self.last is not None and self.last[1:] == sort_values:
+            equal += self.equal_at_end
+        self.equal_at_end = equal

@@ -1,11 +1,17 @@
-"""How many vertices the geometries of a table have."""
+"""The statement that samples the geometries of a table."""
 
 from geosvc.sql.compose import SQL, Identifier, Statement, compose
 
 
 def select_vertices(schema: str, table: str, column: str) -> Statement:
-    """One number: the vertices of a geometry on average, in the first rows of a table."""
-    part = SQL("SELECT avg(ST_NPoints(s.g))::float8 FROM (SELECT t.{}::geometry AS g FROM {} t LIMIT 100) s").format(
-        Identifier(column), Identifier(schema, table)
-    )
+    """Select what the geometries in the first rows of a table are like.
+
+    The row is (vertices of a geometry on average, SRIDs, values of ST_Zmflag).
+    """
+    part = SQL(
+        "SELECT avg(ST_NPoints(s.g))::float8, array_agg(DISTINCT ST_SRID(s.g)),"
+        " array_agg(DISTINCT ST_Zmflag(s.g)::int4)"
+        " FROM (SELECT t.{column}::geometry AS g FROM {table} t"
+        " WHERE t.{column} IS NOT NULL LIMIT 100) s"
+    ).format(column=Identifier(column), table=Identifier(schema, table))
     return compose("operations.vertices", part)

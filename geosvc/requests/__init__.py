@@ -1,1 +1,1 @@
-"""From what a client sent to frozen dataclasses; everything wrong with it is found here, before the database is asked."""
+"""HTTP requests parsed: query strings, bodies of searches, headers. Pure."""

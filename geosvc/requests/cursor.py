@@ -1,4 +1,4 @@
-"""The cursor: where a page ended, bound to its query, opaque to clients."""
+"""The cursor: where a page ended, bound to its query. Its text is opaque to clients."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ import msgspec
 from geosvc.errors import InvalidParameter
 
 MAX_CURSOR_BYTES = 8_192
+_VERSION = 1
+_MAX_NUMBER = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +19,18 @@ class Cursor:
 
     Attributes:
         query: the digest of the query that the cursor belongs to.
-        after: the sort values of the last feature as PostgreSQL writes them in text; None is NULL.
-        offset: features to skip, where there is nothing to order by.
-        matched: the exact count of the first page, so that it is counted once.
+        after: the sort values of the last feature, as PostgreSQL writes them as text; None is NULL.
+        offset: how many features the previous pages have; without an order, how many to skip.
+        matched: the exact count of the first page, so that the features are counted once.
+        skip: how many features of the previous pages have the same sort values, which happens to
+            rows that are equal in all columns.
     """
 
     query: str
     after: tuple[str | None, ...] = ()
     offset: int = 0
     matched: int | None = None
+    skip: int = 0
 
 
 class _Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -34,9 +39,7 @@ class _Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     after: tuple[str | None, ...]
     offset: int
     matched: int | None
-
-
-_VERSION = 1
+    skip: int = 0
 
 
 def query_digest(*parts: object) -> str:
@@ -46,21 +49,35 @@ def query_digest(*parts: object) -> str:
 
 def encode_cursor(cursor: Cursor) -> str:
     """The cursor as URL-safe text."""
-    wire = _Wire(_VERSION, cursor.query, cursor.after, cursor.offset, cursor.matched)
+    wire = _Wire(_VERSION, cursor.query, cursor.after, cursor.offset, cursor.matched, cursor.skip)
     return urlsafe_b64encode(msgspec.json.encode(wire)).rstrip(b"=").decode()
 
 
 def parse_cursor(text: str) -> Cursor:
-    """Raises: InvalidParameter when the text is no cursor of this service."""
+    """Raises: InvalidParameter when the text is not a cursor of this service."""
     try:
-        raw = text.encode("ascii")
-        if len(raw) > MAX_CURSOR_BYTES:
-            raise ValueError
-        wire = msgspec.json.decode(urlsafe_b64decode(raw + b"=" * (-len(raw) % 4)), type=_Wire)
+        wire = _decode(text)
     except (ValueError, msgspec.DecodeError):
-        raise InvalidParameter("cursor is not one that this service gave out", parameter="cursor") from None
-    texts = "".join(filter(None, wire.after))
-    numbers = (wire.offset, wire.matched or 0)
-    if wire.version != _VERSION or not all(0 <= number < 1 << 63 for number in numbers) or "\0" in texts:
-        raise InvalidParameter("cursor is not one that this service gave out", parameter="cursor")
-    return Cursor(wire.query, wire.after, wire.offset, wire.matched)
+        wire = None
+    if wire is None or not _is_sound(wire):
+        raise InvalidParameter("cursor is not one that this service issued", parameter="cursor")
+    return Cursor(wire.query, wire.after, wire.offset, wire.matched, wire.skip)
+
+
+def _decode(text: str) -> _Wire:
+    raw = text.encode("ascii")
+    if len(raw) > MAX_CURSOR_BYTES:
+        raise ValueError
+    padding = b"=" * (-len(raw) % 4)
+    return msgspec.json.decode(urlsafe_b64decode(raw + padding), type=_Wire)
+
+
+def _is_sound(wire: _Wire) -> bool:
+    """Whether a decoded cursor has values that PostgreSQL takes."""
+    for number in (wire.offset, wire.matched or 0, wire.skip):
+        if not 0 <= number <= _MAX_NUMBER:
+            return False
+    for value in wire.after:
+        if value is not None and "\0" in value:
+            return False
+    return wire.version == _VERSION

@@ -1,5 +1,6 @@
-"""The parameters of items and export as they are declared: what the OpenAPI description is made from, and what the parser in
-`requests.items` knows.
+"""The declared parameters of items and export.
+
+The OpenAPI description is made from them, and the parser in `requests.items` knows them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -7,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from geosvc.requests.filters import FilterLanguage
-from geosvc.requests.temporal import DATETIME_PATTERN
-
-MAX_INT8 = (1 << 63) - 1
+from geosvc.requests.parameter_values import MAX_INT8
+from geosvc.values.temporal import DATETIME_PATTERN
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,18 @@ class Declared:
     schema: Mapping[str, Any]
 
 
-FORMAT = Declared("f", "The media type by its short name; it beats the header Accept.", {"type": "string"})
+FORMAT = Declared(
+    "f",
+    "The short name of the media type. It takes precedence over the header Accept.",
+    {"type": "string"},
+)
 DECLARED: Sequence[Declared] = (
     Declared(
         "bbox",
-        "Only features that intersect this box: west, south, east, north (or with bottom and top as third and sixth), "
-        "CRS84, degrees; with bbox-crs in the axis order and unit of that. West above east crosses the antimeridian. "
-        "Features without a geometry match every box.",
+        "Only features that intersect this box: west, south, east, north (or with bottom and top "
+        "as third and sixth), CRS84, degrees; with bbox-crs in the axis order and unit of that "
+        "CRS. A box whose west is greater than its east crosses the antimeridian. Features "
+        "without a geometry match every box.",
         {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6},
     ),
     Declared(
@@ -37,16 +42,17 @@ DECLARED: Sequence[Declared] = (
     ),
     Declared(
         "crs",
-        "The reference system of the coordinates of the answer: one of those that the collection lists. CRS84 by default.",
+        "The reference system of the coordinates of the response: one of those that the "
+        "collection lists. CRS84 by default.",
         {"type": "string", "format": "uri"},
     ),
     Declared(
         "datetime",
-        "Only features whose time intersects this instant, date or interval (start/end, .. for open). Features without a "
-        "time match every interval.",
+        "Only features whose time intersects this instant, date or interval (start/end, .. for "
+        "open). Features without a time match every interval.",
         {"type": "string", "pattern": DATETIME_PATTERN},
     ),
-    Declared("filter", "Only features of which this CQL2 expression is true.", {"type": "string"}),
+    Declared("filter", "Only features for which this CQL2 expression is true.", {"type": "string"}),
     Declared(
         "filter-lang",
         "The encoding of the filter.",
@@ -54,13 +60,20 @@ DECLARED: Sequence[Declared] = (
     ),
     Declared(
         "filter-crs",
-        "The reference system of the geometries in the filter: one of those that the collection lists. CRS84 by default.",
+        "The reference system of the geometries in the filter: one of those that the collection "
+        "lists. CRS84 by default.",
         {"type": "string", "format": "uri"},
     ),
-    Declared("limit", "Features of a page; more than the maximum gives the maximum.", {"type": "integer", "minimum": 1}),
+    Declared(
+        "limit",
+        "The number of features of a page. A greater number than the maximum gives the maximum, "
+        "and the response has the member limitApplied.",
+        {"type": "integer", "minimum": 1},
+    ),
     Declared(
         "offset",
-        "Features to skip. Following the links `next` is faster and misses none.",
+        "The number of features to skip. To follow the links `next` is faster, and misses no "
+        "feature.",
         {"type": "integer", "minimum": 0, "maximum": MAX_INT8},
     ),
     Declared(
@@ -70,24 +83,28 @@ DECLARED: Sequence[Declared] = (
     ),
     Declared(
         "cursor",
-        "Where the page before ended; copied from a link `next`.",
+        "Where the previous page ended; copied from a link `next`.",
         {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
     ),
     Declared(
         "sortby",
-        "Names of columns, each with + (the default) or - before it.",
+        "Names of properties, each with + (the default) or - before it.",
         {"type": "array", "items": {"type": "string"}},
     ),
-    Declared("properties", "Only these properties.", {"type": "array", "items": {"type": "string"}}),
+    Declared(
+        "properties", "Only these properties.", {"type": "array", "items": {"type": "string"}}
+    ),
     Declared("skipGeometry", "Leaves the geometry out.", {"type": "boolean", "default": False}),
     Declared(
         "precision",
-        "Digits behind the point of coordinates; 7 for degrees and 4 for metres by default.",
+        "Digits of coordinates behind the decimal point; 7 for degrees and 4 for metres by "
+        "default.",
         {"type": "integer", "minimum": 0, "maximum": 15},
     ),
     Declared(
         "simplify",
-        "Simplifies geometries by this tolerance in units of the storage CRS; metres for geography.",
+        "Simplifies geometries by this tolerance in units of the storage CRS; in metres for "
+        "geography.",
         {"type": "number", "minimum": 0},
     ),
     Declared(
@@ -97,30 +114,36 @@ DECLARED: Sequence[Declared] = (
     ),
     Declared(
         "count",
-        "exact: numberMatched, however long it takes up to the time box. estimated: numberMatched where it is cheap, else "
-        "numberMatchedEstimate. none: neither.",
+        "exact: numberMatched, which may take as long as the time limit. estimated: numberMatched "
+        "where it is cheap, else numberMatchedEstimate. none: neither.",
         {"type": "string", "enum": ["exact", "estimated", "none"], "default": "estimated"},
     ),
     Declared(
         "bigint",
-        "string: 64-bit whole numbers as text, for JavaScript, which cannot hold them.",
+        "string: 64-bit integers as text, for JavaScript, whose numbers cannot hold them.",
         {"type": "string", "enum": ["number", "string"], "default": "number"},
     ),
     FORMAT,
 )
-_OF_ITEM = frozenset({"crs", "properties", "skipGeometry", "precision", "simplify", "zoom-level", "bigint", "f"})
-ITEM_DECLARED = tuple(each for each in DECLARED if each.name in _OF_ITEM)
-_OF_SELECTIONS = frozenset({"bbox", "bbox-crs", "datetime", "filter", "filter-lang", "filter-crs"})
+_OF_ITEM = frozenset(
+    {"crs", "properties", "skipGeometry", "precision", "simplify", "zoom-level", "bigint", "f"}
+)
+ITEM_DECLARED = tuple(parameter for parameter in DECLARED if parameter.name in _OF_ITEM)
 LAST_EVENT_ID = Declared(
     "last-event-id",
-    "The id of the event to go on after, for a client that cannot send the header Last-Event-ID at first.",
+    "The id of the last event that was received; the stream continues after it. For clients that "
+    "cannot send the header Last-Event-ID in their first request.",
     {"type": "string", "pattern": r"^[0-9a-f.-]+$"},
 )
+_SELECTING = frozenset({"bbox", "bbox-crs", "datetime", "filter", "filter-lang", "filter-crs"})
+_OF_CHANGES = (_SELECTING | _OF_ITEM) - {"f"}
 CHANGES_DECLARED = (
-    *(each for each in DECLARED if each.name in (_OF_SELECTIONS | _OF_ITEM) - {"f"}),
+    *(parameter for parameter in DECLARED if parameter.name in _OF_CHANGES),
     LAST_EVENT_ID,
 )
 """The parameters of a stream of changes."""
 
 PLACE_OF_PAGE = frozenset({"offset", "startindex", "cursor"})
+"""The parameters that say where a page begins."""
 PAGING = PLACE_OF_PAGE | {"limit", "count"}
+"""The parameters that only pages have."""

@@ -1,4 +1,7 @@
-"""The id of an event: where in the change log it is, so that the stream can be resumed after it. Opaque to clients."""
+"""The id of an event: its position in the change log, after which a stream can be resumed.
+
+Its text is opaque to clients.
+"""
 
 import re
 
@@ -6,43 +9,67 @@ from geosvc.errors import InvalidParameter
 from geosvc.model.snapshot import Position, Snapshot
 
 MAX_LENGTH = 8_192
-_LONGEST = 6_000  # proxies take 8 KB of headers
+_MAX_ENCODED_LENGTH = 6_000  # proxies take headers of 8 KB
 _UNKNOWN = "000000000000-1.0"
 _SNAPSHOT = r"\d{1,19}\.\d{1,19}(?:\.\d{1,19})*"
-_EVENT_ID = re.compile(rf"([0-9a-f]{{12}})-({_SNAPSHOT})(?:-({_SNAPSHOT})-(\d{{1,19}})\.(\d{{1,19}}))?", re.ASCII)
-_LARGEST = (1 << 63) - 1
+_EVENT_ID = re.compile(
+    rf"(?P<epoch>[0-9a-f]{{12}})-(?P<seen>{_SNAPSHOT})"
+    rf"(?:-(?P<upto>{_SNAPSHOT})-(?P<place>\d{{1,19}})\.(?P<seq>\d{{1,19}}))?",
+    re.ASCII,
+)
+_MAX_INT8 = (1 << 63) - 1
 
 
 def encode_event_id(epoch: str, position: Position) -> str:
-    """The position as text. Transactions are counted from the oldest, which keeps it short; with too many in progress it is
-    one of no log, from which a subscriber has to begin anew.
+    """The position as text.
+
+    Transactions are counted from the oldest, which keeps the text short. When too many are in
+    progress, the id is one of an unknown log, so that a subscriber has to load everything again.
 
     Args:
         epoch: of the log, twelve hexadecimal digits.
     """
-    text = f"{epoch}-{_written(position.seen)}"
-    if position.upto is None:
-        return text if len(text) <= _LONGEST else _UNKNOWN
-    text = f"{text}-{_written(position.upto)}-{position.place}.{position.seq}"
-    return text if len(text) <= _LONGEST else _UNKNOWN
+    text = f"{epoch}-{_encode_snapshot(position.seen)}"
+    if position.upto is not None:
+        text += f"-{_encode_snapshot(position.upto)}-{position.place}.{position.seq}"
+    if len(text) > _MAX_ENCODED_LENGTH:
+        return _UNKNOWN
+    return text
 
 
 def parse_event_id(text: str, name: str = "Last-Event-ID") -> tuple[str, Position]:
-    """The epoch of the log and the position in it. Raises: InvalidParameter, naming what it was given by."""
+    """The epoch of the log, and the position in it.
+
+    Args:
+        name: of the header or parameter, for the error.
+    Raises: InvalidParameter.
+    """
     match = _EVENT_ID.fullmatch(text) if len(text) <= MAX_LENGTH else None
-    if match is not None:
-        seen, upto = _read(match[2]), None if match[3] is None else _read(match[3])
-        place, seq = int(match[4] or 0), int(match[5] or 0)
-        if seen.is_sound and (upto is None or upto.is_sound) and max(place, seq) <= _LARGEST:
-            return match[1], Position(seen, upto, place, seq)
-    raise InvalidParameter(f"{name} is not one that this service gave out", parameter=name)
+    if match is None:
+        raise _invalid(name)
+    seen, upto = _parse_snapshot(match["seen"]), None
+    place = seq = 0
+    if match["upto"] is not None:
+        upto = _parse_snapshot(match["upto"])
+        place, seq = int(match["place"]), int(match["seq"])
+        if not upto.is_sound:
+            raise _invalid(name)
+    if not seen.is_sound or max(place, seq) > _MAX_INT8:
+        raise _invalid(name)
+    return match["epoch"], Position(seen, upto, place, seq)
 
 
-def _written(snapshot: Snapshot) -> str:
-    numbers = (snapshot.xmax, *snapshot.in_progress)
-    return ".".join((str(snapshot.xmin), *(str(each - snapshot.xmin) for each in numbers)))
+def _invalid(name: str) -> InvalidParameter:
+    return InvalidParameter(f"{name} is not one that this service issued", parameter=name)
 
 
-def _read(text: str) -> Snapshot:
-    xmin, *others = map(int, text.split("."))
-    return Snapshot(xmin, xmin + others[0], tuple(xmin + each for each in others[1:]))
+def _encode_snapshot(snapshot: Snapshot) -> str:
+    numbers = [str(snapshot.xmin)]
+    for transaction in (snapshot.xmax, *snapshot.in_progress):
+        numbers.append(str(transaction - snapshot.xmin))
+    return ".".join(numbers)
+
+
+def _parse_snapshot(text: str) -> Snapshot:
+    xmin, xmax_offset, *offsets = map(int, text.split("."))
+    return Snapshot(xmin, xmin + xmax_offset, tuple(xmin + offset for offset in offsets))

@@ -1,67 +1,58 @@
-"""The form of the items page: what it sends becomes the parameters of items, so that the address which is left is one that
-programs can ask for too; and the parameters of a request become what stands in the form.
+"""The form of the items page: what its fields contain for the parameters of a request."""
 
-The fields of the form begin with `form.`; a browser without JavaScript can then send what no single input holds.
-"""
-
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from geosvc.errors import InvalidParameter
-from geosvc.model.collection import Collection, Parameter
+from geosvc.model.collection import Collection, Column, Parameter
 from geosvc.model.crs import CRS84_URI
-from geosvc.model.queryables import Queryable, ValueKind, queryables
-from geosvc.requests.declared import DECLARED, PLACE_OF_PAGE
-from geosvc.requests.items import split_names
+from geosvc.model.queryables import ValueKind, queryables
+from geosvc.requests.form_fields import (
+    CORNERS,
+    NUMBER,
+    OPERATORS,
+    OWN_FIELDS,
+    PARAMETERS,
+    Condition,
+)
+from geosvc.requests.parameter_values import split_names
 
-CORNERS = ("west", "south", "east", "north")
 MAX_CHOICES = 100
-"""Columns that are chosen by a tick; of more, the names are typed, since a request has only so many parameters."""
+"""The most columns that have a checkbox each.
 
-_FIELD = re.compile(r"form\.(?:(?:west|south|east|north)|(?:property|operator|value|column)\.[0-9]{1,3})", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
-_PARAMETERS = frozenset(each.name for each in DECLARED)
-_OWN_FIELDS = frozenset({"bbox", "datetime", "limit", "sortby", "properties", "filter", *PLACE_OF_PAGE})
-_TRUTH = {"true": "TRUE", "false": "FALSE"}
-OPERATORS = {
-    "=": "is",
-    "<>": "is not",
-    "<": "is less than",
-    "<=": "is at most",
-    ">": "is more than",
-    ">=": "is at least",
-    "LIKE": "is like (% is anything)",
-    "IS NULL": "has no value",
-    "IS NOT NULL": "has a value",
-}
+Of a table with more columns a user types the names, since a request has a limited number of
+parameters.
+"""
 
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A line of the form that a property is compared in."""
-
-    number: int
-    property: str = ""
-    operator: str = "="
-    value: str = ""
+_KEYWORDS = frozenset(
+    {
+        *("and", "or", "not", "in", "is", "like", "between", "null", "true", "false", "div"),
+        *("date", "timestamp"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What stands in the form.
+    """The contents of the form.
 
     Attributes:
-        corners: west, south, east, north as text.
-        corners_crs: the CRS of the corners when it is not CRS84.
-        columns: (name, whether it is shown); empty where there are too many to choose from.
-        filter: None while there is no such parameter.
+        corners: the numbers of the box as text: west, south, east, north in CRS84.
+        corners_crs: the CRS of the corners when it is not CRS84; their order is then that of its
+            axes.
+        faults: what is wrong with a corner, by its name.
+        heights: bottom and top of the box; empty when it has none.
+        columns: (name, whether it is shown); empty where there are more than MAX_CHOICES.
         arguments: (parameter, its value) of a function.
         hidden: the parameters that the form has no field for.
+        filter_example: a filter of this collection.
+        sort_example: a sort order of its features.
     """
 
     corners: tuple[str, str, str, str]
     corners_crs: str
+    faults: Mapping[str, str]
+    heights: Sequence[str]
     datetime: str
     conditions: Sequence[Condition]
     operators: Mapping[str, str]
@@ -70,120 +61,126 @@ class Form:
     properties: str
     sortby: str
     limit: str
-    filter: str | None
+    filter: str
     arguments: Sequence[tuple[Parameter, str]]
     hidden: Sequence[tuple[str, str]]
-
-
-def has_filter() -> bool:
-    """Whether items takes CQL2."""
-    return "filter" in _PARAMETERS
-
-
-def quote_name(name: str) -> str:
-    """A name as lists of names hold it."""
-    return '"' + name.replace('"', '""') + '"' if "," in name or name.startswith('"') else name
-
-
-def _literal(queryable: Queryable | None, text: str) -> str:
-    """A value in CQL2 text. What is none of its kind is quoted: the filter then says what is wrong."""
-    kind = queryable.kind if queryable is not None else ValueKind.TEXT
-    quoted = "'" + text.replace("'", "''") + "'"
-    if kind is ValueKind.NUMBER and _NUMBER.fullmatch(text.strip()):
-        return text.strip()
-    if kind is ValueKind.BOOLEAN and text.strip().lower() in _TRUTH:
-        return _TRUTH[text.strip().lower()]
-    if kind is ValueKind.DATE:
-        return f"DATE({quoted})"
-    return f"TIMESTAMP({quoted})" if kind is ValueKind.TIMESTAMP else quoted
-
-
-def _comparison(condition: Condition, known: Mapping[str, Queryable]) -> str:
-    name = '"' + condition.property.replace('"', '""') + '"'
-    if condition.operator.startswith("IS "):
-        return f"{name} {condition.operator}"
-    return f"{name} {condition.operator} {_literal(known.get(condition.property), condition.value)}"
-
-
-def is_form(values: Mapping[str, str], collection: Collection) -> bool:
-    """Whether a request comes from the form."""
-    return any(_FIELD.fullmatch(name) and name not in collection.by_name for name in values)
-
-
-def read_form(values: Mapping[str, str], collection: Collection) -> dict[str, str]:
-    """The parameters of items that the fields of the form stand for; what was left empty is left out."""
-    fields = {name: value for name, value in values.items() if _FIELD.fullmatch(name) and name not in collection.by_name}
-    kept = {name: value for name, value in values.items() if name not in fields}
-    corners = [fields.get(f"form.{corner}", "").strip() for corner in CORNERS]
-    query = {"bbox": ",".join(corners)} if any(corners) else {}
-    query |= {name: value for name, value in kept.items() if name not in PLACE_OF_PAGE and (value or name not in _OWN_FIELDS)}
-    known, composed = queryables(collection), []
-    arguments = {parameter.name for parameter in collection.parameters or ()}
-    for condition in _conditions(fields):
-        plain = condition.operator == "=" and condition.property not in query
-        if plain and condition.property not in _PARAMETERS | arguments:
-            query[condition.property] = condition.value
-        else:
-            composed.append(_comparison(condition, known))
-    if composed:
-        given = query.get("filter")
-        query["filter"] = " AND ".join([f"({given})"] * bool(given) + composed)
-    ticked = [value for name, value in fields.items() if name.startswith("form.column.")]
-    if ticked and len(ticked) < len(collection.columns):
-        query["properties"] = ",".join(map(quote_name, ticked))
-    return query
-
-
-def _conditions(values: Mapping[str, str]) -> list[Condition]:
-    found = []
-    for name, chosen in values.items():
-        number = name.removeprefix("form.property.")
-        if number == name or not number.isdigit() or not chosen:
-            continue
-        operator = values.get(f"form.operator.{number}", "=")
-        found.append(
-            Condition(int(number), chosen, operator if operator in OPERATORS else "=", values.get(f"form.value.{number}", ""))
-        )
-    return found
+    filter_example: str
+    sort_example: str
 
 
 def fill_form(values: Mapping[str, str], collection: Collection, limit: int) -> Form:
-    """The form as the parameters of a request fill it, and an empty line to compare one more property.
+    """The form with the parameters of a request, and an empty line for one more condition.
 
     Args:
-        limit: features of the page.
+        limit: features of the page, where the request does not have that parameter.
     """
-    numbers = values.get("bbox", "").split(",")
-    if len(numbers) == 6:
-        numbers = [*numbers[:2], *numbers[3:5]]
-    west, south, east, north = (*numbers, *[""] * 4)[:4]
-    parameters = {parameter.name: parameter for parameter in collection.parameters or ()}
-    own = _PARAMETERS | parameters.keys()
-    choices = [each.name for each in collection.columns if each.scalar]
-    compared = [(name, value) for name, value in values.items() if name in choices and name not in own]
-    conditions = [Condition(number, name, "=", value) for number, (name, value) in enumerate(compared)]
-    shown = set(_names(values.get("properties"))) or {each.name for each in collection.columns}
-    ticks = [(each.name, each.name in shown) for each in collection.columns] if len(collection.columns) <= MAX_CHOICES else []
-    in_fields = parameters.keys() | _OWN_FIELDS
+    corners, heights = _split_bbox(values.get("bbox", ""))
+    corners_crs = values.get("bbox-crs", "")
+    if corners_crs == CRS84_URI:
+        corners_crs = ""
+    arguments = {parameter.name: parameter for parameter in collection.parameters or ()}
+    filter_example, sort_example = _examples(collection)
     return Form(
-        corners=(west, south, east, north),
-        corners_crs="" if values.get("bbox-crs", "") in ("", CRS84_URI) else values["bbox-crs"],
+        corners=corners,
+        corners_crs=corners_crs,
+        faults=_corner_faults(corners),
+        heights=heights,
         datetime=values.get("datetime", ""),
-        conditions=[*conditions, Condition(len(conditions))],
-        operators=OPERATORS if has_filter() else {"=": OPERATORS["="]},
-        choices=choices,
-        columns=ticks,
+        conditions=_conditions(values, collection),
+        operators=OPERATORS,
+        choices=[column.name for column in collection.columns if column.sortable],
+        columns=_ticks(values.get("properties", ""), collection),
         properties=values.get("properties", ""),
         sortby=values.get("sortby", ""),
         limit=values.get("limit", str(limit)),
-        filter=values.get("filter", "") if has_filter() else None,
-        arguments=[(parameter, values.get(name, "")) for name, parameter in parameters.items()],
-        hidden=[(name, value) for name, value in values.items() if name in own and name not in in_fields],
+        filter=values.get("filter", ""),
+        arguments=[(parameter, values.get(name, "")) for name, parameter in arguments.items()],
+        hidden=_hidden(values, collection),
+        filter_example=filter_example,
+        sort_example=sort_example,
     )
 
 
-def _names(text: str | None) -> list[str]:
-    try:
-        return split_names("properties", text or "")
-    except InvalidParameter:  # told beside the form
+def _conditions(values: Mapping[str, str], collection: Collection) -> list[Condition]:
+    """A line for each property parameter, and an empty one."""
+    reserved = PARAMETERS | {parameter.name for parameter in collection.parameters or ()}
+    conditions: list[Condition] = []
+    for name, value in values.items():
+        column = collection.by_name.get(name)
+        if column is not None and column.sortable and name not in reserved:
+            conditions.append(Condition(len(conditions), name, "=", value))
+    conditions.append(Condition(len(conditions)))
+    return conditions
+
+
+def _ticks(properties: str, collection: Collection) -> list[tuple[str, bool]]:
+    """(name, whether it is shown) of each column; empty where there are more than MAX_CHOICES."""
+    if len(collection.columns) > MAX_CHOICES:
         return []
+    try:
+        shown = split_names("properties", properties)
+    except InvalidParameter:  # the page reports it beside the form
+        shown = []
+    return [(column.name, not shown or column.name in shown) for column in collection.columns]
+
+
+def _hidden(values: Mapping[str, str], collection: Collection) -> list[tuple[str, str]]:
+    """The parameters that the form has no field for."""
+    arguments = {parameter.name for parameter in collection.parameters or ()}
+    without_field = PARAMETERS - OWN_FIELDS - arguments
+    return [(name, value) for name, value in values.items() if name in without_field]
+
+
+def _split_bbox(text: str) -> tuple[tuple[str, str, str, str], Sequence[str]]:
+    """Corners and heights of the parameter bbox, whether it is valid or not."""
+    numbers = [part.strip() for part in text.split(",")]
+    if len(numbers) == 6:
+        first, second, bottom, third, fourth, top = numbers
+        return (first, second, third, fourth), [bottom, top]
+    numbers += [""] * 4  # there may be too few
+    first, second, third, fourth = numbers[:4]
+    return (first, second, third, fourth), []
+
+
+def _corner_faults(corners: Sequence[str]) -> dict[str, str]:
+    """What is wrong with a corner, by its name; nothing where all are empty."""
+    faults: dict[str, str] = {}
+    if not any(corners):
+        return faults
+    for corner, text in zip(CORNERS, corners, strict=True):
+        if not text:
+            faults[corner] = "is missing"
+        elif not NUMBER.fullmatch(text):
+            faults[corner] = "is not a number"
+    return faults
+
+
+def _examples(collection: Collection) -> tuple[str, str]:
+    """A filter that this collection takes, and a sort order, of columns with plain names."""
+    known = queryables(collection)
+    # columns of the key come last
+    columns = sorted(
+        filter(_is_plain, collection.columns),
+        key=lambda column: column.name in collection.key,
+    )
+    number = text = other = ""
+    for column in columns:
+        name = column.name
+        if name not in known:
+            continue
+        kind = known[name].kind
+        if kind is ValueKind.NUMBER:
+            number = number or f"{name} > 100"
+        elif kind is ValueKind.TEXT and column.enum is None:
+            text = text or f"{name} LIKE 'A%'"
+        other = other or f"{name} IS NOT NULL"
+    filter_example = " AND ".join(filter(None, (number, text))) or other
+    sort_example = f"-{columns[0].name}" if columns else ""
+    return filter_example, sort_example
+
+
+def _is_plain(column: Column) -> bool:
+    """Whether the name of a column needs no quotes, neither in a filter nor in sortby."""
+    name = column.name
+    is_word = name.isascii() and name.isidentifier() and name.lower() not in _KEYWORDS
+    return column.sortable and is_word

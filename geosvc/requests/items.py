@@ -1,29 +1,38 @@
 """The parameters of items and export, parsed into one frozen dataclass."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NoReturn
+from typing import Literal, cast, get_args
 
 from geosvc.errors import InvalidParameter, UnknownParameter
 from geosvc.model.bbox import Bbox, parse_bbox
-from geosvc.model.collection import Collection
-from geosvc.model.crs import CRS84, WEB_MERCATOR, WGS84, Crs, Srid, default_crs, digits_of, listed_crs, parse_crs
-from geosvc.model.images import settled
+from geosvc.model.collection import Collection, Column
+from geosvc.model.crs import CRS84, WEB_MERCATOR, WGS84, Crs, Srid, digits_of, parse_crs
+from geosvc.model.near import did_you_mean
 from geosvc.model.number import parse_number
+from geosvc.model.offered_crs import default_crs, listed_crs
+from geosvc.model.reprojected_bbox import clip_to_domain
 from geosvc.model.spatial import SpatialFilter
 from geosvc.requests.cursor import Cursor, parse_cursor
-from geosvc.requests.declared import DECLARED, ITEM_DECLARED, MAX_INT8, PAGING
+from geosvc.requests.declared import DECLARED, ITEM_DECLARED, PAGING
 from geosvc.requests.filters import Filter, FilterRules, parse_filter
-from geosvc.requests.temporal import Interval, parse_datetime
-from geosvc.requests.values import check_value
+from geosvc.requests.parameter_values import (
+    parse_choice,
+    parse_integer,
+    refuse_unknown,
+    refuse_value,
+    split_names,
+)
+from geosvc.values.parsing import check_value
+from geosvc.values.temporal import Interval, parse_datetime
 
 CountMode = Literal["exact", "estimated", "none"]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Features of a page: when not asked for, and at the most."""
+class PageLimits:
+    """How many features a page has: by default, and at most."""
 
     default: int
     maximum: int
@@ -31,17 +40,19 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ReadingRules:
-    """What the settings say of reading.
+    """The settings that concern reading.
 
     Attributes:
         limits: None where there are no pages.
-        crs: EPSG codes that every collection can be had in, beside those that it has anyway.
-        filters: what they may be at the most.
+        crs: EPSG codes in which every collection is available, besides its own.
+        filters: the limits of filters.
+        escapes_formulas: whether CSV cells that a spreadsheet would run are escaped.
     """
 
-    limits: Limits | None = None
+    limits: PageLimits | None = None
     crs: tuple[Srid, ...] = ()
     filters: FilterRules = field(default_factory=FilterRules)
+    escapes_formulas: bool = False
 
 
 UNPAGED = ReadingRules()
@@ -61,10 +72,11 @@ class GeometryStyle:
 
     Attributes:
         skip: leave them out.
-        precision: digits behind the point; None is what the CRS needs.
-        tolerance: of a simplification in units of the storage CRS (metres for geography); None is none.
-        zoom_level: the Web Mercator zoom whose pixel is the tolerance; None is none.
-        crs: that they are written in.
+        precision: digits behind the point; None: what the CRS needs.
+        tolerance: of the simplification, in units of the storage CRS (metres for geography);
+            None: no simplification.
+        zoom_level: the Web Mercator zoom whose pixel is the tolerance; None: no simplification.
+        crs: the CRS of the coordinates that are written.
     """
 
     skip: bool = False
@@ -76,20 +88,25 @@ class GeometryStyle:
     @property
     def digits(self) -> int:
         """Digits behind the point."""
-        return digits_of(self.crs.srid) if self.precision is None else self.precision
+        if self.precision is not None:
+            return self.precision
+        return digits_of(self.crs.srid)
 
 
 @dataclass(frozen=True, slots=True)
-class ItemsRequest:
-    """Which features, in which order, and what of them.
+class ItemsQuery:
+    """Which features, in which order, and which parts of them.
 
     Attributes:
-        limit: None is all (export).
+        limit: features of a page; None: all (export).
+        limited: whether the request has a greater limit than the maximum, which is `limit` then.
         equals: (column, text) of each property that must have a value.
         arguments: (parameter, text) of a function.
-        properties: the names wanted, in the order of the table; None is all.
-        spatial: how features lie to a posted geometry.
-        filter: what else a feature has to fulfil.
+        properties: names of the properties to return, in the order of the table; None: all.
+        spatial: the spatial relation to a posted geometry.
+        filter: a CQL2 filter.
+        escapes_formulas: whether CSV cells that a spreadsheet would run are escaped.
+        trusts_key: whether the key alone orders the rows, although no constraint makes it unique.
     """
 
     limit: int | None
@@ -106,205 +123,252 @@ class ItemsRequest:
     bigint_as_text: bool = False
     spatial: SpatialFilter | None = None
     filter: Filter | None = None
+    limited: bool = False
+    trusts_key: bool = False
+    escapes_formulas: bool = False
 
 
-_RESERVED = frozenset(each.name for each in DECLARED)
-_OF_ITEM = frozenset(each.name for each in ITEM_DECLARED)
+_RESERVED = frozenset(parameter.name for parameter in DECLARED)
+_OF_ITEM = frozenset(parameter.name for parameter in ITEM_DECLARED)
 
 
-def _wrong(name: str, expected: str) -> NoReturn:
-    raise InvalidParameter(f"{name} takes {expected}", parameter=name)
+def parse_items_query(
+    values: Mapping[str, str], collection: Collection, rules: ReadingRules = UNPAGED
+) -> ItemsQuery:
+    """Parses the parameters of items; without limits those of export, which has no pages.
 
-
-def parse_integer(name: str, text: str, minimum: int, maximum: int = MAX_INT8) -> int:
-    """A whole number of ASCII digits. Raises: InvalidParameter."""
-    expected = f"a whole number from {minimum}" + ("" if maximum == MAX_INT8 else f" to {maximum}")
-    if not (text.isascii() and text.isdigit()) or len(text) > 30:
-        _wrong(name, expected)
-    number = int(text)
-    if not minimum <= number <= maximum:
-        _wrong(name, expected)
-    return number
-
-
-def _choice(values: Mapping[str, str], name: str, choices: Sequence[str], default: str) -> str:
-    chosen = values.get(name, default)
-    if chosen not in choices:
-        _wrong(name, f"one of: {', '.join(choices)}")
-    return chosen
-
-
-def _parse_geometry_style(values: Mapping[str, str], crs: Crs) -> GeometryStyle:
-    tolerance = None
-    if "simplify" in values:
-        try:
-            tolerance = parse_number(values["simplify"])
-        except ValueError:
-            _wrong("simplify", "a number")
-        if not math.isfinite(tolerance) or tolerance < 0:
-            _wrong("simplify", "a finite number from 0")
-        if "zoom-level" in values:
-            raise InvalidParameter("zoom-level and simplify exclude each other", parameter="zoom-level")
-    return GeometryStyle(
-        skip=_choice(values, "skipGeometry", ("true", "false"), "false") == "true",
-        precision=parse_integer("precision", values["precision"], 0, 15) if "precision" in values else None,
-        tolerance=tolerance or None,
-        zoom_level=parse_integer("zoom-level", values["zoom-level"], 0, 30) if "zoom-level" in values else None,
-        crs=crs,
+    Raises: InvalidFilter, InvalidParameter, UnknownParameter.
+    """
+    _refuse_paging_of_export(values, rules.limits)
+    cursor = None
+    if "cursor" in values:
+        cursor = parse_cursor(values["cursor"])
+    offset = _parse_offset(values, cursor)
+    limit, limited = _parse_limit(values.get("limit"), rules.limits)
+    bbox = _parse_bbox(values, collection, rules)
+    interval = None
+    if "datetime" in values:
+        interval = parse_datetime(values["datetime"])
+    return ItemsQuery(
+        limit=limit,
+        limited=limited,
+        offset=offset,
+        cursor=cursor,
+        bbox=bbox,
+        interval=interval,
+        equals=_parse_equals(values, collection),
+        arguments=_parse_arguments(values, collection),
+        sortby=_parse_sortby(values.get("sortby", ""), collection),
+        properties=_parse_properties(values.get("properties"), collection),
+        geometry=_parse_geometry_style(values, _parse_crs(values, "crs", collection, rules)),
+        count=_parse_count(values),
+        bigint_as_text=_parse_bigint_as_text(values),
+        filter=parse_filter(
+            values, _parse_crs(values, "filter-crs", collection, rules), rules.filters
+        ),
+        escapes_formulas=rules.escapes_formulas,
     )
 
 
-def _parse_crs(values: Mapping[str, str], name: str, collection: Collection, rules: ReadingRules) -> Crs:
+def parse_item_query(
+    values: Mapping[str, str], collection: Collection, rules: ReadingRules = UNPAGED
+) -> ItemsQuery:
+    """Parses the parameters of one item: which parts of it, and how they are written.
+
+    Raises: InvalidParameter, UnknownParameter.
+    """
+    refuse_unknown(values, _OF_ITEM | _argument_names(collection))
+    return ItemsQuery(
+        limit=1,
+        arguments=_parse_arguments(values, collection),
+        properties=_parse_properties(values.get("properties"), collection),
+        geometry=_parse_geometry_style(values, _parse_crs(values, "crs", collection, rules)),
+        bigint_as_text=_parse_bigint_as_text(values),
+    )
+
+
+def _argument_names(collection: Collection) -> frozenset[str]:
+    """The names of the parameters of the function behind a collection."""
+    return frozenset(parameter.name for parameter in collection.parameters or ())
+
+
+def _refuse_paging_of_export(values: Mapping[str, str], limits: PageLimits | None) -> None:
+    if limits is not None:
+        return
+    paging = PAGING & values.keys()
+    if paging:
+        raise UnknownParameter("an export has no pages", parameter=min(paging))
+
+
+def _parse_offset(values: Mapping[str, str], cursor: Cursor | None) -> int:
+    """The value of `offset` or `startindex`, of which a request may have one."""
+    name = "offset"
+    if "startindex" in values:
+        name = "startindex"
+        if "offset" in values:
+            raise InvalidParameter("offset and startindex exclude each other", parameter=name)
+    if name not in values:
+        return 0
+    if cursor is not None:
+        raise InvalidParameter(f"{name} and cursor exclude each other", parameter=name)
+    return parse_integer(name, values[name], 0)
+
+
+def _parse_limit(text: str | None, limits: PageLimits | None) -> tuple[int | None, bool]:
+    """The limit, and whether the request has a greater one.
+
+    Source: OGC 17-069r4 7.15.2, fc-limit-response-1.
+    """
+    if limits is None:
+        return None, False
+    if text is None:
+        return limits.default, False
+    requested = parse_integer("limit", text, 1)
+    return min(requested, limits.maximum), requested > limits.maximum
+
+
+def _parse_crs(
+    values: Mapping[str, str], name: str, collection: Collection, rules: ReadingRules
+) -> Crs:
     if name in values:
         return parse_crs(values[name], listed_crs(collection, rules.crs), name)
-    return default_crs(collection) if name == "crs" else CRS84
+    if name == "crs":
+        return default_crs(collection)
+    return CRS84
 
 
-def _parse_box(values: Mapping[str, str], collection: Collection, rules: ReadingRules) -> Bbox | None:
-    """A bbox-crs is looked at even where there is no box."""
+def _parse_bbox(
+    values: Mapping[str, str], collection: Collection, rules: ReadingRules
+) -> Bbox | None:
+    """The box, clipped to the domain of its CRS where it has to be transformed.
+
+    bbox-crs is checked also without a bbox.
+    """
     crs = _parse_crs(values, "bbox-crs", collection, rules)
     if "bbox" not in values:
         return None
-    box = parse_bbox(values["bbox"], crs)
-    return box if crs.srid in (WGS84, WEB_MERCATOR, collection.geometry.srid) else settled(box)
+    bbox = parse_bbox(values["bbox"], crs)
+    if crs.srid in (WGS84, WEB_MERCATOR, collection.geometry.srid):
+        return bbox
+    return clip_to_domain(bbox)
 
 
-def split_names(name: str, text: str) -> list[str]:
-    """Names with commas between them; a name that holds a comma itself is in double quotes, with `""` for a quote. A sign
-    may stand before the quotes.
-    """
-    names: list[str] = []
-    rest = text
-    while rest:
-        sign = rest[0] if rest[:2] in ('+"', '-"', ' "') else ""
-        rest = rest[len(sign) :]
-        if rest.startswith('"'):
-            end = 1
-            while (end := rest.find('"', end)) >= 0 and rest[end : end + 2] == '""':
-                end += 2
-            if end < 0:
-                _wrong(name, "names with closed quotes")
-            names.append(sign + rest[1:end].replace('""', '"'))
-            _, comma, rest = rest[end + 1 :].partition(",")
-        else:
-            each, comma, rest = rest.partition(",")
-            names.append(each)
-        if comma and not rest:
-            names.append("")
-    return names
-
-
-def _parse_sortby(text: str, collection: Collection) -> tuple[SortKey, ...]:
-    keys: list[SortKey] = []
-    for part in split_names("sortby", text):
-        # an unencoded + arrives as a blank
-        sign, name = (part[0], part[1:]) if part[:1] in ("+", "-", " ") else ("+", part)
-        column = collection.by_name.get(name)
-        if column is None:
-            raise InvalidParameter(f"sortby: {collection.id} has no property {name!r}", parameter="sortby")
-        if not column.scalar:
-            raise InvalidParameter(f"sortby: {name!r} is {column.type}, which has no order", parameter="sortby")
-        if all(key.name != name for key in keys):  # to sort by it once more would change nothing
-            keys.append(SortKey(name, sign == "-"))
-    return tuple(keys)
-
-
-def _parse_arguments(values: Mapping[str, str], collection: Collection) -> tuple[tuple[str, str], ...]:
-    arguments = []
-    for parameter in collection.parameters or ():
-        if parameter.name in values:
-            check_value(parameter, values[parameter.name], parameter.name)
-            arguments.append((parameter.name, values[parameter.name]))
-        elif parameter.required:
-            raise InvalidParameter(f"{collection.id} needs the parameter {parameter.name}", parameter=parameter.name)
-    return tuple(arguments)
-
-
-def _parse_equals(values: Mapping[str, str], collection: Collection, taken: frozenset[str]) -> tuple[tuple[str, str], ...]:
+def _parse_equals(values: Mapping[str, str], collection: Collection) -> tuple[tuple[str, str], ...]:
+    """The parameters that are names of properties. Source: OGC 17-069r4 7.15.5."""
+    taken = _RESERVED | _argument_names(collection)
     equals = []
     for name, text in values.items():
         if name in taken:
             continue
         column = collection.by_name.get(name)
         if column is None:
-            raise UnknownParameter(f"{collection.id} knows no parameter {name!r}", parameter=name)
-        if not column.scalar:
-            raise UnknownParameter(f"{name!r} is {column.type}, which no parameter can be compared with", parameter=name)
+            near = did_you_mean(name, (*taken, *collection.by_name))
+            raise UnknownParameter(
+                f"{collection.id} has no parameter {name!r}{near}", parameter=name
+            )
+        if not column.sortable:
+            raise UnknownParameter(
+                f"{_type_of(column)}, which no parameter can be compared with"
+                f"{_outside_search_path(column)}",
+                parameter=name,
+            )
         check_value(column, text, name)
         equals.append((name, text))
     return tuple(equals)
 
 
-def parse_items_request(values: Mapping[str, str], collection: Collection, rules: ReadingRules = UNPAGED) -> ItemsRequest:
-    """The parameters of items; without limits those of export, which has no pages.
-
-    Raises: InvalidParameter, UnknownParameter.
-    """
-    limits = rules.limits
-    if limits is None and (paging := PAGING & values.keys()):
-        raise UnknownParameter("an export has no pages", parameter=min(paging))
-    arguments = frozenset(parameter.name for parameter in collection.parameters or ())
-    cursor = parse_cursor(values["cursor"]) if "cursor" in values else None
-    offset = _parse_offset(values, cursor)
-    return ItemsRequest(
-        limit=None if limits is None else _parse_limit(values.get("limit"), limits),
-        offset=offset,
-        cursor=cursor,
-        bbox=_parse_box(values, collection, rules),
-        interval=parse_datetime(values["datetime"]) if "datetime" in values else None,
-        equals=_parse_equals(values, collection, _RESERVED | arguments),
-        arguments=_parse_arguments(values, collection),
-        sortby=_parse_sortby(values["sortby"], collection) if values.get("sortby") else (),
-        properties=_parse_properties(values.get("properties"), collection),
-        geometry=_parse_geometry_style(values, _parse_crs(values, "crs", collection, rules)),
-        count=_choice(values, "count", ("exact", "estimated", "none"), "estimated"),  # type: ignore[arg-type]
-        bigint_as_text=_choice(values, "bigint", ("number", "string"), "number") == "string",
-        filter=parse_filter(values, _parse_crs(values, "filter-crs", collection, rules), rules.filters),
-    )
+def _parse_arguments(
+    values: Mapping[str, str], collection: Collection
+) -> tuple[tuple[str, str], ...]:
+    """The arguments of the function behind a collection."""
+    arguments = []
+    for parameter in collection.parameters or ():
+        name = parameter.name
+        if name in values:
+            check_value(parameter, values[name], name)
+            arguments.append((name, values[name]))
+        elif parameter.required:
+            raise InvalidParameter(f"{collection.id} needs the parameter {name}", parameter=name)
+    return tuple(arguments)
 
 
-def _parse_offset(values: Mapping[str, str], cursor: Cursor | None) -> int:
-    """By either of its names."""
-    name = "startindex" if "startindex" in values else "offset"
-    if name not in values:
-        return 0
-    if name == "startindex" and "offset" in values:
-        raise InvalidParameter("offset and startindex exclude each other", parameter=name)
-    if cursor is not None:
-        raise InvalidParameter(f"{name} and cursor exclude each other", parameter=name)
-    return parse_integer(name, values[name], 0)
+def _parse_sortby(text: str, collection: Collection) -> tuple[SortKey, ...]:
+    keys: dict[str, SortKey] = {}
+    for part in split_names("sortby", text):
+        sign, name = "+", part
+        if part[:1] in ("+", "-", " "):  # an unencoded + arrives as a blank
+            sign, name = part[0], part[1:]
+        column = collection.by_name.get(name)
+        if column is None:
+            raise _no_such_property("sortby", name, collection)
+        if not column.sortable:
+            raise InvalidParameter(
+                f"sortby: {_type_of(column)}, which has no order{_outside_search_path(column)}",
+                parameter="sortby",
+            )
+        # The first key of a name decides: to sort by it once more changes nothing.
+        keys.setdefault(name, SortKey(name, descending=sign == "-"))
+    return tuple(keys.values())
 
 
-def _parse_limit(text: str | None, limits: Limits) -> int:
-    return limits.default if text is None else min(parse_integer("limit", text, 1), limits.maximum)
+def _type_of(column: Column) -> str:
+    return f"the type of {column.name!r} is {column.type}"
+
+
+def _outside_search_path(column: Column) -> str:
+    """Why a scalar type has no order: PostgreSQL does not find its operators."""
+    if not column.scalar:
+        return ""
+    return f": the operators of {column.type} are outside the search path"
 
 
 def _parse_properties(text: str | None, collection: Collection) -> tuple[str, ...] | None:
     if text is None:
         return None
-    wanted = set(split_names("properties", text))
-    for name in sorted(wanted - collection.by_name.keys()):
-        raise InvalidParameter(f"properties: {collection.id} has no property {name!r}", parameter="properties")
-    return tuple(column.name for column in collection.columns if column.name in wanted)
+    requested = set(split_names("properties", text))
+    unknown = requested - collection.by_name.keys()
+    if unknown:
+        raise _no_such_property("properties", min(unknown), collection)
+    return tuple(column.name for column in collection.columns if column.name in requested)
 
 
-def parse_item_request(values: Mapping[str, str], collection: Collection, rules: ReadingRules = UNPAGED) -> ItemsRequest:
-    """The parameters of one item: what of it, and how it is written.
-
-    Raises: InvalidParameter, UnknownParameter.
-    """
-    refuse_unknown(values, _OF_ITEM | {parameter.name for parameter in collection.parameters or ()})
-    return ItemsRequest(
-        limit=1,
-        arguments=_parse_arguments(values, collection),
-        properties=_parse_properties(values.get("properties"), collection),
-        geometry=_parse_geometry_style(values, _parse_crs(values, "crs", collection, rules)),
-        bigint_as_text=_choice(values, "bigint", ("number", "string"), "number") == "string",
+def _no_such_property(parameter: str, name: str, collection: Collection) -> InvalidParameter:
+    near = did_you_mean(name, collection.by_name)
+    return InvalidParameter(
+        f"{parameter}: {collection.id} has no property {name!r}{near}", parameter=parameter
     )
 
 
-def refuse_unknown(values: Mapping[str, str], known: frozenset[str] = frozenset({"f"})) -> None:
-    """Raises: UnknownParameter for the first name that is not known."""
-    for name in values:
-        if name not in known:
-            raise UnknownParameter(f"there is no parameter {name!r} here", parameter=name)
+def _parse_geometry_style(values: Mapping[str, str], crs: Crs) -> GeometryStyle:
+    tolerance = _parse_tolerance(values)
+    skip = parse_choice(values, "skipGeometry", ("true", "false"), "false") == "true"
+    precision = zoom_level = None
+    if "precision" in values:
+        precision = parse_integer("precision", values["precision"], 0, 15)
+    if "zoom-level" in values:
+        zoom_level = parse_integer("zoom-level", values["zoom-level"], 0, 30)
+    return GeometryStyle(skip, precision, tolerance, zoom_level, crs)
+
+
+def _parse_tolerance(values: Mapping[str, str]) -> float | None:
+    """The tolerance of a simplification; None: no simplification."""
+    if "simplify" not in values:
+        return None
+    try:
+        tolerance = parse_number(values["simplify"])
+    except ValueError:
+        refuse_value("simplify", "a number")
+    if not math.isfinite(tolerance) or tolerance < 0:
+        refuse_value("simplify", "a finite number from 0")
+    if "zoom-level" in values:
+        raise InvalidParameter("zoom-level and simplify exclude each other", parameter="zoom-level")
+    return tolerance or None
+
+
+def _parse_count(values: Mapping[str, str]) -> CountMode:
+    count = parse_choice(values, "count", get_args(CountMode), "estimated")
+    return cast("CountMode", count)
+
+
+def _parse_bigint_as_text(values: Mapping[str, str]) -> bool:
+    return parse_choice(values, "bigint", ("number", "string"), "number") == "string"

@@ -1,6 +1,7 @@
 """Conditions in the headers of a request. Source: RFC 9110 13.1.
 
-They are decided where the row is: `query.mutations` puts those of a change into the statement that makes it.
+For a write, `query.mutations` puts them into the statement that changes the row, so that the
+database decides them.
 """
 
 import re
@@ -14,7 +15,9 @@ from geosvc.errors import InvalidParameter
 from geosvc.model.feature import StoredFeature
 
 _TAG = re.compile(r'\s*(?P<weak>W/)?"(?P<tag>[\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
-_CODING = re.compile(r"-(?:gzip|deflate|zstd|br)$")  # a compressed representation has a tag of its own
+_WEAK_TAG = re.compile(r'(?:^|,)\s*W/"([\x21\x23-\x7e\x80-\xff]*)"')
+# a compressed representation has a tag of its own
+_CODING = re.compile(r"-(?:gzip|deflate|zstd|br)$")
 MAX_TAGS = 100
 
 Tags = tuple[str, ...] | Literal["*"] | None
@@ -22,56 +25,140 @@ Tags = tuple[str, ...] | Literal["*"] | None
 
 @dataclass(frozen=True, slots=True)
 class Preconditions:
-    """What must hold of the feature.
+    """The conditions of a request on a feature.
 
     Attributes:
-        match: it has one of these versions, or `*`: it exists. Weak tags never match.
-        none_match: it has none of these versions, or `*`: it does not exist.
+        match: the feature has one of these versions, or `*`: it exists. Weak tags never match.
+        none_match: the feature has none of these versions, or `*`: it does not exist.
         unmodified_since, modified_since: seconds since 1970.
+        weak: the weak tags of If-Match.
     """
 
     match: Tags = None
     none_match: Tags = None
     unmodified_since: float | None = None
     modified_since: float | None = None
+    weak: tuple[str, ...] = ()
 
     @property
     def protects(self) -> bool:
-        """Whether a change with them cannot overwrite what its sender has not seen."""
-        return self.match is not None or self.none_match is not None or self.unmodified_since is not None
+        """Whether a write with them cannot overwrite a version that its sender does not know."""
+        conditions = (self.match, self.none_match, self.unmodified_since)
+        return any(condition is not None for condition in conditions)
 
     def hold(self, feature: StoredFeature) -> bool:
-        """Whether a feature that is there fulfils them. Changes decide it in their statement; this is to explain them."""
-        if self.match is not None and self.match != "*" and feature.version not in self.match:
+        """Whether an existing feature fulfils them.
+
+        A write decides that in its statement; this explains the result.
+        """
+        if self.match is not None and not _includes(self.match, feature.version):
             return False
-        if self.none_match is not None and (self.none_match == "*" or feature.version in self.none_match):
+        if self.none_match is not None and _includes(self.none_match, feature.version):
             return False
-        late = self.unmodified_since is not None and feature.modified is not None and feature.modified > self.unmodified_since
-        return not late
-
-    def is_cached(self, feature: StoredFeature) -> bool:
-        """Whether the client has this representation already. If-None-Match beats If-Modified-Since (RFC 9110 13.2.2)."""
-        if self.none_match is not None:
-            return self.none_match == "*" or feature.version in self.none_match
-        return self.modified_since is not None and feature.modified is not None and feature.modified <= self.modified_since
+        return not _is_later(feature.modified, self.unmodified_since)
 
 
-_NOTHING = Preconditions()
+_NO_CONDITIONS = Preconditions()
 
 
 def tag_of_coding(etag: str, coding: str) -> str:
-    """The tag of a representation in this content coding: strong tags tell them apart, weak ones need not."""
-    return etag if etag.startswith("W/") else f'{etag[:-1]}-{coding}"'
+    """The entity tag of a representation in a content coding.
+
+    Strong tags differ by the coding; weak ones need not.
+    """
+    if etag.startswith("W/"):
+        return etag
+    return f'{etag[:-1]}-{coding}"'
 
 
-def cached_tag(version: str, none_match: str) -> str:
-    """The tag of the representation that a client has already and names in If-None-Match: it may be of a content coding."""
-    if version in none_match and "," not in none_match:
-        return none_match.strip().removeprefix("W/")
-    return f'"{version}"'
+def parse_preconditions(headers: Mapping[str, str]) -> Preconditions:
+    """Parses the conditions of a request.
+
+    If-Match takes precedence over If-Unmodified-Since, If-None-Match over If-Modified-Since.
+
+    Raises: InvalidParameter, naming the header.
+    """
+    if_match = headers.get("If-Match")
+    if_none_match = headers.get("If-None-Match")
+    if_unmodified_since = headers.get("If-Unmodified-Since")
+    if_modified_since = headers.get("If-Modified-Since")
+    if if_match is if_none_match is if_unmodified_since is if_modified_since is None:
+        return _NO_CONDITIONS
+    match = _parse_tags("If-Match", if_match, strong=True)
+    unmodified_since = None
+    if match is None:
+        unmodified_since = _parse_date(if_unmodified_since)
+    return Preconditions(
+        match=match,
+        none_match=_parse_tags("If-None-Match", if_none_match, strong=False),
+        unmodified_since=unmodified_since,
+        modified_since=_parse_date(if_modified_since),
+        weak=tuple(_without_coding(tag) for tag in _WEAK_TAG.findall(if_match or "")),
+    )
+
+
+def reading_outcome(
+    headers: Mapping[str, str], etag: str | None, modified: float | None = None
+) -> Literal[304, 412] | None:
+    """The status that a GET or HEAD is answered with instead of 200; None: 200.
+
+    A tag matches the version in any content coding: the response has the tag that a 200 would have.
+
+    Args:
+        etag: of the representation; None when it has none.
+        modified: when the representation was modified, in seconds since 1970; None: unknown.
+    Raises: InvalidParameter, naming the header.
+    Source: RFC 9110 13.2.2.
+    """
+    conditions = parse_preconditions(headers)
+    if conditions is _NO_CONDITIONS:
+        return None
+    version = None
+    if etag is not None:
+        version = _without_coding(etag.removeprefix("W/")[1:-1])
+    if conditions.match is None:
+        fails = _is_later(modified, conditions.unmodified_since)
+    elif conditions.match == "*":
+        fails = False
+    else:
+        # compared strongly: a weak tag never matches
+        is_weak = etag is not None and etag.startswith("W/")
+        fails = is_weak or version not in conditions.match
+    if fails:
+        return 412
+    if _is_known(conditions, version, modified):
+        return 304
+    return None
+
+
+def _is_known(conditions: Preconditions, version: str | None, modified: float | None) -> bool:
+    """Whether the client has the representation already.
+
+    Args:
+        version: None where it has no entity tag.
+    """
+    if conditions.none_match is not None:
+        return version is not None and _includes(conditions.none_match, version)
+    if modified is None or conditions.modified_since is None:
+        return False
+    return modified <= conditions.modified_since
+
+
+def _includes(tags: tuple[str, ...] | Literal["*"], version: str | None) -> bool:
+    return tags == "*" or version in tags
+
+
+def _is_later(modified: float | None, since: float | None) -> bool:
+    """Whether both times are known, and the first is later."""
+    return modified is not None and since is not None and modified > since
 
 
 def _parse_tags(name: str, text: str | None, *, strong: bool) -> Tags:
+    """The entity tags of a header, without their content codings.
+
+    Args:
+        strong: a weak tag becomes "", which no version is equal to.
+    """
     if text is None:
         return None
     if text.strip() == "*":
@@ -81,36 +168,30 @@ def _parse_tags(name: str, text: str | None, *, strong: bool) -> Tags:
     while position < len(text):
         match = _TAG.match(text, position)
         if match is None or len(tags) == MAX_TAGS:
-            raise InvalidParameter(f"{name} takes * or entity tags in double quotes, {MAX_TAGS} at the most", parameter=name)
+            raise InvalidParameter(
+                f"{name} takes * or at most {MAX_TAGS} entity tags in double quotes",
+                parameter=name,
+            )
         position = match.end()
-        tags.append("" if strong and match["weak"] else _CODING.sub("", match["tag"]))
+        if strong and match["weak"]:
+            tags.append("")
+        else:
+            tags.append(_without_coding(match["tag"]))
     return tuple(tags)
 
 
+def _without_coding(tag: str) -> str:
+    return _CODING.sub("", tag)
+
+
 def _parse_date(text: str | None) -> float | None:
-    """A date that is none is ignored, as RFC 9110 13.1.3 asks."""
+    """Seconds since 1970. An invalid date is ignored: RFC 9110 13.1.3."""
+    if text is None:
+        return None
     try:
-        moment = parsedate_to_datetime(text) if text is not None else None
+        moment = parsedate_to_datetime(text)
     except ValueError:
         return None
-    if moment is None:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def parse_preconditions(headers: Mapping[str, str]) -> Preconditions:
-    """Those of a request. If-Match beats If-Unmodified-Since, and If-None-Match beats If-Modified-Since.
-
-    Raises: InvalidParameter, naming the header.
-    """
-    if_match, if_none_match = headers.get("If-Match"), headers.get("If-None-Match")
-    unmodified_since, modified_since = headers.get("If-Unmodified-Since"), headers.get("If-Modified-Since")
-    if if_match is if_none_match is unmodified_since is modified_since is None:
-        return _NOTHING
-    match = _parse_tags("If-Match", if_match, strong=True)
-    return Preconditions(
-        match=match,
-        none_match=_parse_tags("If-None-Match", if_none_match, strong=False),
-        unmodified_since=_parse_date(unmodified_since) if match is None else None,
-        modified_since=_parse_date(modified_since),
-    )
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.timestamp()

@@ -4,16 +4,27 @@ from geosvc.model.collection import Collection, Column
 from geosvc.model.queryables import ValueKind, queryables
 from geosvc.requests.declared import DECLARED
 
-_RESERVED = frozenset(each.name for each in DECLARED)
+_RESERVED = frozenset(parameter.name for parameter in DECLARED)
 
 
 def property_parameters(collection: Collection) -> tuple[Column, ...]:
-    """The columns with a value that fits a URL and a name that no other parameter has."""
+    """The columns of types with an order, whose name no other parameter has."""
     taken = _RESERVED | {parameter.name for parameter in collection.parameters or ()}
-    return tuple(column for column in collection.columns if column.scalar and column.name not in taken)
+    columns = []
+    for column in collection.columns:
+        if column.sortable and column.name not in taken:
+            columns.append(column)
+    return tuple(columns)
 
 
 def takes_every_queryable(collection: Collection) -> bool:
-    """Whether all queryables with a simple value are parameters, none of them behind another parameter of its name."""
-    simple = {name for name, each in queryables(collection).items() if each.kind not in (ValueKind.GEOMETRY, ValueKind.ARRAY)}
-    return simple <= {column.name for column in property_parameters(collection)}
+    """Whether every queryable with a simple value is a parameter.
+
+    It is not where another parameter has its name.
+    """
+    parameters = {column.name for column in property_parameters(collection)}
+    for name, queryable in queryables(collection).items():
+        is_simple = queryable.kind not in (ValueKind.GEOMETRY, ValueKind.ARRAY)
+        if is_simple and name not in parameters:
+            return False
+    return True

@@ -1,187 +1,262 @@
-"""The body of a search: a geometry, how features lie to it, and the parameters of items under their own names."""
+"""The body of a search: a geometry, a spatial relation to it, and parameters of items."""
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import isfinite
 from typing import Any
 
 import msgspec
-import shapely
+import numpy as np
 
-from geosvc.errors import InvalidBody, InvalidFeature, InvalidFilter, InvalidParameter, RequestError
-from geosvc.model.collection import Collection, GeometryColumn
-from geosvc.model.crs import CRS84, WGS84
-from geosvc.model.spatial import EVERYWHERE_METRES, Predicate, SpatialFilter
-from geosvc.requests.antimeridian import look_across
-from geosvc.requests.brackets import BracketScanner
-from geosvc.requests.filters import FilterLanguage
-from geosvc.requests.geodesic import geodesics_of, has_empty_part
-from geosvc.requests.geometries import MAX_DEPTH, GeometryRules, read_geometries
-from geosvc.requests.items import ItemsRequest, ReadingRules, parse_items_request
+from geosvc.bodies.brackets import BracketScanner, is_dense
+from geosvc.bodies.decoder_messages import GEOMETRY_TYPES, no_json
+from geosvc.bodies.elements import BOM
+from geosvc.bodies.feature_faults import escape
+from geosvc.bodies.geometries import MAX_DEPTH, nesting_depth
+from geosvc.errors import (
+    InvalidBody,
+    InvalidFilter,
+    InvalidParameter,
+    RequestError,
+    UnknownParameter,
+)
+from geosvc.model.collection import Collection
+from geosvc.model.near import did_you_mean
+from geosvc.model.spatial import Predicate
+from geosvc.requests.declared import DECLARED
+from geosvc.requests.filters import FilterLanguage, FilterRules
+from geosvc.requests.items import ItemsQuery, ReadingRules, parse_items_query
+from geosvc.requests.parameter_values import MAX_INT8
+from geosvc.requests.query_string import MAX_PARAMETERS
+from geosvc.requests.search_geometry import GeometryShell, parse_spatial
 
 _OWN = frozenset({"geometry", "predicate", "distance", "k", "filter", "filter-lang"})
+_GEOJSON_TYPES = frozenset((*GEOMETRY_TYPES, "Feature", "FeatureCollection"))
 _NAMES = frozenset({"properties", "sortby"})
 _ARRAYS = _NAMES | {"bbox"}
-_ORDERED_BY_DISTANCE = ("limit", "offset", "startindex", "cursor", "sortby")
+_NOT_WITH_NEAREST = ("limit", "offset", "startindex", "cursor", "sortby")
+_RESERVED = frozenset(parameter.name for parameter in DECLARED) | _OWN
 DEFAULT_K = 10
-_POSTED = GeometryColumn("geometry", "GEOMETRY", WGS84, insertable=True)
+MAX_NAME_CHARACTERS = 100
+"""The longest part of the name of an unknown member that a message repeats."""
+MAX_MEMBER_BYTES = 1 << 16
+"""The longest member, but for geometry and filter, which have limits of their own."""
+_ESCAPED_BYTES = 6  # of one character of a JSON text
+
+_shell = msgspec.json.Decoder(GeometryShell)
+_anything = msgspec.json.Decoder()
 
 
-def parse_search(body: bytes, collection: Collection, rules: ReadingRules, max_vertices: int) -> ItemsRequest:
-    """What the body of a search asks for. A member that is wrong is named by its pointer.
+def parse_search(
+    body: bytes, collection: Collection, rules: ReadingRules, max_vertices: int
+) -> ItemsQuery:
+    """Parses the body of a search. An error has the JSON pointer of the wrong member.
 
+    Args:
+        max_vertices: the most positions of the geometry.
     Raises: InvalidBody, InvalidFilter, InvalidParameter, UnknownParameter, InvalidFeature.
     """
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and BracketScanner().scan(body).depth.max(initial=0) > MAX_DEPTH:
-        raise InvalidBody(f"the body is nested deeper than {MAX_DEPTH}")
-    try:
-        raws = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidBody(f"the body is no JSON object: {error}") from None
-    members = {name: _decode(name, bytes(raw)) for name, raw in raws.items()}
-    spatial = _parse_spatial(members, raws, max_vertices)
-    values = {name: _as_text(name, value, bytes(raws[name])) for name, value in members.items() if name not in _OWN}
-    values |= _filter_values(members, raws)
-    nearest = spatial is not None and spatial.predicate is Predicate.NEAREST
-    if nearest:
-        values |= {"limit": str(_parse_k(members, values, rules)), "count": "none"}
-    elif "k" in members:
+    raws = _read_members(body.removeprefix(BOM), collection)
+    members = {name: _decode(name, raw, rules.filters) for name, raw in raws.items()}
+    spatial = parse_spatial(members, raws, max_vertices)
+    values = _parameters(members, raws)
+    if spatial is not None and spatial.predicate is Predicate.NEAREST:
+        values["limit"] = str(_parse_k(members, values))
+        values["count"] = "none"
+        query = _parse_parameters(values, collection, rules, members)
+        return replace(query, spatial=replace(spatial, rows=query.limit or 0))
+    if "k" in members:
         raise InvalidParameter("k is for nearest", parameter="k", pointer="/k")
+    return replace(_parse_parameters(values, collection, rules, members), spatial=spatial)
+
+
+def _parse_parameters(
+    values: Mapping[str, str],
+    collection: Collection,
+    rules: ReadingRules,
+    members: Mapping[str, Any],
+) -> ItemsQuery:
+    """`parse_items_query` with pointers in its errors."""
+    filters = replace(rules.filters, root="/filter")
     try:
-        items = parse_items_request(values, collection, replace(rules, filters=replace(rules.filters, root="/filter")))
+        return parse_items_query(values, collection, replace(rules, filters=filters))
     except InvalidFilter as error:
         error.pointer = error.pointer or "/filter"
         raise
     except RequestError as error:
-        error.pointer = f"/{error.parameter}" if error.parameter in members else None
+        error.pointer = None
+        if error.parameter in members:
+            error.pointer = f"/{error.parameter}"
         raise
-    if nearest and spatial is not None:
-        spatial = replace(spatial, rows=items.limit or 0)
-    return replace(items, spatial=spatial)
 
 
-def _filter_values(members: Mapping[str, Any], raws: Mapping[str, msgspec.Raw]) -> dict[str, str]:
-    """The parameters of the filter: one in JSON is part of the body, one in text a string in it. Raises: InvalidParameter."""
+def _read_members(body: bytes, collection: Collection) -> dict[str, bytes]:
+    """The members as they were posted, not decoded.
+
+    Raises: InvalidBody, UnknownParameter.
+    """
+    if is_dense(body):
+        raise InvalidBody("the body has more brackets than a search of its length can need")
+    if nesting_depth(body) > MAX_DEPTH:
+        raise InvalidBody(f"the body is nested deeper than {MAX_DEPTH}")
+    if body.count(b":") > MAX_PARAMETERS and _count_texts(body) > 2 * MAX_PARAMETERS:
+        raise InvalidBody(f"the body has more than {MAX_PARAMETERS} members")
+    try:
+        body.decode()  # msgspec does not validate the UTF-8 of what it leaves as Raw
+        raws = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidBody(f"the body is not a JSON object: {no_json(error)}") from None
+    _refuse_geojson(raws)
+    arguments = frozenset(parameter.name for parameter in collection.parameters or ())
+    for name in raws:
+        if name not in _RESERVED and name not in arguments and name not in collection.by_name:
+            raise _unknown_member(name, collection, arguments)
+    return {name: bytes(raw).strip() for name, raw in raws.items()}
+
+
+def _count_texts(body: bytes) -> int:
+    """How many strings the object has at its top level: names of members, and values."""
+    marks = BracketScanner().scan(body, strings=True)
+    quotes = np.frombuffer(body, np.uint8)[marks.at] == ord('"')
+    return int(np.count_nonzero(quotes & (marks.depth == 1)))
+
+
+def _refuse_geojson(raws: Mapping[str, msgspec.Raw]) -> None:
+    """Raises: InvalidBody for a body that is a geometry or a feature itself."""
+    kind = bytes(raws.get("type", b"")).strip(b'" \t\n\r').decode()
+    if kind in _GEOJSON_TYPES:
+        raise InvalidBody(
+            f"the body is a {kind}; a search is an object that has it as a member: "
+            '{"geometry": …, "predicate": "intersects"}',
+            pointer="/type",
+        )
+
+
+def _unknown_member(name: str, collection: Collection, arguments: frozenset[str]) -> RequestError:
+    if "\0" in name:
+        return InvalidBody("the name of a member contains a NUL character")
+    shown = name[:MAX_NAME_CHARACTERS]
+    near = did_you_mean(name, (*sorted(_RESERVED | arguments), *collection.by_name))
+    return UnknownParameter(
+        f"{collection.id} has no parameter {shown!r}{near}",
+        parameter=shown,
+        pointer=f"/{escape(shown)}",
+    )
+
+
+def _decode(name: str, raw: bytes, filters: FilterRules) -> Any:
+    """The value of a member. A geometry becomes a GeometryShell, a filter in JSON stays Raw."""
+    if name == "geometry":
+        if raw.startswith(b"{"):
+            return _decode_json(name, raw, _shell)
+        return msgspec.Raw(raw)
+    if name == "filter":
+        return _decode_filter(raw, filters)
+    if len(raw) > MAX_MEMBER_BYTES:
+        raise _wrong_member(name, f"{name} has more than {MAX_MEMBER_BYTES} bytes")
+    return _decode_json(name, raw, _anything)
+
+
+def _decode_filter(raw: bytes, filters: FilterRules) -> str | msgspec.Raw:
+    if not raw.startswith(b'"'):
+        return msgspec.Raw(raw)
+    max_characters = filters.caps.length
+    if len(raw) > _ESCAPED_BYTES * max_characters + len('""'):
+        raise InvalidFilter(f"the filter has more than {max_characters} characters", "/filter")
+    text: str = _decode_json("filter", raw, _anything)
+    return text
+
+
+def _decode_json(name: str, raw: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidBody(f"{name}: {no_json(error)}", pointer=f"/{name}") from None
+
+
+def _parameters(members: Mapping[str, Any], raws: Mapping[str, bytes]) -> dict[str, str]:
+    """The members that are parameters of items, as the texts that a URL would have."""
+    values = {}
+    for name, value in members.items():
+        if name not in _OWN:
+            values[name] = _as_text(name, value, raws[name])
+    values |= _filter_parameters(members, raws)
+    return values
+
+
+def _filter_parameters(members: Mapping[str, Any], raws: Mapping[str, bytes]) -> dict[str, str]:
+    """The parameters filter and filter-lang.
+
+    A filter in JSON is an object of the body, one in text a string.
+
+    Raises: InvalidParameter.
+    """
     if "filter" not in members:
         return {}
     text = members["filter"]
-    language = FilterLanguage.TEXT if isinstance(text, str) else FilterLanguage.JSON
+    language = FilterLanguage.JSON
+    if isinstance(text, str):
+        language = FilterLanguage.TEXT
     if members.get("filter-lang", language) != language:
-        raise InvalidParameter(f"the filter is {language}", parameter="filter-lang", pointer="/filter-lang")
-    if isinstance(text, str) and "\0" in text:
-        raise InvalidParameter("filter holds a NUL character", parameter="filter", pointer="/filter")
-    return {"filter": text if isinstance(text, str) else bytes(raws["filter"]).decode(), "filter-lang": language}
-
-
-def _decode(name: str, raw: bytes) -> Any:
-    if "\0" in name:
-        raise InvalidBody("a member holds a NUL character in its name")
-    try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidBody(f"{name}: {error}", pointer=f"/{name}") from None
+        raise _wrong_member("filter-lang", f"the filter is {language}")
+    if not isinstance(text, str):
+        text = raws["filter"].decode()
+    elif "\0" in text:
+        raise _wrong_member("filter", "filter contains a NUL character")
+    return {"filter": text, "filter-lang": language}
 
 
 def _as_text(name: str, value: Any, raw: bytes) -> str:
-    """A member as the parameter of a URL would have it; numbers with all their digits.
+    """A member as the text that a URL would have; numbers with all their digits.
 
     Args:
-        raw: the member as it came.
+        raw: the member as it was posted.
     """
     if isinstance(value, bool):
-        return "true" if value else "false"
+        return raw.decode()
     if isinstance(value, list):
-        if name not in _ARRAYS or any(not isinstance(each, str | int | float) or isinstance(each, bool) for each in value):
-            raise InvalidParameter(f"{name} takes numbers or texts", parameter=name, pointer=f"/{name}")
-        return ",".join(_quoted(name, str(each)) for each in value)
-    if not isinstance(value, str | int | float):
-        raise InvalidParameter(f"{name} takes a number, a text or an array of them", parameter=name, pointer=f"/{name}")
+        return _as_list(name, value)
     if isinstance(value, int | float):
-        return raw.decode().strip()
+        return raw.decode()
+    if not isinstance(value, str):
+        raise _wrong_member(name, f"{name} takes a number, a text or an array of them")
     if "\0" in value:
-        raise InvalidParameter(f"{name} holds a NUL character", parameter=name, pointer=f"/{name}")
+        raise _wrong_member(name, f"{name} contains a NUL character")
     return value
 
 
+def _as_list(name: str, elements: list[Any]) -> str:
+    """An array as a list with commas."""
+    if name not in _ARRAYS or not all(map(_is_scalar, elements)):
+        raise _wrong_member(name, f"{name} takes numbers or texts")
+    return ",".join(_quoted(name, str(element)) for element in elements)
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
 def _quoted(name: str, text: str) -> str:
-    """A name in the list that `requests.items` reads; a sign stays before the quotes."""
-    if name not in _NAMES or not ("," in text or '"' in text):
+    """A name for `split_names`; a sign stays before the quotes."""
+    if name not in _NAMES:
         return text
-    sign = text[0] if name == "sortby" and text[:1] in ("+", "-") else ""
-    return sign + '"' + text[len(sign) :].replace('"', '""') + '"'
+    if "," not in text and '"' not in text:
+        return text
+    sign = ""
+    if name == "sortby" and text.startswith(("+", "-")):
+        sign, text = text[0], text[1:]
+    return sign + '"' + text.replace('"', '""') + '"'
 
 
-def _parse_spatial(members: Mapping[str, Any], raws: Mapping[str, msgspec.Raw], max_vertices: int) -> SpatialFilter | None:
-    if "geometry" not in members:
-        for name in ("predicate", "distance"):
-            if name in members:
-                raise InvalidParameter(f"{name} needs a geometry", parameter="geometry", pointer="/geometry")
-        return None
-    try:
-        predicate = Predicate(members.get("predicate", "intersects"))
-    except ValueError:
-        raise InvalidParameter(
-            f"predicate takes one of: {', '.join(Predicate)}", parameter="predicate", pointer="/predicate"
-        ) from None
-    metres = _parse_metres(members, predicate)
-    text, pointer = bytes(raws["geometry"]), "/geometry"
-    if isinstance(members["geometry"], dict) and members["geometry"].get("type") == "Feature":
-        inner = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-        text, pointer = bytes(inner.get("geometry", msgspec.Raw(b"null"))), "/geometry/geometry"
-    shape = _read_geometry(text, pointer, max_vertices)
-    if shapely.get_type_id(shape) == shapely.GeometryType.GEOMETRYCOLLECTION:
-        raise InvalidFeature("a search takes no GeometryCollection", pointer=f"{pointer}/type")
-    west, south, east, north = map(float, shapely.bounds(shape))
-    ewkb = _ewkb(shape)
-    spatial = SpatialFilter(ewkb, (west, south, east, north), predicate, metres)
-    if not spatial.measures:
-        across = look_across(shape)
-        return spatial if across is None else replace(spatial, bounds=across.bounds, across=across.images)
-    if isinstance(shape, shapely.Point):
-        return replace(spatial, geodesics=(ewkb,), inside=ewkb)
-    try:
-        geodesics = geodesics_of(shape, max_vertices)
-    except ValueError as error:
-        raise InvalidFeature(f"the geometry {error}", pointer=f"{pointer}/coordinates") from None
-    return replace(spatial, geodesics=tuple(map(_ewkb, geodesics)), inside=_ewkb(shapely.point_on_surface(shape)))
-
-
-def _ewkb(shape: shapely.Geometry) -> bytes:
-    return shapely.to_wkb(shapely.set_srid(shape, WGS84), include_srid=True, flavor="extended")
-
-
-def _read_geometry(text: bytes, pointer: str, max_vertices: int) -> shapely.Geometry:
-    read = read_geometries([text], GeometryRules(_POSTED, CRS84, max_vertices))
-    if 0 in read.faults:
-        fault = read.faults[0]
-        raise InvalidFeature(f"the geometry {fault.detail}", pointer=f"{pointer}{fault.pointer}")
-    shape = shapely.from_wkb(read.ewkb[0]) if read.ewkb[0] is not None else None
-    if shape is None or shape.is_empty:
-        raise InvalidFeature("the geometry is empty", pointer=pointer)
-    if not isinstance(shape, shapely.Point) and has_empty_part(shape):
-        raise InvalidFeature("the geometry has an empty part", pointer=f"{pointer}/coordinates")
-    return shapely.force_2d(shape)
-
-
-def _parse_metres(members: Mapping[str, Any], predicate: Predicate) -> float | None:
-    value = members.get("distance")
-    if value is None:
-        if predicate is Predicate.DWITHIN:
-            raise InvalidParameter("dwithin needs a distance in metres", parameter="distance", pointer="/distance")
-        return None
-    if predicate not in (Predicate.DWITHIN, Predicate.NEAREST):
-        raise InvalidParameter("distance is for dwithin and nearest", parameter="distance", pointer="/distance")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
-        raise InvalidParameter("distance takes metres from 0", parameter="distance", pointer="/distance")
-    return min(float(value), EVERYWHERE_METRES)
-
-
-def _parse_k(members: Mapping[str, Any], values: Mapping[str, str], rules: ReadingRules) -> int:
-    for name in _ORDERED_BY_DISTANCE:
+def _parse_k(members: Mapping[str, Any], values: Mapping[str, str]) -> int:
+    """How many nearest features to return."""
+    for name in _NOT_WITH_NEAREST:
         if name in values:
-            detail = f"nearest takes k rather than {name}: its order is the distance"
-            raise InvalidParameter(detail, parameter=name, pointer=f"/{name}")
+            raise _wrong_member(name, f"nearest takes k, not {name}: it orders by distance")
     k = members.get("k", DEFAULT_K)
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise InvalidParameter("k takes a whole number from 1", parameter="k", pointer="/k")
-    return k if rules.limits is None else min(k, rules.limits.maximum)
+        raise _wrong_member("k", "k takes a whole number from 1")
+    return min(k, MAX_INT8)
+
+
+def _wrong_member(name: str, detail: str) -> InvalidParameter:
+    return InvalidParameter(detail, parameter=name, pointer=f"/{name}")

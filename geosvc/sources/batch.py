@@ -1,26 +1,29 @@
-"""What every kind of file is read as."""
+"""A batch of features, and the interface of every kind of file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from geosvc.sources.schema import SourceSchema
+from geosvc.sources.shapes import LocateFeature
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureBatch:
-    """Some features in a row.
+    """Consecutive features of a file.
 
     Attributes:
-        geometries: EWKB with the SRID, 2D or with heights, of the type of the schema.
-        properties: JSON objects whose members are called as the columns, for json_to_recordset; numbers have the digits that
-            they have in the file, bytes are base64, what is missing is NULL.
-        first: the index in the file of the first, from 0.
+        geometries: EWKB with the SRID, with or without Z, of the geometry type of the schema.
+        properties: JSON objects for json_to_recordset. The members have the names of the columns;
+            numbers have the digits of the file, bytes are base64, missing values are NULL.
+        first: the number in the file of the first feature, from 0.
+        where: names the feature at an index of the batch, for a person.
     """
 
     geometries: list[bytes | None]
     properties: list[bytes]
     first: int
+    where: LocateFeature = str
 
     def __len__(self) -> int:
         return len(self.geometries)
@@ -31,26 +34,27 @@ class Source(Protocol):
 
     @property
     def schema(self) -> SourceSchema:
-        """What the features are like: all of them, for the whole file was looked at."""
+        """The columns and the geometry type, which fit all features of the file."""
         ...
 
     @property
     def done_bytes(self) -> int:
-        """How much of the file `batches` has read, of `schema.bytes`."""
+        """How many of the `schema.bytes` bytes of the file `batches` has read."""
         ...
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is lost on the way, for a person; complete when the features have been read."""
+        """What is lost on the way into the table; complete when all features have been read."""
         ...
 
     def batches(self, rows: int = 5000, into: SourceSchema | None = None) -> Iterator[FeatureBatch]:
         """The features from the first on, `rows` at a time, in the order of the file.
 
         Args:
-            into: what they are to fit: names and types of columns, which are found by `SourceColumn.source`; type, heights and
-                SRID of geometries, which are transformed, or taken to be in it when the file does not say. None: the file's
-                own.
+            into: what the features must fit. Its columns give names and types, and are found by
+                `SourceColumn.source`. Geometries get its type, its Z and its SRID: they are
+                transformed, or assumed to be in that CRS when the file does not say. None: the
+                file's own schema.
         Raises: SourceError.
         """
         ...

@@ -1,259 +1,227 @@
-"""Tables of texts (CSV), with geometries as WKT or hexadecimal EWKB, or as two coordinates. Source: RFC 4180."""
+"""Tables of texts (CSV) with geometries: as WKT, hexadecimal WKB or GeoJSON, or as two coordinates.
 
-import csv
-import io
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+Source: RFC 4180.
+"""
+
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from math import nan
+from math import isnan, nan
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
 import shapely
 
+from geosvc.bodies.geometry_checks import Shapes
 from geosvc.model.crs import WGS84
-from geosvc.requests.geometries import Shapes
 from geosvc.sources.batch import FeatureBatch
-from geosvc.sources.errors import SourceError
-from geosvc.sources.kinds import NOT_FINITE, cell_kind, columns_of
-from geosvc.sources.reading import FileReader
-from geosvc.sources.schema import SourceColumn, SourceSchema
-from geosvc.sources.shapes import SeenGeometries, fit
-from geosvc.sources.well_known import look_at, read_geometries
+from geosvc.sources.column_types import (
+    NUMBERS,
+    RESPELLED,
+    TEXT,
+    cell_kind,
+    columns_of,
+    is_nearly_a_number,
+)
+from geosvc.sources.crs import check_srid_option
+from geosvc.sources.delimited_cells import CellWriter, cell_converter, encode_cells
+from geosvc.sources.delimited_header import read_header
+from geosvc.sources.delimited_records import Record, RecordReader
+from geosvc.sources.notes import Notes
+from geosvc.sources.schema import SourceSchema
+from geosvc.sources.shapes import LocateFeature, SeenGeometries, fit
+from geosvc.sources.source_error import SourceError
+from geosvc.sources.well_known import (
+    add_geometry,
+    is_geojson,
+    may_be_geojson,
+    parse_geometries,
+)
 
-_DELIMITERS = ",;\t|"
-_GEOMETRY = ("wkt", "geom", "geometry", "the_geom")
-_LONGITUDES, _LATITUDES = ("lon", "lng", "long", "longitude", "x"), ("lat", "latitude", "y")
-_NUMBERS = frozenset({"int4", "int8", "numeric", "float8"})
-_MAX_CELL = (1 << 31) - 1
-
-Cells = list[str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """What the header says.
-
-    Attributes:
-        geometry: the place of the geometry, or those of longitude and latitude.
-        properties: the places of the rest.
-        srid: what the names say of the coordinates.
-    """
-
-    delimiter: str
-    names: tuple[str, ...]
-    geometry: tuple[int, ...]
-    properties: tuple[int, ...]
-    srid: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A record; `number` is that of its first line."""
-
-    number: int
-    cells: Cells
+_SHOWN_CHARACTERS = 40  # of a cell, in a message
 
 
 class DelimitedSource:
-    """The lines of a CSV file as features.
+    """The records of a CSV file as features.
 
     Args:
-        srid: of the coordinates; None: as the geometries say, WGS 84 for columns that are called longitude and latitude, and
-            otherwise not known.
+        srid: of the coordinates; None: as the geometries say; WGS 84 for GeoJSON, and for columns
+            that are called longitude and latitude; else not known.
+        encoding: of the text; None: UTF-8, or as its byte order mark says.
+    Raises: SourceError.
     """
 
-    notes: tuple[str, ...] = ()
-
-    def __init__(self, path: Path, srid: int | None = None) -> None:
-        self._reader = FileReader(path)
+    def __init__(self, path: Path, srid: int | None = None, encoding: str | None = None) -> None:
         self._path = path
         self._srid = srid
-        # the csv module has one limit for the process, and 128 KiB is less than a coastline
-        csv.field_size_limit(_MAX_CELL)
-        self._layout = self._lay_out()
+        self._notes = Notes(path.name)
+        self._text_notes: dict[str, str] = {}  # by column: why it stays text
+        self._has_geojson = False
+        self._reader = RecordReader(path, encoding, self._notes)
+        self._header = read_header(self._reader, path.name, self._notes)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is changed or lost on the way into the table, for a person."""
+        return self._notes.lines
 
     @property
     def done_bytes(self) -> int:
-        """How much of the file was read."""
-        return self._reader.done_bytes
+        """How many bytes of the file were read."""
+        return self._reader.file.done_bytes
 
-    def _lay_out(self) -> _Layout:
-        first = next(self._lines(), "")
-        delimiter = max(_DELIMITERS, key=lambda each: len(next(csv.reader([first], delimiter=each), [])))
-        header = next(self._records(delimiter), _Line(1, []))
-        names = _unique([(name or "").strip() for name in header.cells])
-        lower = [name.lower() for name in names]
-        geometry = tuple(lower.index(name) for name in _GEOMETRY if name in lower)[:1]
-        srid = None
-        if not geometry:
-            longitude = next((name for name in _LONGITUDES if name in lower), None)
-            latitude = next((name for name in _LATITUDES if name in lower), None)
-            if longitude is None or latitude is None:
-                raise SourceError(f"{self._path.name}: no column is called wkt or geometry, nor two lon and lat")
-            geometry = (lower.index(longitude), lower.index(latitude))
-            srid = WGS84 if (longitude, latitude) != ("x", "y") else None
-        properties = tuple(place for place in range(len(names)) if place not in geometry)
-        return _Layout(delimiter, names, geometry, properties, srid)
-
-    def _lines(self) -> Iterator[str]:
-        number = 0
-        with self._reader.open() as content, io.TextIOWrapper(content, "utf-8-sig", newline="") as lines:
-            try:
-                for number, line in enumerate(lines, 1):
-                    if "\0" in line:
-                        raise SourceError(f"{self._where(number)}: holds a NUL character, which cannot be stored")
-                    yield line
-            except UnicodeDecodeError:
-                raise SourceError(f"{self._path.name}: is not UTF-8, behind line {number}") from None
-
-    def _records(self, delimiter: str) -> Iterator[_Line]:
-        taken: list[str] = []
-
-        def tapped() -> Iterator[str]:
-            for line in self._lines():
-                taken.append(line)
-                yield line
-
-        mark = re.escape(delimiter)
-        end = rf"(?:{mark}|\r?\n|\r|$)"
-        cell = re.compile(rf'(?:"(?P<quoted>(?:[^"]++|"")*)"|(?:[^"{mark}\r\n][^{mark}\r\n]*+)?){end}')
-        reader = csv.reader(tapped(), delimiter=delimiter, strict=True)
-        number = 1
-        try:
-            for cells in reader:
-                if cells:
-                    yield _Line(number, _with_nulls(cells, taken, cell) if "" in cells else list(cells))
-                taken.clear()
-                number = reader.line_num + 1
-        except csv.Error as error:
-            raise SourceError(f"{self._where(number)}: {error}") from None
-
-    def _where(self, line: int) -> str:
-        return f"{self._path.name}, line {line}"
-
-    def _features(self) -> Iterator[_Line]:
-        """The records behind the header, of the right width."""
-        width = len(self._layout.names)
-        for line in islice(self._records(self._layout.delimiter), 1, None):
-            if len(line.cells) != width:
-                raise SourceError(f"{self._where(line.number)}: has {len(line.cells)} cells, and the header {width}")
-            yield line
+    def _features(self) -> Iterator[Record]:
+        """The records after the header. Raises: SourceError for one of another width."""
+        width = len(self._header.names)
+        for record in islice(self._reader.records(), 1, None):
+            if len(record.cells) != width:
+                raise SourceError(
+                    f"{self._reader.locate(record.number)}: has {len(record.cells)} cells, "
+                    f"and the header {width}"
+                )
+            yield record
 
     @cached_property
     def schema(self) -> SourceSchema:
-        """What the features are like. The whole file is read for it, at the first time. Raises: SourceError."""
-        kinds = dict.fromkeys(self._layout.properties, 0)
-        seen, srids = SeenGeometries(), set[int | None]()
+        """Columns and geometry type. The first access reads the whole file. Raises: SourceError."""
+        kinds = dict.fromkeys(self._header.properties, 0)
+        seen = SeenGeometries()
+        srids: set[int | None] = set()
+        has_points = len(self._header.geometry) > 1
         count = 0
-        for line in self._features():
+        for record in self._features():
             count += 1
-            for place, before in kinds.items():
-                text = line.cells[place]
+            for index, before in kinds.items():
+                text = record.cells[index]
                 if text is not None:
-                    kinds[place] = before | cell_kind(text, before)
-            if len(self._layout.geometry) == 1:
-                self._look_at(line, seen, srids)
-        if len(self._layout.geometry) == 2:
+                    kind = cell_kind(text, before)
+                    kinds[index] = before | kind
+                    is_first_text = kind & TEXT & ~before
+                    if is_first_text or kind & RESPELLED:
+                        self._note_kind(record, index, before, kind)
+            if not has_points:
+                self._add_geometry(record, seen, srids)
+        if has_points:
             seen.types.add("POINT")
         if seen.has_m:
-            self.notes = (f"{self._path.name}: measures (M) are left out",)
-        if len(srids) > 1 and self._srid is None:
-            raise SourceError(f"{self._path.name}: the geometries have several SRIDs: {', '.join(map(str, srids))}")
-        srid = self._srid or next(iter(srids), None) or self._layout.srid
-        columns = columns_of((self._layout.names[place], bits) for place, bits in kinds.items())
-        return SourceSchema(columns, seen.type, seen.has_z, srid, count, self._reader.bytes)
+            self._notes.add("measures (M) are left out")
+        srid = self._only_srid(srids)
+        columns = columns_of((self._header.names[index], kind) for index, kind in kinds.items())
+        return SourceSchema(columns, seen.type, seen.has_z, srid, count, self._reader.file.bytes)
 
-    def _look_at(self, line: _Line, seen: SeenGeometries, srids: set[int | None]) -> None:
-        text = line.cells[self._layout.geometry[0]]
+    def _note_kind(self, record: Record, index: int, before: int, kind: int) -> None:
+        """Notes a value that makes a column text, or that comes back in other words.
+
+        Args:
+            before: the kinds of the values before it.
+        """
+        name = self._header.names[index]
+        text = record.cells[index] or ""
+        if kind & RESPELLED:
+            self._notes.count_respelled(name)
+        elif is_geojson(text):
+            self._text_notes[name] = (
+                f"{name} stays text, though it holds GeoJSON: "
+                "a column called geojson becomes the geometry"
+            )
+        elif before & NUMBERS and not before & ~NUMBERS and is_nearly_a_number(text):
+            self._text_notes[name] = (
+                f"{name} stays text, because {text[:_SHOWN_CHARACTERS]!r} "
+                f"in line {record.number} would not come back as it stands: "
+                f"--types {name}=float8 makes it a number"
+            )
+
+    def _add_geometry(self, record: Record, seen: SeenGeometries, srids: set[int | None]) -> None:
+        text = record.cells[self._header.geometry[0]]
         if text:
+            self._has_geojson |= may_be_geojson(text)
             try:
-                srids.add(look_at(text, seen))
+                srids.add(add_geometry(text, seen))
             except ValueError as error:
-                raise SourceError(f"{self._where(line.number)}: {error}") from None
+                raise SourceError(f"{self._reader.locate(record.number)}: {error}") from None
+
+    def _only_srid(self, srids: set[int | None]) -> int | None:
+        """The SRID that the geometries name, or the option, or the names of the columns."""
+        named = sorted(srid for srid in srids if srid)
+        some_name_none = not srids or None in srids or 0 in srids
+        if len(named) > 1 or (named and some_name_none and self._srid is None):
+            listed = [str(srid) for srid in named]
+            if some_name_none:
+                listed.append("none")
+            raise SourceError(
+                f"{self._path.name}: the geometries have several SRIDs: {', '.join(listed)}: "
+                "a file is in one CRS"
+            )
+        srid = named[0] if named else None
+        check_srid_option(self._path.name, srid, self._srid)
+        default = WGS84 if self._has_geojson else None
+        return self._srid or srid or self._header.srid or default
 
     def batches(self, rows: int = 5000, into: SourceSchema | None = None) -> Iterator[FeatureBatch]:
         """The features, `rows` at a time. Raises: SourceError."""
         own = self.schema
         into = into or own
+        self._notes.set_stored_types(into.columns)
+        for column in into.columns:
+            if column.type == "text" and column.source in self._text_notes:
+                self._notes.add(self._text_notes[column.source])
         writers = self._writers(into)
         features = self._features()
         first = 0
-        while lines := list(islice(features, rows)):
-            where = [self._where(line.number) for line in lines]
-            geometries = fit(self._shapes(lines, where.__getitem__), own.srid, into, where.__getitem__)
-            properties = [_encoded(line.cells, writers) for line in lines]
-            yield FeatureBatch(geometries, properties, first)
-            first += len(lines)
+        while records := list(islice(features, rows)):
+            locate = [self._reader.locate(record.number) for record in records].__getitem__
+            geometries = fit(self._parse_geometries(records, locate), own.srid, into, locate)
+            properties = [encode_cells(record.cells, writers) for record in records]
+            yield FeatureBatch(geometries, properties, first, locate)
+            first += len(records)
 
-    def _shapes(self, lines: Sequence[_Line], where: Callable[[int], str]) -> Shapes:
-        if len(self._layout.geometry) == 1:
-            return read_geometries([line.cells[self._layout.geometry[0]] or None for line in lines], where)
-        positions = np.array([[self._coordinate(line, place) for place in self._layout.geometry] for line in lines])
-        missing = np.isnan(positions)
-        if (missing[:, 0] != missing[:, 1]).any():
-            raise SourceError(f"{where(int(np.flatnonzero(missing[:, 0] != missing[:, 1])[0]))}: has one coordinate only")
-        shapes: Shapes = np.full(len(lines), None, dtype=object)
-        shapes[~missing[:, 0]] = shapely.points(positions[~missing[:, 0]])
+    def _parse_geometries(self, records: Sequence[Record], locate: LocateFeature) -> Shapes:
+        if len(self._header.geometry) > 1:
+            return self._points(records, locate)
+        index = self._header.geometry[0]
+        return parse_geometries([record.cells[index] or None for record in records], locate)
+
+    def _points(self, records: Sequence[Record], locate: LocateFeature) -> Shapes:
+        """Points of two coordinates; None where both are missing."""
+        x_index, y_index = self._header.geometry
+        coordinates: list[tuple[float, float]] = []
+        for record in records:
+            x = self._coordinate(record, x_index)
+            y = self._coordinate(record, y_index)
+            coordinates.append((x, y))
+        positions = np.array(coordinates)
+        is_missing = np.isnan(positions)
+        incomplete = np.flatnonzero(is_missing[:, 0] != is_missing[:, 1])
+        if incomplete.size:
+            raise SourceError(f"{locate(int(incomplete[0]))}: has one coordinate only")
+        is_present = ~is_missing[:, 0]
+        shapes: Shapes = np.full(len(records), None, dtype=object)
+        shapes[is_present] = shapely.points(positions[is_present])
         return shapes
 
-    def _coordinate(self, line: _Line, place: int) -> float:
-        text = (line.cells[place] or "").strip()
+    def _coordinate(self, record: Record, index: int) -> float:
+        """The number in a cell; NaN for an empty one. Raises: SourceError."""
+        text = (record.cells[index] or "").strip()
         if not text:
             return nan
         try:
             value = float(text)
         except ValueError:
             value = nan
-        if value != value or "_" in text:  # noqa: PLR0124 - not a number is not itself
-            raise SourceError(f"{self._where(line.number)}: {self._layout.names[place]} is no number")
+        if isnan(value) or "_" in text:  # Python allows 1_000
+            raise SourceError(
+                f"{self._reader.locate(record.number)}: {self._header.names[index]} "
+                f"is not a number: {text[:_SHOWN_CHARACTERS]!r}"
+            )
         return value
 
-    def _writers(self, into: SourceSchema) -> "list[_Writer]":
-        own = {column.source: column for column in self.schema.columns}
-        places = {self._layout.names[place]: place for place in self._layout.properties}
-        wanted = [column for column in into.columns if column.source in own]
-        return [(places[column.source], column.name, _converter(own[column.source], column)) for column in wanted]
-
-
-_Writer = tuple[int, str, Callable[[str], Any]]
-
-
-def _unique(names: Sequence[str]) -> tuple[str, ...]:
-    """A name that was there before gets its place behind it."""
-    found: list[str] = []
-    for place, name in enumerate(names, 1):
-        found.append(f"{name}_{place}" if name in found else name)
-    return tuple(found)
-
-
-def _encoded(cells: Cells, writers: "list[_Writer]") -> bytes:
-    return msgspec.json.encode({name: write(text) for place, name, write in writers if (text := cells[place]) is not None})
-
-
-def _with_nulls(cells: list[str], taken: list[str], cell: re.Pattern[str]) -> Cells:
-    """The cells, None for the empty ones without quotes, which the csv module does not tell from those with."""
-    record = "".join(taken)
-    if '""' not in record:
-        return [text or None for text in cells]
-    found = (match["quoted"] is not None for match in cell.finditer(record))
-    return [text if text or quoted else None for text, quoted in zip(cells, found, strict=False)]
-
-
-def _number(text: str) -> msgspec.Raw | None:
-    return None if cell_kind(text, 0) == NOT_FINITE else msgspec.Raw(text.encode())
-
-
-def _converter(own: SourceColumn, wanted: SourceColumn) -> Callable[[str], Any]:
-    """What a cell is in JSON: a number with its digits, a boolean, or a text."""
-    if wanted.type == "text" or own.type not in (*_NUMBERS, "bool"):
-        return str
-    if own.type == "bool":
-        return lambda text: text.lower() == "true"
-    if own.type == "float8":
-        return _number
-    return lambda text: msgspec.Raw(text.encode())
+    def _writers(self, into: SourceSchema) -> list[CellWriter]:
+        indexes = {self._header.names[index]: index for index in self._header.properties}
+        own_columns = {column.source: column for column in self.schema.columns}
+        writers: list[CellWriter] = []
+        for column in into.columns:
+            own = own_columns.get(column.source)
+            if own is not None:
+                converter = cell_converter(own, column)
+                writers.append((indexes[column.source], column.name, converter))
+        return writers

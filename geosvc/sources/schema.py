@@ -1,9 +1,8 @@
-"""What the features of a file are like: the columns, and the geometries."""
+"""The columns and the geometry type of the features of a file."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from itertools import count
 from typing import Literal, get_args
 
 ColumnType = Literal[
@@ -36,14 +35,16 @@ GeometryType = Literal[
     "GEOMETRYCOLLECTION",
     "GEOMETRY",
 ]
-GEOMETRY_TYPES: tuple[GeometryType, ...] = get_args(GeometryType)  # in the order of their codes in WKB, from 1
+# in the order of their codes in WKB, from 1
+GEOMETRY_TYPES: tuple[GeometryType, ...] = get_args(GeometryType)
 MULTI_OF: dict[GeometryType, GeometryType] = {
     "POINT": "MULTIPOINT",
     "LINESTRING": "MULTILINESTRING",
     "POLYGON": "MULTIPOLYGON",
 }
 
-MAX_NAME_BYTES = 63  # NAMEDATALEN - 1; PostgreSQL cuts what is longer, and two names may become one
+# NAMEDATALEN - 1; PostgreSQL truncates what is longer, and two names may become one
+MAX_NAME_BYTES = 63
 _SYSTEM_COLUMNS = frozenset({"tableoid", "ctid", "xmin", "cmin", "xmax", "cmax"})
 _EXACT: tuple[ColumnType, ...] = ("int2", "int4", "int8", "numeric")
 _FLOATING: tuple[ColumnType, ...] = ("float4", "float8")
@@ -56,7 +57,7 @@ class SourceColumn:
 
     Attributes:
         name: of the column.
-        source: what the file calls it.
+        source: the name of the property in the file.
         empty: whether no feature has a value, so that the type says nothing.
     """
 
@@ -68,10 +69,11 @@ class SourceColumn:
 
 @dataclass(frozen=True, slots=True)
 class SourceSchema:
-    """The columns, and the geometries.
+    """The columns, and the type of the geometries.
 
     Attributes:
         geometry_type: of all; GEOMETRY when they differ, or when there are none.
+        has_z: whether the geometries have Z.
         srid: None when the file does not say.
         features: how many there are.
         bytes: the size of the file.
@@ -85,35 +87,59 @@ class SourceSchema:
     bytes: int | None = None
 
     def reserving(self, *names: str) -> "SourceSchema":
-        """The same without columns of these names, which the table has for itself; columns that are called so get others."""
+        """The schema with other names for the columns that have one of these names.
+
+        Args:
+            names: of the columns that the table has besides the properties.
+        """
         return replace(self, columns=_renamed(self.columns, names))
 
 
 def safe_names(names: Sequence[str], reserved: Iterable[str] = ()) -> tuple[str, ...]:
-    """Names that PostgreSQL takes for the columns of one table, and which stay as they are wherever they can."""
+    """Unique names that PostgreSQL accepts for columns; a name that can stay as it is does.
+
+    Args:
+        reserved: names that no column may have.
+    """
     taken = _SYSTEM_COLUMNS | set(reserved)
-    wanted = [_cut(name.replace("\0", "")) for name in names]
-    # a name that is right as it is has precedence over one that becomes so
-    kept = {name for name, safe in zip(names, wanted, strict=True) if name == safe and safe} - taken
+    shortened = [_truncated(name.replace("\0", "")) for name in names]
+    # a name that is valid as it is has precedence over one that becomes so
+    unchanged: set[str] = set()
+    for name, short in zip(names, shortened, strict=True):
+        if name == short and short and short not in taken:
+            unchanged.add(name)
     used: set[str] = set()
-    found = []
-    for number, (name, safe) in enumerate(zip(names, wanted, strict=True), 1):
-        chosen = safe
-        if not safe or safe in taken or safe in used or (name != safe and safe in kept):
-            stem = safe or "column"
-            tries = (_cut(stem, f"_{suffix}") for suffix in count(1 if safe else number))
-            chosen = next(each for each in tries if each not in taken | used | kept)
+    found: list[str] = []
+    for number, (name, short) in enumerate(zip(names, shortened, strict=True), 1):
+        chosen = short
+        is_unchanged_elsewhere = name != short and short in unchanged
+        if not short or short in taken or short in used or is_unchanged_elsewhere:
+            others = taken | used | unchanged
+            if short:
+                chosen = _numbered(short, 1, others)
+            else:
+                chosen = _numbered("column", number, others)
         used.add(chosen)
         found.append(chosen)
     return tuple(found)
 
 
-def _cut(name: str, suffix: str = "") -> str:
+def _numbered(stem: str, number: int, taken: Container[str]) -> str:
+    """The stem with the first number, from this one on, that makes a name that is free."""
+    while (name := _truncated(stem, f"_{number}")) in taken:
+        number += 1
+    return name
+
+
+def _truncated(name: str, suffix: str = "") -> str:
+    """A name of at most MAX_NAME_BYTES bytes, with the suffix."""
     room = MAX_NAME_BYTES - len(suffix)
     return name.encode("utf-8", "replace")[:room].decode("utf-8", "ignore") + suffix
 
 
-def _renamed(columns: Sequence[SourceColumn], reserved: Iterable[str] = ()) -> tuple[SourceColumn, ...]:
+def _renamed(
+    columns: Sequence[SourceColumn], reserved: Iterable[str] = ()
+) -> tuple[SourceColumn, ...]:
     names = safe_names([column.source for column in columns], reserved)
     return tuple(replace(column, name=name) for column, name in zip(columns, names, strict=True))
 
@@ -131,7 +157,7 @@ def widen_type(one: ColumnType, other: ColumnType) -> ColumnType:
 
 
 def widen_geometry(one: GeometryType, other: GeometryType) -> GeometryType:
-    """The type that takes the geometries of both; single ones become multi ones with one member."""
+    """The type that takes the geometries of both: a single type and its multi type: the multi."""
     if one == other:
         return one
     multi = MULTI_OF.get(one, one)
@@ -141,27 +167,39 @@ def widen_geometry(one: GeometryType, other: GeometryType) -> GeometryType:
 def _widen_column(one: SourceColumn, other: SourceColumn) -> SourceColumn:
     if one.empty:
         return other
-    return one if other.empty else replace(one, type=widen_type(one.type, other.type))
+    if other.empty:
+        return one
+    return replace(one, type=widen_type(one.type, other.type))
 
 
-def _total(numbers: Sequence[int | None]) -> int | None:
-    known = [number for number in numbers if number is not None]
-    return sum(known) if len(known) == len(numbers) else None
+def _total(numbers: Iterable[int | None]) -> int | None:
+    """The sum; None when one of the numbers is not known."""
+    total = 0
+    for number in numbers:
+        if number is None:
+            return None
+        total += number
+    return total
 
 
 def merge_schemas(schemas: Sequence[SourceSchema]) -> SourceSchema:
-    """What several files together are like: all columns, with types that take the values of all. The first SRID that is known
-    wins; the others are to be transformed, which `Source.batches` does.
+    """The schema of several files together: all columns, with types that take all values.
+
+    The first SRID that is known counts; `Source.batches` transforms the features of other files.
     """
     columns: dict[str, SourceColumn] = {}
-    for column in (column for schema in schemas for column in schema.columns):
-        known = columns.get(column.source)
-        columns[column.source] = column if known is None else _widen_column(known, column)
+    srid: int | None = None
+    for schema in schemas:
+        if srid is None:
+            srid = schema.srid
+        for column in schema.columns:
+            known = columns.get(column.source)
+            columns[column.source] = column if known is None else _widen_column(known, column)
     return SourceSchema(
         columns=_renamed(tuple(columns.values())),
         geometry_type=reduce(widen_geometry, (schema.geometry_type for schema in schemas)),
         has_z=any(schema.has_z for schema in schemas),
-        srid=next((schema.srid for schema in schemas if schema.srid is not None), None),
-        features=_total([schema.features for schema in schemas]),
-        bytes=_total([schema.bytes for schema in schemas]),
+        srid=srid,
+        features=_total(schema.features for schema in schemas),
+        bytes=_total(schema.bytes for schema in schemas),
     )

@@ -1,4 +1,4 @@
-"""Geometries of a file: of which type they are, and how they become EWKB that fits a column."""
+"""Geometries of a file: their types, and their conversion to EWKB that fits a column."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,31 +10,42 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from pyproj.exceptions import CRSError
 
-from geosvc.requests.geometries import Shapes, not_finite, promote
-from geosvc.sources.errors import SourceError
-from geosvc.sources.schema import GEOMETRY_TYPES, MULTI_OF, GeometryType, SourceSchema, widen_geometry
+from geosvc.bodies.geometry_checks import Shapes, not_finite, promote
+from geosvc.model.crs import WGS84, Srid, half_turn, is_known
+from geosvc.sources.schema import (
+    GEOMETRY_TYPES,
+    MULTI_OF,
+    GeometryType,
+    SourceSchema,
+    widen_geometry,
+)
+from geosvc.sources.source_error import SourceError
 
-Where = Callable[[int], str]
-"""Names the feature at a place in a batch, for a person."""
+LocateFeature = Callable[[int], str]
+"""Names the feature at an index of a batch, for a person, such as `a.csv, line 7`."""
 
+_MIN_RING_POSITIONS = 4
+_ROUNDING_DEGREES = 1e-6  # of coordinates that are written with few digits
 _EWKB_Z, _EWKB_M = 0x80000000, 0x40000000
+_EWKB_FLAGS = 0xF0000000
+# by the type ids of shapely, where 2 is a ring; the last is for None, whose id is -1
+_SHAPELY_TYPES = ("POINT", "LINESTRING", "LINEARRING", *GEOMETRY_TYPES[2:-1], "")
+_SINGLE_OF = {multi: single for single, multi in MULTI_OF.items()}
 
 
 @dataclass(slots=True)
 class SeenGeometries:
-    """Which geometries a file has."""
+    """The types of the geometries of a file."""
 
     types: set[GeometryType] = field(default_factory=set)
     has_z: bool = False
     has_m: bool = False
 
     def add_code(self, code: int) -> bool:
-        """Takes note of a type as WKB writes it, ISO's or EWKB. Returns: whether shapely knows it."""
-        self.has_z |= bool(code & _EWKB_Z)
-        self.has_m |= bool(code & _EWKB_M)
-        dimensions, number = divmod(code & 0x0FFFFFFF, 1000)
-        self.has_z |= dimensions in (1, 3)
-        self.has_m |= dimensions in (2, 3)
+        """Adds a type by its code in WKB, ISO's or EWKB's. Returns: whether shapely knows it."""
+        dimensions, number = divmod(code & ~_EWKB_FLAGS, 1000)
+        self.has_z |= bool(code & _EWKB_Z) or dimensions in (1, 3)
+        self.has_m |= bool(code & _EWKB_M) or dimensions in (2, 3)
         if not 1 <= number < len(GEOMETRY_TYPES) or dimensions > 3:
             return False
         self.types.add(GEOMETRY_TYPES[number - 1])
@@ -43,44 +54,96 @@ class SeenGeometries:
     @property
     def type(self) -> GeometryType:
         """The type that takes all of them."""
-        return reduce(widen_geometry, self.types) if self.types else "GEOMETRY"
+        if not self.types:
+            return "GEOMETRY"
+        return reduce(widen_geometry, self.types)
 
 
-def fit(shapes: Shapes, srid: int | None, into: SourceSchema, where: Where) -> list[bytes | None]:
-    """EWKB that fits.
+def fit(
+    shapes: Shapes, srid: int | None, into: SourceSchema, locate: LocateFeature
+) -> list[bytes | None]:
+    """EWKB of the type, the Z and the SRID of a schema.
 
     Args:
-        srid: of the coordinates.
-    Raises: SourceError, naming the first that does not fit.
+        srid: of the coordinates; None: that of the schema.
+    Raises: SourceError, naming the first geometry that does not fit.
     """
-    _check_finite(shapes, where, "has a coordinate that is not a finite number")
+    _check_finite(shapes, locate, "has a coordinate that is not a finite number")
+    _check_degrees(shapes, srid or into.srid or WGS84, locate)
     if srid is not None and into.srid is not None and srid != into.srid:
         shapes = transform(shapes, _transformer(srid, into.srid))
-        _check_finite(shapes, where, f"cannot be transformed to EPSG:{into.srid}")
-    shapes = _fit_heights(_fit_type(shapes, into.geometry_type, where), into.has_z)
+        _check_finite(shapes, locate, f"cannot be transformed to EPSG:{into.srid}")
+    shapes = _fit_type(shapes, into.geometry_type, locate)
+    shapes = _fit_dimensions(shapes, into.has_z)
     shapes = shapely.set_srid(shapes, into.srid or srid or 0)
     ewkb: list[bytes | None] = shapely.to_wkb(shapes, include_srid=True, flavor="extended").tolist()
     return ewkb
 
 
-def _check_finite(shapes: Shapes, where: Where, problem: str) -> None:
+def _check_finite(shapes: Shapes, locate: LocateFeature, problem: str) -> None:
     wrong = np.flatnonzero(not_finite(shapes))
     if wrong.size:
-        raise SourceError(f"{where(int(wrong[0]))}: the geometry {problem}")
+        raise SourceError(f"{locate(int(wrong[0]))}: the geometry {problem}")
+
+
+def _check_degrees(shapes: Shapes, srid: int, locate: LocateFeature) -> None:
+    """Refuses coordinates that cannot be degrees.
+
+    Longitudes are up to a whole turn, not half of one: maps of the Pacific have them.
+    """
+    half = half_turn(Srid(srid))
+    if half is None or not is_known(Srid(srid)):
+        return
+    max_x = 2 * half
+    max_y = half / 2 + _ROUNDING_DEGREES
+    bounds = np.abs(shapely.bounds(shapes))
+    beyond = np.flatnonzero((bounds > (max_x, max_y, max_x, max_y)).any(axis=1))
+    if beyond.size:
+        index = int(beyond[0])
+        x_min, y_min, x_max, y_max = shapely.bounds(shapes[index]).tolist()
+        x = max(x_min, x_max, key=abs)
+        y = max(y_min, y_max, key=abs)
+        raise SourceError(
+            f"{locate(index)}: {x:.10g}, {y:.10g} is no longitude and latitude (EPSG:{srid}): "
+            "name the CRS with --srid"
+        )
+
+
+def find_ring_fault(ewkb: bytes | None) -> str | None:
+    """Why PostGIS refused a geometry, where that is a ring that is too short; else None."""
+    shape = shapely.from_wkb(ewkb, on_invalid="ignore")
+    rings = shapely.get_rings(shapely.get_parts(shape))
+    if (shapely.get_num_coordinates(rings) < _MIN_RING_POSITIONS).any():
+        return "has a ring of fewer than 4 positions"
+    return None
+
+
+def flip(shapes: Shapes) -> Shapes:
+    """The shapes with x and y exchanged."""
+    has_z = bool(shapely.has_z(shapes).any())
+    order = [1, 0, 2] if has_z else [1, 0]
+
+    def exchanged(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        return positions[:, order]
+
+    flipped: Shapes = shapely.transform(shapes, exchanged, include_z=has_z)
+    return flipped
 
 
 @lru_cache(maxsize=64)
-def _transformer(srid: int, wanted: int) -> Transformer:
+def _transformer(srid: int, target_srid: int) -> Transformer:
     try:
-        return Transformer.from_crs(srid, wanted, always_xy=True)
+        return Transformer.from_crs(srid, target_srid, always_xy=True)
     except CRSError:
-        raise SourceError(f"coordinates of EPSG:{srid} cannot be transformed to EPSG:{wanted}") from None
+        raise SourceError(
+            f"coordinates of EPSG:{srid} cannot be transformed to EPSG:{target_srid}"
+        ) from None
 
 
 def transform(shapes: Shapes, transformer: Transformer) -> Shapes:
-    """The shapes in another CRS, x and y; heights stay."""
+    """The shapes in another CRS, x and y; Z stays."""
 
-    def moved(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    def transformed(positions: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = transformer.transform(positions[:, 0], positions[:, 1])
         return np.column_stack((x, y, positions[:, 2:]))
 
@@ -88,35 +151,37 @@ def transform(shapes: Shapes, transformer: Transformer) -> Shapes:
     has_z = shapely.has_z(shapes)
     for part, include_z in ((has_z, True), (~has_z, False)):
         if part.any():
-            shapes[part] = shapely.transform(shapes[part], moved, include_z=include_z)
+            shapes[part] = shapely.transform(shapes[part], transformed, include_z=include_z)
     return shapes
 
 
-def _fit_type(shapes: Shapes, wanted: GeometryType, where: Where) -> Shapes:
-    if wanted == "GEOMETRY":
+def _fit_type(shapes: Shapes, geometry_type: GeometryType, locate: LocateFeature) -> Shapes:
+    """The shapes, of one type: single geometries become multi geometries where that is needed."""
+    if geometry_type == "GEOMETRY":
         return shapes
-    names = np.array(["POINT", "LINESTRING", "LINEARRING", *GEOMETRY_TYPES[2:-1], ""])  # the last for none: -1
-    found = names[shapely.get_type_id(shapes)]
-    single = next((one for one, multi in MULTI_OF.items() if multi == wanted), None)
-    promoted = np.flatnonzero(found == single)
-    if promoted.size:
+    found = np.array(_SHAPELY_TYPES)[shapely.get_type_id(shapes)]
+    single = np.flatnonzero(found == _SINGLE_OF.get(geometry_type))
+    if single.size:
         shapes = shapes.copy()
-        shapes[promoted] = promote(shapes[promoted], wanted)
-        found[promoted] = wanted
-    wrong = np.flatnonzero((found != wanted) & (found != ""))
+        shapes[single] = promote(shapes[single], geometry_type)
+        found[single] = geometry_type
+    wrong = np.flatnonzero((found != geometry_type) & (found != ""))
     if wrong.size:
-        raise SourceError(f"{where(int(wrong[0]))}: the geometry is a {found[wrong[0]]}, and {wanted} is wanted")
+        raise SourceError(
+            f"{locate(int(wrong[0]))}: the geometry is a {found[wrong[0]]}, "
+            f"expected: {geometry_type}"
+        )
     return shapes
 
 
-def _fit_heights(shapes: Shapes, has_z: bool) -> Shapes:
-    """Heights of 0 for those without, where others have heights; measures are left out."""
+def _fit_dimensions(shapes: Shapes, has_z: bool) -> Shapes:
+    """The shapes without M; with Z, 0 for those without, or without Z."""
     with_z, with_m = shapely.has_z(shapes), shapely.has_m(shapes)
     wrong = ((with_z != has_z) | with_m) & ~shapely.is_missing(shapes)
     if not wrong.any():
         return shapes
     shapes = shapes.copy()
-    flat = wrong & ~(with_z & has_z)  # GEOS 3.14 adds no heights to what has measures
+    flat = wrong & ~(with_z & has_z)  # GEOS 3.14 adds no Z to a geometry that has M
     shapes[flat] = shapely.force_2d(shapes[flat])
     if has_z:
         shapes[wrong] = shapely.force_3d(shapes[wrong])

@@ -1,102 +1,212 @@
-"""Geometries as texts: WKT, EWKT, and hexadecimal WKB or EWKB. Source: OGC 06-103r4 7 and 8; PostGIS for the SRID."""
+"""Geometries as texts: WKT, EWKT, hexadecimal WKB or EWKB, and GeoJSON.
+
+Source: OGC 06-103r4 7 and 8; PostGIS for the SRID; RFC 7946.
+"""
 
 import re
 from binascii import Error as BinasciiError
 from binascii import unhexlify
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import shapely
 from shapely.errors import ShapelyError
 
-from geosvc.requests.geometries import Shapes
-from geosvc.sources.errors import SourceError
+from geosvc.bodies.geometries import MAX_DEPTH, nesting_depth
+from geosvc.bodies.geometry_checks import Shapes
+from geosvc.bodies.geometry_faults import find_fault
 from geosvc.sources.schema import GEOMETRY_TYPES
-from geosvc.sources.shapes import SeenGeometries, Where
+from geosvc.sources.shapes import LocateFeature, SeenGeometries
+from geosvc.sources.source_error import SourceError
+from geosvc.values.named_crs import UnknownCrs, parse_named_crs
 
-# GEOS follows them one within another, and crashes from some thousands on; nobody has so many beside one another
+# GEOS recurses into nested collections, and crashes from some thousands on. No geometry has so many
+# side by side.
 MAX_COLLECTIONS = 1000
 _COLLECTION_IN_WKT = re.compile("COLLECTION", re.IGNORECASE)
 _COLLECTION_IN_WKB = re.compile(
-    rb"\x01(?:\x07\x00|\xef\x03|\xd7\x07|\xbf\x0b)\x00|\x00[\x00-\xff]\x00(?:\x00\x07|\x03\xef|\x07\xd7|\x0b\xbf)", re.DOTALL
+    rb"\x01(?:\x07\x00|\xef\x03|\xd7\x07|\xbf\x0b)\x00"
+    rb"|\x00[\x00-\xff]\x00(?:\x00\x07|\x03\xef|\x07\xd7|\x0b\xbf)",
+    re.DOTALL,
 )
 _SRID = re.compile(r"\s*SRID\s*=\s*(\d{1,6})\s*;", re.IGNORECASE)
-_WKT = re.compile(rf"\s*({'|'.join(GEOMETRY_TYPES[:-1])})\s*(ZM|Z|M)?\s*(?:EMPTY|\()", re.IGNORECASE)
-_CURVES = re.compile(r"CIRCULARSTRING|COMPOUNDCURVE|CURVEPOLYGON|MULTICURVE|MULTISURFACE", re.IGNORECASE)
+_WKT = re.compile(
+    rf"\s*({'|'.join(GEOMETRY_TYPES[:-1])})\s*(ZM|Z|M)?\s*(?:EMPTY|\()", re.IGNORECASE
+)
+_CURVES = re.compile(
+    r"CIRCULARSTRING|COMPOUNDCURVE|CURVEPOLYGON|MULTICURVE|MULTISURFACE", re.IGNORECASE
+)
 _FIRST_POSITION = re.compile(r"\(\s*[-+0-9.eE]+\s+[-+0-9.eE]+(\s+[-+0-9.eE])?")
-_HEX = re.compile("(?:00|01)[0-9A-Fa-f]{8}")
+# SQL Server writes 0x before it, and bytea has \x
+_HEX = re.compile(r"\s*(?:0[xX]|\\x)?(?:00|01)[0-9A-Fa-f]{8}")
 _EWKB_SRID = 0x20000000
+_JSON = re.compile(r"\s*\{")
+_JSON_TYPES = (
+    "Point",
+    "LineString",
+    "Polygon",
+    "MultiPoint",
+    "MultiLineString",
+    "MultiPolygon",
+    "GeometryCollection",
+)
+_GEOJSON = re.compile(
+    rf"""\s*\{{(?=[^{{}}]*"type"\s*:\s*"(?:{"|".join(_JSON_TYPES)})")"""
+    r"""(?=\s*"(?:type|coordinates|geometries|bbox|crs)"\s*:)"""
+)
+_JSON_POSITION = re.compile(rb"\[\s*[-+0-9.eE]+\s*,\s*[-+0-9.eE]+\s*(,?)")
 _CODES: dict[str, int] = {name: code for code, name in enumerate(GEOMETRY_TYPES[:-1], 1)}
+_SHOWN_CHARACTERS = 200  # of an error of GEOS
 
 
-def look_at(text: str, seen: SeenGeometries) -> int | None:
-    """Takes note of a geometry by its first words. Returns: its SRID. Raises: ValueError, in words for a person."""
+class _Geometry(msgspec.Struct, gc=False):
+    type: str = ""
+    coordinates: msgspec.Raw = msgspec.Raw()
+    geometries: msgspec.Raw = msgspec.Raw()
+    crs: Any = msgspec.UNSET
+
+
+def is_geojson(text: str) -> bool:
+    """Whether a text begins as a geometry in GeoJSON does."""
+    return _GEOJSON.match(text) is not None
+
+
+def may_be_geojson(text: str) -> bool:
+    """Whether a geometry is written in JSON, whose default CRS is WGS 84."""
+    return _JSON.match(text) is not None
+
+
+def add_geometry(text: str, seen: SeenGeometries) -> int | None:
+    """Adds the type of a geometry, from the beginning of its text.
+
+    Returns: its SRID.
+    Raises: ValueError, in words for a person.
+    """
     if _HEX.match(text):
-        return _look_at_binary(text, seen)
-    if text.count("(") > MAX_COLLECTIONS and len(_COLLECTION_IN_WKT.findall(text)) > MAX_COLLECTIONS:
-        raise ValueError(f"the geometry has more than {MAX_COLLECTIONS} collections")
+        return _add_wkb(text, seen)
+    if may_be_geojson(text):
+        return _add_geojson(text.encode(), seen)
+    if text.count("(") > MAX_COLLECTIONS:
+        _check_collections(len(_COLLECTION_IN_WKT.findall(text)))
     srid = _SRID.match(text)
     found = _WKT.match(text, srid.end() if srid is not None else 0)
+    # the parts of a collection may be curves
     if (found is None or found[1][0] in "Gg") and _CURVES.search(text):
         raise ValueError("the geometry has curves, which cannot be loaded")
     if found is None:
-        raise ValueError("the geometry is neither WKT nor hexadecimal WKB")
-    dimensions = (found[2] or "").upper()
+        raise ValueError("the geometry is neither WKT, hexadecimal WKB nor GeoJSON")
     seen.add_code(_CODES[found[1].upper()])
-    seen.has_m |= "M" in dimensions
-    first = None if dimensions else _FIRST_POSITION.search(text)
-    seen.has_z |= "Z" in dimensions or (first is not None and first[1] is not None)
-    return int(srid[1]) if srid is not None else None
+    if found[2]:
+        dimensions = found[2].upper()
+        seen.has_m |= "M" in dimensions
+        seen.has_z |= "Z" in dimensions
+    elif not seen.has_z:  # PostGIS writes Z coordinates without a Z in the type
+        first = _FIRST_POSITION.search(text)
+        seen.has_z = first is not None and first[1] is not None
+    return None if srid is None else int(srid[1])
 
 
-def _look_at_binary(text: str, seen: SeenGeometries) -> int | None:
+def _check_collections(count: int) -> None:
+    if count > MAX_COLLECTIONS:
+        raise ValueError(f"the geometry has more than {MAX_COLLECTIONS} collections")
+
+
+def _add_wkb(text: str, seen: SeenGeometries) -> int | None:
     try:
-        binary = unhexlify(text.strip())
+        binary = unhexlify(_hex_digits(text))
     except (BinasciiError, ValueError):
-        raise ValueError("the geometry is no hexadecimal WKB") from None
+        raise ValueError("the geometry is not hexadecimal WKB") from None
     order: Literal["little", "big"] = "little" if binary[0] else "big"
     code = int.from_bytes(binary[1:5], order)
     if not seen.add_code(code):
         raise ValueError("the geometry is of a type that cannot be loaded")
-    if len(_COLLECTION_IN_WKB.findall(binary)) > MAX_COLLECTIONS:
-        raise ValueError(f"the geometry has more than {MAX_COLLECTIONS} collections")
-    return int.from_bytes(binary[5:9], order) if code & _EWKB_SRID else None
+    _check_collections(len(_COLLECTION_IN_WKB.findall(binary)))
+    if not code & _EWKB_SRID:
+        return None
+    return int.from_bytes(binary[5:9], order)
 
 
-def read_geometries(texts: Sequence[str | None], where: Where) -> Shapes:
-    """The geometries. Raises: SourceError, naming the first that cannot be read."""
-    shapes = np.full(len(texts), None, dtype=object)
-    binary = [place for place, text in enumerate(texts) if text is not None and _HEX.match(text)]
-    known = set(binary)
-    words = [place for place, text in enumerate(texts) if text is not None and place not in known]
-    for places, read, given in (
-        (binary, shapely.from_wkb, [_text(texts, place).strip() for place in binary]),
-        (words, shapely.from_wkt, [_SRID.sub("", _text(texts, place), count=1) for place in words]),
-    ):
-        if places:
-            with np.errstate(over="ignore"):  # infinity is found by `fit`
-                shapes[places] = _read_many(read, given)
-            for place, text in zip(places, given, strict=True):
-                if shapes[place] is None:
-                    raise SourceError(f"{where(place)}: the geometry cannot be read: {_reason(read, text)}")
+def _add_geojson(text: bytes, seen: SeenGeometries) -> int | None:
+    if nesting_depth(text) > MAX_DEPTH:
+        raise ValueError(f"the geometry is nested deeper than {MAX_DEPTH} brackets")
+    try:
+        geometry = msgspec.json.decode(text, type=_Geometry)
+    except msgspec.DecodeError:
+        raise ValueError("the geometry is not valid GeoJSON") from None
+    if geometry.type not in _JSON_TYPES:
+        raise ValueError("the geometry has no type of GeoJSON")
+    seen.add_code(_JSON_TYPES.index(geometry.type) + 1)
+    first = _JSON_POSITION.search(bytes(geometry.coordinates) or bytes(geometry.geometries))
+    seen.has_z |= first is not None and first[1] == b","
+    if geometry.crs is msgspec.UNSET:
+        return None
+    try:
+        named = parse_named_crs(geometry.crs)
+    except UnknownCrs as error:
+        raise ValueError(f"the geometry names an unknown CRS, {error}") from None
+    return None if named is None else int(named.srid)
+
+
+def parse_geometries(texts: Sequence[str | None], locate: LocateFeature) -> Shapes:
+    """The geometries; None for None.
+
+    Raises: SourceError, naming the first geometry that cannot be parsed.
+    """
+    wkb: dict[int, str] = {}  # by index in the texts
+    geojson: dict[int, str] = {}
+    wkt: dict[int, str] = {}
+    for index, text in enumerate(texts):
+        if text is None:
+            continue
+        if _HEX.match(text):
+            wkb[index] = _hex_digits(text)
+        elif _JSON.match(text):
+            geojson[index] = text
+        else:
+            wkt[index] = _SRID.sub("", text, count=1)
+    shapes: Shapes = np.full(len(texts), None, dtype=object)
+    _parse_into(shapes, wkb, shapely.from_wkb, locate)
+    _parse_into(shapes, geojson, shapely.from_geojson, locate)
+    _parse_into(shapes, wkt, shapely.from_wkt, locate)
     return shapes
 
 
-def _read_many(read: Any, given: Sequence[str]) -> Any:
+def _parse_into(
+    shapes: Shapes, texts: dict[int, str], parse: Callable[..., Any], locate: LocateFeature
+) -> None:
+    """Parses texts of one format into the shapes at their indexes."""
+    if not texts:
+        return
+    with np.errstate(over="ignore"):  # `fit` finds infinity
+        shapes[list(texts)] = _parse_many(parse, list(texts.values()))
+    for index, text in texts.items():
+        if shapes[index] is None:
+            raise SourceError(
+                f"{locate(index)}: the geometry cannot be read: {_reason(parse, text)}"
+            )
+
+
+def _parse_many(parse: Callable[..., Any], texts: Sequence[str]) -> Any:
     try:
-        return read(np.array(given, dtype=object), on_invalid="ignore")
-    except NotImplementedError:  # a curve; which one it is, is for the caller to say
-        return np.full(len(given), None, dtype=object)
+        return parse(np.array(texts, dtype=object), on_invalid="ignore")
+    except NotImplementedError:  # one of them is a curve; `_reason` finds which one
+        return np.full(len(texts), None, dtype=object)
 
 
-def _text(texts: Sequence[str | None], place: int) -> str:
-    return texts[place] or ""
+def _hex_digits(text: str) -> str:
+    """The digits without the prefixes that other programs write."""
+    return text.strip().removeprefix("\\x").removeprefix("0x").removeprefix("0X")
 
 
-def _reason(read: Any, text: str) -> str:
+def _reason(parse: Callable[..., Any], text: str) -> str:
+    if parse is shapely.from_geojson:
+        fault = find_fault(text.encode())
+        at = f"at {fault.pointer} " if fault.pointer else ""
+        return f"{at}{fault.detail}"
     try:
-        read(text)
+        parse(text)
     except (ShapelyError, NotImplementedError) as error:
-        return str(error)[:200]
-    return "it holds what cannot be loaded"
+        return str(error)[:_SHOWN_CHARACTERS]
+    return "it has parts that cannot be loaded"

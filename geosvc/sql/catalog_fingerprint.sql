@@ -13,7 +13,7 @@ SELECT md5(concat_ws('|',
    WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'v', 'm', 'p', 'f', 'i', 'I')),
   (SELECT concat(count(*), ',', sum(hashint8(a.xmin::text::int8 # (a.attrelid::int8 << 16) # a.attnum)::int8))
    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-   WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'v', 'm', 'p', 'f') AND a.attnum > 0),
+   WHERE (n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'v', 'm', 'p', 'f') OR c.relkind = 'c') AND a.attnum > 0),
   (SELECT string_agg(concat(p.oid, p.xmin), ',' ORDER BY p.oid)
    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname IN ('geosvc_functions', 'geosvc')),
   (SELECT string_agg(concat(t.oid, t.xmin), ',' ORDER BY t.oid)

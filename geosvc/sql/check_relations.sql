@@ -13,14 +13,21 @@ SELECT json_build_object(
   'rows', greatest(c.reltuples, s.n_live_tup, 0)::int8,
   'analysed', c.reltuples >= 0 AND (s.relid IS NULL OR s.last_analyze IS NOT NULL OR s.last_autoanalyze IS NOT NULL),
   'changed', coalesce(s.n_mod_since_analyze, 0),
+  'columns', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]'::json) FROM pg_attribute a
+              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND has_column_privilege(c.oid, a.attnum, 'SELECT')),
   'readable', has_any_column_privilege(c.oid, 'SELECT'),
   'writable', has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE'),
-  'keyed', EXISTS (SELECT FROM pg_index i
-                   WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
-                     AND i.indpred IS NULL AND i.indexprs IS NULL
-                     AND (c.relkind = 'm' OR NOT EXISTS (
-                           SELECT FROM pg_attribute x
-                           WHERE x.attrelid = c.oid AND x.attnum = ANY (i.indkey::int2[]) AND NOT x.attnotnull))),
+  'parts', EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid),
+  'unique', (SELECT json_agg(json_build_object(
+                      'name', ic.relname,
+                      'broken', NOT (i.indisvalid AND i.indisready AND i.indislive),
+                      'partial', i.indpred IS NOT NULL,
+                      'of_expressions', i.indexprs IS NOT NULL,
+                      'deferrable', NOT i.indimmediate,
+                      'nullable', (SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
+                                   WHERE a.attrelid = c.oid AND NOT a.attnotnull
+                                     AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))) ORDER BY i.indexrelid)
+             FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisunique),
   'geometries', (SELECT json_agg(json_build_object(
                            'name', a.attname,
                            'spatial', p.typname,

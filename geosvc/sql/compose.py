@@ -93,7 +93,9 @@ class Composed(Composable):
 
     def render(self, params: Params) -> str:
         """All parts, one after the other."""
-        return "".join(piece if isinstance(piece, str) else piece.render(params) for piece in self.pieces)
+        return "".join(
+            piece if isinstance(piece, str) else piece.render(params) for piece in self.pieces
+        )
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -133,7 +135,7 @@ class Param(Composable):
 
 
 @dataclass(frozen=True, slots=True)
-class Number(Composable):
+class NumberLiteral(Composable):
     """A whole number of geosvc's own, where a parameter cannot stand: in DDL and in the bodies of functions."""
 
     value: int
@@ -188,6 +190,7 @@ class Statement:
         name: what logs and metrics call it, such as `items.page`.
         text: SQL with `$1` to `$n`.
         args: the values of `$1` to `$n`.
+        shape: what makes it another statement than others of its name.
         tag: the place among them of the request tag; None when it has none.
     """
 
@@ -195,15 +198,20 @@ class Statement:
     text: str
     args: Sequence[object] = ()
     tag: int | None = None
+    shape: str = ""
 
     def tagged(self, request_id: str) -> Sequence[object]:
         """The arguments with the id of the request that it runs for."""
         if self.tag is None:
             return self.args
-        return (*self.args[: self.tag], f"{APPLICATION_NAME}/{request_id}", *self.args[self.tag + 1 :])
+        return (
+            *self.args[: self.tag],
+            f"{APPLICATION_NAME}/{request_id}",
+            *self.args[self.tag + 1 :],
+        )
 
 
-def compose(name: str, part: Composable) -> Statement:
+def compose(name: str, part: Composable, shape: str = "") -> Statement:
     """Renders `part` into a Statement called `name`.
 
     Raises: InvalidValue where it has more parameters than PostgreSQL takes.
@@ -211,6 +219,10 @@ def compose(name: str, part: Composable) -> Statement:
     params = Params()
     text = part.render(params)
     if len(params.values) > MAX_PARAMS:
-        raise InvalidValue(f"the request has more values than the {MAX_PARAMS} that the database takes at once")
+        raise InvalidValue(
+            f"the request has more values than the {MAX_PARAMS} that the database takes at once"
+        )
     number = params.numbers.get(id(_TAG))
-    return Statement(name, text, tuple(params.values), None if number is None else number - 1)
+    return Statement(
+        name, text, tuple(params.values), None if number is None else number - 1, shape
+    )

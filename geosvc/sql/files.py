@@ -14,7 +14,9 @@ _HEADER = re.compile(r"^-- (name|description|\$\d+): *(.+)$", re.MULTILINE)
 def _read(file: str) -> tuple[str, str, int]:
     text = files("geosvc.sql").joinpath(f"{file}.sql").read_text("utf-8")
     header = dict(_HEADER.findall(text))
-    body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--")).strip()
+    body = "\n".join(
+        line for line in text.splitlines() if not line.lstrip().startswith("--")
+    ).strip()
     return header["name"], body, sum(key.startswith("$") for key in header)
 
 

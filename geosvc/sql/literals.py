@@ -79,7 +79,9 @@ def tokens(sql: str) -> Iterator[tuple[str, str]]:
 
 
 def _one_item(found: re.Match[str]) -> str:
-    return found.group() if found["open"] is None else found["open"] + found["item"] + found["close"]
+    return (
+        found.group() if found["open"] is None else found["open"] + found["item"] + found["close"]
+    )
 
 
 def calls(expression: str) -> set[str]:

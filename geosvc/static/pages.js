@@ -1,47 +1,12 @@
-// What pages can do where there is JavaScript; without it they say the same.
-
-function addCopyButtons() {
-  for (const box of document.querySelectorAll("[data-copy]")) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = "Copy";
-    button.setAttribute("aria-label", `Copy for ${box.dataset.copy}`);
-    button.addEventListener("click", async () => {
-      const code = box.querySelector("code");
-      try {
-        await navigator.clipboard.writeText(code.textContent);
-        button.textContent = "Copied";
-      } catch {
-        // no clipboard without TLS: at least it is selected
-        getSelection().selectAllChildren(code);
-        button.textContent = "Selected";
-      }
-      setTimeout(() => { button.textContent = "Copy"; }, 2000);
-    });
-    box.append(button);
-  }
-}
-
-function addSearch(box) {
-  const rows = [...document.querySelectorAll(`#${box.dataset.search} tbody tr`)];
-  const texts = rows.map(row => row.textContent.toLowerCase());
-  const found = box.querySelector("[data-found]");
-  box.hidden = false;
-  box.querySelector("input").addEventListener("input", event => {
-    const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0;
-    rows.forEach((row, index) => {
-      row.hidden = !words.every(word => texts[index].includes(word));
-      shown += row.hidden ? 0 : 1;
-    });
-    found.textContent = words.length ? `${shown} of ${rows.length}` : "";
-  });
-}
+// What a page can do with JavaScript. Without it the page says the same, but for the map. Each
+// page fetches only the scripts that it needs.
 
 async function openMap(section) {
   try {
-    const { openMap } = await import("./map.js");
-    return await openMap(section);
+    // Both at once: the library is large, and its URL is known here.
+    const library = new URL(section.dataset.library, document.baseURI).href;
+    const [maplibre, map] = await Promise.all([import(library), import("./map.js")]);
+    return await map.openMap(maplibre, section);
   } catch (error) {
     console.warn(error);
     section.dataset.state = "failed";
@@ -51,18 +16,38 @@ async function openMap(section) {
   }
 }
 
-addCopyButtons();
-document.querySelectorAll("[data-search]").forEach(addSearch);
+async function addCopyButtons(boxes) {
+  const { addCopyButton } = await import("./copy_buttons.js");
+  boxes.forEach(addCopyButton);
+}
+
+async function addSearch(box) {
+  const { addTableSearch } = await import("./table_search.js");
+  addTableSearch(box);
+}
+
+async function enhanceForm(form, opening) {
+  const { enhanceQueryForm } = await import("./query_form.js");
+  enhanceQueryForm(form, opening);
+}
+
+async function follow(live, opening) {
+  if ("feature" in live.dataset) {
+    const { followFeature } = await import("./live_feature.js");
+    followFeature(live, opening);
+  } else {
+    const { followListing } = await import("./live_listing.js");
+    followListing(live, opening);
+  }
+}
+
+// The map comes first, since it takes longest.
 const maps = [...document.querySelectorAll("[data-map]")].map(openMap);
 const opening = maps[0] ?? Promise.resolve(null);
-const query = document.querySelector("[data-query]");
-if (query) {
-  const { enhanceQuery } = await import("./query.js");
-  enhanceQuery(query, opening);
-}
+const form = document.querySelector("[data-query]");
+if (form) enhanceForm(form, opening);
 const live = document.querySelector("[data-live]");
-if (live) {
-  const { followFeature, followListing } = await import("./live.js");
-  if ("feature" in live.dataset) followFeature(live, opening);
-  else followListing(live, opening);
-}
+if (live) follow(live, opening);
+document.querySelectorAll("[data-search]").forEach(addSearch);
+const boxes = document.querySelectorAll("[data-copy]");
+if (boxes.length) addCopyButtons(boxes);

@@ -8,6 +8,7 @@ const service = new OgcApiEndpoint(base);
 const nested = new OgcApiEndpoint(`${base}/collections/countries`);
 const box = [5, 45, 12, 52];
 const address = (options) => service.getCollectionItemsUrl("countries", options);
+const items = (...options) => service.getCollectionItems("countries", ...options);
 
 console.log(
   JSON.stringify({
@@ -20,14 +21,14 @@ console.log(
     featureCollections: await service.featureCollections,
     nested: await nested.featureCollections,
     countries: await service.getCollectionInfo("countries"),
-    first: await service.getCollectionItems("countries", 3),
-    later: await service.getCollectionItems("countries", 3, 100, true, ["-pop_est"], null, ["name", "pop_est"]),
-    boxed: await service.getCollectionItems("countries", 1000, 0, true, ["+name"], box, ["name"]),
+    first: await items(3),
+    later: await items(3, 100, true, ["-pop_est"], null, ["name", "pop_est"]),
+    boxed: await items(1000, 0, true, ["+name"], box, ["name"]),
     edited: await service.getCollectionItems("streets", 10000, 0, true, null, null, ["name"], {
       start: new Date("2018-01-01T00:00:00Z"),
       end: new Date("2018-12-31T23:59:59Z"),
     }),
-    filtered: await service.getCollectionItems("countries", 10, 0, true, null, null, ["name"], null, "continent=Oceania"),
+    filtered: await items(10, 0, true, null, null, ["name"], null, "continent=Oceania"),
     item: await service.getCollectionItem("countries", "FIN"),
     csv: await address({ outputFormat: "text/csv", limit: 2 }),
     sequence: await address({ outputFormat: "application/geo+json-seq", limit: 2 }),

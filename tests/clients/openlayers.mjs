@@ -1,4 +1,5 @@
-// What OpenLayers reads of the service at the address given, in the reference systems of a map: printed as JSON.
+// What OpenLayers reads of the service at the address given, in the reference systems of a map:
+// printed as JSON.
 import GeoJSON from "ol/format/GeoJSON.js";
 import { bbox } from "ol/loadingstrategy.js";
 import { register } from "ol/proj/proj4.js";
@@ -8,7 +9,10 @@ import proj4 from "proj4";
 
 const base = process.argv[2];
 const uri = (code) => `http://www.opengis.net/def/crs/EPSG/0/${code}`;
-proj4.defs("EPSG:25832", "+proj=utm +zone=32 +ellps=GRS80 +towgs84=0,0,0,0,0,0,0 +units=m +no_defs +type=crs");
+proj4.defs(
+  "EPSG:25832",
+  "+proj=utm +zone=32 +ellps=GRS80 +towgs84=0,0,0,0,0,0,0 +units=m +no_defs +type=crs",
+);
 register(proj4);
 
 const asked = [];
@@ -20,19 +24,21 @@ const read = async (collection, parameters) => {
   return { crs: response.headers.get("Content-Crs"), text: await response.text() };
 };
 
+const coordinatesOf = (each) => [each.getId(), each.getGeometry().getCoordinates()];
+
 // features of a collection in the system of the map, as the service projects them
 const inSystem = async (collection, code) => {
   const { crs, text } = await read(collection, { crs: uri(code), limit: 10000 });
   const projection = get(`EPSG:${code}`);
-  const features = new GeoJSON({ dataProjection: projection, featureProjection: projection }).readFeatures(text);
-  return { crs, features: features.map((each) => [each.getId(), each.getGeometry().getCoordinates()]) };
+  const format = new GeoJSON({ dataProjection: projection, featureProjection: projection });
+  return { crs, features: format.readFeatures(text).map(coordinatesOf) };
 };
 
 // features that OpenLayers projects itself, from what has no crs parameter
 const projectedHere = async (collection, code) => {
   const { crs, text } = await read(collection, { limit: 10000 });
   const features = new GeoJSON({ featureProjection: `EPSG:${code}` }).readFeatures(text);
-  return { crs, features: features.map((each) => [each.getId(), each.getGeometry().getCoordinates()]) };
+  return { crs, features: features.map(coordinatesOf) };
 };
 
 // a map in Web Mercator that loads what it shows
@@ -41,8 +47,10 @@ const shown = async (collection, extents) => {
     strategy: bbox,
     loader: async (extent, resolution, projection) => {
       const crs = uri(3857);
-      const { text } = await read(collection, { bbox: extent.join(","), "bbox-crs": crs, crs, limit: 10000 });
-      return new GeoJSON().readFeatures(text, { dataProjection: projection, featureProjection: projection });
+      const box = { bbox: extent.join(","), "bbox-crs": crs };
+      const { text } = await read(collection, { ...box, crs, limit: 10000 });
+      const format = new GeoJSON({ dataProjection: projection, featureProjection: projection });
+      return format.readFeatures(text);
     },
   });
   const pages = [];
@@ -54,9 +62,11 @@ const shown = async (collection, extents) => {
     const inMetres = transformExtent(extent, "EPSG:4326", "EPSG:3857");
     source.loadFeatures(inMetres, 100, get("EPSG:3857"));
     await loaded;
-    pages.push({ extent: inMetres, ids: source.getFeaturesInExtent(inMetres).map((each) => each.getId()) });
+    const found = source.getFeaturesInExtent(inMetres);
+    pages.push({ extent: inMetres, ids: found.map((each) => each.getId()) });
   }
-  return { pages, all: source.getFeatures().map((each) => [each.getId(), each.getProperties().name]) };
+  const all = source.getFeatures().map((each) => [each.getId(), each.getProperties().name]);
+  return { pages, all };
 };
 
 console.log(

@@ -1,4 +1,5 @@
-"""Run by the Python that PyQGIS is installed for: reads layers of a service by QGIS's provider OAPIF, and prints them as JSON.
+"""Run by the Python that PyQGIS is installed for: reads layers of a service by QGIS's provider
+OAPIF, and prints them as JSON.
 
 The arguments are the address, then `layer` or `layer:xmin,ymin,xmax,ymax` for those of a box.
 """
@@ -22,7 +23,9 @@ def plain(value: Any) -> Any:
 
 def read(address: str, name: str, box: str) -> dict[str, Any]:
     """What QGIS tells of a layer, and its features."""
-    source = f"url='{address}' typename='{name}' pageSize='1000'" + (" restrictToRequestBBOX='1'" if box else "")
+    source = f"url='{address}' typename='{name}' pageSize='1000'" + (
+        " restrictToRequestBBOX='1'" if box else ""
+    )
     layer = QgsVectorLayer(source, name, "OAPIF")
     request = QgsFeatureRequest()
     if box:

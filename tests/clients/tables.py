@@ -29,7 +29,9 @@ ORDER BY a.attnum
 
 @dataclass(frozen=True)
 class Table:
-    """A table and all that is in it; geometries as they are stored, x before y, with shells as GeoJSON has them."""
+    """A table and all that is in it; geometries as they are stored, x before y, with shells as
+    GeoJSON has them.
+    """
 
     types: Mapping[str, str]
     features: Sequence[Feature]
@@ -43,7 +45,9 @@ def query(url: str, sql: str, *values: Any) -> list[Any]:
     """The rows of a query, outside a loop."""
 
     async def run() -> list[Any]:
-        connection = await asyncpg.connect(url, server_settings={"timezone": "UTC", "intervalstyle": "iso_8601"})
+        connection = await asyncpg.connect(
+            url, server_settings={"timezone": "UTC", "intervalstyle": "iso_8601"}
+        )
         try:
             return await connection.fetch(sql, *values)
         finally:
@@ -82,10 +86,14 @@ def shape(wkb: bytes | None) -> Any:
 
 
 def comparable(value: Any, kind: str) -> Any:
-    """A value as it can be compared: a client may have a double for a whole number, text for JSON, milliseconds, and no
-    infinite or ancient day.
+    """A value as it can be compared: a client may have a double for a whole number, text for JSON,
+    milliseconds, and no infinite or ancient day.
     """
-    if value is None or (isinstance(value, str) and kind in _TIMES and (value.endswith(("infinity", "BC")) or not value)):
+    if value is None or (
+        isinstance(value, str)
+        and kind in _TIMES
+        and (value.endswith(("infinity", "BC")) or not value)
+    ):
         return None
     if kind in _NUMBERS:
         number = float(value)
@@ -96,7 +104,9 @@ def comparable(value: Any, kind: str) -> Any:
         return b64encode(bytes.fromhex(value[2:])).decode()
     if kind in ("timestamp", "timestamptz"):
         moment = datetime.fromisoformat(value)
-        return moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=None).isoformat()
+        return moment.replace(
+            microsecond=moment.microsecond // 1000 * 1000, tzinfo=None
+        ).isoformat()
     return value
 
 
@@ -119,17 +129,26 @@ def differences(got: Iterable[Feature], wanted: Table, tolerance: float) -> list
     sides = [
         sorted(
             (
-                ([comparable(properties.get(name, "absent"), kind) for name, kind in kinds], geometry)
+                (
+                    [comparable(properties.get(name, "absent"), kind) for name, kind in kinds],
+                    geometry,
+                )
                 for properties, geometry in each
             ),
             key=lambda feature: json.dumps(feature[0]),
         )
         for each in (got, wanted.features)
     ]
-    found = [f"{len(sides[0])} features for {len(sides[1])}"] if len(sides[0]) != len(sides[1]) else []
+    found = (
+        [f"{len(sides[0])} features for {len(sides[1])}"] if len(sides[0]) != len(sides[1]) else []
+    )
     for (values, geometry), (expected, stored) in zip(*sides, strict=False):
         if values != expected:
-            found += [f"{name}: {a!r} for {b!r}" for name, a, b in zip(wanted.types, values, expected, strict=True) if a != b]
+            found += [
+                f"{name}: {a!r} for {b!r}"
+                for name, a, b in zip(wanted.types, values, expected, strict=True)
+                if a != b
+            ]
         if not same_geometry(geometry, stored, tolerance):
             found.append(f"{shapely.to_wkt(geometry)} for {shapely.to_wkt(stored)} of {expected}")
     return found

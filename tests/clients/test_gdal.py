@@ -16,8 +16,8 @@ from tests.processes import Running, serving, unexpected
 DEGREES = 0.51e-7  # coordinates have seven digits behind the point
 METRES = 0.51e-4
 FETCH = re.compile(r"Fetch\((?P<url>[^)]*)\)")
-# values that no client by GDAL and Python can hold: numbers in JSON beyond a double, years beyond 9999, and those before
-# Christ in timestamps
+# values that no client by GDAL and Python can hold: numbers in JSON beyond a double, years beyond
+# 9999, and those before Christ in timestamps
 BEYOND = """
 UPDATE nasty_types SET a_json = NULL, a_jsonb = NULL, a_date = NULL, a_timestamp = NULL, a_timestamptz = NULL
 WHERE label <> 'ordinary';
@@ -71,7 +71,9 @@ def nasty_copy_url(server_url: str, nasty_template: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def counting(sample_url: str) -> Iterator[Running]:
-    """The sample data with the number of every page told: where it is not, pyogrio reads a layer twice."""
+    """The sample data with the number of every page told: where it is not, pyogrio reads a layer
+    twice.
+    """
     with serving(sample_url, count_exact_rows="100000") as running:
         yield running
         assert not unexpected(running)
@@ -88,11 +90,17 @@ def systems(systems_url: str) -> Iterator[Running]:
 def nasty_process(nasty_copy_url: str) -> Iterator[Running]:
     with serving(nasty_copy_url) as running:
         yield running
-        assert not unexpected(running)
+        assert not unexpected(
+            running, "value_refused", "request_failed"
+        )  # a function that always fails
 
 
-def read(running: Running, layer: str, **options: Any) -> tuple[dict[str, Any], list[Any], list[Feature]]:
-    """What GDAL tells of a layer, the ids, and the features; dates and times as GDAL writes them."""
+def read(
+    running: Running, layer: str, **options: Any
+) -> tuple[dict[str, Any], list[Any], list[Feature]]:
+    """What GDAL tells of a layer, the ids, and the features; dates and times as GDAL writes
+    them.
+    """
     described, ids, geometries, fields = pyogrio.raw.read(
         f"OAPIF:{running.url}", layer=layer, return_fids=True, datetime_as_string=True, **options
     )
@@ -128,11 +136,16 @@ def told(capfd: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("layer", ["buildings", "cities", "countries", "streets"])
-def test_gdal_reads_every_sample_feature_as_it_is(counting: Running, sample_url: str, layer: str) -> None:
+def test_gdal_reads_every_sample_feature_as_it_is(
+    counting: Running, sample_url: str, layer: str
+) -> None:
     table = read_table(sample_url, layer)
     _, ids, features = read(counting, layer)
     assert differences(features, table, DEGREES) == []
-    if layer in ("cities", "streets"):  # GDAL numbers what has a text or a number below zero for an id
+    if layer in (
+        "cities",
+        "streets",
+    ):  # GDAL numbers what has a text or a number below zero for an id
         key = next(iter(table.types))
         assert ids == sorted(properties[key] for properties, _ in table.features)
 
@@ -165,7 +178,9 @@ NASTY = {
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of empty points and the largest numbers
 @pytest.mark.parametrize("layer", NASTY)
-def test_gdal_reads_every_nasty_feature_as_it_is(nasty_process: Running, nasty_copy_url: str, layer: str) -> None:
+def test_gdal_reads_every_nasty_feature_as_it_is(
+    nasty_process: Running, nasty_copy_url: str, layer: str
+) -> None:
     name = layer.removesuffix(".footprint")
     table = read_table(nasty_copy_url, name, **NASTY[layer])
     _, _, features = read(nasty_process, layer)
@@ -174,16 +189,27 @@ def test_gdal_reads_every_nasty_feature_as_it_is(nasty_process: Running, nasty_c
         key = next(iter(table.types))
         wanted = {properties[key] for properties, _ in table.features}
         features = [feature for feature in features if feature[0][key] in wanted]
-    assert differences(features, table, METRES if layer == "nasty_projected" or "footprint" in layer else DEGREES) == []
+    assert (
+        differences(
+            features,
+            table,
+            METRES if layer == "nasty_projected" or "footprint" in layer else DEGREES,
+        )
+        == []
+    )
 
 
 def test_gdal_finds_every_collection(nasty_process: Running) -> None:
     functions = {"always_fails", "cities_founded", "cities_near", "cities_of_country"}
-    assert {str(name) for name, _ in pyogrio.list_layers(f"OAPIF:{nasty_process.url}")} == NASTY.keys() | functions
+    assert {
+        str(name) for name, _ in pyogrio.list_layers(f"OAPIF:{nasty_process.url}")
+    } == NASTY.keys() | functions
 
 
 @pytest.mark.parametrize("layer", SRIDS)
-def test_gdal_has_the_reference_system_and_the_axes_of_the_table(systems: Running, systems_url: str, layer: str) -> None:
+def test_gdal_has_the_reference_system_and_the_axes_of_the_table(
+    systems: Running, systems_url: str, layer: str
+) -> None:
     described, _, features = read(systems, layer)
     srid = SRIDS[layer]
     assert described["crs"] == f"EPSG:{srid}" if srid != 4326 else "CRS84" in described["crs"]
@@ -193,17 +219,26 @@ def test_gdal_has_the_reference_system_and_the_axes_of_the_table(systems: Runnin
 
 def test_gdal_has_heights(systems: Running) -> None:
     _, _, features = read(systems, "heights")
-    assert [geometry and shapely.get_coordinates(geometry, include_z=True).tolist() for _, geometry in features] == [
+    assert [
+        geometry and shapely.get_coordinates(geometry, include_z=True).tolist()
+        for _, geometry in features
+    ] == [
         [[9, 50, 123.25]],
         None,
     ]
 
 
-def test_gdal_takes_types_from_the_schema_and_not_from_the_first_features(systems: Running, systems_url: str) -> None:
+def test_gdal_takes_types_from_the_schema_and_not_from_the_first_features(
+    systems: Running, systems_url: str
+) -> None:
     described, _, features = read(systems, "misleading")
     kinds = dict(zip(described["fields"], described["ogr_types"], strict=True))
     assert (kinds["whole"], kinds["fraction"], kinds["price"]) == ("OFTReal",) * 3
-    assert (kinds["day"], kinds["moment"], kinds["number"]) == ("OFTDate", "OFTDateTime", "OFTInteger")
+    assert (kinds["day"], kinds["moment"], kinds["number"]) == (
+        "OFTDate",
+        "OFTDateTime",
+        "OFTInteger",
+    )
     assert (kinds["texts"], kinds["numbers"]) == ("OFTStringList", "OFTIntegerList")
     assert differences(features, read_table(systems_url, "misleading"), DEGREES) == []
     described, _, features = read(systems, "nothing")
@@ -221,7 +256,11 @@ def test_gdal_takes_types_from_the_schema_and_not_from_the_first_features(system
     ],
 )
 def test_gdal_has_boxes_answered_in_the_reference_system_of_the_layer(
-    systems: Running, systems_url: str, told: pytest.CaptureFixture[str], layer: str, box: tuple[float, ...]
+    systems: Running,
+    systems_url: str,
+    told: pytest.CaptureFixture[str],
+    layer: str,
+    box: tuple[float, ...],
 ) -> None:
     _, ids, _ = read(systems, layer, bbox=box)
     asked = [url for url in requests_of(told.readouterr().err) if "bbox=" in url]
@@ -243,15 +282,23 @@ def test_gdal_leaves_comparisons_to_the_service(
     assert differences(features, read_table(sample_url, "countries", where=where), DEGREES) == []
 
 
-def test_gdal_pages_as_far_as_the_table_goes(systems: Running, told: pytest.CaptureFixture[str]) -> None:
+def test_gdal_pages_as_far_as_the_table_goes(
+    systems: Running, told: pytest.CaptureFixture[str]
+) -> None:
     _, ids, _ = read(systems, "utm")
     assert ids == list(range(1, 2501))
-    pages = [url for url in requests_of(told.readouterr().err) if "/items?" in url and "limit=1000" in url]
+    pages = [
+        url
+        for url in requests_of(told.readouterr().err)
+        if "/items?" in url and "limit=1000" in url
+    ]
     assert len([url for url in pages if "cursor=" not in url]) >= 1
     assert len([url for url in pages if "cursor=" in url]) >= 2
 
 
-def test_gdal_counts_by_number_matched(sample_process: Running, told: pytest.CaptureFixture[str]) -> None:
+def test_gdal_counts_by_number_matched(
+    sample_process: Running, told: pytest.CaptureFixture[str]
+) -> None:
     described = pyogrio.read_info(f"OAPIF:{sample_process.url}", layer="countries")
     assert described["features"] == 241
     assert described["capabilities"]["fast_feature_count"]
@@ -265,9 +312,18 @@ def test_gdal_gets_single_features_by_their_id(sample_process: Running, sample_u
     keys = [row["osm_id"] for row in wanted]
     _, ids, features = read(sample_process, "streets", fids=keys)
     assert ids == keys
-    assert differences(features, read_table(sample_url, "streets", where=f"osm_id IN {tuple(keys)}"), DEGREES) == []
+    assert (
+        differences(
+            features, read_table(sample_url, "streets", where=f"osm_id IN {tuple(keys)}"), DEGREES
+        )
+        == []
+    )
 
 
 def test_gdal_sees_no_parameter_in_the_path_of_the_service(sample_process: Running) -> None:
-    for root in (sample_process.url, f"{sample_process.url}/", f"{sample_process.url}/collections/countries"):
+    for root in (
+        sample_process.url,
+        f"{sample_process.url}/",
+        f"{sample_process.url}/collections/countries",
+    ):
         assert "countries" in [name for name, _ in pyogrio.list_layers(f"OAPIF:{root}")]

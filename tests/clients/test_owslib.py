@@ -67,24 +67,35 @@ def test_owslib_reads_queryables(reader: Features, sample_url: str) -> None:
 
 
 def test_owslib_reads_every_feature_by_offset(reader: Features, sample_url: str) -> None:
-    pages = [reader.collection_items("countries", limit=100, offset=offset) for offset in (0, 100, 200)]
+    pages = [
+        reader.collection_items("countries", limit=100, offset=offset) for offset in (0, 100, 200)
+    ]
     assert [page["numberMatched"] for page in pages] == [241] * 3
     got = [
-        (each["properties"], shapely.from_geojson(json.dumps(each["geometry"]))) for page in pages for each in page["features"]
+        (each["properties"], shapely.from_geojson(json.dumps(each["geometry"])))
+        for page in pages
+        for each in page["features"]
     ]
     assert differences(got, read_table(sample_url, "countries"), DEGREES) == []
 
 
 def test_owslib_asks_for_a_box_a_time_and_an_order(reader: Features, sample_url: str) -> None:
-    found = reader.collection_items("countries", bbox=[5, 45, 12, 52], sortby=("pop_est", "desc"), limit=3)
+    found = reader.collection_items(
+        "countries", bbox=[5, 45, 12, 52], sortby=("pop_est", "desc"), limit=3
+    )
     wanted = query(
         sample_url,
-        "SELECT adm0_a3 FROM countries WHERE ST_Intersects(geom, ST_MakeEnvelope(5, 45, 12, 52, 4326))"
+        "SELECT adm0_a3 FROM countries WHERE ST_Intersects(geom, ST_MakeEnvelope(5, 45, 12, 52,"
+        " 4326))"
         " ORDER BY pop_est DESC LIMIT 3",
     )
     assert [each["id"] for each in found["features"]] == [row["adm0_a3"] for row in wanted]
     found = reader.collection_items("streets", datetime_="2018-01-01/2018-12-31", limit=10_000)
-    wanted = query(sample_url, "SELECT osm_id FROM streets WHERE edited >= '2018-01-01Z' AND edited < '2019-01-01Z' ORDER BY 1")
+    wanted = query(
+        sample_url,
+        "SELECT osm_id FROM streets WHERE edited >= '2018-01-01Z' AND edited < '2019-01-01Z'"
+        " ORDER BY 1",
+    )
     assert [each["id"] for each in found["features"]] == [row["osm_id"] for row in wanted]
 
 
@@ -106,12 +117,17 @@ def test_owslib_tells_why_a_request_is_refused(reader: Features) -> None:
 def test_owslib_makes_replaces_and_deletes_a_feature(writer: Features, places_url: str) -> None:
     moment = datetime(2024, 6, 1, 12, tzinfo=UTC)
     paris = feature(
-        {"type": "Point", "coordinates": [2.35, 48.86]}, name="Paris", population=2_100_000, seen=moment.isoformat()
+        {"type": "Point", "coordinates": [2.35, 48.86]},
+        name="Paris",
+        population=2_100_000,
+        seen=moment.isoformat(),
     )
     assert writer.collection_item_create("places", paris)
     location = writer.response_headers["Location"]
     key = location.rpartition("/")[2]
-    stored = "SELECT name, population, seen, ST_X(geom) AS x, ST_Y(geom) AS y FROM places WHERE id = $1"
+    stored = (
+        "SELECT name, population, seen, ST_X(geom) AS x, ST_Y(geom) AS y FROM places WHERE id = $1"
+    )
     (row,) = query(places_url, stored, int(key))
     assert tuple(row) == ("Paris", 2_100_000, moment, 2.35, 48.86)
     assert writer.collection_item("places", key)["properties"]["name"] == "Paris"

@@ -1,4 +1,7 @@
-"""QGIS's provider OAPIF, by PyQGIS without a screen. Skipped where it is not installed: it takes a gigabyte of disk."""
+"""QGIS's provider OAPIF, by PyQGIS without a screen.
+
+Skipped where it is not installed: it takes a gigabyte of disk.
+"""
 
 import json
 import os
@@ -35,20 +38,32 @@ def service(sample_url: str) -> Iterator[Running]:
 def layers(service: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """All that QGIS reads."""
     home = str(tmp_path_factory.mktemp("qgis"))
-    environment = {"QT_QPA_PLATFORM": "offscreen", "HOME": home, "XDG_RUNTIME_DIR": home, "PATH": os.environ["PATH"]}
+    environment = {
+        "QT_QPA_PLATFORM": "offscreen",
+        "HOME": home,
+        "XDG_RUNTIME_DIR": home,
+        "PATH": os.environ["PATH"],
+    }
     command = [str(PYTHON), str(SCRIPT), service.url, *WHOLE, f"cities:{BOX}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=55, check=False, env=environment)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=55, check=False, env=environment
+    )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])["layers"]
     return found
 
 
 def features_of(layer: dict[str, Any]) -> list[Feature]:
-    return [(each["properties"], shape(bytes.fromhex(each["wkb"]) or None)) for each in layer["features"]]
+    return [
+        (each["properties"], shape(bytes.fromhex(each["wkb"]) or None))
+        for each in layer["features"]
+    ]
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_qgis_reads_every_feature_as_it_is(layers: dict[str, Any], sample_url: str, name: str) -> None:
+def test_qgis_reads_every_feature_as_it_is(
+    layers: dict[str, Any], sample_url: str, name: str
+) -> None:
     layer = layers[name]
     assert layer["valid"]
     assert layer["crs"] == "EPSG:4326"
@@ -62,8 +77,15 @@ def test_qgis_counts_by_number_matched(layers: dict[str, Any]) -> None:
 def test_qgis_reads_what_is_in_a_box(layers: dict[str, Any], sample_url: str) -> None:
     layer = layers[f"cities:{BOX}"]
     inside = f"ST_Intersects(geom, ST_MakeEnvelope({BOX}, 4326))"
-    assert query(sample_url, f"SELECT count(*) FROM cities WHERE {inside}")[0]["count"] == len(layer["features"]) > 5
-    assert differences(features_of(layer), read_table(sample_url, "cities", where=inside), DEGREES) == []
+    assert (
+        query(sample_url, f"SELECT count(*) FROM cities WHERE {inside}")[0]["count"]
+        == len(layer["features"])
+        > 5
+    )
+    assert (
+        differences(features_of(layer), read_table(sample_url, "cities", where=inside), DEGREES)
+        == []
+    )
 
 
 def test_qgis_is_refused_nothing(service: Running, layers: dict[str, Any]) -> None:

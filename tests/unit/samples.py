@@ -1,10 +1,19 @@
 """Collections as the catalog would describe them, for the tests of pure code."""
 
-from geosvc.model.collection import Collection, CollectionId, Column, GeometryColumn, Kind, Parameter
+from geosvc.model.collection import (
+    Collection,
+    CollectionId,
+    Column,
+    GeometryColumn,
+    Parameter,
+    RelationKind,
+)
 from geosvc.model.crs import WGS84, Srid
 
 _CATEGORIES = {
-    **dict.fromkeys(("int2", "int4", "int8", "numeric", "float4", "float8", "oid", "regclass"), "N"),
+    **dict.fromkeys(
+        ("int2", "int4", "int8", "numeric", "float4", "float8", "oid", "regclass"), "N"
+    ),
     **dict.fromkeys(("text", "varchar"), "S"),
     **dict.fromkeys(("date", "timestamp", "timestamptz", "time", "timetz"), "D"),
     "bool": "B",
@@ -16,7 +25,13 @@ _CATEGORIES = {
 }
 
 
-def column(name: str, type_name: str = "text", *, not_null: bool = False, enum: tuple[str, ...] | None = None) -> Column:
+def column(
+    name: str,
+    type_name: str = "text",
+    *,
+    not_null: bool = False,
+    enum: tuple[str, ...] | None = None,
+) -> Column:
     """A column of a built-in type, or of an enum in the schema public."""
     schema = "pg_catalog" if enum is None else "public"
     category = _CATEGORIES[type_name] if enum is None else "E"
@@ -25,10 +40,14 @@ def column(name: str, type_name: str = "text", *, not_null: bool = False, enum: 
 
 def parameter(name: str, type_name: str = "int4", *, required: bool = True) -> Parameter:
     """A parameter of a function, of a built-in type."""
-    return Parameter(name, type_name, "pg_catalog", type_name, _CATEGORIES[type_name], required=required)
+    return Parameter(
+        name, type_name, "pg_catalog", type_name, _CATEGORIES[type_name], required=required
+    )
 
 
-def geometry(name: str = "geom", kind: str = "POINT", srid: int = WGS84, *, not_null: bool = False) -> GeometryColumn:
+def geometry(
+    name: str = "geom", kind: str = "POINT", srid: int = WGS84, *, not_null: bool = False
+) -> GeometryColumn:
     """A geometry column."""
     return GeometryColumn(name, kind, Srid(srid), not_null=not_null)
 
@@ -36,7 +55,7 @@ def geometry(name: str = "geom", kind: str = "POINT", srid: int = WGS84, *, not_
 def collection(
     *columns: Column,
     key: tuple[str, ...] = (),
-    kind: Kind = Kind.TABLE,
+    kind: RelationKind = RelationKind.TABLE,
     temporal: tuple[str, ...] = (),
     parameters: tuple[Parameter, ...] | None = None,
     geometry_column: GeometryColumn | None = None,

@@ -5,8 +5,12 @@ from hypothesis import strategies as st
 
 from geosvc.encode.batches import FIRST_ROWS, BatchSize
 
-SIZES = st.builds(BatchSize, st.integers(1, 10_000), st.integers(1, 1 << 24), st.integers(64, 1 << 24))
-ROWS = st.lists(st.integers(0, 5_000), min_size=1, max_size=50).map(lambda sizes: [("x" * size, "key") for size in sizes])
+SIZES = st.builds(
+    BatchSize, st.integers(1, 10_000), st.integers(1, 1 << 24), st.integers(64, 1 << 24)
+)
+ROWS = st.lists(st.integers(0, 5_000), min_size=1, max_size=50).map(
+    lambda sizes: [("x" * size, "key") for size in sizes]
+)
 
 
 @given(SIZES)
@@ -15,7 +19,9 @@ def test_the_first_batch_is_small_and_never_empty(sizes: BatchSize) -> None:
 
 
 @given(SIZES, ROWS)
-def test_a_batch_is_never_empty_and_keeps_to_every_bound(sizes: BatchSize, last: list[tuple[str, str]]) -> None:
+def test_a_batch_is_never_empty_and_keeps_to_every_bound(
+    sizes: BatchSize, last: list[tuple[str, str]]
+) -> None:
     rows = sizes.next_rows(last)
     assert 1 <= rows <= max(min(sizes.max_rows, 4 * len(last)), 1)
     row_bytes = max(sum(len(row[0]) for row in last) // len(last), 1)
@@ -23,7 +29,9 @@ def test_a_batch_is_never_empty_and_keeps_to_every_bound(sizes: BatchSize, last:
 
 
 @given(SIZES, ROWS)
-def test_rows_of_twice_the_size_never_make_a_larger_batch(sizes: BatchSize, last: list[tuple[str, str]]) -> None:
+def test_rows_of_twice_the_size_never_make_a_larger_batch(
+    sizes: BatchSize, last: list[tuple[str, str]]
+) -> None:
     assert sizes.next_rows([(text * 2, key) for text, key in last]) <= sizes.next_rows(last)
 
 

@@ -11,7 +11,9 @@ LONGITUDES = st.floats(-540, 540)
 LATITUDES = st.floats(-90, 90)
 
 
-@pytest.mark.parametrize("text", ["", "1", "1,2,3", "1,2,3,4,5", "1,2,3,4,5,6,7", ",".join("1" * 5000)])
+@pytest.mark.parametrize(
+    "text", ["", "1", "1,2,3", "1,2,3,4,5", "1,2,3,4,5,6,7", ",".join("1" * 5000)]
+)
 def test_a_bbox_of_three_numbers_is_refused_by_name(text: str) -> None:
     with pytest.raises(InvalidParameter, match="bbox takes 4 or 6 numbers") as caught:
         parse_bbox(text)
@@ -74,7 +76,9 @@ def test_a_box_is_west_south_east_north(text: str, box: Bbox) -> None:
 
 
 @given(LONGITUDES, LATITUDES, LONGITUDES, LATITUDES)
-def test_every_box_of_a_map_becomes_parts_on_the_globe_of_the_same_width(w: float, s: float, e: float, n: float) -> None:
+def test_every_box_of_a_map_becomes_parts_on_the_globe_of_the_same_width(
+    w: float, s: float, e: float, n: float
+) -> None:
     south, north = sorted((s, n))
     parts = parse_bbox(f"{w!r},{south!r},{e!r},{north!r}").parts()
     assert len(parts) in (1, 2)
@@ -89,13 +93,17 @@ def test_every_box_of_a_map_becomes_parts_on_the_globe_of_the_same_width(w: floa
 
 
 @given(LONGITUDES, st.floats(0, 359), st.floats(0, 1))
-def test_a_place_between_west_and_east_lies_in_a_part(west: float, width: float, fraction: float) -> None:
+def test_a_place_between_west_and_east_lies_in_a_part(
+    west: float, width: float, fraction: float
+) -> None:
     east = min(west + width, 540.0)
     inside = west + (east - west) * fraction
     wrapped = inside if -180 <= inside <= 180 else (inside + 180) % 360 - 180
     parts = parse_bbox(f"{west!r},0,{east!r},1").parts()
     candidates = (wrapped, -180.0, 180.0) if abs(abs(wrapped) - 180) < 1e-9 else (wrapped,)
-    assert any(part.xmin - 1e-9 <= each <= part.xmax + 1e-9 for part in parts for each in candidates)
+    assert any(
+        part.xmin - 1e-9 <= each <= part.xmax + 1e-9 for part in parts for each in candidates
+    )
 
 
 def test_both_parts_of_a_box_across_the_antimeridian_keep_the_heights() -> None:
@@ -107,7 +115,12 @@ def test_both_parts_of_a_box_across_the_antimeridian_keep_the_heights() -> None:
 
 @pytest.mark.parametrize(
     ("text", "covers"),
-    [("-180,-90,180,90", True), ("-540,-90,540,90", True), ("-180,-90,180,89.9", False), ("-180,-90,179,90", False)],
+    [
+        ("-180,-90,180,90", True),
+        ("-540,-90,540,90", True),
+        ("-180,-90,180,89.9", False),
+        ("-180,-90,179,90", False),
+    ],
 )
 def test_only_the_whole_globe_covers_the_world(text: str, covers: bool) -> None:
     assert parse_bbox(text).covers_the_world is covers
@@ -129,5 +142,7 @@ def test_only_the_whole_globe_covers_the_world(text: str, covers: bool) -> None:
         (Bbox(-175, 1, 175, 2), (170, 0, -170, 3), False),
     ],
 )
-def test_a_part_lies_within_an_area_of_use_or_not(box: Bbox, area: tuple[float, float, float, float], within: bool) -> None:
+def test_a_part_lies_within_an_area_of_use_or_not(
+    box: Bbox, area: tuple[float, float, float, float], within: bool
+) -> None:
     assert box.lies_within(area) is within

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geosvc.database.channel import Abandoned, Channel
+from geosvc.database.writes.bounded_channel import Abandoned, Channel
 
 PATIENCE_SECONDS = 5.0
 
@@ -33,7 +33,9 @@ async def soon(work: Coroutine[Any, Any, Any] | asyncio.Future[Any]) -> Any:
     return await asyncio.wait_for(work, PATIENCE_SECONDS)
 
 
-@given(st.integers(1, 5), st.lists(st.integers(), max_size=40), st.integers(0, 3), st.integers(0, 3))
+@given(
+    st.integers(1, 5), st.lists(st.integers(), max_size=40), st.integers(0, 3), st.integers(0, 3)
+)
 def test_everything_comes_out_once_and_in_order_whoever_is_faster(
     size: int, items: list[int], pauses: int, other_pauses: int
 ) -> None:
@@ -93,7 +95,9 @@ async def test_an_empty_one_that_ends_wakes_who_waits() -> None:
 async def test_of_one_that_is_abandoned_nothing_counts(waiting: bool) -> None:
     channel: Channel[int] = Channel(2)
     found: list[int] = []
-    taking: asyncio.Future[list[int]] | None = asyncio.ensure_future(taken(channel, found)) if waiting else None
+    taking: asyncio.Future[list[int]] | None = (
+        asyncio.ensure_future(taken(channel, found)) if waiting else None
+    )
     await settle()
     if not waiting:
         await channel.put(1)
@@ -121,7 +125,9 @@ async def test_nothing_is_put_into_one_that_is_closed(full: bool) -> None:
 
 
 @pytest.mark.parametrize("give_up", [Channel.abandon, Channel.close])
-async def test_giving_up_again_and_after_the_end_does_no_harm(give_up: Callable[[Channel[int]], None]) -> None:
+async def test_giving_up_again_and_after_the_end_does_no_harm(
+    give_up: Callable[[Channel[int]], None],
+) -> None:
     channel: Channel[int] = Channel(1)
     await channel.end()
     assert await soon(taken(channel, [])) == []

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geosvc.catalog.check_constraints import parse_check
 from geosvc.model.bounds import ANYTHING, Bounds, bounds_of_modifier
-from geosvc.model.checks import parse_check
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,10 @@ from geosvc.model.checks import parse_check
             {"c": Bounds(one_of=("a", "b"))},
         ),
         ("((d)::text <> ''::text)", {"d": Bounds(min_length=1)}),
-        ("((length(i) <= 5) AND (char_length((i)::text) > 1))", {"i": Bounds(min_length=2, max_length=5)}),
+        (
+            "((length(i) <= 5) AND (char_length((i)::text) > 1))",
+            {"i": Bounds(min_length=2, max_length=5)},
+        ),
         ("(length(i) = 2)", {"i": Bounds(min_length=2, max_length=2)}),
         ('("Q"" x" > 3)', {'Q" x': Bounds(above=3)}),
         ('("größe" > 3)', {"größe": Bounds(above=3)}),

@@ -1,4 +1,7 @@
-"""The binary codecs. EWKB is written here anew, from PostGIS's description, so that no mistake is made twice."""
+"""The binary codecs.
+
+EWKB is written here anew, from PostGIS's description, so that no mistake is made twice.
+"""
 
 import json
 from math import isnan
@@ -38,18 +41,27 @@ CURVES = (8, 9, 10, 11, 12)
 NUMBERS = st.floats(-1e9, 1e9)
 
 
-def ewkb(shape: int, content: Any, axes: str = "", srid: int | None = None, order: str = "<") -> bytes:
-    """EWKB of nested content: a point is a tuple, a line a list of them, a polygon a list of rings, a collection a list
-    of (shape, content).
+def ewkb(
+    shape: int, content: Any, axes: str = "", srid: int | None = None, order: str = "<"
+) -> bytes:
+    """EWKB of nested content: a point is a tuple, a line a list of them, a polygon a list of rings,
+    a collection a list of (shape, content).
     """
-    kind = shape | 0x80000000 * ("Z" in axes) | 0x40000000 * ("M" in axes) | 0x20000000 * (srid is not None)
+    kind = (
+        shape
+        | 0x80000000 * ("Z" in axes)
+        | 0x40000000 * ("M" in axes)
+        | 0x20000000 * (srid is not None)
+    )
     head = (b"\x01" if order == "<" else b"\x00") + pack(f"{order}I", kind)
     if srid is not None:
         head += pack(f"{order}i", srid)
     dimension = 2 + len(axes)
 
     def points(each: list[tuple[float, ...]]) -> bytes:
-        return pack(f"{order}I", len(each)) + b"".join(pack(f"{order}{dimension}d", *point) for point in each)
+        return pack(f"{order}I", len(each)) + b"".join(
+            pack(f"{order}{dimension}d", *point) for point in each
+        )
 
     if shape == POINT:
         return head + pack(f"{order}{dimension}d", *(content or (float("nan"),) * dimension))
@@ -73,9 +85,15 @@ def contents(shape: int, dimension: int) -> st.SearchStrategy[Any]:
         ring = st.lists(point, min_size=3, max_size=5).map(lambda each: [*each, each[0]])
         return st.lists(ring, max_size=3)
     if shape == COLLECTION:
-        plain = st.sampled_from([1, 2, 3, 4, 5, 6]).flatmap(lambda kind: st.tuples(st.just(kind), contents(kind, dimension)))
+        plain = st.sampled_from([1, 2, 3, 4, 5, 6]).flatmap(
+            lambda kind: st.tuples(st.just(kind), contents(kind, dimension))
+        )
         return st.lists(
-            st.recursive(plain, lambda inner: st.tuples(st.just(COLLECTION), st.lists(inner, max_size=3)), max_leaves=4),
+            st.recursive(
+                plain,
+                lambda inner: st.tuples(st.just(COLLECTION), st.lists(inner, max_size=3)),
+                max_leaves=4,
+            ),
             max_size=4,
         )
     return st.lists(contents(MEMBER[shape], dimension), max_size=3)
@@ -86,7 +104,12 @@ def geometries(draw: st.DrawFn) -> tuple[int, Any, str, int | None]:
     """(shape, content, axes, srid)."""
     shape = draw(st.sampled_from(sorted(NAMES)))
     axes = draw(st.sampled_from(["", "Z", "M", "ZM"]))
-    return shape, draw(contents(shape, 2 + len(axes))), axes, draw(st.none() | st.integers(1, 999_999))
+    return (
+        shape,
+        draw(contents(shape, 2 + len(axes))),
+        axes,
+        draw(st.none() | st.integers(1, 999_999)),
+    )
 
 
 def decoded_as_shapely(raw: bytes) -> BaseGeometry:
@@ -127,7 +150,9 @@ def test_every_geometry_is_decoded_with_its_type_axes_and_srid_and_encoded_again
 
 @settings(max_examples=100)
 @given(geometries())
-def test_the_order_of_the_bytes_makes_no_difference(described: tuple[int, Any, str, int | None]) -> None:
+def test_the_order_of_the_bytes_makes_no_difference(
+    described: tuple[int, Any, str, int | None],
+) -> None:
     little, big = (decoded_as_shapely(ewkb(*described, order=order)) for order in "<>")
     assert same(little, big)
 
@@ -158,7 +183,9 @@ def test_an_empty_geometry_keeps_its_type_and_srid(shape: int, srid: int | None)
     ids=["two", "one", "open"],
 )
 @pytest.mark.parametrize("shape", [POLYGON, 6, COLLECTION])
-def test_a_ring_that_geos_refuses_comes_back_with_its_bytes(ring: list[tuple[float, float]], shape: int) -> None:
+def test_a_ring_that_geos_refuses_comes_back_with_its_bytes(
+    ring: list[tuple[float, float]], shape: int
+) -> None:
     content: Any = {POLYGON: [ring], 6: [[ring]], COLLECTION: [(POLYGON, [ring])]}[shape]
     raw = ewkb(shape, content, "", 4326)
     decoded = decode_ewkb(raw)
@@ -202,7 +229,9 @@ def test_deep_collections_behind_other_members_are_found() -> None:
 
 @settings(max_examples=200)
 @given(geometries(), st.randoms(use_true_random=False))
-def test_bytes_that_end_too_early_are_refused(described: tuple[int, Any, str, int | None], random: Any) -> None:
+def test_bytes_that_end_too_early_are_refused(
+    described: tuple[int, Any, str, int | None], random: Any
+) -> None:
     raw = ewkb(*described)
     cut = raw[: random.randrange(len(raw))]
     decoded = decode_ewkb(cut)
@@ -243,7 +272,9 @@ def test_no_bytes_make_the_decoder_raise(raw: bytes) -> None:
 
 
 @given(geometries(), st.integers(0, 200), st.integers(0, 255))
-def test_no_flipped_byte_makes_the_decoder_raise(described: tuple[int, Any, str, int | None], place: int, value: int) -> None:
+def test_no_flipped_byte_makes_the_decoder_raise(
+    described: tuple[int, Any, str, int | None], place: int, value: int
+) -> None:
     raw = bytearray(ewkb(*described))
     raw[place % len(raw)] = value
     decode_ewkb(bytes(raw))
@@ -267,7 +298,9 @@ JSON = st.recursive(
     | st.integers(-(1 << 63), (1 << 63) - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner)
+    ),
     max_leaves=10,
 )
 
@@ -284,7 +317,9 @@ def test_lone_surrogates_which_json_may_hold_are_decoded(text: str) -> None:
     assert _decode_json(text.encode()) == json.loads(text)
 
 
-@pytest.mark.parametrize("raw", [b"[1e400]", b"[-1e400]", b"[" + b"9" * 400 + b"]", b"[" + b"9" * 5_000 + b"]"])
+@pytest.mark.parametrize(
+    "raw", [b"[1e400]", b"[-1e400]", b"[" + b"9" * 400 + b"]", b"[" + b"9" * 5_000 + b"]"]
+)
 def test_a_number_that_jsonb_stores_and_python_does_not_is_no_error(raw: bytes) -> None:
     # jsonb holds numeric, up to 131,072 digits; a decoder that raises loses the rest of the rows
     assert len(_decode_json(raw)) == 1

@@ -8,12 +8,18 @@ from hypothesis import strategies as st
 
 from geosvc.sql.compose import SQL, Composable, Identifier, Param, Params, Statement, compose
 
-NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
-VALUES = st.none() | st.integers() | st.text(max_size=30) | st.lists(st.text(max_size=5), max_size=3)
+NAMES = st.text(
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20
+)
+VALUES = (
+    st.none() | st.integers() | st.text(max_size=30) | st.lists(st.text(max_size=5), max_size=3)
+)
 
 
 def unquote(text: str) -> list[str]:
-    """The names of a dotted list of quoted identifiers, read as PostgreSQL's lexer reads it; it is nothing else."""
+    """The names of a dotted list of quoted identifiers, read as PostgreSQL's lexer reads it; it is
+    nothing else.
+    """
     assert re.fullmatch(r'"(?:[^"]|"")+"(?:\."(?:[^"]|"")+")*', text, re.DOTALL), text
     return [name.replace('""', '"') for name in re.findall(r'"((?:[^"]|"")+)"', text, re.DOTALL)]
 
@@ -30,17 +36,24 @@ def test_a_name_that_postgresql_cannot_have_is_no_identifier(names: tuple[str, .
 
 
 @given(NAMES, VALUES, VALUES)
-def test_a_value_is_sent_apart_from_the_text_whatever_it_holds(name: str, first: object, second: object) -> None:
+def test_a_value_is_sent_apart_from_the_text_whatever_it_holds(
+    name: str, first: object, second: object
+) -> None:
     part = SQL("SELECT {} FROM t WHERE a = {} AND b = {}").format(
         Identifier(name), Param(first, "text"), Param(second, "int8", Identifier("public", "kind"))
     )
     statement = compose("x", part)
     quoted = Identifier(name).render(Params())
-    assert statement.text == f'SELECT {quoted} FROM t WHERE a = $1::text AND b = $2::int8::"public"."kind"'
+    assert (
+        statement.text
+        == f'SELECT {quoted} FROM t WHERE a = $1::text AND b = $2::int8::"public"."kind"'
+    )
     assert statement.args == (first, second)
 
 
-@pytest.mark.parametrize("value", ["'; DROP TABLE x; --", "$2", "{}", "{0}", "\\", "%s", "\0", '"', "a' OR '1'='1"])
+@pytest.mark.parametrize(
+    "value", ["'; DROP TABLE x; --", "$2", "{}", "{0}", "\\", "%s", "\0", '"', "a' OR '1'='1"]
+)
 def test_a_hostile_value_leaves_the_text_as_it_is(value: str) -> None:
     harmless = compose("x", SQL("SELECT {}").format(Param("harmless", "text")))
     hostile = compose("x", SQL("SELECT {}").format(Param(value, "text")))
@@ -48,13 +61,18 @@ def test_a_hostile_value_leaves_the_text_as_it_is(value: str) -> None:
     assert hostile.args == (value,)
 
 
-@pytest.mark.parametrize("name", ["{}", "{0}", "{name}", "}", "{", '{"', "$1", "%s", "a b", "select", 'x" FROM t; --'])
+@pytest.mark.parametrize(
+    "name", ["{}", "{0}", "{name}", "}", "{", '{"', "$1", "%s", "a b", "select", 'x" FROM t; --']
+)
 def test_a_hostile_name_is_never_read_as_a_template(name: str) -> None:
     inner = SQL("t.{} = {}").format(Identifier(name), Param(1, "int4"))
     outer = SQL("({} OR {outer})").format(SQL(" AND ").join([inner, inner]), outer=inner)
     text = compose("x", SQL("SELECT {{}} {}").format(outer)).text
     quoted = '"' + name.replace('"', '""') + '"'
-    assert text == f"SELECT {{}} (t.{quoted} = $1::int4 AND t.{quoted} = $1::int4 OR t.{quoted} = $1::int4)"
+    assert (
+        text
+        == f"SELECT {{}} (t.{quoted} = $1::int4 AND t.{quoted} = $1::int4 OR t.{quoted} = $1::int4)"
+    )
 
 
 def test_the_same_param_is_sent_once_however_often_it_appears() -> None:

@@ -22,14 +22,25 @@ DECODERS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.decompress, "zstd"
 
 @pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize(
-    "body", [b"", b"a", b"\x00" * 100_000, json.dumps([{"a": 1}] * 5_000).encode(), bytes(range(256)) * 300]
+    "body",
+    [
+        b"",
+        b"a",
+        b"\x00" * 100_000,
+        json.dumps([{"a": 1}] * 5_000).encode(),
+        bytes(range(256)) * 300,
+    ],
 )
 def test_a_body_is_read_back(coding: str, body: bytes) -> None:
     assert DECODERS[coding](compress(body, coding)) == body
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-@given(pieces=st.lists(st.binary(max_size=300) | st.integers(0, 70_000).map(lambda size: b"ab" * size), max_size=8))
+@given(
+    pieces=st.lists(
+        st.binary(max_size=300) | st.integers(0, 70_000).map(lambda size: b"ab" * size), max_size=8
+    )
+)
 def test_a_body_in_pieces_is_read_back(coding: str, pieces: list[bytes]) -> None:
     compressor = make_compressor(coding)
     sent = b"".join([*(compressor.compress(piece) for piece in pieces), compressor.flush()])
@@ -45,7 +56,10 @@ def test_a_body_that_breaks_off_never_looks_whole(coding: str) -> None:
 
 @pytest.mark.parametrize("coding", CODINGS)
 def test_a_page_of_geojson_becomes_much_smaller(coding: str) -> None:
-    features = [{"type": "Feature", "id": number, "properties": {"name": f"name {number}"}} for number in range(1_000)]
+    features = [
+        {"type": "Feature", "id": number, "properties": {"name": f"name {number}"}}
+        for number in range(1_000)
+    ]
     body = json.dumps(features).encode()
     assert len(compress(body, coding)) < len(body) / 4
 

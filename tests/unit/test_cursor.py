@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geosvc.errors import InvalidParameter
-from geosvc.requests.cursor import MAX_CURSOR_BYTES, Cursor, encode_cursor, parse_cursor, query_digest
+from geosvc.requests.cursor import (
+    MAX_CURSOR_BYTES,
+    Cursor,
+    encode_cursor,
+    parse_cursor,
+    query_digest,
+)
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
 CURSORS = st.builds(
@@ -78,7 +84,9 @@ def test_a_count_that_no_table_can_have_is_refused(matched: int) -> None:
         orjson.dumps(parse_cursor(forged([1, "q", [], 0, matched])).matched)
 
 
-@given(st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: urlsafe_b64encode(raw).decode()))
+@given(
+    st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: urlsafe_b64encode(raw).decode())
+)
 def test_no_text_does_anything_but_parse_or_be_refused(text: str) -> None:
     try:
         cursor = parse_cursor(text)
@@ -92,10 +100,21 @@ def test_no_text_does_anything_but_parse_or_be_refused(text: str) -> None:
 def test_a_cursor_hides_nothing_and_says_its_version(cursor: Cursor) -> None:
     text = encode_cursor(cursor)
     wire = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    assert wire == [1, cursor.query, list(cursor.after), cursor.offset, cursor.matched]
+    assert wire == [1, cursor.query, list(cursor.after), cursor.offset, cursor.matched, cursor.skip]
 
 
 def test_a_digest_tells_every_query_from_every_other() -> None:
-    queries = [(), ("a",), ("a", "b"), (("a", "b"),), ("ab",), ("a", None), ("a", "null"), (1,), ("1",), ((), "a")]
+    queries = [
+        (),
+        ("a",),
+        ("a", "b"),
+        (("a", "b"),),
+        ("ab",),
+        ("a", None),
+        ("a", "null"),
+        (1,),
+        ("1",),
+        ((), "a"),
+    ]
     assert len({query_digest(*query) for query in queries}) == len(queries)
     assert query_digest("a", ("b",)) == query_digest("a", ("b",))

@@ -9,20 +9,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geosvc.encode.features import CsvEncoder, Encoder, GeoJsonEncoder, GeoJsonSeqEncoder, make_encoder
+from geosvc.encode.feature_encoders import (
+    CsvEncoder,
+    Encoder,
+    GeoJsonEncoder,
+    GeoJsonSeqEncoder,
+)
+from geosvc.formats import FORMATS
 from geosvc.model.media_type import CSV, EXPORT_TYPES, GEOJSON, GEOJSONSEQ, MediaType
+from geosvc.query.projection import PROJECTIONS
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=15)
 FEATURES = st.lists(
     st.builds(
-        lambda number, name: {"type": "Feature", "id": number, "geometry": None, "properties": {"name": name}},
+        lambda number, name: {
+            "type": "Feature",
+            "id": number,
+            "geometry": None,
+            "properties": {"name": name},
+        },
         st.integers(),
         TEXTS,
     ),
     max_size=20,
 )
 CUTS = st.lists(st.integers(0, 20), max_size=6)
-MEMBERS = {"links": [{"href": "http://x/", "rel": "self"}], "timeStamp": "2026-11-21T00:00:00Z", "numberReturned": 3}
+MEMBERS = {
+    "links": [{"href": "http://x/", "rel": "self"}],
+    "timeStamp": "2026-11-21T00:00:00Z",
+    "numberReturned": 3,
+}
 
 
 def body(encoder: Encoder, texts: list[str], cuts: list[int], members: dict[str, object]) -> bytes:
@@ -67,22 +83,32 @@ def test_csv_is_read_back_by_a_reader_however_its_batches_are_split(
     texts = [f"{quoted(first)},{quoted(second)}" for first, second in rows]
     split = body(CsvEncoder(header), texts, cuts, dict(MEMBERS))
     assert split == body(CsvEncoder(header), texts, [], {})
-    assert list(csv.reader(io.StringIO(split.decode(), newline=""))) == [list(each) for each in (header, *rows)]
+    assert list(csv.reader(io.StringIO(split.decode(), newline=""))) == [
+        list(each) for each in (header, *rows)
+    ]
 
 
 def test_a_feature_collection_without_features_is_one() -> None:
     encoder = GeoJsonEncoder()
-    assert json.loads(encoder.begin() + encoder.end({})) == {"type": "FeatureCollection", "features": []}
+    assert json.loads(encoder.begin() + encoder.end({})) == {
+        "type": "FeatureCollection",
+        "features": [],
+    }
 
 
 def test_csv_ends_every_line_with_a_carriage_return_and_a_line_feed() -> None:
-    assert body(CsvEncoder(('a"b', "c,d")), ["1,2", ',""'], [1], {}) == b'"a""b","c,d"\r\n1,2\r\n,""\r\n'
+    assert (
+        body(CsvEncoder(('a"b', "c,d")), ["1,2", ',""'], [1], {})
+        == b'"a""b","c,d"\r\n1,2\r\n,""\r\n'
+    )
 
 
 @pytest.mark.parametrize(
-    ("media_type", "kind"), [(GEOJSON, GeoJsonEncoder), (GEOJSONSEQ, GeoJsonSeqEncoder), (CSV, CsvEncoder)]
+    ("media_type", "kind"),
+    [(GEOJSON, GeoJsonEncoder), (GEOJSONSEQ, GeoJsonSeqEncoder), (CSV, CsvEncoder)],
 )
-def test_every_media_type_of_items_has_its_encoder(media_type: MediaType, kind: type[object]) -> None:
-    assert media_type in EXPORT_TYPES
-    assert type(make_encoder(media_type, ("a",))) is kind
-    assert len(EXPORT_TYPES) == 3
+def test_every_media_type_of_items_has_its_encoder(
+    media_type: MediaType, kind: type[object]
+) -> None:
+    assert type(FORMATS[media_type].make_encoder(("a",))) is kind
+    assert tuple(FORMATS) == tuple(PROJECTIONS) == EXPORT_TYPES

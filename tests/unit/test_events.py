@@ -8,10 +8,20 @@ from typing import Any
 import pytest
 
 from geosvc import events
-from geosvc.events import CatalogLoaded, ClientGone, DatabaseFound, Event, RequestFailed, emit, subscribe
+from geosvc.events import (
+    CatalogLoaded,
+    ClientGone,
+    DatabaseFound,
+    Event,
+    RequestFailed,
+    emit,
+    subscribe,
+)
 from geosvc.trace import current_trace
 
-EVENTS = [each for each in vars(events).values() if isinstance(each, type) and issubclass(each, Event)]
+EVENTS = [
+    each for each in vars(events).values() if isinstance(each, type) and issubclass(each, Event)
+]
 EVENTS = [each for each in EVENTS if each not in (Event, events.Measurement)]
 
 
@@ -25,7 +35,9 @@ def seen() -> Iterator[list[Event]]:
 
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
-def test_every_event_is_a_frozen_dataclass_with_a_name_a_level_and_a_sentence(kind: type[Event]) -> None:
+def test_every_event_is_a_frozen_dataclass_with_a_name_a_level_and_a_sentence(
+    kind: type[Event],
+) -> None:
     assert is_dataclass(kind)
     assert re.fullmatch(r"[a-z]+(_[a-z]+)+", kind.name())
     assert kind.level in ("debug", "info", "warning", "error")
@@ -87,9 +99,18 @@ def test_a_subscriber_that_ends_itself_does_not_disturb_the_others(seen: list[Ev
 def test_a_subscriber_gets_the_kinds_that_it_wants_and_their_kinds_of_kinds() -> None:
     notices: list[Event] = []
     others: list[Event] = []
-    said: dict[str, Any] = {"severity": "NOTICE", "sqlstate": "00000", "message": "m", "statement": None, "request_id": None}
+    said: dict[str, Any] = {
+        "severity": "NOTICE",
+        "sqlstate": "00000",
+        "message": "m",
+        "statement": None,
+        "request_id": None,
+    }
     first, second = events.ServerNotice(**said), events.ServerWarning(**said)
-    ends = [subscribe(notices.append, events.ServerNotice), subscribe(others.append, but=(events.ServerNotice,))]
+    ends = [
+        subscribe(notices.append, events.ServerNotice),
+        subscribe(others.append, but=(events.ServerNotice,)),
+    ]
     for event in (first, second, DatabaseFound()):
         emit(event)
     for end in ends:

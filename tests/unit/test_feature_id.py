@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geosvc.errors import NotFound
-from geosvc.requests.feature_id import parse_feature_id
+from geosvc.values.feature_id import parse_feature_id
 from tests.unit.samples import collection, column
 
 BY_NUMBER = collection(column("id", "int4"), key=("id",))
@@ -36,7 +36,10 @@ def test_what_cannot_be_a_key_is_not_found(text: str) -> None:
         parse_feature_id(text, BY_NUMBER)
 
 
-@pytest.mark.parametrize("text", ["", "a", "a,1", "a,1,2026-11-21,x", "a,x,2026-11-21", "a,1,2026-02-30", "a\\,1,2026-11-21"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "a", "a,1", "a,1,2026-11-21,x", "a,x,2026-11-21", "a,1,2026-02-30", "a\\,1,2026-11-21"],
+)
 def test_a_composite_key_needs_every_value_of_its_type(text: str) -> None:
     with pytest.raises(NotFound):
         parse_feature_id(text, BY_THREE)

@@ -1,4 +1,6 @@
-"""Bodies that are inflated as they arrive: what was deflated, or an error, and never much memory."""
+"""Bodies that are inflated as they arrive: what was deflated, or an error, and never much
+memory.
+"""
 
 import gzip
 import struct
@@ -12,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geosvc.bodies.inflating import CODINGS, PIECE_BYTES, CorruptBody, InflatedTooLarge, Inflater
 from geosvc.encode.compression import compress
-from geosvc.requests.inflating import CODINGS, PIECE_BYTES, CorruptBody, InflatedTooLarge, Inflater
 
 TEXT = b"".join(b'{"type":"Feature","id":%d},' % number for number in range(5_000))
 
@@ -50,7 +52,9 @@ COMPRESSED = {name: form for name, form in FORMS.items() if name != "identity"}
 SEVERAL = {name: form for name, form in COMPRESSED.items() if form[0] != "deflate"}
 
 forms = pytest.mark.parametrize(("coding", "deflate"), FORMS.values(), ids=FORMS)
-compressed_forms = pytest.mark.parametrize(("coding", "deflate"), COMPRESSED.values(), ids=COMPRESSED)
+compressed_forms = pytest.mark.parametrize(
+    ("coding", "deflate"), COMPRESSED.values(), ids=COMPRESSED
+)
 several_forms = pytest.mark.parametrize(("coding", "deflate"), SEVERAL.values(), ids=SEVERAL)
 
 
@@ -70,12 +74,18 @@ def cut(body: bytes, size: int) -> list[bytes]:
 
 @forms
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100, 1 << 16])
-def test_a_body_is_inflated_however_it_is_cut(coding: str, deflate: Callable[[bytes], bytes], size: int) -> None:
+def test_a_body_is_inflated_however_it_is_cut(
+    coding: str, deflate: Callable[[bytes], bytes], size: int
+) -> None:
     for text in (b"", b"x", TEXT):
         assert inflate(coding, cut(deflate(text), size)) == text
 
 
-@given(st.sampled_from(sorted(FORMS)), st.binary(max_size=300).map(lambda text: text * 20), st.lists(st.integers(0, 500)))
+@given(
+    st.sampled_from(sorted(FORMS)),
+    st.binary(max_size=300).map(lambda text: text * 20),
+    st.lists(st.integers(0, 500)),
+)
 def test_any_body_is_inflated_wherever_it_is_cut(form: str, text: bytes, cuts: list[int]) -> None:
     coding, deflate = FORMS[form]
     body = deflate(text)
@@ -85,7 +95,9 @@ def test_any_body_is_inflated_wherever_it_is_cut(form: str, text: bytes, cuts: l
 
 @several_forms
 @pytest.mark.parametrize("size", [1, 50, 1 << 16])
-def test_several_members_in_a_row_are_one_body(coding: str, deflate: Callable[[bytes], bytes], size: int) -> None:
+def test_several_members_in_a_row_are_one_body(
+    coding: str, deflate: Callable[[bytes], bytes], size: int
+) -> None:
     body = b"".join(map(deflate, [b"one", b"", TEXT, b"two"]))
     assert inflate(coding, cut(body, size)) == b"one" + TEXT + b"two"
 
@@ -103,7 +115,9 @@ def test_frames_of_zstd_that_are_to_be_skipped_are_skipped() -> None:
 
 
 @compressed_forms
-def test_a_body_that_ends_anywhere_too_early_is_refused(coding: str, deflate: Callable[[bytes], bytes]) -> None:
+def test_a_body_that_ends_anywhere_too_early_is_refused(
+    coding: str, deflate: Callable[[bytes], bytes]
+) -> None:
     body = deflate(b'{"type":"Feature"}' * 3)
     for size in range(len(body)):
         with pytest.raises(CorruptBody, match="is cut off"):
@@ -111,7 +125,9 @@ def test_a_body_that_ends_anywhere_too_early_is_refused(coding: str, deflate: Ca
 
 
 @several_forms
-def test_a_second_member_that_ends_too_early_is_refused(coding: str, deflate: Callable[[bytes], bytes]) -> None:
+def test_a_second_member_that_ends_too_early_is_refused(
+    coding: str, deflate: Callable[[bytes], bytes]
+) -> None:
     body = deflate(TEXT)
     for size in (1, 2, 5, len(body) - 1):
         with pytest.raises(CorruptBody, match="is cut off"):
@@ -120,9 +136,11 @@ def test_a_second_member_that_ends_too_early_is_refused(coding: str, deflate: Ca
 
 @compressed_forms
 @pytest.mark.parametrize("size", [1, 1 << 16])
-def test_what_follows_the_end_is_refused(coding: str, deflate: Callable[[bytes], bytes], size: int) -> None:
+def test_what_follows_the_end_is_refused(
+    coding: str, deflate: Callable[[bytes], bytes], size: int
+) -> None:
     for rubbish in (b"\0\0\0\0\0\0\0\0", b"{}          ", b"\n" * 20):
-        with pytest.raises(CorruptBody, match=r"(something|something else) follows"):
+        with pytest.raises(CorruptBody, match="has more bytes after"):
             inflate(coding, cut(deflate(TEXT) + rubbish, size))
 
 
@@ -146,7 +164,9 @@ def test_what_was_never_compressed_is_refused(coding: str) -> None:
 
 
 @forms
-def test_a_body_may_inflate_to_as_much_as_allowed_and_no_more(coding: str, deflate: Callable[[bytes], bytes]) -> None:
+def test_a_body_may_inflate_to_as_much_as_allowed_and_no_more(
+    coding: str, deflate: Callable[[bytes], bytes]
+) -> None:
     for text in (b"x", TEXT, b"x" * (3 * PIECE_BYTES)):
         body = deflate(text)
         assert inflate(coding, [body], len(text)) == text
@@ -191,3 +211,10 @@ def test_other_codings_are_unknown() -> None:
     for coding in ("br", "", "gzip, gzip"):
         with pytest.raises(ValueError, match="unknown coding"):
             Inflater(coding, 1)
+
+
+def test_empty_members_without_end_are_refused() -> None:
+    inflater, member = Inflater("gzip", 1_000), gzip.compress(b"")
+    endless = (piece for _ in range(2_000) for piece in inflater.feed(member))
+    with pytest.raises(InflatedTooLarge):
+        list(endless)

@@ -10,15 +10,14 @@ from geosvc.requests.cursor import Cursor, encode_cursor
 from geosvc.requests.declared import DECLARED, ITEM_DECLARED
 from geosvc.requests.items import (
     GeometryStyle,
-    ItemsRequest,
-    Limits,
+    ItemsQuery,
+    PageLimits,
     ReadingRules,
     SortKey,
-    parse_integer,
-    parse_item_request,
-    parse_items_request,
-    refuse_unknown,
+    parse_item_query,
+    parse_items_query,
 )
+from geosvc.requests.parameter_values import parse_integer, refuse_unknown
 from tests.unit.samples import collection, column, parameter
 
 PLACES = collection(
@@ -38,17 +37,17 @@ NEAREST = collection(
     parameters=(parameter("lon", "float8"), parameter("many", "int4", required=False)),
     name="nearest",
 )
-LIMITS = Limits(default=10, maximum=100)
+LIMITS = PageLimits(default=10, maximum=100)
 RULES = ReadingRules(LIMITS)
 
 
-def items(**values: str) -> ItemsRequest:
-    return parse_items_request(values, PLACES, RULES)
+def items(**values: str) -> ItemsQuery:
+    return parse_items_query(values, PLACES, RULES)
 
 
 def test_without_parameters_there_is_a_first_page_of_everything() -> None:
-    assert items() == ItemsRequest(limit=10)
-    assert items(f="csv") == ItemsRequest(limit=10)
+    assert items() == ItemsQuery(limit=10)
+    assert items(f="csv") == ItemsQuery(limit=10)
 
 
 def test_every_parameter_becomes_a_field() -> None:
@@ -82,13 +81,17 @@ def test_every_parameter_becomes_a_field() -> None:
     assert request.arguments == ()
 
 
-@pytest.mark.parametrize(("text", "limit"), [("1", 1), ("100", 100), ("101", 100), ("9" * 18, 100), ("007", 7)])
+@pytest.mark.parametrize(
+    ("text", "limit"), [("1", 1), ("100", 100), ("101", 100), ("9" * 18, 100), ("007", 7)]
+)
 def test_a_limit_above_the_maximum_gives_the_maximum(text: str, limit: int) -> None:
     assert items(limit=text).limit == limit
 
 
 @pytest.mark.parametrize("name", ["limit", "offset", "precision", "zoom-level"])
-@pytest.mark.parametrize("text", ["", "-1", "+1", "1.0", "1e1", "x", " 1", "1 ", "1_0", "٣", "²", "9" * 31, "9" * 5_000])
+@pytest.mark.parametrize(
+    "text", ["", "-1", "+1", "1.0", "1e1", "x", " 1", "1 ", "1_0", "٣", "²", "9" * 31, "9" * 5_000]
+)
 def test_a_number_that_is_none_is_refused_by_name(name: str, text: str) -> None:
     with pytest.raises(InvalidParameter, match=f"{name} takes a whole number") as caught:
         items(**{name: text})
@@ -147,7 +150,9 @@ def test_a_tolerance_is_written_in_ascii_without_underscores(text: str) -> None:
         items(simplify=text)
 
 
-@pytest.mark.parametrize("name", ["", "Limit", "nothing", "geom", "tags", "kind", "lon", "id'; DROP TABLE x --"])
+@pytest.mark.parametrize(
+    "name", ["", "Limit", "nothing", "geom", "tags", "kind", "lon", "id'; DROP TABLE x --"]
+)
 def test_an_unknown_parameter_is_refused_by_name(name: str) -> None:
     with pytest.raises(UnknownParameter) as caught:
         items(**{name: "1"})
@@ -164,7 +169,9 @@ def test_simplify_and_zoom_level_exclude_each_other() -> None:
         items(**{"simplify": "1", "zoom-level": "1"})
 
 
-@pytest.mark.parametrize(("text", "tolerance"), [("0", None), ("0.0", None), ("2.5", 2.5), ("1e-3", 0.001)])
+@pytest.mark.parametrize(
+    ("text", "tolerance"), [("0", None), ("0.0", None), ("2.5", 2.5), ("1e-3", 0.001)]
+)
 def test_a_tolerance_of_zero_is_none(text: str, tolerance: float | None) -> None:
     assert items(simplify=text).geometry.tolerance == tolerance
 
@@ -195,45 +202,61 @@ def test_a_sort_key_has_its_direction_before_it(text: str, keys: tuple[SortKey, 
         ('"odd, ""name""",id', ("id", 'odd, "name"')),
     ],
 )
-def test_properties_are_wanted_once_each_in_the_order_of_the_table(text: str, names: tuple[str, ...]) -> None:
+def test_properties_are_wanted_once_each_in_the_order_of_the_table(
+    text: str, names: tuple[str, ...]
+) -> None:
     assert items(properties=text).properties == names
 
 
-@pytest.mark.parametrize(("name", "text"), [("limit", "1"), ("offset", "0"), ("cursor", "x"), ("count", "none")])
+@pytest.mark.parametrize(
+    ("name", "text"), [("limit", "1"), ("offset", "0"), ("cursor", "x"), ("count", "none")]
+)
 def test_an_export_has_no_pages(name: str, text: str) -> None:
     with pytest.raises(UnknownParameter, match="no pages") as caught:
-        parse_items_request({name: text}, PLACES)
+        parse_items_query({name: text}, PLACES)
     assert caught.value.parameter == name
 
 
 def test_an_export_has_no_limit_but_filters() -> None:
-    assert parse_items_request({"name": "x"}, PLACES) == ItemsRequest(limit=None, equals=(("name", "x"),))
+    assert parse_items_query({"name": "x"}, PLACES) == ItemsQuery(
+        limit=None, equals=(("name", "x"),)
+    )
 
 
 def test_the_arguments_of_a_function_come_in_its_order_and_are_no_filters() -> None:
-    request = parse_items_request({"many": "3", "name": "x", "lon": "1.5"}, NEAREST, RULES)
+    request = parse_items_query({"many": "3", "name": "x", "lon": "1.5"}, NEAREST, RULES)
     assert request.arguments == (("lon", "1.5"), ("many", "3"))
     assert request.equals == (("name", "x"),)
 
 
 @pytest.mark.parametrize(
-    ("values", "name"), [({}, "lon"), ({"many": "1"}, "lon"), ({"lon": "x"}, "lon"), ({"lon": "1", "many": "1.5"}, "many")]
+    ("values", "name"),
+    [
+        ({}, "lon"),
+        ({"many": "1"}, "lon"),
+        ({"lon": "x"}, "lon"),
+        ({"lon": "1", "many": "1.5"}, "many"),
+    ],
 )
 def test_an_argument_that_is_missing_or_wrong_is_named(values: dict[str, str], name: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
-        parse_items_request(values, NEAREST, RULES)
+        parse_items_query(values, NEAREST, RULES)
     assert caught.value.parameter == name
 
 
 def test_one_item_is_asked_for_with_what_shapes_it() -> None:
-    request = parse_item_request({"properties": "name", "precision": "2", "bigint": "string", "f": "json"}, PLACES)
-    assert request == ItemsRequest(limit=1, properties=("name",), geometry=GeometryStyle(precision=2), bigint_as_text=True)
+    request = parse_item_query(
+        {"properties": "name", "precision": "2", "bigint": "string", "f": "json"}, PLACES
+    )
+    assert request == ItemsQuery(
+        limit=1, properties=("name",), geometry=GeometryStyle(precision=2), bigint_as_text=True
+    )
 
 
 @pytest.mark.parametrize("name", ["limit", "bbox", "name", "sortby", "cursor", "count", "x"])
 def test_one_item_is_not_filtered_or_paged(name: str) -> None:
     with pytest.raises(UnknownParameter) as caught:
-        parse_item_request({name: "1"}, PLACES)
+        parse_item_query({name: "1"}, PLACES)
     assert caught.value.parameter == name
 
 
@@ -279,12 +302,12 @@ def test_what_is_declared_for_one_item_is_what_one_item_knows() -> None:
     for each in DECLARED:
         if each in ITEM_DECLARED:
             try:
-                parse_item_request({each.name: "\x01"}, PLACES)
+                parse_item_query({each.name: "\x01"}, PLACES)
             except InvalidParameter as error:
                 assert error.parameter == each.name
         else:
             with pytest.raises(UnknownParameter):
-                parse_item_request({each.name: "1"}, PLACES)
+                parse_item_query({each.name: "1"}, PLACES)
 
 
 @given(st.integers())
@@ -298,14 +321,15 @@ def test_a_whole_number_is_taken_within_its_bounds(number: int) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from([*(each.name for each in DECLARED), "id", "name", "colour", "made", "tags"]) | st.text(max_size=5),
+        st.sampled_from([*(each.name for each in DECLARED), "id", "name", "colour", "made", "tags"])
+        | st.text(max_size=5),
         st.text(max_size=20) | st.sampled_from(["1", "true", "name", "1,2,3,4", "2026-11-21"]),
         max_size=5,
     )
 )
 def test_no_request_does_anything_but_parse_or_be_refused_by_name(values: dict[str, str]) -> None:
     try:
-        request = parse_items_request(values, PLACES, RULES)
+        request = parse_items_query(values, PLACES, RULES)
     except RequestError as error:
         assert error.status == 400
         assert error.parameter in values

@@ -10,7 +10,20 @@ from hypothesis import strategies as st
 
 from geosvc.sql.literals import calls, fingerprint, normalise, parameters, redact
 
-NUMBERS = ["1", "1.5", ".5", "5.", "1e-9", "1.e3", "1E+1_0", "0x1F", "0o17", "0b101", "1_000", "123456789012"]
+NUMBERS = [
+    "1",
+    "1.5",
+    ".5",
+    "5.",
+    "1e-9",
+    "1.e3",
+    "1E+1_0",
+    "0x1F",
+    "0o17",
+    "0b101",
+    "1_000",
+    "123456789012",
+]
 STRINGS = [
     "''",
     "'a'",
@@ -47,7 +60,10 @@ def test_statements_that_differ_in_a_literal_are_one(literal: str) -> None:
 @pytest.mark.parametrize("literal", NUMBERS + STRINGS)
 def test_every_kind_of_literal_is_redacted(literal: str) -> None:
     shown = "…" if literal in NUMBERS else "'…'"
-    assert redact(f"((t1.a = {literal}) AND (b2 > {literal}))") == f"((t1.a = {shown}) AND (b2 > {shown}))"
+    assert (
+        redact(f"((t1.a = {literal}) AND (b2 > {literal}))")
+        == f"((t1.a = {shown}) AND (b2 > {shown}))"
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,7 +74,10 @@ def test_every_kind_of_literal_is_redacted(literal: str) -> None:
         "SELECT a$$b, a$1$b, été1, t١, a\xa01 FROM t_1",
         "SELECT \xa0\xa0b, ١a, (١)",
         "SELECT $1, $12::int8",
-        "SELECT a::numeric(10,2), b::character varying(20), g::geometry(Point,4326), d::timestamp(3) with time zone",
+        (
+            "SELECT a::numeric(10,2), b::character varying(20), g::geometry(Point,4326),"
+            " d::timestamp(3) with time zone"
+        ),
     ],
 )
 def test_names_parameters_and_types_stay(sql: str) -> None:
@@ -98,7 +117,10 @@ def test_comments_and_spaces_are_nothing(sql: str, one: str) -> None:
         ("a = ANY (ARRAY[1, 2])", "a = ANY (ARRAY[?])"),
         ("a && ARRAY['{1}'::int4[], '{2}'::int4[]]", "a && ARRAY[?::int4[]]"),
         ("INSERT INTO t VALUES (1, 'a'), (2, 'b')", "INSERT INTO t VALUES (?)"),
-        ("INSERT INTO t VALUES (1), (2), (3) RETURNING f(1, 2)", "INSERT INTO t VALUES (?) RETURNING f(?, ?)"),
+        (
+            "INSERT INTO t VALUES (1), (2), (3) RETURNING f(1, 2)",
+            "INSERT INTO t VALUES (?) RETURNING f(?, ?)",
+        ),
         ("VALUES (1, 2), (3, now())", "VALUES (?), (?, now())"),
         ("SELECT a IN (1, 2), (3)", "SELECT a IN (?), (?)"),
         ("f(1, 2)", "f(?, ?)"),
@@ -115,13 +137,23 @@ def test_lists_are_one_whatever_their_length(sql: str, one: str) -> None:
 @given(st.lists(st.integers() | st.text(), min_size=1, max_size=30))
 def test_a_list_of_any_length_has_one_fingerprint(values: list[int | str]) -> None:
     items = ", ".join(str(each) if isinstance(each, int) else plain(each) for each in values)
-    assert fingerprint(f"SELECT a FROM t WHERE b IN ({items})") == fingerprint("SELECT a FROM t WHERE b IN (7)")
+    assert fingerprint(f"SELECT a FROM t WHERE b IN ({items})") == fingerprint(
+        "SELECT a FROM t WHERE b IN (7)"
+    )
 
 
 def test_a_fingerprint_has_16_hexadecimal_digits_and_tells_statements_apart() -> None:
     assert re.fullmatch("[0-9a-f]{16}", fingerprint("SELECT a"))
     assert fingerprint("SELECT a") == "01aa612dc2f28142"  # the same in every process and release
-    assert len({fingerprint(sql) for sql in ("SELECT a", "SELECT b", "SELECT $1", "SELECT 1", "SELECT \ud800")}) == 5
+    assert (
+        len(
+            {
+                fingerprint(sql)
+                for sql in ("SELECT a", "SELECT b", "SELECT $1", "SELECT 1", "SELECT \ud800")
+            }
+        )
+        == 5
+    )
 
 
 def test_a_fingerprint_is_computed_once() -> None:
@@ -133,7 +165,22 @@ def test_a_fingerprint_is_computed_once() -> None:
 
 
 SCRAPS = st.lists(
-    st.sampled_from([*"ab1e.'\"$\\-/*(),[]?: \n\r€", "/*", "*/", "--", "$a$", "E'", "U&'", 'U&"', "0x", "::", "IN (", "ARRAY["])
+    st.sampled_from(
+        [
+            *"ab1e.'\"$\\-/*(),[]?: \n\r€",
+            "/*",
+            "*/",
+            "--",
+            "$a$",
+            "E'",
+            "U&'",
+            'U&"',
+            "0x",
+            "::",
+            "IN (",
+            "ARRAY[",
+        ]
+    )
     | st.sampled_from(["VALUES (", "::numeric(", "1)", "::int4[]", " varying", "$1", "), (", ", "]),
     max_size=30,
 ).map("".join)
@@ -256,7 +303,9 @@ SKELETONS = [
     "CASE WHEN a$$b IN ({},{}) THEN t1.c ELSE {} END",
 ]
 SECRETS = (
-    st.text(max_size=40) | st.text(alphabet="'\"\\$-/*\n\r()a1 ,:?;€", max_size=40) | st.sampled_from(["t.id = 1", "4326"])
+    st.text(max_size=40)
+    | st.text(alphabet="'\"\\$-/*\n\r()a1 ,:?;€", max_size=40)
+    | st.sampled_from(["t.id = 1", "4326"])
 )
 LITERALS = st.tuples(SECRETS, st.sampled_from(sorted(QUOTES)))
 
@@ -311,7 +360,18 @@ RUBBISH = [
     '"',
     'U&"',
 ]
-RUBBISH += ["(", "[", ".", "a.", "::a.", '::"a', "IN (1,", "IN (?::a,", "VALUES (1),(", "'1'::integer "]
+RUBBISH += [
+    "(",
+    "[",
+    ".",
+    "a.",
+    "::a.",
+    '::"a',
+    "IN (1,",
+    "IN (?::a,",
+    "VALUES (1),(",
+    "'1'::integer ",
+]
 KILOBYTES = {each: each * (200_000 // len(each)) for each in RUBBISH} | {
     "nested": "/* " * 33_000 + "*/ " * 33_000,
     "list": "a IN (" + "$1::double precision, " * 9_000 + "1)",
@@ -334,7 +394,10 @@ def test_200_kilobytes_of_anything_take_no_time_worth_speaking_of(name: str) -> 
 @pytest.mark.parametrize(
     ("expression", "names"),
     [
-        ("(st_dwithin(t.geom, '01'::geometry, '0'::double precision) AND (f(t.a) > 1))", {"st_dwithin", "f"}),
+        (
+            "(st_dwithin(t.geom, '01'::geometry, '0'::double precision) AND (f(t.a) > 1))",
+            {"st_dwithin", "f"},
+        ),
         ("((t.a)::character varying(20) = g /* h( */ ('x'::text))", {"g"}),
         ("(x(1))::interval second(2)", {"x"}),
         ('public."Odd ""name"(1)', {'Odd "name'}),

@@ -11,8 +11,25 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from geosvc import events
-from geosvc.events import CatalogLoaded, DatabaseFound, QueryEnded, RequestEnded, emit, report_failure
-from geosvc.observe.metrics import MAX_SERIES, OTHER, SECONDS, Counter, Gauge, Histogram, Metrics, Snapshot, write_metrics
+from geosvc.events import (
+    CatalogLoaded,
+    DatabaseFound,
+    QueryEnded,
+    RequestEnded,
+    emit,
+    report_failure,
+)
+from geosvc.observe.metrics import (
+    MAX_SERIES,
+    OTHER,
+    SECONDS,
+    Counter,
+    Gauge,
+    Histogram,
+    Metrics,
+    Snapshot,
+    write_metrics,
+)
 from geosvc.trace import Run, Trace
 
 Labels = frozenset[tuple[str, str]]
@@ -75,7 +92,15 @@ def test_the_text_is_what_prometheus_reads() -> None:
     counter.add(("a",), 3)
     histogram = Histogram("x_seconds", "Waits")
     histogram.observe((), 0.3)
-    text = write_metrics({4: [counter.snapshot(), histogram.snapshot(), Gauge("x_open", "Open ones", lambda: 7).snapshot()]})
+    text = write_metrics(
+        {
+            4: [
+                counter.snapshot(),
+                histogram.snapshot(),
+                Gauge("x_open", "Open ones", lambda: 7).snapshot(),
+            ]
+        }
+    )
     lines = text.decode().splitlines()
     assert lines[:3] == [
         "# HELP x_things_total Things that\\nare \\\\ counted.",
@@ -110,7 +135,11 @@ def test_what_was_never_counted_has_no_series() -> None:
     assert read(write_metrics({0: []})) == {}
 
 
-MICROSECONDS = st.integers(0, 40_000_000).map(lambda n: n / 1e6) | st.sampled_from(SECONDS) | st.sampled_from([0.0, 1e9])
+MICROSECONDS = (
+    st.integers(0, 40_000_000).map(lambda n: n / 1e6)
+    | st.sampled_from(SECONDS)
+    | st.sampled_from([0.0, 1e9])
+)
 BOUNDS = [*map(str, SECONDS), "+Inf"]
 
 
@@ -123,7 +152,10 @@ def test_buckets_are_cumulative_and_the_last_is_the_count(seen: list[tuple[str, 
     assert len(series) == (len(BOUNDS) + 2) * len({kind for kind, _ in seen})
     for kind in {kind for kind, _ in seen}:
         own = [seconds for each, seconds in seen if each == kind]
-        buckets = [value_of(series, "x_seconds_bucket", kind=kind, worker="0", le=bound) for bound in BOUNDS]
+        buckets = [
+            value_of(series, "x_seconds_bucket", kind=kind, worker="0", le=bound)
+            for bound in BOUNDS
+        ]
         assert buckets == [sum(seconds <= float(bound) for seconds in own) for bound in BOUNDS]
         assert buckets == sorted(buckets)
         assert buckets[-1] == value_of(series, "x_seconds_count", kind=kind, worker="0") == len(own)
@@ -151,7 +183,10 @@ def test_what_is_beyond_all_buckets_is_counted() -> None:
 
 def two_kinds(amount: int) -> list[Counter | Histogram | Gauge]:
     """What a worker counted that did so much."""
-    counter, histogram = Counter("x_things", "Things", ("kind",)), Histogram("x_seconds", "Waits", ("kind",))
+    counter, histogram = (
+        Counter("x_things", "Things", ("kind",)),
+        Histogram("x_seconds", "Waits", ("kind",)),
+    )
     for n in range(amount):
         counter.add(("both",), 2.0)
         counter.add((f"of {amount}",))
@@ -160,7 +195,10 @@ def two_kinds(amount: int) -> list[Counter | Histogram | Gauge]:
 
 
 def test_each_worker_has_series_of_its_own() -> None:
-    snapshots = {number: carried([each.snapshot() for each in two_kinds(amount)]) for number, amount in ((0, 3), (11, 5))}
+    snapshots = {
+        number: carried([each.snapshot() for each in two_kinds(amount)])
+        for number, amount in ((0, 3), (11, 5))
+    }
     series = read(write_metrics(snapshots))
     for worker, amount in (("0", 3), ("11", 5)):
         assert value_of(series, "x_things_total", kind="both", worker=worker) == 2 * amount
@@ -186,13 +224,17 @@ def test_a_worker_that_counted_something_else_disturbs_no_other() -> None:
 
 @pytest.mark.parametrize("silent", [0, 1])
 def test_a_worker_that_does_not_answer_takes_nothing_from_the_others(silent: int) -> None:
-    answers: dict[int, Any] = {number: carried([each.snapshot() for each in two_kinds(3)]) for number in (0, 1)}
+    answers: dict[int, Any] = {
+        number: carried([each.snapshot() for each in two_kinds(3)]) for number in (0, 1)
+    }
     answers[silent] = None
     series = read(write_metrics(answers))
     assert value_of(series, "x_things_total", kind="both", worker=str(1 - silent)) == 6
 
 
-LABEL = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.text('a"\\\n{},=# \r\t', max_size=12)
+LABEL = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.text(
+    'a"\\\n{},=# \r\t', max_size=12
+)
 
 
 @given(LABEL, LABEL, st.sampled_from([Counter, Histogram]))
@@ -207,7 +249,9 @@ def test_any_text_may_be_a_label(first: str, second: str, kind: Callable[..., An
 def test_quotes_backslashes_and_newlines_of_labels_are_escaped() -> None:
     counter = Counter("x_things", "Things", ("kind",))
     counter.add(('a "b"\\n\nc',))
-    assert b'x_things_total{kind="a \\"b\\"\\\\n\\nc",worker="0"} 1.0\n' in write_metrics({0: [counter.snapshot()]})
+    assert b'x_things_total{kind="a \\"b\\"\\\\n\\nc",worker="0"} 1.0\n' in write_metrics(
+        {0: [counter.snapshot()]}
+    )
 
 
 def test_a_counter_has_a_bounded_number_of_series_and_loses_no_count() -> None:
@@ -293,15 +337,39 @@ def test_requests_and_their_statements_are_counted(metrics: Metrics) -> None:
     emit(QueryEnded(run=ended_run(trace, seconds=0.3, outcome="timeout")))
     emit(RequestEnded(trace=trace))
     series = read(write_metrics({2: carried(metrics.snapshot())}))
-    request = {"operation": "getItems", "route": ITEMS, "collection": "places", "method": "GET", "status": "200", "worker": "2"}
-    query = {"statement": "items.page", "operation": "getItems", "collection": "places", "worker": "2"}
+    request = {
+        "operation": "getItems",
+        "route": ITEMS,
+        "collection": "places",
+        "method": "GET",
+        "status": "200",
+        "worker": "2",
+    }
+    query = {
+        "statement": "items.page",
+        "operation": "getItems",
+        "collection": "places",
+        "origin": "request",
+        "worker": "2",
+    }
     assert value_of(series, "geosvc_request_duration_seconds_sum", **request) == 0.25
     assert value_of(series, "geosvc_request_duration_seconds_bucket", **request, le="0.25") == 1
-    assert value_of(series, "geosvc_response_bytes_total", operation="getItems", collection="places", worker="2") == 4711
+    assert (
+        value_of(
+            series,
+            "geosvc_response_bytes_total",
+            operation="getItems",
+            collection="places",
+            worker="2",
+        )
+        == 4711
+    )
     assert value_of(series, "geosvc_query_duration_seconds_sum", **query, outcome="ok") == 0.2
     assert value_of(series, "geosvc_query_duration_seconds_count", **query, outcome="timeout") == 1
     assert value_of(series, "geosvc_query_rows_total", **query) == 11
-    assert value_of(series, "geosvc_pool_wait_seconds_count", worker="2") == 1  # the second had a connection
+    assert (
+        value_of(series, "geosvc_pool_wait_seconds_count", worker="2") == 1
+    )  # the second had a connection
     assert not [name for name, _ in series if name == "geosvc_events_total"]
 
 
@@ -309,9 +377,22 @@ def test_what_belongs_to_no_collection_and_to_no_request_is_counted(metrics: Met
     emit(RequestEnded(trace=ended_request(status=404)))
     emit(QueryEnded(run=ended_run(None, seconds=0.2)))
     series = read(write_metrics({0: carried(metrics.snapshot())}))
-    request = {"operation": "", "route": "", "collection": "", "method": "GET", "status": "404", "worker": "0"}
+    request = {
+        "operation": "",
+        "route": "",
+        "collection": "",
+        "method": "GET",
+        "status": "404",
+        "worker": "0",
+    }
     assert value_of(series, "geosvc_request_duration_seconds_count", **request) == 1
-    query = {"statement": "items.page", "operation": "", "collection": "", "worker": "0"}
+    query = {
+        "statement": "items.page",
+        "operation": "",
+        "collection": "",
+        "origin": "request",
+        "worker": "0",
+    }
     assert value_of(series, "geosvc_query_duration_seconds_count", **query, outcome="ok") == 1
     assert not [name for name, _ in series if name == "geosvc_query_rows_total"]
 
@@ -330,7 +411,10 @@ def test_failures_of_the_telemetry_are_counted_every_time_and_told_once(metrics:
     for _ in range(2):  # being asked counts nothing
         series = read(write_metrics({0: carried(metrics.snapshot())}))
         assert value_of(series, "geosvc_telemetry_failures_total", part="explain", worker="0") == 2
-        assert value_of(series, "geosvc_telemetry_failures_total", part="slow-query log", worker="0") == 1
+        assert (
+            value_of(series, "geosvc_telemetry_failures_total", part="slow-query log", worker="0")
+            == 1
+        )
         assert value_of(series, "geosvc_events_total", event="telemetry_failed", worker="0") == 2
 
 
@@ -340,7 +424,9 @@ def test_after_the_end_nothing_is_counted() -> None:
     emit(DatabaseFound())
     emit(RequestEnded(trace=ended_request(**REQUEST)))
     emit(QueryEnded(run=ended_run(seconds=1.0)))
-    assert read(write_metrics({0: metrics.snapshot()})) == {("geosvc_worker_up", frozenset({("worker", "0")})): 1.0}
+    assert read(write_metrics({0: metrics.snapshot()})) == {
+        ("geosvc_worker_up", frozenset({("worker", "0")})): 1.0
+    }
 
 
 def test_a_snapshot_has_each_metric_and_each_gauge_once() -> None:
@@ -348,12 +434,22 @@ def test_a_snapshot_has_each_metric_and_each_gauge_once() -> None:
     names = [each["name"] for each in metrics.snapshot()]
     assert len(names) == len(set(names)) > 5
     assert all(name.startswith("geosvc_") for name in names)
-    assert value_of(read(write_metrics({3: carried(metrics.snapshot())})), "geosvc_worker_up", worker="3") == 1.0
+    assert (
+        value_of(
+            read(write_metrics({3: carried(metrics.snapshot())})), "geosvc_worker_up", worker="3"
+        )
+        == 1.0
+    )
 
 
 def test_a_gauge_may_be_a_truth_or_a_whole_number() -> None:
-    series = of_one(Gauge("x_up", "Up", lambda: True), Gauge("x_open", "Open ones", lambda: 1 << 40))
-    assert (value_of(series, "x_up", worker="0"), value_of(series, "x_open", worker="0")) == (1.0, float(1 << 40))
+    series = of_one(
+        Gauge("x_up", "Up", lambda: True), Gauge("x_open", "Open ones", lambda: 1 << 40)
+    )
+    assert (value_of(series, "x_up", worker="0"), value_of(series, "x_open", worker="0")) == (
+        1.0,
+        float(1 << 40),
+    )
 
 
 def test_a_time_without_end_is_beyond_all_buckets() -> None:

@@ -36,15 +36,21 @@ CODINGS = ("zstd", "gzip")
         (",,text/csv,,", CSV),
     ],
 )
-def test_accept_chooses_by_weight_then_specificity_then_the_order_of_the_service(accept: str | None, chosen: MediaType) -> None:
+def test_accept_chooses_by_weight_then_specificity_then_the_order_of_the_service(
+    accept: str | None, chosen: MediaType
+) -> None:
     assert negotiate_media_type(None, accept, ITEMS_TYPES) is chosen
 
 
 @pytest.mark.parametrize(
-    "accept", ["text/plain", "*/*;q=0", "application/*;q=0, text/*;q=0.0", "text", "csv", "image/*", "q=1"]
+    "accept",
+    ["text/plain", "*/*;q=0", "application/*;q=0, text/*;q=0.0", "text", "csv", "image/*", "q=1"],
 )
 def test_what_is_not_offered_is_not_acceptable(accept: str) -> None:
-    with pytest.raises(NotAcceptable, match="application/geo\\+json, application/geo\\+json-seq, text/csv, text/html"):
+    with pytest.raises(
+        NotAcceptable,
+        match="application/geo\\+json, application/geo\\+json-seq, text/csv, text/html",
+    ):
         negotiate_media_type(None, accept, ITEMS_TYPES)
 
 
@@ -71,7 +77,9 @@ def test_f_beats_accept(f: str, chosen: MediaType) -> None:
 
 @pytest.mark.parametrize("f", ["", "CSV", "xml", "text/*", "*/*", "geojson "])
 def test_an_unknown_f_is_refused_with_those_that_there_are(f: str) -> None:
-    with pytest.raises(InvalidParameter, match="f takes one of: geojson, geojsonseq, csv") as caught:
+    with pytest.raises(
+        InvalidParameter, match="f takes one of: geojson, geojsonseq, csv"
+    ) as caught:
         negotiate_media_type(f, None, ITEMS_TYPES)
     assert caught.value.parameter == "f"
 
@@ -103,7 +111,9 @@ def test_a_document_is_json_for_whom_json_is_named() -> None:
         ("gzip;q=0, zstd;q=0", None),
     ],
 )
-def test_a_coding_is_one_that_the_client_takes_in_the_order_of_the_service(header: str | None, coding: str | None) -> None:
+def test_a_coding_is_one_that_the_client_takes_in_the_order_of_the_service(
+    header: str | None, coding: str | None
+) -> None:
     assert negotiate_coding(header, CODINGS) == coding
 
 

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, unquote
@@ -12,27 +12,35 @@ import pytest
 from aiohttp import web
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
+from geosvc.about import About, Contact, License
 from geosvc.app import build_app
-from geosvc.errors import RequestError, UnknownParameter
+from geosvc.catalog.collections import Catalog
+from geosvc.errors import (
+    MisdirectedRequest,
+    RequestError,
+    UnknownExpectation,
+    UnknownParameter,
+    UnknownVersion,
+)
 from geosvc.handlers.api import API_TYPES
-from geosvc.keys import CATALOG
-from geosvc.model.catalog import Catalog
-from geosvc.model.collection import Collection, Column, Kind, Publication
+from geosvc.http.keys import CATALOG
+from geosvc.model.collection import Collection, Column, Publication, RelationKind
 from geosvc.model.media_type import JSON, OPENAPI
 from geosvc.openapi import GENERAL_TAG, ApiWriter, describe_api
+from geosvc.openapi.components import describe_type
 from geosvc.openapi.operations import OPERATIONS
-from geosvc.openapi.schemas import describe_type
 from geosvc.requests.declared import DECLARED, ITEM_DECLARED
-from geosvc.requests.items import Limits, ReadingRules, parse_item_request, parse_items_request
+from geosvc.requests.items import PageLimits, ReadingRules, parse_item_query, parse_items_query
 from geosvc.requests.negotiation import negotiate_media_type
 from geosvc.requests.property_parameters import property_parameters
 from geosvc.routes import ROUTES
 from geosvc.settings import load_settings
-from tests.conftest import Client
+from tests.conftest import Client, ClientOf
+from tests.describing import check_description, operations
 from tests.unit.samples import collection, column, parameter
 
 BASE = "https://example.org/geo"
-LIMITS = Limits(default=10, maximum=10_000)
+LIMITS = PageLimits(default=10, maximum=10_000)
 RULES = ReadingRules(LIMITS)
 COUNTRIES = replace(
     collection(
@@ -70,32 +78,39 @@ KEYLESS = collection(column("f"), name="keyless")
 FUNCTION = collection(
     column("near"),
     column("far"),
-    kind=Kind.FUNCTION,
-    parameters=(parameter("near", "text"), parameter("shape", "jsonb", required=False), parameter("offset")),
+    kind=RelationKind.FUNCTION,
+    parameters=(
+        parameter("near", "text"),
+        parameter("shape", "jsonb", required=False),
+        parameter("offset"),
+    ),
     name="reachable",
 )
-TAGGED = replace(collection(column("id", "int4"), key=("id",), name=GENERAL_TAG), publication=Publication(1, ("id",)))
+TAGGED = replace(
+    collection(column("id", "int4"), key=("id",), name=GENERAL_TAG),
+    publication=Publication(1, ("id",)),
+)
 CATALOG_BY_HAND = (COUNTRIES, NASTY, KEYLESS, FUNCTION, TAGGED)
 
 
 @pytest.fixture(scope="module")
 def api() -> dict[str, Any]:
     """The description as a client reads it."""
-    described: dict[str, Any] = orjson.loads(orjson.dumps(describe_api(BASE, CATALOG_BY_HAND, RULES)))
+    described: dict[str, Any] = orjson.loads(
+        orjson.dumps(describe_api(BASE, CATALOG_BY_HAND, RULES))
+    )
     return described
-
-
-def operations(api: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    for path, methods in api["paths"].items():
-        for method, operation in methods.items():
-            yield method.upper(), path, operation
 
 
 def parameters(api: Mapping[str, Any], path: str) -> dict[str, dict[str, Any]]:
     """Those of a GET by name, references followed."""
     described = {}
     for each in api["paths"][path]["get"]["parameters"]:
-        found = api["components"]["parameters"][each["$ref"].rpartition("/")[2]] if "$ref" in each else each
+        found = (
+            api["components"]["parameters"][each["$ref"].rpartition("/")[2]]
+            if "$ref" in each
+            else each
+        )
         assert found["name"] not in described
         described[found["name"]] = found
     return described
@@ -114,6 +129,27 @@ def test_it_is_valid_openapi_without_collections() -> None:
     assert list(OpenAPIV30SpecValidator(describe_api(BASE, (), RULES)).iter_errors()) == []
 
 
+def test_everything_is_described_and_nothing_without_need(api: dict[str, Any]) -> None:
+    check_description(api)
+    check_description(describe_api(BASE, (), RULES))
+    for each in CATALOG_BY_HAND:
+        check_description(orjson.loads(orjson.dumps(describe_api(BASE, (each,), RULES))))
+
+
+def test_it_says_whose_it_is() -> None:
+    contact = Contact(name="GIS team", email="gis@example.org")
+    about = About(
+        "Maps", "All maps.", contact, License(name="CC BY 4.0"), "https://example.org/terms"
+    )
+    described = describe_api(BASE, (), RULES, about)
+    assert list(OpenAPIV30SpecValidator(described).iter_errors()) == []
+    told = described["info"]
+    assert (told["title"], told["termsOfService"]) == ("Maps", "https://example.org/terms")
+    assert told["description"].startswith("All maps. ")
+    assert told["contact"] == {"name": "GIS team", "email": "gis@example.org"}
+    assert told["license"] == {"name": "CC BY 4.0"}
+
+
 def test_every_route_is_described_and_everything_described_is_a_route(api: dict[str, Any]) -> None:
     described = {
         (
@@ -124,11 +160,15 @@ def test_every_route_is_described_and_everything_described_is_a_route(api: dict[
         for method, path, operation in operations(api)
     }
     assert described == {(route.method, route.path, route.operation_id) for route in ROUTES}
-    assert {(each.path, each.operation_id) for each in OPERATIONS} == {(route.path, route.operation_id) for route in ROUTES}
+    assert {(each.path, each.operation_id) for each in OPERATIONS} == {
+        (route.path, route.operation_id) for route in ROUTES
+    }
 
 
 def test_every_collection_has_literal_paths_that_decode_to_its_id(api: dict[str, Any]) -> None:
-    found = {unquote(path.split("/")[2]) for path in api["paths"] if path.startswith("/collections/")}
+    found = {
+        unquote(path.split("/")[2]) for path in api["paths"] if path.startswith("/collections/")
+    }
     assert found == {each.id for each in CATALOG_BY_HAND}
     assert all(set(re.findall("{(.*?)}", path)) <= {"featureId"} for path in api["paths"])
 
@@ -149,17 +189,25 @@ def test_features_without_an_id_have_no_path(api: dict[str, Any]) -> None:
 def test_items_declares_what_items_parses(api: dict[str, Any]) -> None:
     for each in CATALOG_BY_HAND:
         own = {typed.name for typed in (*property_parameters(each), *(each.parameters or ()))}
-        assert set(parameters(api, items_path(each))) == own | {declared.name for declared in DECLARED}
+        assert set(parameters(api, items_path(each))) == own | {
+            declared.name for declared in DECLARED
+        }
 
 
 def test_every_queryable_is_accepted_by_items(api: dict[str, Any]) -> None:
     for each in (COUNTRIES, NASTY):
-        for name in set(parameters(api, items_path(each))) - {declared.name for declared in DECLARED}:
+        for name in set(parameters(api, items_path(each))) - {
+            declared.name for declared in DECLARED
+        }:
             schema = parameters(api, items_path(each))[name]["schema"]
             values = {"integer": "7", "boolean": "true", "string": "x"}
             formats = {"date-time": "2026-11-21T00:00:00Z", "uuid": "0" * 32}
-            value = schema.get("enum", [formats.get(schema.get("format"), values[schema["type"]])])[0]
-            assert parse_items_request({name: value}, each, ReadingRules(LIMITS)).equals == ((name, value),)
+            value = schema.get("enum", [formats.get(schema.get("format"), values[schema["type"]])])[
+                0
+            ]
+            assert parse_items_query({name: value}, each, ReadingRules(LIMITS)).equals == (
+                (name, value),
+            )
 
 
 def test_an_export_declares_exactly_what_an_export_parses(api: dict[str, Any]) -> None:
@@ -167,7 +215,7 @@ def test_an_export_declares_exactly_what_an_export_parses(api: dict[str, Any]) -
     refused = set()
     for each in DECLARED:
         try:
-            parse_items_request({each.name: "1"}, COUNTRIES)
+            parse_items_query({each.name: "1"}, COUNTRIES)
         except UnknownParameter:
             refused.add(each.name)
         except RequestError:
@@ -183,7 +231,7 @@ def test_an_item_declares_exactly_what_an_item_parses(api: dict[str, Any]) -> No
     assert set(described) - in_query == {"featureId", "If-None-Match", "If-Modified-Since"}
     for name in {each.name for each in DECLARED} - set(described):
         with pytest.raises(UnknownParameter):
-            parse_item_request({name: "1"}, COUNTRIES)
+            parse_item_query({name: "1"}, COUNTRIES)
 
 
 def test_columns_that_cannot_be_compared_or_collide_are_left_out(api: dict[str, Any]) -> None:
@@ -191,7 +239,13 @@ def test_columns_that_cannot_be_compared_or_collide_are_left_out(api: dict[str, 
     assert "extra" not in described
     assert described["limit"]["schema"]["maximum"] == LIMITS.maximum
     assert described["zoom-level"]["schema"]["maximum"] == 30
-    assert parameters(api, items_path(KEYLESS))["f"]["schema"]["enum"] == ["geojson", "json", "geojsonseq", "csv", "html"]
+    assert parameters(api, items_path(KEYLESS))["f"]["schema"]["enum"] == [
+        "geojson",
+        "json",
+        "geojsonseq",
+        "csv",
+        "html",
+    ]
 
 
 def test_a_function_has_its_parameters_before_columns_of_the_same_name(api: dict[str, Any]) -> None:
@@ -203,8 +257,15 @@ def test_a_function_has_its_parameters_before_columns_of_the_same_name(api: dict
 
 
 def test_the_schemas_of_queryables_tell_their_types(api: dict[str, Any]) -> None:
-    described = {name: each["schema"] for name, each in parameters(api, items_path(COUNTRIES)).items()}
-    assert described["id"] == {"type": "integer", "format": "int32", "minimum": -(2**31), "maximum": 2**31 - 1}
+    described = {
+        name: each["schema"] for name, each in parameters(api, items_path(COUNTRIES)).items()
+    }
+    assert described["id"] == {
+        "type": "integer",
+        "format": "int32",
+        "minimum": -(2**31),
+        "maximum": 2**31 - 1,
+    }
     assert described["population"]["maximum"] == 2**63 - 1
     assert described["seen"] == {"type": "string", "format": "date-time"}
     assert described["member"] == {"type": "boolean"}
@@ -225,20 +286,40 @@ def test_a_feature_id_has_the_type_of_its_key(api: dict[str, Any]) -> None:
 
 
 def test_gdal_and_qgis_find_the_page_size_and_the_queryables(api: dict[str, Any]) -> None:
-    """Both read the paths and the component literally; QGIS takes only inline parameters with style and explode."""
+    """Both read the paths and the component literally; QGIS takes only inline parameters with style
+    and explode.
+    """
     limit = api["components"]["parameters"]["limit"]["schema"]
     assert (limit["minimum"], limit["maximum"], limit["default"]) == (1, 10_000, 10)
     listed = api["paths"]["/collections/countries/items"]["get"]["parameters"]
     assert {"$ref": "#/components/parameters/limit"} in listed
     inline = [each for each in listed if "style" in each]
-    assert {each["name"] for each in listed if "$ref" not in each and "style" not in each} == {"sortby", "properties"}
-    assert {each["name"] for each in inline} == {"id", "name", "population", "seen", "member", "code", "mood"}
-    assert all(each["style"] == "form" and each["explode"] is False and each["schema"]["type"] for each in inline)
+    assert {each["name"] for each in listed if "$ref" not in each and "style" not in each} == {
+        "sortby",
+        "properties",
+    }
+    assert {each["name"] for each in inline} == {
+        "id",
+        "name",
+        "population",
+        "seen",
+        "member",
+        "code",
+        "mood",
+    }
+    assert all(
+        each["style"] == "form" and each["explode"] is False and each["schema"]["type"]
+        for each in inline
+    )
 
 
 def test_arrays_are_written_with_commas(api: dict[str, Any]) -> None:
-    arrays = {name: each for name, each in api["components"]["parameters"].items() if each["schema"]["type"] == "array"}
-    assert set(arrays) == {"bbox", "sortby", "properties"}
+    arrays = {
+        name: each
+        for name, each in api["components"]["parameters"].items()
+        if each["schema"]["type"] == "array"
+    }
+    assert set(arrays) == {"bbox"}
     assert all(each["style"] == "form" and each["explode"] is False for each in arrays.values())
 
 
@@ -248,23 +329,45 @@ def test_every_error_of_the_tree_has_a_response(api: dict[str, Any]) -> None:
             yield each.status
             yield from statuses(each)
 
-    operations = [each for path in ("", "/{featureId}") for each in api["paths"][items_path(COUNTRIES) + path].values()]
-    told = {status for operation in operations for status in operation["responses"] if int(status) >= 400}
-    assert told == set(map(str, statuses(RequestError)))
+    operations = [
+        each
+        for path in ("", "/{featureId}")
+        for each in api["paths"][items_path(COUNTRIES) + path].values()
+    ]
+    told = {
+        status
+        for operation in operations
+        for status in operation["responses"]
+        if int(status) >= 400
+    }
+    of_no_request = {
+        each.status for each in (MisdirectedRequest, UnknownExpectation, UnknownVersion)
+    }  # told before any route
+    assert told == set(map(str, set(statuses(RequestError)) - of_no_request))
     reading = api["paths"]["/collections/countries/items"]["get"]["responses"]
-    assert set(reading) == {"200", "400", "404", "405", "406", "500", "503", "504"}
+    assert set(reading) == {"200", "400", "404", "405", "406", "412", "431", "500", "503", "504"}
 
 
 def test_what_cannot_be_written_has_no_operations_that_write(api: dict[str, Any]) -> None:
     assert set(api["paths"][items_path(COUNTRIES)]) == {"get", "options", "post"}
-    assert set(api["paths"][f"{items_path(COUNTRIES)}/{{featureId}}"]) == {"get", "options", "put", "patch", "delete"}
+    assert set(api["paths"][f"{items_path(COUNTRIES)}/{{featureId}}"]) == {
+        "get",
+        "options",
+        "put",
+        "patch",
+        "delete",
+    }
     assert set(api["paths"][items_path(KEYLESS)]) == {"get", "options"}
 
 
 def test_responses_have_their_media_types_and_headers(api: dict[str, Any]) -> None:
     responses = api["components"]["responses"]
     for name in ("Found", "Export"):
-        assert set(responses[name]["content"]) == {"application/geo+json", "application/geo+json-seq", "text/csv"}
+        assert set(responses[name]["content"]) == {
+            "application/geo+json",
+            "application/geo+json-seq",
+            "text/csv",
+        }
     assert set(responses["Features"]["content"]) == {*responses["Found"]["content"], "text/html"}
     assert set(responses["Feature"]["content"]) == {"application/geo+json", "text/html"}
     assert "Content-Crs" in responses["Feature"]["headers"]
@@ -277,23 +380,31 @@ def test_responses_have_their_media_types_and_headers(api: dict[str, Any]) -> No
 
 def test_a_thousand_collections_are_described_in_a_moment() -> None:
     columns = [column(f"column_{number}", "int8") for number in range(20)]
-    many = [collection(*columns, key=("column_0",), name=f"table_{number}") for number in range(1_000)]
+    many = [
+        collection(*columns, key=("column_0",), name=f"table_{number}") for number in range(1_000)
+    ]
+    catalog = Catalog({each.id: each for each in many}, "many")
     seconds = []
     for _ in range(3):
         started = time.process_time()
-        orjson.dumps(describe_api(BASE, many, RULES))
+        ApiWriter().write(BASE, catalog, RULES)
         seconds.append(time.process_time() - started)
     assert min(seconds) < 1
 
 
 def test_the_writer_writes_what_is_described_for_every_root_catalog_and_limit() -> None:
     writer = ApiWriter()
-    two, one = (Catalog({each.id: each for each in some}, "same") for some in (CATALOG_BY_HAND[:2], CATALOG_BY_HAND[:1]))
+    two, one = (
+        Catalog({each.id: each for each in some}, "same")
+        for some in (CATALOG_BY_HAND[:2], CATALOG_BY_HAND[:1])
+    )
     for base in (BASE, "http://[::1]:8080"):
         for catalog in (two, two, one):
-            for limits in (RULES, ReadingRules(Limits(1, 2))):
+            for limits in (RULES, ReadingRules(PageLimits(1, 2))):
                 described = describe_api(base, tuple(catalog.collections.values()), limits)
-                assert orjson.loads(writer.write(base, catalog, limits)) == orjson.loads(orjson.dumps(described))
+                assert orjson.loads(writer.write(base, catalog, limits)) == orjson.loads(
+                    orjson.dumps(described)
+                )
 
 
 @pytest.mark.parametrize(
@@ -303,7 +414,13 @@ def test_the_writer_writes_what_is_described_for_every_root_catalog_and_limit() 
         ("*/*", OPENAPI),
         ("application/json", JSON),
         ("application/vnd.oai.openapi+json;version=3.0", OPENAPI),
-        ("application/vnd.oai.openapi+json;version=3.0, application/openapi+json;q=0.9, application/json", OPENAPI),
+        (
+            (
+                "application/vnd.oai.openapi+json;version=3.0, application/openapi+json;q=0.9,"
+                " application/json"
+            ),
+            OPENAPI,
+        ),
         ("application/vnd.oai.openapi+json;q=0.5, application/json", JSON),
     ],
 )
@@ -313,21 +430,27 @@ def test_clients_get_the_media_type_that_they_ask_for(accept: str | None, wanted
 
 
 @pytest.fixture
-async def service_by_hand(aiohttp_client: Callable[..., Awaitable[Client]]) -> Client:
+async def service_by_hand(client_of: ClientOf) -> Client:
     """The service with the catalog of this module, and a database that is not there."""
     app = build_app(load_settings(database_url="postgresql://127.0.0.1:1/none", log_level="error"))
-    client = await aiohttp_client(app)
+    client = await client_of(app)
     app[CATALOG]._catalog = Catalog({each.id: each for each in CATALOG_BY_HAND}, "by hand")
     return client
 
 
-async def test_the_service_answers_with_the_description(service_by_hand: Client, api: dict[str, Any]) -> None:
+async def test_the_service_answers_with_the_description(
+    service_by_hand: Client, api: dict[str, Any]
+) -> None:
     async with service_by_hand.get("/api") as response:
         assert response.headers["Content-Type"] == "application/vnd.oai.openapi+json;version=3.0"
         described = await response.json(content_type=None)
     assert described["servers"] == [{"url": str(service_by_hand.make_url("")).rstrip("/")}]
     assert {**described, "servers": api["servers"]} == api
-    for query, headers in (("?f=json", {}), ("", {"Accept": "application/json"}), ("", {"Host": "other.example"})):
+    for query, headers in (
+        ("?f=json", {}),
+        ("", {"Accept": "application/json"}),
+        ("", {"Host": "other.example"}),
+    ):
         async with service_by_hand.get(f"/api{query}", headers=headers) as response:
             assert response.status == 200
             found = await response.json(content_type=None)
@@ -341,13 +464,18 @@ async def test_the_description_follows_the_catalog(service_by_hand: Client) -> N
         app[CATALOG]._catalog = catalog
         async with service_by_hand.get("/api") as response:
             described = await response.json(content_type=None)
-        assert ("/collections/keyless/items" in described["paths"]) == ("keyless" in catalog.collections)
+        assert ("/collections/keyless/items" in described["paths"]) == (
+            "keyless" in catalog.collections
+        )
 
 
 @pytest.mark.parametrize(
-    ("query", "accept", "status"), [("?nosuch=1", "*/*", 400), ("?f=csv", "*/*", 400), ("", "text/plain", 406)]
+    ("query", "accept", "status"),
+    [("?nosuch=1", "*/*", 400), ("?f=csv", "*/*", 400), ("", "text/plain", 406)],
 )
-async def test_the_service_refuses_what_it_does_not_know(service_by_hand: Client, query: str, accept: str, status: int) -> None:
+async def test_the_service_refuses_what_it_does_not_know(
+    service_by_hand: Client, query: str, accept: str, status: int
+) -> None:
     async with service_by_hand.get(f"/api{query}", headers={"Accept": accept}) as response:
         assert response.status == status
         assert response.content_type == "application/problem+json"

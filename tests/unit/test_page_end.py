@@ -17,7 +17,9 @@ def in_batches(rows: list[tuple[str, str]], cuts: list[int]) -> list[list[tuple[
 
 
 @given(ROWS, st.none() | st.integers(1, 30), st.lists(st.integers(0, 30), max_size=6))
-def test_any_split_into_batches_gives_the_same_page(rows: list[tuple[str, str]], limit: int | None, cuts: list[int]) -> None:
+def test_any_split_into_batches_gives_the_same_page(
+    rows: list[tuple[str, str]], limit: int | None, cuts: list[int]
+) -> None:
     end = PageEnd(limit)
     taken = [row for batch in in_batches(rows, cuts) for row in end.take(batch)]
     assert taken == rows[:limit]
@@ -26,7 +28,7 @@ def test_any_split_into_batches_gives_the_same_page(rows: list[tuple[str, str]],
     assert end.more is (limit is not None and len(rows) > limit)
 
 
-def test_the_row_too_many_tells_of_a_next_page_and_is_not_returned() -> None:
+def test_one_row_too_many_shows_a_next_page_and_is_left_out() -> None:
     end = PageEnd(2)
     assert end.take([("a", "1")]) == [("a", "1")]
     assert not end.more
@@ -36,7 +38,7 @@ def test_the_row_too_many_tells_of_a_next_page_and_is_not_returned() -> None:
     assert (end.more, end.returned, end.last) == (True, 2, ("b", "2"))
 
 
-def test_a_page_without_rows_ends_at_nothing() -> None:
+def test_a_page_without_rows_has_no_last_row() -> None:
     end = PageEnd(5)
     assert end.take([]) == []
     assert (end.more, end.returned, end.last) == (False, 0, None)

@@ -1,4 +1,6 @@
-"""Plans as EXPLAIN (FORMAT JSON, VERBOSE) prints them: without what is the service's own, and without values."""
+"""Plans as EXPLAIN (FORMAT JSON, VERBOSE) prints them: without what is the service's own, and
+without values.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geosvc.observe.plan import Node, functions_of, parameters_of, parse_plan, relations_of, write_plan
+from geosvc.advice.plan import (
+    Node,
+    functions_of,
+    parameters_of,
+    parse_plan,
+    relations_of,
+)
+from geosvc.advice.plan_text import write_plan
 
 Explained = dict[str, Any]
 
@@ -35,14 +44,18 @@ PG19 = Spelling("InitPlan expr_{0}", "(InitPlan expr_{0}).col1")
 SPELLINGS = pytest.mark.parametrize("spelling", [PG15, PG17], ids=["15", "17 and 18"])
 
 BOX = "'0103000020E610000001000000050000000000000000001440'::geometry"
-IN_BOX = f"((t.geom && {BOX}) AND st_dwithin(t.geom, {BOX}, '0'::double precision)) OR (t.geom IS NULL)"
+IN_BOX = (
+    f"((t.geom && {BOX}) AND st_dwithin(t.geom, {BOX}, '0'::double precision)) OR (t.geom IS NULL)"
+)
 FEATURE = (
     "convert_to(((('{\"type\":\"Feature\",'::text || COALESCE((('\"id\":'::text || (t.id)::text) || ','::text), ''::text)) || "
     "COALESCE(st_asgeojson(t.geom, 7, 0), 'null'::text)) || (SubPlan 1)), 'UTF8'::name)"
 )
 
 
-def step(kind: str, *plans: Explained, to: str = "Outer", cost: float = 8.5, rows: int = 1, **more: Any) -> Explained:
+def step(
+    kind: str, *plans: Explained, to: str = "Outer", cost: float = 8.5, rows: int = 1, **more: Any
+) -> Explained:
     """A node as EXPLAIN prints it; underscores in names stand for spaces."""
     found: Explained = {
         "Node Type": kind,
@@ -59,16 +72,22 @@ def step(kind: str, *plans: Explained, to: str = "Outer", cost: float = 8.5, row
     return found | ({"Plans": list(plans)} if plans else {})
 
 
-def scan(kind: str = "Seq Scan", *plans: Explained, name: str = "places", alias: str = "t", **more: Any) -> Explained:
+def scan(
+    kind: str = "Seq Scan", *plans: Explained, name: str = "places", alias: str = "t", **more: Any
+) -> Explained:
     """A scan of a table in the schema public."""
     given: dict[str, Any] = {"Relation_Name": name, "Schema": "public", "Alias": alias, **more}
-    return step(kind, *plans, **{"Output": [f"{alias}.id", f"{alias}.name", f"{alias}.geom"], **given})
+    return step(
+        kind, *plans, **{"Output": [f"{alias}.id", f"{alias}.name", f"{alias}.geom"], **given}
+    )
 
 
 def tag(spelling: Spelling, number: int = 2) -> Explained:
     """What tells the server the id of the request."""
     output = ["set_config('application_name'::text, 'e6b1-request'::text, true)"]
-    return step("Result", to="InitPlan", cost=0.01, Subplan_Name=spelling.name(number), Output=output)
+    return step(
+        "Result", to="InitPlan", cost=0.01, Subplan_Name=spelling.name(number), Output=output
+    )
 
 
 def properties() -> Explained:
@@ -84,7 +103,9 @@ def is_tagged(spelling: Spelling, number: int = 2) -> str:
 
 def gated(condition: str, *plans: Explained, **more: Any) -> Explained:
     """A node that asks for a condition before it begins."""
-    return step("Result", *plans, **{"cost": 146126.79, "rows": 5000, **more}) | {"One-Time Filter": condition}
+    return step("Result", *plans, **{"cost": 146126.79, "rows": 5000, **more}) | {
+        "One-Time Filter": condition
+    }
 
 
 def page(spelling: Spelling) -> Explained:
@@ -97,17 +118,42 @@ def page(spelling: Spelling) -> Explained:
         step("Bitmap Index Scan", cost=4.16, Index_Cond="(t.geom IS NULL)", **index),
         cost=8.44,
     )
-    heap = scan("Bitmap Heap Scan", box_or_null, cost=37.45, Recheck_Cond=f"({IN_BOX})", Filter=f"({IN_BOX})")
+    heap = scan(
+        "Bitmap Heap Scan",
+        box_or_null,
+        cost=37.45,
+        Recheck_Cond=f"({IN_BOX})",
+        Filter=f"({IN_BOX})",
+    )
     gate = gated(is_tagged(spelling), heap, cost=37.46, rows=1, Output=["t.id", "t.geom", "t.name"])
     sort = step("Sort", gate, cost=37.47, Sort_Key=["t.id"], Output=["t.id", "t.geom", "t.name"])
-    features = step("Result", sort, properties(), cost=66.67, Output=[FEATURE, "((t.id)::text)", "t.id"])
-    return step("Limit", tag(spelling), features, cost=66.68, rows=11, Output=[f"({FEATURE})", "((t.id)::text)", "t.id"])
+    features = step(
+        "Result", sort, properties(), cost=66.67, Output=[FEATURE, "((t.id)::text)", "t.id"]
+    )
+    return step(
+        "Limit",
+        tag(spelling),
+        features,
+        cost=66.68,
+        rows=11,
+        Output=[f"({FEATURE})", "((t.id)::text)", "t.id"],
+    )
 
 
 def export(spelling: Spelling) -> Explained:
-    """`/collections/places/export`: the node that asks for the tag is also the one that writes features."""
-    places = scan("Index Scan", cost=189.28, rows=5000, Index_Name="places_pkey", Scan_Direction="Forward")
-    return gated(is_tagged(spelling), tag(spelling), places, properties(), Output=[FEATURE, "(t.id)::text", "t.id"])
+    """`/collections/places/export`: the node that asks for the tag is also the one that writes
+    features.
+    """
+    places = scan(
+        "Index Scan", cost=189.28, rows=5000, Index_Name="places_pkey", Scan_Direction="Forward"
+    )
+    return gated(
+        is_tagged(spelling),
+        tag(spelling),
+        places,
+        properties(),
+        Output=[FEATURE, "(t.id)::text", "t.id"],
+    )
 
 
 def kinds(node: Node) -> list[str]:
@@ -142,22 +188,37 @@ def test_the_nodes_of_the_tag_vanish(spelling: Spelling) -> None:
         "Limit", "Sort", "Bitmap Heap Scan", "BitmapOr", "Bitmap Index Scan", "Bitmap Index Scan", "Result",
     ]  # fmt: skip
     assert not any("One-Time Filter" in each.conditions for each in node.walk())
-    assert not any("set_config" in text for text in node.everything())
+    assert not any("set_config" in text for text in node.expressions())
     assert not any(each.returns for each in node.walk())
 
 
 @SPELLINGS
-def test_the_scan_below_the_tag_takes_the_place_of_the_node_that_asks_for_it(spelling: Spelling) -> None:
+def test_the_scan_below_the_tag_takes_the_place_of_the_node_that_asks_for_it(
+    spelling: Spelling,
+) -> None:
     top = parse_plan(export(spelling))
     node = next(top.walk())
-    assert (node.kind, node.relation, node.index, node.rows) == ("Index Scan", ("public", "places"), "places_pkey", 5000)
+    assert (node.kind, node.relation, node.index, node.rows) == (
+        "Index Scan",
+        ("public", "places"),
+        "places_pkey",
+        5000,
+    )
     assert kinds(top) == ["Index Scan", "Result"]  # and the members of features
-    assert write_plan(top) == ["Index Scan using places_pkey on public.places  (cost=189.28 rows=5000)"]
+    assert write_plan(top) == [
+        "Index Scan using places_pkey on public.places  (cost=189.28 rows=5000)"
+    ]
 
 
 @SPELLINGS
 def test_a_count_is_told_without_the_tag(spelling: Spelling) -> None:
-    counted = step("Aggregate", tag(spelling, 1), gated(is_tagged(spelling, 1), scan()), Strategy="Plain", Output=["count(*)"])
+    counted = step(
+        "Aggregate",
+        tag(spelling, 1),
+        gated(is_tagged(spelling, 1), scan()),
+        Strategy="Plain",
+        Output=["count(*)"],
+    )
     node = parse_plan(counted)
     assert kinds(node) == ["Aggregate", "Seq Scan"]
     assert functions_of(node) == ["count"]
@@ -180,7 +241,12 @@ def test_a_plan_of_a_plan_is_parsed_to_its_leaves(spelling: Spelling) -> None:
         returns=frozenset(),
         children=heap.children,
     )
-    assert [each.index for each in heap.walk()] == [None, None, "places_geom_idx", "places_geom_idx"]
+    assert [each.index for each in heap.walk()] == [
+        None,
+        None,
+        "places_geom_idx",
+        "places_geom_idx",
+    ]
 
 
 def test_a_plan_that_says_next_to_nothing_is_parsed() -> None:
@@ -208,7 +274,9 @@ def test_a_node_that_asks_for_something_else_stays(condition: str) -> None:
 
 @SPELLINGS
 def test_a_join_that_asks_for_the_tag_stays_as_a_join(spelling: Spelling) -> None:
-    join = step("Nested Loop", scan(), scan(name="roads", alias="r")) | {"One-Time Filter": is_tagged(spelling)}
+    join = step("Nested Loop", scan(), scan(name="roads", alias="r")) | {
+        "One-Time Filter": is_tagged(spelling)
+    }
     node = parse_plan(step("Limit", tag(spelling), join))
     assert kinds(node) == ["Limit", "Nested Loop", "Seq Scan", "Seq Scan"]
     assert node.children[0].conditions == {}
@@ -216,9 +284,22 @@ def test_a_join_that_asks_for_the_tag_stays_as_a_join(spelling: Spelling) -> Non
 
 @SPELLINGS
 def test_an_initplan_that_is_not_the_tag_stays(spelling: Spelling) -> None:
-    most = step("Aggregate", scan(name="roads"), to="InitPlan", Subplan_Name=spelling.name(3), Output=["max(id)"])
-    own = step("Result", to="InitPlan", Subplan_Name=spelling.name(4), Output=["set_config('app.seen'::text, 'x'::text, true)"])
-    node = parse_plan(step("Limit", most, own, tag(spelling), scan(Filter=f"(t.id = {spelling.of(3)})")))
+    most = step(
+        "Aggregate",
+        scan(name="roads"),
+        to="InitPlan",
+        Subplan_Name=spelling.name(3),
+        Output=["max(id)"],
+    )
+    own = step(
+        "Result",
+        to="InitPlan",
+        Subplan_Name=spelling.name(4),
+        Output=["set_config('app.seen'::text, 'x'::text, true)"],
+    )
+    node = parse_plan(
+        step("Limit", most, own, tag(spelling), scan(Filter=f"(t.id = {spelling.of(3)})"))
+    )
     assert kinds(node) == ["Limit", "Aggregate", "Seq Scan", "Result", "Seq Scan"]
     assert relations_of(node) == [("public", "roads"), ("public", "places")]
     assert functions_of(node) == ["max", "set_config"]
@@ -261,7 +342,13 @@ def test_no_value_of_any_condition_is_written(name: str, secret: str) -> None:
 
 
 def test_conditions_are_written_in_one_order_and_lists_in_theirs() -> None:
-    node = parse_plan(scan() | {name: ["t.b DESC", "t.a"] if name.endswith("Key") else "(a)" for name in reversed(CONDITIONS)})
+    node = parse_plan(
+        scan()
+        | {
+            name: ["t.b DESC", "t.a"] if name.endswith("Key") else "(a)"
+            for name in reversed(CONDITIONS)
+        }
+    )
     assert [line.strip().partition(": ") for line in write_plan(node)[1:]] == [
         (name, ": ", "t.b DESC, t.a" if name.endswith("Key") else "(a)") for name in CONDITIONS
     ]
@@ -278,32 +365,59 @@ def test_a_long_condition_is_cut(excess: int) -> None:
 @pytest.mark.parametrize("before", range(285, 301))
 def test_a_condition_is_redacted_before_it_is_cut(before: int) -> None:
     condition = f"{'a' * before} = 'secret'::text"
-    assert "s" not in write_plan(parse_plan(scan(Filter=condition)))[1].removeprefix("     Filter: ").replace("::tex", "")
+    assert "s" not in write_plan(parse_plan(scan(Filter=condition)))[1].removeprefix(
+        "     Filter: "
+    ).replace("::tex", "")
 
 
 def test_the_output_of_a_node_is_not_written() -> None:
-    assert write_plan(parse_plan(scan(Output=["f('secret')"]))) == ["Seq Scan on public.places  (cost=8.50 rows=1)"]
+    assert write_plan(parse_plan(scan(Output=["f('secret')"]))) == [
+        "Seq Scan on public.places  (cost=8.50 rows=1)"
+    ]
 
 
 def test_an_srid_and_the_names_of_things_are_written() -> None:
     condition = "(st_transform(t.geom, 3857) && '01'::geometry) AND (t.\"it's 5\" > 5)"
     (line,) = write_plan(parse_plan(scan(Filter=condition)))[1:]
-    assert line == "     Filter: (st_transform(t.geom, 3857) && '…'::geometry) AND (t.\"it's 5\" > …)"
+    assert (
+        line == "     Filter: (st_transform(t.geom, 3857) && '…'::geometry) AND (t.\"it's 5\" > …)"
+    )
 
 
 def test_costs_and_rows_are_rounded_and_a_relation_without_a_schema_has_its_name() -> None:
-    node = parse_plan({"Node Type": "Foreign Scan", "Relation Name": "far", "Total Cost": 1234567.891, "Plan Rows": 10_000_000})
+    node = parse_plan(
+        {
+            "Node Type": "Foreign Scan",
+            "Relation Name": "far",
+            "Total Cost": 1234567.891,
+            "Plan Rows": 10_000_000,
+        }
+    )
     assert write_plan(node) == ["Foreign Scan on far  (cost=1234567.89 rows=10000000)"]
     assert relations_of(node) == [("", "far")]
 
 
 def test_relations_are_told_once_in_the_order_of_the_plan() -> None:
-    partitions = [scan(name="parted_2", alias="t_2"), scan(name="parted_1", alias="t_1"), scan(name="parted_2", alias="u")]
+    partitions = [
+        scan(name="parted_2", alias="t_2"),
+        scan(name="parted_1", alias="t_1"),
+        scan(name="parted_2", alias="u"),
+    ]
     cte = step("CTE Scan", CTE_Name="recent", Alias="recent")
-    called = step("Function Scan", Function_Name="around", Schema="public", Alias="t", Function_Call="around('5'::integer)")
+    called = step(
+        "Function Scan",
+        Function_Name="around",
+        Schema="public",
+        Alias="t",
+        Function_Call="around('5'::integer)",
+    )
     other = scan(name="parted_1") | {"Schema": "Other"}
     node = parse_plan(step("Append", *partitions, cte, called, other))
-    assert relations_of(node) == [("public", "parted_2"), ("public", "parted_1"), ("Other", "parted_1")]
+    assert relations_of(node) == [
+        ("public", "parted_2"),
+        ("public", "parted_1"),
+        ("Other", "parted_1"),
+    ]
     assert functions_of(node) == ["around"]
 
 
@@ -342,25 +456,49 @@ def test_a_plan_for_particular_values_has_no_parameters(spelling: Spelling) -> N
 def test_a_generic_plan_has_the_parameters_of_the_statement(spelling: Spelling) -> None:
     box = "st_makeenvelope($3, $4, $5, $6, 4326)"
     index = step("Bitmap Index Scan", Index_Name="places_geom_idx", Index_Cond=f"(t.geom && {box})")
-    heap = scan("Bitmap Heap Scan", index, Recheck_Cond=f"(t.geom && {box})", Filter="(t.name = ($12)::text)")
+    heap = scan(
+        "Bitmap Heap Scan",
+        index,
+        Recheck_Cond=f"(t.geom && {box})",
+        Filter="(t.name = ($12)::text)",
+    )
     node = parse_plan(step("Limit", tag(spelling, 14), gated(is_tagged(spelling, 14), heap)))
     assert parameters_of(node) == {"$3", "$4", "$5", "$6", "$12"}
 
 
 def test_what_an_initplan_answers_is_no_parameter_of_the_statement() -> None:
-    most = step("Aggregate", scan(name="roads"), to="InitPlan", Subplan_Name="InitPlan 1 (returns $0,$1)", Output=["max(id)"])
-    node = parse_plan(step("Limit", most, scan(Filter="((t.id = $0) AND (t.n = $1) AND (t.name = $2) AND (t.x = '$3'))")))
+    most = step(
+        "Aggregate",
+        scan(name="roads"),
+        to="InitPlan",
+        Subplan_Name="InitPlan 1 (returns $0,$1)",
+        Output=["max(id)"],
+    )
+    node = parse_plan(
+        step(
+            "Limit",
+            most,
+            scan(Filter="((t.id = $0) AND (t.n = $1) AND (t.name = $2) AND (t.x = '$3'))"),
+        )
+    )
     assert parameters_of(node) == {"$2"}
 
 
 def test_a_node_that_only_writes_what_another_reads_is_not_told() -> None:
-    node = parse_plan(step("Limit", step("Result", scan(Filter="(t.id > 5)"), properties(), Output=["f(t.id)"])))
+    node = parse_plan(
+        step("Limit", step("Result", scan(Filter="(t.id > 5)"), properties(), Output=["f(t.id)"]))
+    )
     assert kinds(node) == ["Limit", "Seq Scan", "Result"]
-    assert write_plan(node)[1:] == ["  -> Seq Scan on public.places  (cost=8.50 rows=1)", "       Filter: (t.id > …)"]
+    assert write_plan(node)[1:] == [
+        "  -> Seq Scan on public.places  (cost=8.50 rows=1)",
+        "       Filter: (t.id > …)",
+    ]
 
 
 def test_a_subplan_is_written_if_it_reads_something() -> None:
-    reads = step("Aggregate", scan(name="roads", alias="r"), to="SubPlan", Subplan_Name="SubPlan 2", cost=9.0)
+    reads = step(
+        "Aggregate", scan(name="roads", alias="r"), to="SubPlan", Subplan_Name="SubPlan 2", cost=9.0
+    )
     node = parse_plan(scan("Seq Scan", properties(), reads))
     assert write_plan(node) == [
         "Seq Scan on public.places  (cost=8.50 rows=1)",
@@ -371,10 +509,19 @@ def test_a_subplan_is_written_if_it_reads_something() -> None:
 
 
 def test_a_filter_is_told_with_what_its_subplans_compute() -> None:
-    inner = step("Function Scan", to="SubPlan", Subplan_Name="SubPlan 1", Filter="(g.x && t.geom)", Output=["f(g.x)"])
+    inner = step(
+        "Function Scan",
+        to="SubPlan",
+        Subplan_Name="SubPlan 1",
+        Filter="(g.x && t.geom)",
+        Output=["f(g.x)"],
+    )
     node = parse_plan(scan("Seq Scan", inner, Filter="(SubPlan 1)"))
     assert node.filter == "(SubPlan 1) (g.x && t.geom) f(g.x)"
-    assert parse_plan(step("Subquery Scan", scan(Filter="(t.id > 5)"), Filter="(s.a = 1)")).filter == "(s.a = 1)"
+    assert (
+        parse_plan(step("Subquery Scan", scan(Filter="(t.id > 5)"), Filter="(s.a = 1)")).filter
+        == "(s.a = 1)"
+    )
 
 
 def test_without_a_filter_there_is_none_whatever_is_below() -> None:
@@ -385,10 +532,15 @@ def test_without_a_filter_there_is_none_whatever_is_below() -> None:
 
 def test_what_an_index_finds_is_told_of_the_scan() -> None:
     index = step("Bitmap Index Scan", Index_Name="i", Index_Cond="(t.a > 1)")
-    both = step("BitmapAnd", index, step("Bitmap Index Scan", Index_Name="j", Index_Cond="(t.b > 2)"))
+    both = step(
+        "BitmapAnd", index, step("Bitmap Index Scan", Index_Name="j", Index_Cond="(t.b > 2)")
+    )
     heap = parse_plan(scan("Bitmap Heap Scan", both, Filter="(t.c > 3)", Recheck_Cond="(t.d > 4)"))
     assert " ".join(heap.index_conditions.split()) == "(t.a > 1) (t.b > 2)"
-    assert parse_plan(scan("Index Scan", Index_Name="i", Index_Cond="(t.a > 1)")).index_conditions == "(t.a > 1)"
+    assert (
+        parse_plan(scan("Index Scan", Index_Name="i", Index_Cond="(t.a > 1)")).index_conditions
+        == "(t.a > 1)"
+    )
     assert parse_plan(scan(Filter="(t.c > 3)")).index_conditions == ""
     join = step("Nested Loop", scan(), scan("Index Scan", Index_Cond="(t.a > 1)"))
     assert parse_plan(join).index_conditions == ""
@@ -396,14 +548,23 @@ def test_what_an_index_finds_is_told_of_the_scan() -> None:
 
 @SPELLINGS
 def test_what_is_written_of_a_row_is_not_what_a_scan_compares(spelling: Spelling) -> None:
-    written = step("Result", to="SubPlan", Subplan_Name="SubPlan 1", Output=["st_asgeojson(v.g @ t.geom)"])
-    features = gated(is_tagged(spelling), scan(Filter="(t.name = 'x'::text)"), written, Output=[FEATURE])
+    written = step(
+        "Result", to="SubPlan", Subplan_Name="SubPlan 1", Output=["st_asgeojson(v.g @ t.geom)"]
+    )
+    features = gated(
+        is_tagged(spelling), scan(Filter="(t.name = 'x'::text)"), written, Output=[FEATURE]
+    )
     node = parse_plan(step("Limit", tag(spelling), features))
     assert next(each for each in node.walk() if each.relation).filter == "(t.name = 'x'::text)"
 
 
 def test_a_subplan_stays_one_where_its_first_node_vanishes() -> None:
-    inner = step("Result", scan(name="roads", alias="r", Filter="(r.geom && t.geom)"), to="SubPlan", Subplan_Name="SubPlan 1")
+    inner = step(
+        "Result",
+        scan(name="roads", alias="r", Filter="(r.geom && t.geom)"),
+        to="SubPlan",
+        Subplan_Name="SubPlan 1",
+    )
     node = parse_plan(scan("Seq Scan", inner, Filter="(SubPlan 1)"))
     assert [each.is_subplan for each in node.children] == [True]
     assert "(r.geom && t.geom)" in node.filter
@@ -413,44 +574,70 @@ OWN_CONDITION = "(current_setting('app.tenant'::text, true) IS DISTINCT FROM 'x'
 
 
 def tenant(spelling: Spelling) -> Explained:
-    """A page of `CREATE VIEW … WHERE current_setting('app.tenant', true) IS DISTINCT FROM 'x'`, as PostgreSQL 15 plans it."""
+    """A page of `CREATE VIEW … WHERE current_setting('app.tenant', true) IS DISTINCT FROM 'x'`, as
+    PostgreSQL 15 plans it.
+    """
     condition = f"({OWN_CONDITION} AND {is_tagged(spelling)})"
     return step("Limit", tag(spelling), gated(condition, scan(), properties(), Output=[FEATURE]))
 
 
 def has_any(spelling: Spelling) -> Explained:
     """A page of `CREATE VIEW … WHERE (SELECT max(id) FROM roads) IS NOT NULL`."""
-    own = step("Aggregate", scan(name="roads"), to="InitPlan", Subplan_Name=spelling.name(1), Output=["max(roads.id)"])
+    own = step(
+        "Aggregate",
+        scan(name="roads"),
+        to="InitPlan",
+        Subplan_Name=spelling.name(1),
+        Output=["max(roads.id)"],
+    )
     condition = f"({is_tagged(spelling, 1)} AND {is_tagged(spelling)})"
-    return step("Limit", own, tag(spelling), gated(condition, scan(), properties(), Output=[FEATURE]))
+    return step(
+        "Limit", own, tag(spelling), gated(condition, scan(), properties(), Output=[FEATURE])
+    )
 
 
 @pytest.mark.parametrize("view", [tenant, has_any])
 def test_the_node_of_a_views_own_condition_stays(view: Callable[[Spelling], Explained]) -> None:
     node = parse_plan(view(PG17))
     assert parameters_of(node) == set()
-    assert "One-Time Filter" in next(each for each in node.walk() if each.kind == "Result").conditions
+    assert (
+        "One-Time Filter" in next(each for each in node.walk() if each.kind == "Result").conditions
+    )
 
 
 @pytest.mark.parametrize("view", [tenant, has_any])
-def test_the_tag_is_no_parameter_beside_a_views_own_condition(view: Callable[[Spelling], Explained]) -> None:
+def test_the_tag_is_no_parameter_beside_a_views_own_condition(
+    view: Callable[[Spelling], Explained],
+) -> None:
     assert parameters_of(parse_plan(view(PG15))) == set()
 
 
 @SPELLINGS
 def test_the_tag_vanishes_beside_a_views_own_condition(spelling: Spelling) -> None:
-    condition = next(each.conditions for each in parse_plan(tenant(spelling)).walk() if each.kind == "Result")
+    condition = next(
+        each.conditions for each in parse_plan(tenant(spelling)).walk() if each.kind == "Result"
+    )
     assert spelling.of(2) not in condition["One-Time Filter"]
 
 
 @SPELLINGS
 def test_the_functions_of_an_export_are_those_that_write_features_too(spelling: Spelling) -> None:
-    assert functions_of(parse_plan(export(spelling))) == ["convert_to", "row_to_json", "st_asgeojson"]
+    assert functions_of(parse_plan(export(spelling))) == [
+        "convert_to",
+        "row_to_json",
+        "st_asgeojson",
+    ]
 
 
 @SPELLINGS
 def test_a_condition_of_the_tags_form_stays_in_a_plan_without_a_tag(spelling: Spelling) -> None:
-    own = step("Aggregate", scan(name="roads"), to="InitPlan", Subplan_Name=spelling.name(1), Output=["max(roads.id)"])
+    own = step(
+        "Aggregate",
+        scan(name="roads"),
+        to="InitPlan",
+        Subplan_Name=spelling.name(1),
+        Output=["max(roads.id)"],
+    )
     node = parse_plan(gated(is_tagged(spelling, 1), own, scan()))
     assert node.conditions == {"One-Time Filter": is_tagged(spelling, 1)}
 
@@ -465,7 +652,12 @@ def test_a_function_whose_name_is_quoted_is_found(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["((t.geom)::geometry(Point,4326))", "((t.a)::numeric(10,2))", "((t.a)::character varying(20))"]
+    "text",
+    [
+        "((t.geom)::geometry(Point,4326))",
+        "((t.a)::numeric(10,2))",
+        "((t.a)::character varying(20))",
+    ],
 )
 def test_a_type_is_no_function(text: str) -> None:
     assert functions_of(parse_plan(scan(Output=[text]))) == []

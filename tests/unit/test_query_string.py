@@ -75,7 +75,9 @@ def test_so_many_parameters_are_taken_and_no_more() -> None:
 
 
 @given(st.dictionaries(TEXTS.filter(bool), TEXTS, max_size=8), st.booleans())
-def test_what_a_client_encodes_is_read_back_in_its_order(values: dict[str, str], plus: bool) -> None:
+def test_what_a_client_encodes_is_read_back_in_its_order(
+    values: dict[str, str], plus: bool
+) -> None:
     encode = quote_plus if plus else (lambda text: quote(text, safe=""))
     raw = "&".join(f"{encode(name)}={encode(value)}" for name, value in values.items())
     assert list(parse_query_string(raw).items()) == list(values.items())

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geosvc.caching.store import ENTRY_BYTES, Cache, CacheKey, cache_key
 from geosvc.errors import InternalError, NotFound
-from geosvc.live.cache import ENTRY_BYTES, READER, Cache, Question, question
+from geosvc.model.principal import ANONYMOUS, Principal
 
 PUBLICATION = 7
 LARGE = 1 << 20
@@ -27,17 +28,17 @@ class Log:
         self.turns = turns
         self.reads = 0
 
-    def token(self, publication: int) -> int:
+    def version(self, publication: int) -> int:
         return self.tokens.get(publication, 0)
 
     def move(self, publication: int = PUBLICATION) -> None:
-        self.tokens[publication] = self.token(publication) + 1
+        self.tokens[publication] = self.version(publication) + 1
 
     async def current(self, publication: int) -> int | None:
         self.reads += 1
         for _ in range(self.turns()):
             await asyncio.sleep(0)
-        self.known[publication] = self.token(publication) if self.readable else None
+        self.known[publication] = self.version(publication) if self.readable else None
         return self.known[publication]
 
     def last_known(self, publication: int) -> int | None:
@@ -66,12 +67,18 @@ class Work:
         return self.answer
 
 
-def asking(*parts: object, publication: int = PUBLICATION) -> Question:
-    return question("page", publication, READER, *parts)
+def asking(*parts: object, publication: int = PUBLICATION) -> CacheKey:
+    return cache_key("page", publication, ANONYMOUS, *parts)
 
 
-async def ask(cache: Cache, work: Callable[[], Any], asked: Question | None = None, token: int = 0, size: int = 100) -> Any:
-    return await cache.share(asked or asking("a"), token, work, lambda _: size)
+async def ask(
+    cache: Cache,
+    work: Callable[[], Any],
+    key: CacheKey | None = None,
+    version: int = 0,
+    size: int = 100,
+) -> Any:
+    return await cache.share(key or asking("a"), version, work, lambda _: size)
 
 
 async def turns(number: int = 20) -> None:
@@ -108,11 +115,11 @@ async def test_an_answer_is_handed_out_before_the_log_is_read_again_and_kept_aft
 async def test_an_answer_that_was_read_before_a_change_is_not_kept_after_it() -> None:
     log, work = Log(), Work()
     cache = Cache(log, LARGE)
-    asked = asyncio.create_task(ask(cache, work))
+    key = asyncio.create_task(ask(cache, work))
     await turns()
     log.move()
     work.go.set()
-    assert await asked == b"answer"
+    assert await key == b"answer"
     await turns()
     assert (len(cache), cache.bytes, cache.refused) == (0, 0, {"moved": 1})
 
@@ -124,7 +131,7 @@ async def test_nothing_is_kept_while_the_log_cannot_be_read() -> None:
     await ask(cache, at_once)
     await turns()
     assert (len(cache), cache.refused) == (0, {"unreadable": 1})
-    cache.offer(asking("b"), cache.versions.last_known(PUBLICATION), b"answer", 10)
+    cache.put_unconfirmed(asking("b"), cache.versions.last_known(PUBLICATION), b"answer", 10)
     await turns()
     assert (len(cache), cache.refused) == (0, {"unreadable": 2})
 
@@ -138,9 +145,9 @@ async def test_another_version_is_another_answer_and_the_old_one_is_gone() -> No
     await turns()
     assert len(cache) == 4
     log.move()
-    token = await log.current(PUBLICATION)
-    assert token == 1
-    assert cache.find(asking("a"), token) is None
+    version = await log.current(PUBLICATION)
+    assert version == 1
+    assert cache.find(asking("a"), version) is None
     assert (len(cache), cache.moved, cache.bytes) == (1, 3, 100 + ENTRY_BYTES)
 
 
@@ -150,7 +157,7 @@ async def test_what_is_kept_at_a_new_version_takes_the_place_of_the_old_one() ->
     await ask(cache, at_once)
     await turns()
     log.move()
-    cache.offer(asking("b"), await log.current(PUBLICATION), b"newer", 10)
+    cache.put_unconfirmed(asking("b"), await log.current(PUBLICATION), b"newer", 10)
     await turns()
     assert (len(cache), cache.moved) == (1, 1)
     assert cache.find(asking("a"), 1) is None
@@ -162,7 +169,7 @@ async def test_one_who_comes_late_with_an_old_version_drops_nothing() -> None:
     cache = Cache(log, LARGE)
     log.move()
     await log.current(PUBLICATION)
-    await ask(cache, at_once, token=1)
+    await ask(cache, at_once, version=1)
     await turns()
     assert cache.find(asking("a"), 0) is None
     assert cache.find(asking("a"), 1) == b"answer"
@@ -170,10 +177,10 @@ async def test_one_who_comes_late_with_an_old_version_drops_nothing() -> None:
 
 async def test_all_who_ask_the_same_share_one_piece_of_work() -> None:
     cache, work = Cache(Log(), LARGE), Work()
-    asked = [asyncio.create_task(ask(cache, work)) for _ in range(50)]
+    key = [asyncio.create_task(ask(cache, work)) for _ in range(50)]
     await turns()
     work.go.set()
-    assert await asyncio.gather(*asked) == [b"answer"] * 50
+    assert await asyncio.gather(*key) == [b"answer"] * 50
     assert work.begun == 1
     assert cache.lookups == {("page", "miss"): 1, ("page", "shared"): 49}
 
@@ -188,16 +195,16 @@ async def test_those_who_ask_while_the_log_is_read_again_share_what_there_is() -
 
 async def test_other_questions_and_versions_do_not_share() -> None:
     cache, works = Cache(Log(), LARGE), [Work() for _ in range(3)]
-    asked = [
+    key = [
         asyncio.create_task(ask(cache, works[0])),
         asyncio.create_task(ask(cache, works[1], asking("b"))),
-        asyncio.create_task(ask(cache, works[2], token=1)),
+        asyncio.create_task(ask(cache, works[2], version=1)),
     ]
     await turns()
     assert [work.begun for work in works] == [1, 1, 1]
     for work in works:
         work.go.set()
-    await asyncio.gather(*asked)
+    await asyncio.gather(*key)
 
 
 async def test_one_who_leaves_does_not_disturb_the_others() -> None:
@@ -216,11 +223,11 @@ async def test_one_who_leaves_does_not_disturb_the_others() -> None:
 
 async def test_work_is_cancelled_when_the_last_has_left_and_begun_anew_by_the_next() -> None:
     cache, work = Cache(Log(), LARGE), Work()
-    asked = [asyncio.create_task(ask(cache, work)) for _ in range(2)]
+    key = [asyncio.create_task(ask(cache, work)) for _ in range(2)]
     await turns()
-    for each in asked:
+    for each in key:
         each.cancel()
-    await asyncio.wait(asked)
+    await asyncio.wait(key)
     following = asyncio.create_task(ask(cache, work))  # before the cancelled work has ended
     await turns()
     assert (work.begun, work.cancelled) == (2, 1)
@@ -230,10 +237,10 @@ async def test_work_is_cancelled_when_the_last_has_left_and_begun_anew_by_the_ne
 
 async def test_an_error_goes_to_all_who_wait_and_is_not_kept() -> None:
     cache, work = Cache(Log(), LARGE), Work(error=NotFound("gone"))
-    asked = [asyncio.create_task(ask(cache, work)) for _ in range(3)]
+    key = [asyncio.create_task(ask(cache, work)) for _ in range(3)]
     await turns()
     work.go.set()
-    for each in asked:
+    for each in key:
         with pytest.raises(NotFound):
             await each
     work.error = None
@@ -243,11 +250,11 @@ async def test_an_error_goes_to_all_who_wait_and_is_not_kept() -> None:
 
 async def test_closing_ends_work_and_nobody_waits_for_ever() -> None:
     cache, work = Cache(Log(), LARGE), Work()
-    asked = asyncio.create_task(ask(cache, work))
+    key = asyncio.create_task(ask(cache, work))
     await turns()
     await cache.close()
     with pytest.raises(InternalError):
-        await asked
+        await key
     assert (work.cancelled, len(cache), cache.bytes) == (1, 0, 0)
 
 
@@ -264,7 +271,7 @@ async def test_without_bytes_nothing_is_kept_or_shared() -> None:
     cache = Cache(log, 0)
     work.go.set()
     assert [await ask(cache, work), await ask(cache, work)] == [b"answer"] * 2
-    cache.offer(asking("b"), 0, b"answer", 10)
+    cache.put_unconfirmed(asking("b"), 0, b"answer", 10)
     await turns()
     assert (work.begun, len(cache), log.reads) == (2, 0, 0)
 
@@ -297,22 +304,22 @@ async def test_what_grows_is_counted_and_makes_room_for_itself() -> None:
     cache = Cache(Log(), 2 * (ENTRY_BYTES + 100))
     values = {name: name.encode() for name in "ab"}
     for name, value in values.items():
-        cache.offer(asking(name), 0, value, 100)
+        cache.put_unconfirmed(asking(name), 0, value, 100)
         await turns()
-    cache.grew(asking("b"), values["b"], 50)
+    cache.resize(asking("b"), values["b"], 50)
     assert (cache.holds(asking("a")), cache.holds(asking("b"))) == (False, True)
     assert cache.bytes == ENTRY_BYTES + 150
-    cache.grew(asking("b"), b"another", 50)
-    cache.grew(asking("a"), values["a"], 50)
+    cache.resize(asking("b"), b"another", 50)
+    cache.resize(asking("a"), values["a"], 50)
     assert cache.bytes == ENTRY_BYTES + 150
-    cache.grew(asking("b"), values["b"], 10_000)
+    cache.resize(asking("b"), values["b"], 10_000)
     assert (len(cache), cache.bytes) == (0, 0)
 
 
 async def test_what_grows_before_it_is_kept_is_counted() -> None:
     cache = Cache(Log(), LARGE)
     answer = await ask(cache, at_once, size=100)
-    cache.grew(asking("a"), answer, 50)  # compressed at once, for the one who asked
+    cache.resize(asking("a"), answer, 50)  # compressed at once, for the one who asked
     await turns()
     assert (cache.holds(asking("a")), cache.bytes) == (True, ENTRY_BYTES + 150)
 
@@ -320,7 +327,7 @@ async def test_what_grows_before_it_is_kept_is_counted() -> None:
 async def test_what_grows_too_large_before_it_is_kept_is_not_kept() -> None:
     cache = Cache(Log(), ENTRY_BYTES + 100)
     answer = await ask(cache, at_once, size=100)
-    cache.grew(asking("a"), answer, 50)
+    cache.resize(asking("a"), answer, 50)
     await turns()
     assert (len(cache), cache.bytes) == (0, 0)
 
@@ -329,13 +336,13 @@ async def test_what_was_made_elsewhere_is_kept_like_the_rest() -> None:
     log = Log()
     cache = Cache(log, LARGE)
     await log.current(PUBLICATION)
-    cache.offer(asking("a"), cache.versions.last_known(PUBLICATION), b"answer", 10)
-    cache.offer(asking("a"), cache.versions.last_known(PUBLICATION), b"answer", 10)
+    cache.put_unconfirmed(asking("a"), cache.versions.last_known(PUBLICATION), b"answer", 10)
+    cache.put_unconfirmed(asking("a"), cache.versions.last_known(PUBLICATION), b"answer", 10)
     await turns()
     assert cache.find(asking("a"), 0) == b"answer"
     before = cache.versions.last_known(PUBLICATION)
     log.move()  # since it was last read
-    cache.offer(asking("b"), before, b"outdated", 10)
+    cache.put_unconfirmed(asking("b"), before, b"outdated", 10)
     await turns()
     assert not cache.holds(asking("b"))
 
@@ -352,27 +359,31 @@ async def test_the_age_of_answers_is_counted_when_they_are_used() -> None:
 
 def test_questions_differ_by_every_part() -> None:
     different = {
-        question("page", 1, READER, "a", "b"),
-        question("page", 1, READER, "ab"),
-        question("page", 1, READER, "a', 'b"),
-        question("count", 1, READER, "a", "b"),
-        question("page", 2, READER, "a", "b"),
-        question("page", 1, "other", "a", "b"),
-        question("page", 1, READER, "a", "b\udc80"),
+        cache_key("page", 1, ANONYMOUS, "a", "b"),
+        cache_key("page", 1, ANONYMOUS, "ab"),
+        cache_key("page", 1, ANONYMOUS, "a', 'b"),
+        cache_key("count", 1, ANONYMOUS, "a", "b"),
+        cache_key("page", 2, ANONYMOUS, "a", "b"),
+        cache_key("page", 1, Principal("other"), "a", "b"),
+        cache_key("page", 1, ANONYMOUS, "a", "b\udc80"),
     }
     assert len(different) == 7
-    assert question("page", 1, READER, "a", "b") in different
+    assert cache_key("page", 1, ANONYMOUS, "a", "b") in different
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 6))
-def test_whatever_happens_in_whatever_order_answers_are_fresh_and_within_bounds(seed: int, places: int) -> None:
+def test_whatever_happens_in_whatever_order_answers_are_fresh_and_within_bounds(
+    seed: int, places: int
+) -> None:
     with asyncio.Runner() as runner:
         runner.run(_live_through(Random(seed), places * (ENTRY_BYTES + 60)))
 
 
 async def _live_through(chance: Random, max_bytes: int) -> None:
-    """Askers, writers, cancellations and failures in an order of their own; two tables, four questions about each."""
+    """Askers, writers, cancellations and failures in an order of their own; two tables, four
+    questions about each.
+    """
     log = Log(lambda: chance.randrange(4))
     cache = Cache(log, max_bytes)
     tasks: list[asyncio.Task[None]] = []
@@ -401,12 +412,12 @@ async def _live_through(chance: Random, max_bytes: int) -> None:
 
 async def _ask_anything(cache: Cache, log: Log, chance: Random) -> None:
     publication = chance.choice((1, 2))
-    asked = asking(chance.randrange(4), publication=publication)
-    before = log.token(publication)
+    key = asking(chance.randrange(4), publication=publication)
+    before = log.version(publication)
 
     async def work() -> tuple[int, int]:
         await turns(chance.randrange(4))
-        read = (publication, log.token(publication))
+        read = (publication, log.version(publication))
         await turns(chance.randrange(4))
         if chance.random() < 0.1:
             raise NotFound("failed")
@@ -414,16 +425,16 @@ async def _ask_anything(cache: Cache, log: Log, chance: Random) -> None:
 
     if chance.random() < 0.2:
         known = cache.versions.last_known(publication)
-        cache.offer(asked, known, await work(), chance.randrange(50))
+        cache.put_unconfirmed(key, known, await work(), chance.randrange(50))
         return
-    token = await log.current(publication)
-    if token is None:
+    version = await log.current(publication)
+    if version is None:
         return
-    value = await cache.share(asked, token, work, lambda _: chance.randrange(60))
+    value = await cache.share(key, version, work, lambda _: chance.randrange(60))
     assert value[0] == publication
-    assert value[1] >= token >= before
+    assert value[1] >= version >= before
     if chance.random() < 0.3:
-        cache.grew(asked, value, chance.randrange(40))
+        cache.resize(key, value, chance.randrange(40))
 
 
 def _check(cache: Cache) -> None:
@@ -435,4 +446,4 @@ def _check(cache: Cache) -> None:
         uses = [entry.used for entry in shelf.entries.values()]
         assert uses == sorted(uses)
         for entry in shelf.entries.values():
-            assert entry.value == (publication, shelf.token)
+            assert entry.value == (publication, shelf.version)

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geosvc.observe.slow import MAX_BURSTS, OTHERS, Sampler, Thresholds, numbers_of
+from geosvc.observe.slow_fields import measured_fields
+from geosvc.observe.slow_sampler import MAX_BURSTS, OTHERS, Sampler
+from geosvc.observe.slow_threshold import Thresholds
 from geosvc.settings import CollectionSettings, Settings
 from geosvc.trace import Run, Trace
 
@@ -36,7 +38,11 @@ def test_a_line_comes_back_after_its_share_of_a_minute(lines: int) -> None:
     sampler = Sampler(lines)
     share = 60 / lines
     admitted(sampler, [NOON] * (lines + 1))
-    assert admitted(sampler, [NOON + share * 0.99, NOON + share * 1.01, NOON + share * 1.02]) == [False, True, False]
+    assert admitted(sampler, [NOON + share * 0.99, NOON + share * 1.01, NOON + share * 1.02]) == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_after_a_quiet_minute_all_lines_are_back_and_after_a_quiet_hour_no_more() -> None:
@@ -53,12 +59,17 @@ def test_a_steady_flow_has_so_many_lines_a_minute() -> None:
 
 
 @given(RATES, st.lists(st.integers(0, 200) | st.just(0), max_size=60))
-def test_a_line_is_admitted_whenever_no_stretch_of_time_has_too_many(lines: int, waits: list[int]) -> None:
+def test_a_line_is_admitted_whenever_no_stretch_of_time_has_too_many(
+    lines: int, waits: list[int]
+) -> None:
     sampler = Sampler(lines)
     taken: list[int] = []
     for at in accumulate(waits):
         # from each earlier line on: those since, and this one
-        fits = all(len(taken) - place + 1 <= lines + Fraction((at - since) * lines, 64) for place, since in enumerate(taken))
+        fits = all(
+            len(taken) - place + 1 <= lines + Fraction((at - since) * lines, 64)
+            for place, since in enumerate(taken)
+        )
         assert sampler.admits("f0", NOON + at * STEP) == fits
         if fits:
             taken.append(at)
@@ -69,7 +80,9 @@ TIMES = st.floats(-1e6, 1e9) | st.integers(0, 120).map(float)
 
 
 @given(RATES, st.lists(st.tuples(PRINTS, TIMES, st.booleans()), max_size=80))
-def test_those_with_a_line_and_those_without_are_all_that_came(lines: int, came: list[tuple[str, float, bool]]) -> None:
+def test_those_with_a_line_and_those_without_are_all_that_came(
+    lines: int, came: list[tuple[str, float, bool]]
+) -> None:
     sampler = Sampler(lines)
     told, dropped = Counter[str](), Counter[str]()
     for print_, at, and_tell in came:
@@ -82,8 +95,13 @@ def test_those_with_a_line_and_those_without_are_all_that_came(lines: int, came:
         assert told[print_] + dropped[print_] == sum(each == print_ for each, _, _ in came)
 
 
-@given(st.lists(st.tuples(st.integers(0, 3 * MAX_BURSTS), st.integers(0, 9)), max_size=60), st.integers(0, 40))
-def test_none_is_lost_where_there_are_more_statements_than_are_remembered(came: list[tuple[int, int]], wait: int) -> None:
+@given(
+    st.lists(st.tuples(st.integers(0, 3 * MAX_BURSTS), st.integers(0, 9)), max_size=60),
+    st.integers(0, 40),
+)
+def test_none_is_lost_where_there_are_more_statements_than_are_remembered(
+    came: list[tuple[int, int]], wait: int
+) -> None:
     sampler = Sampler(1)
     asked, told, now = 0, 0, NOON
     for number in range(MAX_BURSTS):
@@ -158,7 +176,9 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def trace_of(collection: str | None = None, operation: str | None = None, route: str | None = None) -> Trace:
+def trace_of(
+    collection: str | None = None, operation: str | None = None, route: str | None = None
+) -> Trace:
     """A request."""
     trace = Trace("r0", "GET")
     trace.collection, trace.operation, trace.route = collection, operation, route
@@ -210,13 +230,30 @@ MILLISECONDS = st.none() | st.sampled_from([0.0, 0.5, 100.0, 86_400_000.0])
 
 @given(MILLISECONDS, MILLISECONDS, MILLISECONDS, st.sampled_from([0.0, 7.0, 500.0]), st.booleans())
 def test_the_first_threshold_that_is_set_counts_even_if_it_is_zero(
-    own: float | None, by_operation: float | None, by_path: float | None, of_all: float, has_trace: bool
+    own: float | None,
+    by_operation: float | None,
+    by_path: float | None,
+    of_all: float,
+    has_trace: bool,
 ) -> None:
-    routes = {name: each for name, each in (("getItems", by_operation), (ITEMS, by_path)) if each is not None}
+    routes = {
+        name: each
+        for name, each in (("getItems", by_operation), (ITEMS, by_path))
+        if each is not None
+    }
     collections = {"roads": CollectionSettings(slow_query_ms=own)}
-    settings = Settings(slow_query_ms=of_all, slow_query_ms_by_route=routes, collections=collections)
-    wanted = next(each for each in (own, by_operation, by_path, of_all) if each is not None) if has_trace else of_all
-    assert Thresholds(settings).of(trace_of("roads", "getItems", ITEMS) if has_trace else None) == wanted / 1_000
+    settings = Settings(
+        slow_query_ms=of_all, slow_query_ms_by_route=routes, collections=collections
+    )
+    wanted = (
+        next(each for each in (own, by_operation, by_path, of_all) if each is not None)
+        if has_trace
+        else of_all
+    )
+    assert (
+        Thresholds(settings).of(trace_of("roads", "getItems", ITEMS) if has_trace else None)
+        == wanted / 1_000
+    )
 
 
 def test_without_settings_half_a_second_is_slow() -> None:
@@ -232,20 +269,34 @@ def test_with_a_threshold_of_zero_everything_is_slow() -> None:
 def run_of(trace: Trace | None) -> Run:
     """A run that took 250 ms after a wait of 50."""
     run = Run("items.page", "SELECT 1", (), trace)
-    run.seconds, run.pool_seconds, run.rows, run.outcome, run.sqlstate = 0.25, 0.05, 7, "failed", "57014"
+    run.seconds, run.pool_seconds, run.rows, run.outcome, run.sqlstate = (
+        0.25,
+        0.05,
+        7,
+        "failed",
+        "57014",
+    )
     return run
 
 
 def test_a_run_is_told_with_the_numbers_of_its_request() -> None:
     trace = trace_of("roads", "getItems", ITEMS)
-    trace.db_seconds, trace.encode_seconds, trace.send_seconds, trace.total_seconds, trace.bytes = 0.35, 0.01, 1.5, 2.0, 4711
-    assert numbers_of(run_of(trace), 0.05) == {
+    trace.db_seconds, trace.encode_seconds, trace.send_seconds, trace.total_seconds, trace.bytes = (
+        0.35,
+        0.01,
+        1.5,
+        2.0,
+        4711,
+    )
+    assert measured_fields(run_of(trace), 0.05) == {
         "request_id": "r0",
         "method": "GET",
         "route": ITEMS,
         "collection": "roads",
         "operation": "getItems",
+        "origin": "request",
         "statement": "items.page",
+        "shape": "",
         "duration_ms": 250.0,
         "pool_wait_ms": 50.0,
         "other_db_ms": 100.0,
@@ -261,14 +312,26 @@ def test_a_run_is_told_with_the_numbers_of_its_request() -> None:
 
 
 def test_a_run_of_no_request_is_told_with_its_own_numbers() -> None:
-    told = numbers_of(run_of(None), 0.5)
-    assert {told[name] for name in ("request_id", "method", "route", "collection", "operation")} == {None}
-    assert (told["duration_ms"], told["pool_wait_ms"], told["total_ms"], told["threshold_ms"]) == (250.0, 50.0, 300.0, 500.0)
-    assert (told["other_db_ms"], told["encode_ms"], told["send_ms"], told["bytes"]) == (0.0, 0.0, 0.0, 0)
+    told = measured_fields(run_of(None), 0.5)
+    assert {
+        told[name] for name in ("request_id", "method", "route", "collection", "operation")
+    } == {None}
+    assert (told["duration_ms"], told["pool_wait_ms"], told["total_ms"], told["threshold_ms"]) == (
+        250.0,
+        50.0,
+        300.0,
+        500.0,
+    )
+    assert (told["other_db_ms"], told["encode_ms"], told["send_ms"], told["bytes"]) == (
+        0.0,
+        0.0,
+        0.0,
+        0,
+    )
 
 
 def test_a_run_is_never_longer_than_the_whole() -> None:
     trace = trace_of()
     trace.total_seconds = 0.1  # the client went away
-    told = numbers_of(run_of(trace), 0.5)
+    told = measured_fields(run_of(trace), 0.5)
     assert (told["total_ms"], told["other_db_ms"]) == (300.0, 0.0)

@@ -5,9 +5,11 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geosvc.database.bulk import SeenKeys
+from geosvc.database.writes.seen_keys import SeenKeys
 
-KEYS = st.tuples(st.integers(-5, 40).map(str)) | st.tuples(st.sampled_from("abc"), st.integers(0, 9).map(str))
+KEYS = st.tuples(st.integers(-5, 40).map(str)) | st.tuples(
+    st.sampled_from("abc"), st.integers(0, 9).map(str)
+)
 PIECES = st.lists(st.lists(KEYS, max_size=30), max_size=30)
 
 
@@ -26,7 +28,9 @@ def expected(pieces: list[list[tuple[str, ...]]]) -> list[list[int]]:
 
 
 @given(PIECES)
-def test_what_was_there_before_is_found_and_the_first_is_not(pieces: list[list[tuple[str, ...]]]) -> None:
+def test_what_was_there_before_is_found_and_the_first_is_not(
+    pieces: list[list[tuple[str, ...]]],
+) -> None:
     seen = SeenKeys()
     assert [seen.add(piece) for piece in pieces] == expected(pieces)
 

@@ -44,27 +44,42 @@ def test_without_anything_every_setting_has_its_default() -> None:
         assert getattr(settings, name) == field.get_default()
 
 
-def test_an_option_beats_the_environment_which_beats_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_option_beats_the_environment_which_beats_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     path = written(tmp_path, "port = 1\nadmin_port = 1\nworkers = 1\nlimit_max = 77\n")
     monkeypatch.setenv("GEOSVC_PORT", "2")
     monkeypatch.setenv("GEOSVC_ADMIN_PORT", "2")
     settings = load_settings(path, port=3, workers=None)
-    assert (settings.port, settings.admin_port, settings.workers, settings.limit_max) == (3, 2, 1, 77)
+    assert (settings.port, settings.admin_port, settings.workers, settings.limit_max) == (
+        3,
+        2,
+        1,
+        77,
+    )
 
 
-def test_a_whole_table_of_the_file_is_beaten_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    path = written(tmp_path, '[collections.a]\ntitle = "file"\nsrid = 3067\n[collections.b]\ntitle = "file"\n')
+def test_a_whole_table_of_the_file_is_beaten_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = written(
+        tmp_path, '[collections.a]\ntitle = "file"\nsrid = 3067\n[collections.b]\ntitle = "file"\n'
+    )
     monkeypatch.setenv("GEOSVC_COLLECTIONS", '{"a": {"title": "environment"}}')
     assert load_settings(path).collections == {"a": CollectionSettings(title="environment")}
 
 
-def test_the_file_may_be_named_by_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_file_may_be_named_by_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("GEOSVC_CONFIG", str(written(tmp_path, "port = 5")))
     assert load_settings().port == 5
     assert load_settings(port=6).port == 6
 
 
-def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_empty_variable_is_one_that_is_not_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     path = written(tmp_path, "port = 5")
     for name in ("GEOSVC_PORT", "GEOSVC_DATABASE_URL", "GEOSVC_CONFIG", "GEOSVC_SCHEMAS"):
         monkeypatch.setenv(name, "")
@@ -76,14 +91,25 @@ def test_the_file_has_collections(tmp_path: Path) -> None:
     text = 'SCHEMAS = "a, b"\n[collections.roads]\nkey = "a,b"\ndatetime = ["seen"]\nsrid = 3067\ntitle = "Roads"\n'
     settings = load_settings(written(tmp_path, text))
     assert settings.schemas == ("a", "b")
-    assert settings.collections["roads"] == CollectionSettings(key=("a", "b"), datetime=("seen",), srid=3067, title="Roads")
+    assert settings.collections["roads"] == CollectionSettings(
+        key=("a", "b"), datetime=("seen",), srid=3067, title="Roads"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "names"),
-    [("a", ("a",)), ("a,b", ("a", "b")), (" a , b ,", ("a", "b")), ("s.t*,u", ("s.t*", "u")), (",", ()), ('["a"]', ('["a"]',))],
+    [
+        ("a", ("a",)),
+        ("a,b", ("a", "b")),
+        (" a , b ,", ("a", "b")),
+        ("s.t*,u", ("s.t*", "u")),
+        (",", ()),
+        ('["a"]', ('["a"]',)),
+    ],
 )
-def test_a_list_has_commas_between_its_names(monkeypatch: pytest.MonkeyPatch, text: str, names: tuple[str, ...]) -> None:
+def test_a_list_has_commas_between_its_names(
+    monkeypatch: pytest.MonkeyPatch, text: str, names: tuple[str, ...]
+) -> None:
     monkeypatch.setenv("GEOSVC_TABLES", text)
     assert load_settings().tables == names
     assert load_settings(exclude_tables=text).exclude_tables == names
@@ -158,7 +184,9 @@ def test_all_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path
         ({"db_direct_tls": True, "db_ssl_mode": "disable"}, ("DB_DIRECT_TLS", "DB_SSL_MODE")),
     ],
 )
-def test_settings_that_do_not_go_together_are_named_both(options: dict[str, object], names: tuple[str, str]) -> None:
+def test_settings_that_do_not_go_together_are_named_both(
+    options: dict[str, object], names: tuple[str, str]
+) -> None:
     (found,) = mistakes(None, **options)
     assert all(name in found for name in names)
 
@@ -170,7 +198,10 @@ def test_an_sslmode_that_may_fall_back_to_plain_text_is_refused(scheme: str, mod
     assert found.startswith(f"GEOSVC_DATABASE_URL: sslmode={mode} may fall back to plain text")
 
 
-@pytest.mark.parametrize("query", ["sslmode=prefer&sslmode=require", "sslmode=require&sslmode=prefer", "a=b&sslmode=allow"])
+@pytest.mark.parametrize(
+    "query",
+    ["sslmode=prefer&sslmode=require", "sslmode=require&sslmode=prefer", "a=b&sslmode=allow"],
+)
 def test_a_second_sslmode_hides_no_first(query: str) -> None:
     assert len(mistakes(database_url=f"postgresql://db.example/gis?{query}")) == 1
 
@@ -192,14 +223,22 @@ def test_a_dsn_that_asyncpg_takes_is_taken(url: str) -> None:
     assert database_url.get_secret_value() == url
 
 
-@pytest.mark.parametrize("hosts", ["a.example:5432,b.example:5433", "a.example:5432,b.example", "[::1]:5432,[::2]:5432"])
+@pytest.mark.parametrize(
+    "hosts", ["a.example:5432,b.example:5433", "a.example:5432,b.example", "[::1]:5432,[::2]:5432"]
+)
 def test_a_dsn_may_name_several_hosts_with_their_ports(hosts: str) -> None:
     assert load_settings(database_url=f"postgresql://u:p@{hosts}/gis").database_url is not None
 
 
 def test_a_secret_is_in_no_repr_and_no_str() -> None:
     settings = load_settings(database_url=URL, direct_database_url=URL)
-    shown = [repr(settings), str(settings), f"{settings}", str(settings.model_dump()), settings.model_dump_json()]
+    shown = [
+        repr(settings),
+        str(settings),
+        f"{settings}",
+        str(settings.model_dump()),
+        settings.model_dump_json(),
+    ]
     for text in (*shown, repr(settings.database_url), str(settings.direct_database_url)):
         assert "s3cr3t" not in text
     assert isinstance(settings.database_url, SecretStr)
@@ -216,7 +255,9 @@ def test_a_secret_is_in_no_repr_and_no_str() -> None:
         URL.replace("@db.example", "@db.example:s3cr3t"),
     ],
 )
-def test_a_secret_is_in_no_mistake_and_no_stack(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_secret_is_in_no_mistake_and_no_stack(
+    url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(database_url=url)
     assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))
@@ -230,7 +271,9 @@ def test_a_secret_is_in_no_mistake_and_no_stack(url: str, monkeypatch: pytest.Mo
     assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("text", ['database_url = "s3cr3t', "database_url = s3cr3t", 'a = 1\na = "s3cr3t"', "= s3cr3t"])
+@pytest.mark.parametrize(
+    "text", ['database_url = "s3cr3t', "database_url = s3cr3t", 'a = 1\na = "s3cr3t"', "= s3cr3t"]
+)
 def test_a_file_that_is_no_toml_is_named_without_what_it_holds(text: str, tmp_path: Path) -> None:
     path = written(tmp_path, text)
     (found,) = mistakes(path)
@@ -239,7 +282,9 @@ def test_a_file_that_is_no_toml_is_named_without_what_it_holds(text: str, tmp_pa
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    assert mistakes(tmp_path / "gone.toml") == (f"{tmp_path / 'gone.toml'}: cannot be read: No such file or directory",)
+    assert mistakes(tmp_path / "gone.toml") == (
+        f"{tmp_path / 'gone.toml'}: cannot be read: No such file or directory",
+    )
     assert mistakes(tmp_path)[0].startswith(f"{tmp_path}: cannot be read: ")
     (tmp_path / "latin").write_bytes(b'host = "\xfc"')
     assert mistakes(tmp_path / "latin")[0].startswith(f"{tmp_path / 'latin'}: is no TOML: ")
@@ -247,31 +292,53 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("key", "suggestion"),
-    [("databse_url", "DATABASE_URL"), ("Pool_Maxsize", "POOL_MAX_SIZE"), ("limitmax", "LIMIT_MAX"), ("zzz", None)],
+    [
+        ("databse_url", "DATABASE_URL"),
+        ("Pool_Maxsize", "POOL_MAX_SIZE"),
+        ("limitmax", "LIMIT_MAX"),
+        ("zzz", None),
+    ],
 )
-def test_an_unknown_key_of_the_file_is_a_mistake_with_a_suggestion(key: str, suggestion: str | None, tmp_path: Path) -> None:
+def test_an_unknown_key_of_the_file_is_a_mistake_with_a_suggestion(
+    key: str, suggestion: str | None, tmp_path: Path
+) -> None:
     (found,) = mistakes(written(tmp_path, f"{key} = 1\n"))
     expected = f"GEOSVC_{key.upper()}: is not a setting"
     assert found == (expected if suggestion is None else f"{expected}; did you mean {suggestion}?")
 
 
-@pytest.mark.parametrize(("key", "meant"), [("kye", "key"), ("titel", "title"), ("date_time", "datetime")])
-def test_an_unknown_key_of_a_collection_is_compared_with_those_of_a_collection(key: str, meant: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "meant"), [("kye", "key"), ("titel", "title"), ("date_time", "datetime")]
+)
+def test_an_unknown_key_of_a_collection_is_compared_with_those_of_a_collection(
+    key: str, meant: str, tmp_path: Path
+) -> None:
     (found,) = mistakes(written(tmp_path, f'[collections.roads]\n{key} = "a"\n'))
     assert found.startswith(f"GEOSVC_COLLECTIONS.roads.{key}: ")
     assert "COLLECTIONS?" not in found
     assert meant in found.casefold().partition("did you mean")[2]
 
 
-def test_collections_that_are_no_json_are_a_mistake_like_every_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_collections_that_are_no_json_are_a_mistake_like_every_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("GEOSVC_COLLECTIONS", "{roads: s3cr3t")
     (found,) = mistakes()
     assert found.startswith("GEOSVC_COLLECTIONS: ")
     assert "s3cr3t" not in found
 
 
-def test_an_unknown_variable_does_not_stop_the_start_but_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GEOSVC_SERVICE_HOST", "GEOSVC_DATABSE_URL", "GEOSVC_PORTS", "GEOSVC_PORT", "GEOSVC_CONFIG", "OTHER_PORT"):
+def test_an_unknown_variable_does_not_stop_the_start_but_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in (
+        "GEOSVC_SERVICE_HOST",
+        "GEOSVC_DATABSE_URL",
+        "GEOSVC_PORTS",
+        "GEOSVC_PORT",
+        "GEOSVC_CONFIG",
+        "OTHER_PORT",
+    ):
         monkeypatch.setenv(name, "")
     load_settings()
     found = dict(unknown_variables())
@@ -281,7 +348,8 @@ def test_an_unknown_variable_does_not_stop_the_start_but_is_known(monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("given_", "kept"), [("https://x.org/api/", "https://x.org/api"), ("http://x.org:8080", "http://x.org:8080")]
+    ("given_", "kept"),
+    [("https://x.org/api/", "https://x.org/api"), ("http://x.org:8080", "http://x.org:8080")],
 )
 def test_a_public_url_ends_without_a_slash(given_: str, kept: str) -> None:
     assert load_settings(public_url=given_).public_url == kept

@@ -22,7 +22,13 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
 
 POSITIONS = st.one_of(
     st.builds(Position, snapshots()),
-    st.builds(Position, snapshots(), snapshots(), st.integers(0, (1 << 63) - 1), st.integers(0, (1 << 63) - 1)),
+    st.builds(
+        Position,
+        snapshots(),
+        snapshots(),
+        st.integers(0, (1 << 63) - 1),
+        st.integers(0, (1 << 63) - 1),
+    ),
 )
 
 
@@ -46,7 +52,9 @@ def test_what_is_no_snapshot_is_refused(text: str) -> None:
 
 
 @given(POSITIONS)
-def test_an_event_id_is_read_as_it_is_written_and_fits_a_header_and_a_url(position: Position) -> None:
+def test_an_event_id_is_read_as_it_is_written_and_fits_a_header_and_a_url(
+    position: Position,
+) -> None:
     text = encode_event_id(EPOCH, position)
     assert parse_event_id(text) == (EPOCH, position)
     assert set(text) <= set("0123456789abcdef.-")
@@ -76,7 +84,7 @@ def test_an_event_id_is_read_as_it_is_written_and_fits_a_header_and_a_url(positi
     ],
 )
 def test_what_is_no_event_id_is_refused(text: str) -> None:
-    with pytest.raises(InvalidParameter, match="Last-Event-ID is not one that this service gave out"):
+    with pytest.raises(InvalidParameter, match="Last-Event-ID is not one that this service issued"):
         parse_event_id(text)
 
 
@@ -99,19 +107,25 @@ def test_no_text_does_anything_but_be_refused(text: str) -> None:
         ("nothing", None),
     ],
 )
-def test_a_box_begins_with_its_upper_corner(text: str | None, bounds: tuple[float, ...] | None) -> None:
+def test_a_box_begins_with_its_upper_corner(
+    text: str | None, bounds: tuple[float, ...] | None
+) -> None:
     assert parse_box(text) == bounds
 
 
 @given(snapshots(), snapshots())
-def test_a_snapshot_that_sees_what_another_does_not_is_ahead_of_it(one: Snapshot, other: Snapshot) -> None:
+def test_a_snapshot_that_sees_what_another_does_not_is_ahead_of_it(
+    one: Snapshot, other: Snapshot
+) -> None:
     assert not one.is_ahead_of(one)
     news = [xid for xid in other.in_progress if one.sees(xid)]
     assert one.is_ahead_of(other) == (one.xmax > other.xmax or bool(news))
 
 
 def test_a_position_too_long_for_a_header_is_one_of_no_log() -> None:
-    """A standby lists subtransactions, of which there may be any number: such a subscriber begins anew."""
+    """A standby lists subtransactions, of which there may be any number: such a subscriber begins
+    anew.
+    """
     text = encode_event_id(EPOCH, Position(Snapshot(1, 10_001, tuple(range(1, 10_001)))))
     assert len(text) < 100
     epoch, _ = parse_event_id(text)

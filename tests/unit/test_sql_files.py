@@ -7,7 +7,11 @@ import pytest
 
 from geosvc.sql.files import load_statement
 
-FILES = sorted(each.name.removesuffix(".sql") for each in files("geosvc.sql").iterdir() if each.name.endswith(".sql"))
+FILES = sorted(
+    each.name.removesuffix(".sql")
+    for each in files("geosvc.sql").iterdir()
+    if each.name.endswith(".sql")
+)
 
 
 def declared(file: str) -> int:
@@ -25,10 +29,15 @@ def test_a_file_is_a_statement_with_its_name_and_arguments(file: str) -> None:
     assert statement.text.startswith(("SELECT", "WITH", "INSERT", "UPDATE", "DELETE"))
     reads = statement.text.startswith(("SELECT", "WITH"))
     if not statement.name.startswith("publish."):  # of a command, which does both
-        assert statement.name.startswith("write.") != reads or file in ("idempotency_answer", "feed_prune")
+        assert statement.name.startswith("write.") != reads or file in (
+            "idempotency_answer",
+            "feed_prune",
+        )
     assert "-- " not in statement.text
     assert not statement.text.endswith(";")
-    assert {int(number) for number in re.findall(r"\$(\d+)", statement.text)} == set(range(1, len(args) + 1))
+    assert {int(number) for number in re.findall(r"\$(\d+)", statement.text)} == set(
+        range(1, len(args) + 1)
+    )
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -36,7 +45,9 @@ def test_a_file_is_a_statement_with_its_name_and_arguments(file: str) -> None:
 def test_the_wrong_number_of_arguments_is_refused(file: str, difference: int) -> None:
     number = declared(file) + difference
     if number >= 0:
-        with pytest.raises(ValueError, match=f"{file}.sql takes {declared(file)} arguments, not {number}"):
+        with pytest.raises(
+            ValueError, match=f"{file}.sql takes {declared(file)} arguments, not {number}"
+        ):
             load_statement(file, tuple(range(number)))
 
 

@@ -16,7 +16,9 @@ def test_any_content_arrives_with_its_lines(text: str) -> None:
 
 def test_a_heartbeat_and_the_beginning_tell_nobody_and_move_the_id() -> None:
     first, second, third = parse_events(
-        encode_beginning("a-1.2", 1_000) + encode_heartbeat("a-3.4") + encode_event("a-5.6", "delete", b"{}")
+        encode_beginning("a-1.2", 1_000)
+        + encode_heartbeat("a-3.4")
+        + encode_event("a-5.6", "delete", b"{}")
     )
     assert (first.id, first.name, first.text) == ("a-1.2", "", "")
     assert (second.id, second.name, second.text) == ("a-3.4", "", "")

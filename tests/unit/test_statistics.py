@@ -25,7 +25,7 @@ from geosvc.observe.statistics import (
 Line = dict[str, Any]
 
 NOON = 1_700_000_040.0  # a full minute
-LAST = ("plan", "advice", "sql", "args", "route")
+LAST = ("cause", "plan", "advice", "sql", "args", "route", "user_agent")
 
 
 def line(fingerprint: str = "f0", total_ms: float = 100.0, **more: Any) -> Line:
@@ -41,6 +41,10 @@ def line(fingerprint: str = "f0", total_ms: float = 100.0, **more: Any) -> Line:
         "operation": "getItems",
         "outcome": "ok",
         "request_id": "r0",
+        "client": "192.0.2.7",
+        "other_db_ms": 8.0,
+        "encode_ms": 16.0,
+        "shape": "bbox",
         **more,
     }
 
@@ -54,6 +58,10 @@ LINES = st.fixed_dictionaries(
         "pool_wait_ms": MILLISECONDS,
         "duration_ms": MILLISECONDS,
         "send_ms": MILLISECONDS,
+        "other_db_ms": MILLISECONDS,
+        "encode_ms": MILLISECONDS,
+        "shape": st.just("bbox"),
+        "client": st.sampled_from(["192.0.2.7", "2001:db8::7", None]),
         "collection": st.sampled_from(["places", "roads", None]),
         "operation": st.sampled_from(["getItems", None]),
         "outcome": st.sampled_from(["ok", "timeout", "failed"]),
@@ -85,7 +93,7 @@ def counted(story: Sequence[tuple[float, Line, bool]]) -> Statistics:
         entry = statistics.of(each["fingerprint"], each["statement"])
         entry.add(each, at)
         if told:
-            entry.tell(each)
+            entry.keep_last(each)
         else:
             entry.dropped += 1
     return statistics
@@ -105,17 +113,25 @@ def described(statistics: Statistics, now: float) -> tuple[dict[str, Any], Any]:
 def without(statements: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """The statements without these of their members, and with names in no order."""
     return {
-        key: {name: sorted(value) if name == "collections" else value for name, value in each.items() if name not in names}
+        key: {
+            name: sorted(value) if name == "collections" else value
+            for name, value in each.items()
+            if name not in names
+        }
         for key, each in statements.items()
     }
 
 
 @given(STORY)
-def test_what_one_process_counted_comes_out_at_another_as_it_was(story: list[tuple[int, Line, bool]]) -> None:
+def test_what_one_process_counted_comes_out_at_another_as_it_was(
+    story: list[tuple[int, Line, bool]],
+) -> None:
     told = at_times(story)
     statistics = counted(told)
     now = told[-1][0] if told else NOON
-    assert describe_statistics(merge_states([carried(statistics.state())]), now) == describe_statistics(statistics, now)
+    assert describe_statistics(
+        merge_states([carried(statistics.state())]), now
+    ) == describe_statistics(statistics, now)
     for each in statistics.by_fingerprint.values():
         assert SlowStatement.of_state(carried(each.state())) == each
     assert merge_states([carried(statistics.state())]).state() == statistics.state()
@@ -133,10 +149,14 @@ def test_processes_one_after_the_other_count_together_what_one_would(
     one, one_minutes = described(counted(lines), now)
     several, minutes = described(merged, now)
     assert minutes == one_minutes
-    last = () if all(told for _, _, told in lines) else LAST  # of two that came in one second, any may be the last
+    last = (
+        () if all(told for _, _, told in lines) else LAST
+    )  # of two that came in one second, any may be the last
     assert without(several, *last) == without(one, *last)
     for key, each in merged.by_fingerprint.items():
-        assert list(each.samples) == [line["total_ms"] for _, line, _ in lines if line["fingerprint"] == key]
+        assert list(each.samples) == [
+            line["total_ms"] for _, line, _ in lines if line["fingerprint"] == key
+        ]
 
 
 @given(STORY, st.lists(st.integers(0, 3), min_size=40, max_size=40))
@@ -164,7 +184,7 @@ def test_merging_tells_of_the_process_that_saw_the_statement_last() -> None:
     for statistics, at, sql in ((early, NOON, "SELECT early"), (late, NOON + 5, "SELECT late")):
         entry = statistics.of("f0", "items.page")
         entry.add(line(), at)
-        entry.tell(line(sql=sql))
+        entry.keep_last(line(sql=sql))
     for states in ([early.state(), late.state()], [late.state(), early.state()]):
         (entry,) = merge_states(states).by_fingerprint.values()
         assert (entry.last["sql"], entry.last_at, entry.count) == ("SELECT late", NOON + 5, 2)
@@ -173,7 +193,7 @@ def test_merging_tells_of_the_process_that_saw_the_statement_last() -> None:
 def test_merging_tells_of_the_process_that_has_something_to_tell() -> None:
     told, silent = Statistics(), Statistics()
     told.of("f0", "items.page").add(line(), NOON)
-    told.of("f0", "items.page").tell(line(sql="SELECT told"))
+    told.of("f0", "items.page").keep_last(line(sql="SELECT told"))
     silent.of("f0", "items.page").add(line(), NOON + 5)
     for states in ([told.state(), silent.state()], [silent.state(), told.state()]):
         assert merge_states(states).by_fingerprint["f0"].last["sql"] == "SELECT told"
@@ -195,13 +215,32 @@ def test_nothing_is_merged_from_nothing() -> None:
 
 def test_a_run_is_counted_by_the_numbers_of_its_line() -> None:
     entry = SlowStatement("f0", "items.page")
-    entry.add(line(total_ms=100.04, pool_wait_ms=1.5, duration_ms=90.0, send_ms=8.0, request_id="r1"), NOON)
-    entry.add(line(total_ms=300.0, duration_ms=10.0, outcome="timeout", collection="roads", request_id="r2"), NOON - 90)
+    entry.add(
+        line(total_ms=100.04, pool_wait_ms=1.5, duration_ms=90.0, send_ms=8.0, request_id="r1"),
+        NOON,
+    )
+    entry.add(
+        line(
+            total_ms=300.0, duration_ms=10.0, outcome="timeout", collection="roads", request_id="r2"
+        ),
+        NOON - 90,
+    )
     entry.add(line(total_ms=200.0, collection="roads", operation=None, request_id=None), NOON + 30)
-    entry.tell({"plan": ["Seq Scan"], "sql": "SELECT ?", "args": ["text(3)"], "advice": [], "secret": "of no use"})
+    entry.keep_last(
+        {
+            "plan": ["Seq Scan"],
+            "sql": "SELECT ?",
+            "args": ["text(3)"],
+            "advice": [],
+            "secret": "of no use",
+        }
+    )
     assert entry.describe() == {
         "fingerprint": "f0",
         "statement": "items.page",
+        "shape": "bbox",
+        "origin": "request",
+        "clients": [{"client": "192.0.2.7", "count": 3}],
         "collections": ["roads", "places"],
         "operations": ["getItems"],
         "outcomes": {"ok": 2, "timeout": 1},
@@ -213,6 +252,8 @@ def test_a_run_is_counted_by_the_numbers_of_its_line() -> None:
         "max_ms": 300.0,
         "pool_wait_ms": 3.5,
         "db_ms": 102.0,
+        "other_db_ms": 24.0,
+        "encode_ms": 48.0,
         "send_ms": 16.0,
         "last_at": NOON + 30,
         "request_ids": ["r1", "r2"],
@@ -221,24 +262,41 @@ def test_a_run_is_counted_by_the_numbers_of_its_line() -> None:
         "sql": "SELECT ?",
         "args": ["text(3)"],
         "route": None,
+        "cause": None,
+        "user_agent": None,
     }
     assert entry.minutes == {int(NOON // 60): 2, int(NOON // 60) - 2: 1}
 
 
 def test_a_statement_that_never_ran_is_described() -> None:
     document = SlowStatement("f0", "items.page").describe()
-    assert (document["count"], document["p50_ms"], document["max_ms"], document["plan"]) == (0, 0.0, 0.0, None)
-    assert SlowStatement.of_state(carried(SlowStatement("f0", "items.page").state())) == SlowStatement("f0", "items.page")
+    assert (document["count"], document["p50_ms"], document["max_ms"], document["plan"]) == (
+        0,
+        0.0,
+        0.0,
+        None,
+    )
+    assert SlowStatement.of_state(
+        carried(SlowStatement("f0", "items.page").state())
+    ) == SlowStatement("f0", "items.page")
 
 
 def test_telling_again_forgets_what_was_told() -> None:
     entry = SlowStatement("f0", "items.page")
-    entry.tell(line(plan=["Seq Scan"], sql="SELECT ?"))
-    entry.tell(line(sql="SELECT a"))
-    assert entry.last == {"plan": None, "advice": None, "sql": "SELECT a", "args": None, "route": None}
+    entry.keep_last(line(plan=["Seq Scan"], sql="SELECT ?"))
+    entry.keep_last(line(sql="SELECT a"))
+    assert entry.last == {**dict.fromkeys(LAST), "sql": "SELECT a"}
 
 
-SHARES = [Fraction(0), Fraction(1, 100), Fraction(1, 2), Fraction(3, 4), Fraction(95, 100), Fraction(99, 100), Fraction(1)]
+SHARES = [
+    Fraction(0),
+    Fraction(1, 100),
+    Fraction(1, 2),
+    Fraction(3, 4),
+    Fraction(95, 100),
+    Fraction(99, 100),
+    Fraction(1),
+]
 
 
 @given(st.lists(MILLISECONDS, min_size=1, max_size=120), st.sampled_from(SHARES))
@@ -266,7 +324,11 @@ def test_percentiles_are_those_of_all_processes() -> None:
     for n in range(10):
         slow.of("f0", "items.page").add(line(total_ms=1000.0 + n), NOON)
     (entry,) = merge_states([slow.state(), fast.state()]).by_fingerprint.values()
-    assert (entry.percentile(0.5), entry.percentile(0.95), entry.percentile(1.0)) == (50.0, 1005.0, 1009.0)
+    assert (entry.percentile(0.5), entry.percentile(0.95), entry.percentile(1.0)) == (
+        50.0,
+        1005.0,
+        1009.0,
+    )
 
 
 def test_the_last_runs_make_the_percentiles() -> None:
@@ -281,7 +343,10 @@ def test_the_last_runs_make_the_percentiles() -> None:
 
 
 def test_a_merged_statement_has_the_samples_of_all_processes() -> None:
-    full = [counted([(NOON, line(total_ms=float(n)), True) for n in range(MAX_SAMPLES + 1)]).state() for _ in range(3)]
+    full = [
+        counted([(NOON, line(total_ms=float(n)), True) for n in range(MAX_SAMPLES + 1)]).state()
+        for _ in range(3)
+    ]
     (entry,) = merge_states(full).by_fingerprint.values()
     assert len(entry.samples) == 3 * MAX_SAMPLES
     assert entry.count == 3 * (MAX_SAMPLES + 1)
@@ -300,7 +365,9 @@ def test_the_ids_of_the_last_requests_are_kept() -> None:
 
 def test_the_ids_of_the_last_requests_of_all_processes_are_kept() -> None:
     busy = counted([(NOON + n, line(request_id=f"new{n}"), True) for n in range(LAST_REQUESTS)])
-    idle = counted([(NOON - 3_600 + n, line(request_id=f"old{n}"), True) for n in range(LAST_REQUESTS)])
+    idle = counted(
+        [(NOON - 3_600 + n, line(request_id=f"old{n}"), True) for n in range(LAST_REQUESTS)]
+    )
     for states in ([idle.state(), busy.state()], [busy.state(), idle.state()]):
         (entry,) = merge_states(states).by_fingerprint.values()
         assert f"new{LAST_REQUESTS - 1}" in entry.request_ids
@@ -341,7 +408,9 @@ def test_collections_operations_and_outcomes_are_bounded() -> None:
 def test_of_too_many_statements_those_that_cost_least_are_forgotten() -> None:
     statistics = Statistics()
     for n in range(MAX_STATEMENTS):
-        statistics.of(f"f{n}", "items.page").add(line(total_ms=float((n * 7) % MAX_STATEMENTS) + 1), NOON)
+        statistics.of(f"f{n}", "items.page").add(
+            line(total_ms=float((n * 7) % MAX_STATEMENTS) + 1), NOON
+        )
     statistics.of("new", "items.page").add(line(total_ms=5_000.0), NOON)
     statistics.of("newer", "items.page").add(line(total_ms=5_000.0), NOON)
     assert len(statistics.by_fingerprint) == MAX_STATEMENTS
@@ -351,7 +420,9 @@ def test_of_too_many_statements_those_that_cost_least_are_forgotten() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 2 * MAX_STATEMENTS), MILLISECONDS), max_size=60))
-def test_statements_are_bounded_and_those_that_are_kept_are_counted_right(runs: list[tuple[int, float]]) -> None:
+def test_statements_are_bounded_and_those_that_are_kept_are_counted_right(
+    runs: list[tuple[int, float]],
+) -> None:
     statistics = Statistics()
     for n in range(MAX_STATEMENTS):
         statistics.of(f"heavy{n}", "items.page").add(line(total_ms=float(1 << 40)), NOON)
@@ -387,7 +458,9 @@ def test_statements_are_told_by_their_total_time_with_an_hour_of_minutes() -> No
     orjson.dumps(document)
 
 
-@pytest.mark.parametrize(("now", "counts"), [(NOON, 1), (NOON + 59 * 60, 1), (NOON + 60 * 60, 0), (NOON - 60, 0)])
+@pytest.mark.parametrize(
+    ("now", "counts"), [(NOON, 1), (NOON + 59 * 60, 1), (NOON + 60 * 60, 0), (NOON - 60, 0)]
+)
 def test_a_run_is_in_the_minutes_of_the_hour_behind_it(now: float, counts: int) -> None:
     statistics = counted([(NOON, line(), True)])
     document = describe_statistics(statistics, now)
@@ -396,8 +469,13 @@ def test_a_run_is_in_the_minutes_of_the_hour_behind_it(now: float, counts: int) 
     assert len(document["statements"]) == 1
 
 
-@given(st.lists(st.tuples(st.integers(0, 5_000), st.sampled_from(["f0", "f1"])), max_size=80), st.integers(0, 7_200))
-def test_the_minutes_are_the_runs_of_all_statements_in_each(runs: list[tuple[int, str]], later: int) -> None:
+@given(
+    st.lists(st.tuples(st.integers(0, 5_000), st.sampled_from(["f0", "f1"])), max_size=80),
+    st.integers(0, 7_200),
+)
+def test_the_minutes_are_the_runs_of_all_statements_in_each(
+    runs: list[tuple[int, str]], later: int
+) -> None:
     now, story = NOON, []
     for wait, name in runs:
         now += wait / 8

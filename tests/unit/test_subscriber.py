@@ -2,10 +2,10 @@
 
 import asyncio
 
-from geosvc.live.selection import Selection
+from geosvc.live.evaluation import Selection
 from geosvc.live.subscriber import Subscriber
 from geosvc.model.snapshot import Snapshot
-from geosvc.requests.items import ItemsRequest
+from geosvc.requests.items import ItemsQuery
 
 SOON = 0.01
 
@@ -13,7 +13,9 @@ SOON = 0.01
 def subscriber(max_bytes: int = 100) -> tuple[Subscriber, list[str]]:
     """A subscriber, and what happens when it is cut off."""
     dropped: list[str] = []
-    made = Subscriber(Selection(ItemsRequest(None)), Snapshot(1, 1), max_bytes, lambda: dropped.append("dropped"))
+    made = Subscriber(
+        Selection(ItemsQuery(None)), Snapshot(1, 1), max_bytes, lambda: dropped.append("dropped")
+    )
     return made, dropped
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geosvc.errors import InvalidParameter
-from geosvc.requests.temporal import Interval, parse_datetime, parse_temporal
+from geosvc.values.temporal import Interval, parse_datetime, parse_temporal
 
 
 def utc(*parts: int) -> datetime:

@@ -18,7 +18,13 @@ LOCAL = "postgresql:///gis?host=/var/run/postgresql"
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GEOSVC_DB_SSL_MODE", "GEOSVC_DB_DIRECT_TLS", "GEOSVC_DB_SSL_ROOT_CERT", "GEOSVC_CONFIG", "PGHOST"):
+    for name in (
+        "GEOSVC_DB_SSL_MODE",
+        "GEOSVC_DB_DIRECT_TLS",
+        "GEOSVC_DB_SSL_ROOT_CERT",
+        "GEOSVC_CONFIG",
+        "PGHOST",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -70,8 +76,11 @@ def test_a_socket_folder_in_the_place_of_the_host_is_local() -> None:
     assert is_local("postgresql://%2Fvar%2Frun%2Fpostgresql/gis")
 
 
-def test_a_host_that_the_environment_gives_is_not_taken_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    # asyncpg falls back to PGHOST when the DSN names no host: that would be plain text to a remote host
+def test_a_host_that_the_environment_gives_is_not_taken_for_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # asyncpg falls back to PGHOST when the DSN names no host: that would be plain text to a remote
+    # host
     monkeypatch.setenv("PGHOST", "db.example")
     assert ssl_mode(settings(), "postgresql:///gis") == "verify-full"
 
@@ -79,7 +88,10 @@ def test_a_host_that_the_environment_gives_is_not_taken_for_this_machine(monkeyp
 def test_a_host_that_a_service_file_gives_is_not_taken_for_this_machine() -> None:
     # asyncpg, like libpq, looks for the service in ~/.pg_service.conf when the DSN names no host
     try:
-        mode = ssl_mode(settings(database_url="postgresql:///gis?service=remote"), "postgresql:///gis?service=remote")
+        mode = ssl_mode(
+            settings(database_url="postgresql:///gis?service=remote"),
+            "postgresql:///gis?service=remote",
+        )
     except SettingsError:
         return  # refusing it is as good
     assert mode == "verify-full"
@@ -100,7 +112,9 @@ def test_the_setting_beats_the_dsn_which_beats_the_default(mode: str, url: str) 
     st.sampled_from(["", ":5432"]),
     st.sampled_from(["", "u@", "u:p@", "localhost:5432@", "u:p%40localhost@"]),
 )
-def test_there_is_never_plain_text_to_a_remote_host_unless_told(host: str, port: str, login: str) -> None:
+def test_there_is_never_plain_text_to_a_remote_host_unless_told(
+    host: str, port: str, login: str
+) -> None:
     if host in ("localhost", "127.0.0.1"):
         return
     plain = Settings()
@@ -128,8 +142,12 @@ def test_direct_tls_is_tls_even_on_this_machine() -> None:
         ("verify-full", True, True, True),
     ],
 )
-def test_a_mode_demands_what_libpq_means_by_it(mode: str, with_ca: bool, verifies: bool, checks_name: bool, ca: Path) -> None:
-    tls = tls_to_database(settings(db_ssl_mode=mode, db_ssl_root_cert=ca if with_ca else None), REMOTE)
+def test_a_mode_demands_what_libpq_means_by_it(
+    mode: str, with_ca: bool, verifies: bool, checks_name: bool, ca: Path
+) -> None:
+    tls = tls_to_database(
+        settings(db_ssl_mode=mode, db_ssl_root_cert=ca if with_ca else None), REMOTE
+    )
     assert tls.context is not None
     assert not tls.direct
     assert tls.context.verify_mode is (ssl.CERT_REQUIRED if verifies else ssl.CERT_NONE)
@@ -149,11 +167,18 @@ def test_a_clients_certificate_is_sent(tmp_path: Path, ca: Path) -> None:
     cert, key = tmp_path / "client.pem", tmp_path / "client.key"
     issued.cert_chain_pems[0].write_to_path(str(cert))
     issued.private_key_pem.write_to_path(str(key))
-    assert tls_to_database(settings(db_ssl_cert=cert, db_ssl_key=key, db_ssl_root_cert=ca), REMOTE).context is not None
+    assert (
+        tls_to_database(
+            settings(db_ssl_cert=cert, db_ssl_key=key, db_ssl_root_cert=ca), REMOTE
+        ).context
+        is not None
+    )
 
 
 @pytest.mark.parametrize("name", ["db_ssl_root_cert", "db_ssl_cert"])
-def test_a_certificate_that_is_none_is_a_mistake_without_its_contents(name: str, tmp_path: Path) -> None:
+def test_a_certificate_that_is_none_is_a_mistake_without_its_contents(
+    name: str, tmp_path: Path
+) -> None:
     rubbish = tmp_path / "rubbish.pem"
     rubbish.write_text("s3cr3t")
     with pytest.raises(SettingsError, match="GEOSVC_DB_SSL_") as caught:

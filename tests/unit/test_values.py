@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from geosvc.errors import InvalidParameter
 from geosvc.model.collection import TypedName
-from geosvc.requests.values import check_value
+from geosvc.values.parsing import check_value
 from tests.unit.samples import column
 
 GOOD = {
@@ -39,7 +39,12 @@ BAD = {
     "float8": ["one", "1e-99999999", "0x"],
     "numeric": ["1 2", "1e99999999"],
     "bool": ["", "2", "wahr", "nope"],
-    "uuid": ["", "x", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1", "g0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"],
+    "uuid": [
+        "",
+        "x",
+        "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1",
+        "g0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+    ],
     "date": ["", "today'", "2026-13-01", "21.11.2026"],
     "timestamp": ["noon", "2026-11-21T25:00:00"],
     "timestamptz": ["2026-11-21T12:00:00+99:00"],
@@ -58,7 +63,9 @@ def test_a_value_that_postgresql_takes_is_taken(type_name: str, text: str) -> No
 
 
 @pytest.mark.parametrize(("type_name", "text"), pairs(BAD))
-def test_a_value_that_postgresql_refuses_is_refused_by_name_and_without_being_repeated(type_name: str, text: str) -> None:
+def test_a_value_that_postgresql_refuses_is_refused_by_name_and_without_being_repeated(
+    type_name: str, text: str
+) -> None:
     with pytest.raises(InvalidParameter, match=r"^wanted takes ") as caught:
         check_value(column("c", type_name), text, "wanted")
     assert caught.value.parameter == "wanted"

@@ -1,0 +1,1 @@
+"""From the rows of `sql/catalog.sql` to the collections that are served. No I/O."""

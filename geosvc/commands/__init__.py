@@ -1,0 +1,1 @@
+"""The subcommands of `geosvc`: what they do and print."""

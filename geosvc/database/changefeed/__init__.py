@@ -1,0 +1,1 @@
+"""The change log: publishing tables, following the log, reading changes."""

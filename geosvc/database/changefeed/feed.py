@@ -1,0 +1,213 @@
+"""The connection that follows the change log.
+
+It is not in a pool, since it listens, and holds a lock while it is idle. NOTIFY costs each commit a
+lock that the whole database shares. So the triggers notify only while a reader is idle, which they
+see by an advisory lock that the reader then holds (docs/decisions/0022).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from hashlib import blake2b
+from typing import Any
+
+import asyncpg
+from pydantic import SecretStr
+
+from geosvc.database.changefeed.log_state import LogDelta, LogVersions, NoChangeLog, delta_of_rows
+from geosvc.database.changefeed.standby_snapshot import snapshot_before, snapshot_of_rows
+from geosvc.database.connection import GeosvcConnection, connect_arguments
+from geosvc.database.running import Running, log_query
+from geosvc.database.sqlstate import DATABASE_ERRORS, translate
+from geosvc.errors import DatabaseUnavailable
+from geosvc.model.snapshot import Snapshot
+from geosvc.settings import Settings
+from geosvc.sql.compose import Statement
+from geosvc.sql.files import load_statement
+
+CHANNEL = "geosvc_change"
+SLEEPER_LOCK = (1_734_701_942, 0)  # the triggers know it (query/change_log/ddl.py)
+READ_SECONDS = 2.0
+VERSIONS_SECONDS = 60.0  # it reads the whole log, perhaps from a disk
+CONNECT_SECONDS = 10.0
+# the log is small beside its index, and its statistics are never up to date
+_SESSION = (
+    "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off;"
+    " SET timezone = 'UTC'"
+)
+
+
+def polling_reason(settings: Settings, *, standby: bool) -> str | None:
+    """Why the reader must poll; None if it can listen."""
+    if standby:
+        return "the database is a standby, which takes no LISTEN"
+    if settings.pgbouncer and settings.direct_database_url is None:
+        return "behind PgBouncer LISTEN needs GEOSVC_DIRECT_DATABASE_URL"
+    return None
+
+
+class Feed:
+    """One connection to the change log. After a RequestError of a method it cannot be used further.
+
+    Attributes:
+        standby: whether the server is read-only.
+        epoch: identifies this log; it differs after a restore or a failover.
+        polls_because: why the reader must poll; None if it listens.
+        called: set by a notification, and if the connection is lost.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connection: asyncpg.Connection | None = None
+        self._pooled = False
+        self._log: int | None = None
+        self.standby = False
+        self.epoch = ""
+        self.polls_because: str | None = None
+        self.called = asyncio.Event()
+
+    @property
+    def _open(self) -> asyncpg.Connection:
+        assert self._connection is not None
+        return self._connection
+
+    async def open(self) -> None:
+        """Connect, and listen before anything is read. Call `close` also if this fails.
+
+        Raises: RequestError, NoChangeLog.
+        """
+        served, direct = self._settings.database_url, self._settings.direct_database_url
+        assert served is not None
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._connect(served)
+                # the versions of another server do not describe what a standby shows
+                if direct is not None and not self.standby:
+                    self.close()
+                    await self._connect(direct)
+                await self._listen()
+        except DATABASE_ERRORS as error:
+            raise translate(error, "feed.open") from error
+
+    async def _connect(self, url: SecretStr) -> None:
+        """Connect, and find out which server it is. Raises: NoChangeLog."""
+        self._pooled = self._settings.pgbouncer and url is self._settings.database_url
+        arguments: dict[str, Any] = connect_arguments(self._settings, url.get_secret_value())
+        arguments["command_timeout"] = READ_SECONDS
+        if self._pooled:
+            arguments["statement_cache_size"] = 0
+        connection = await asyncpg.connect(**arguments, connection_class=GeosvcConnection)
+        self._connection = connection
+        connection.watch_socket(self._settings.db_silence_seconds)
+        if self._settings.telemetry:
+            connection.add_query_logger(log_query)
+        rows = await self._fetch(load_statement("feed_server"))
+        log, standby, identity = rows[0]
+        if log is None:
+            raise NoChangeLog
+        self._log = log
+        self.standby = standby
+        self.epoch = blake2b(identity.encode(), digest_size=6).hexdigest()
+
+    async def _listen(self) -> None:
+        self._open.add_termination_listener(self._call)
+        self.polls_because = polling_reason(self._settings, standby=self.standby)
+        if self.polls_because is None:
+            await self._open.execute(_SESSION)
+            await self._open.add_listener(CHANNEL, self._call)
+
+    def _call(self, *_: object) -> None:
+        self.called.set()
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.terminate()
+
+    async def _fetch(self, statement: Statement, seconds: float = READ_SECONDS) -> Sequence[Any]:
+        with Running(statement) as running:
+            running.connected()
+            # outside a transaction a pooler may give each message another session
+            async with self._open.transaction(readonly=True) if self._pooled else nullcontext():
+                rows: Sequence[Any] = await self._open.fetch(
+                    statement.text, *statement.args, timeout=seconds
+                )
+            running.got(len(rows))
+            return rows
+
+    async def _read(self, file: str, *args: object, seconds: float = READ_SECONDS) -> Sequence[Any]:
+        """Raises: RequestError."""
+        try:
+            return await self._fetch(load_statement(file, args), seconds)
+        except DATABASE_ERRORS as error:
+            raise translate(error, file) from error
+
+    async def versions(self) -> LogVersions:
+        """Read the versions of all publications. Raises: RequestError."""
+        if self.standby:
+            before = await self._snapshot_before(None)
+            rows = await self._read("feed_standby_versions", before.xmin, seconds=VERSIONS_SECONDS)
+            snapshot = snapshot_of_rows(before, rows)
+            columns = [(row[0], row[1]) for row in rows]
+        else:
+            rows = await self._read("feed_versions", seconds=VERSIONS_SECONDS)
+            snapshot = Snapshot.of(rows[0][0])
+            columns = [(row[1], row[2]) for row in rows]
+        increments = {}
+        for publication, increment in columns:
+            if publication is not None:
+                increments[publication] = int(increment)
+        return LogVersions(snapshot, increments)
+
+    async def moved(self, since: str) -> LogDelta:
+        """Read what has changed. Raises: RequestError.
+
+        Args:
+            since: the snapshot of the read before.
+        """
+        if self.standby:
+            before = await self._snapshot_before(since)
+            rows = await self._read("feed_standby_moved", since)
+            snapshot = snapshot_of_rows(before, rows)
+        else:
+            rows = await self._read("feed_moved", since)
+            snapshot = Snapshot.of(rows[0][0])
+        if rows[0]["log"] != self._log:
+            raise DatabaseUnavailable(
+                "the change log was replaced by another one, such as that of a dump"
+            )
+        return delta_of_rows(snapshot, rows)
+
+    async def _snapshot_before(self, since: str | None) -> Snapshot:
+        """What has ended before the next statement begins. Raises: RequestError."""
+        rows = await self._read("feed_standby_open", since)
+        xmax, in_progress, standby = rows[0]
+        if not standby:
+            raise DatabaseUnavailable("the standby was promoted")
+        return snapshot_before(xmax, in_progress)
+
+    async def request_notify(self) -> None:
+        """Ask the triggers to notify from now on. Raises: RequestError."""
+        await self._lock("SELECT pg_advisory_lock_shared($1::int4, $2::int4)")
+
+    async def stop_notify(self) -> None:
+        """Ask the triggers not to notify. Raises: RequestError."""
+        await self._lock("SELECT pg_advisory_unlock_shared($1::int4, $2::int4)")
+
+    async def _lock(self, text: str) -> None:
+        try:
+            await self._open.execute(text, *SLEEPER_LOCK)
+        except DATABASE_ERRORS as error:
+            raise translate(error, "feed.lock") from error
+
+    async def open_writers(self) -> int:
+        """Count the open transactions that have written to the log. Raises: RequestError."""
+        rows = await self._read("feed_writers")
+        number: int = rows[0][0]
+        return number
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for a notification, for at most `seconds`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.called.wait()

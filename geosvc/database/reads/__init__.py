@@ -1,0 +1,1 @@
+"""Statements that read features, counts and extents."""

@@ -1,0 +1,160 @@
+"""Create, change and delete single features; one statement also checks the preconditions.
+
+Rows of a view belong to its tables. A feature of a view is changed in a transaction with one
+snapshot: if another transaction changes it meanwhile, the write starts again. After the triggers
+have run, the feature is read again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from geosvc.bodies.changed_properties import Compared, FeatureChange
+from geosvc.bodies.raw_feature import Posted
+from geosvc.database.reads.features import fetch_features
+from geosvc.database.writes.change_target import ChangeTarget
+from geosvc.database.writes.plans import whole_feature
+from geosvc.database.writes.refused_change import explain_unchanged, read_stored
+from geosvc.database.writes.transaction import Session
+from geosvc.model.collection import Collection
+from geosvc.model.crs import Crs
+from geosvc.model.feature import StoredFeature
+from geosvc.model.row import Row
+from geosvc.offload.offload import Offload
+from geosvc.query.features import FeaturePage, select_item
+from geosvc.query.mutations import ContentHash, Update, delete_feature, update_feature
+from geosvc.query.posted_rows import WritePlan
+from geosvc.query.versions import content_hash_of
+from geosvc.requests.items import GeometryStyle, ItemsQuery
+from geosvc.sql.compose import Statement
+
+MAX_ATTEMPTS = 60  # at a feature that others change meanwhile
+# at a feature that has the same values each time: others may change it and change it back
+_SAME_HASH_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _SavepointReads:
+    """Reads of a session that continues if one fails."""
+
+    session: Session
+
+    async def fetch(self, statement: Statement) -> Sequence[Row]:
+        return await self.session.read(statement)
+
+
+async def create_feature(
+    session: Session,
+    plan: WritePlan,
+    collection: Collection,
+    posted: Posted,
+    *,
+    representation: Crs | None,
+) -> StoredFeature | None:
+    """Insert a feature; None if its id exists and the plan ignores such conflicts.
+
+    Args:
+        representation: the CRS of the feature in the response; None if the response has none.
+    Raises: the errors of asyncpg.
+    """
+    rows = await session.fetch(plan.of(posted))
+    if not rows:
+        return None
+    feature_id, version, modified, text = rows[0]
+    created = StoredFeature(text, version, modified, feature_id)
+    if collection.is_view and feature_id is not None:
+        stored = await read_stored(session, collection, feature_id, representation)
+        if stored is not None:
+            return stored
+    return created
+
+
+async def change_feature(
+    session: Session, target: ChangeTarget, change: FeatureChange, offload: Offload
+) -> StoredFeature:
+    """Changes a feature.
+
+    Some posted values are compared with the stored ones. If another transaction changes these
+    values meanwhile, they are compared again.
+
+    Raises: NotFound, PreconditionFailed, InvalidFeature, RepeatedId.
+    """
+    update = Update(change, target.crs, target.preconditions, _representation(target))
+    compared_parts = await offload.run(change.weight, change.compared_parts, target.crs)
+    compared = Compared(change, *compared_parts)
+    compares = change.geometry_is_compared or bool(compared.properties)
+    content_hashes: list[ContentHash | None] = []
+    for _ in range(MAX_ATTEMPTS):
+        if compares:
+            update = await _without_unchanged(session, target, update, compared, offload)
+        statement = update_feature(target.collection, target.key, update)
+        rows = await session.fetch(statement)
+        found, feature_id, version, modified, text = rows[0]
+        content_hashes.append(update.content_hash)
+        is_final = version is not None or not found or update.content_hash is None
+        if is_final or content_hashes.count(update.content_hash) > _SAME_HASH_ATTEMPTS:
+            break
+    if version is None:
+        raise await explain_unchanged(session, target, found=found)
+    if target.collection.is_view:
+        stored = await read_stored(
+            session, target.collection, target.feature_id, target.representation
+        )
+        if stored is not None:
+            return stored
+    return StoredFeature(text, version, modified, feature_id)
+
+
+def _representation(target: ChangeTarget) -> ItemsQuery | None:
+    """The query for the feature in the response; None if the response has none."""
+    if target.representation is None:
+        return None
+    return whole_feature(target.representation)
+
+
+async def _without_unchanged(
+    session: Session, target: ChangeTarget, update: Update, compared: Compared, offload: Offload
+) -> Update:
+    """The update without the values that are stored already.
+
+    It has a content hash, so that it changes nothing if the compared values differ from those read here.
+
+    Raises: NotFound, PreconditionFailed, InvalidFeature, RepeatedId.
+    """
+    change = compared.change
+    page, names = _select_compared(target, compared)
+    rows = await fetch_features(_SavepointReads(session), page)
+    if len(rows) != 1:
+        raise await explain_unchanged(session, target, found=len(rows))
+    text = rows[0][0]
+    content_hash, version, modified = rows[0][-3:]
+    if not target.preconditions.hold(StoredFeature(None, version, modified)):
+        raise await explain_unchanged(session, target, found=1)
+    weight = max(change.weight, len(text))
+    remaining = await offload.run(weight, change.without_unchanged, text)
+    return replace(update, change=remaining, content_hash=ContentHash(names, content_hash))
+
+
+def _select_compared(
+    target: ChangeTarget, compared: Compared
+) -> tuple[FeaturePage, tuple[str, ...]]:
+    """The page with the compared values of a feature, and the names of their columns."""
+    has_geometry = compared.change.geometry_is_compared
+    names = compared.properties
+    if has_geometry:
+        names = (*names, target.collection.geometry.name)
+    digits = target.precision
+    if digits is None:
+        digits = compared.digits
+    style = GeometryStyle(skip=not has_geometry, precision=digits, crs=target.crs)
+    query = ItemsQuery(limit=1, properties=compared.properties, geometry=style)
+    page = select_item(target.collection, query, target.key, content_hash_of(names))
+    return page, names
+
+
+async def remove_feature(session: Session, target: ChangeTarget) -> None:
+    """Delete a feature. Raises: NotFound, PreconditionFailed, RepeatedId."""
+    statement = delete_feature(target.collection, target.key, target.preconditions)
+    rows = await session.fetch(statement)
+    found, deleted = rows[0]
+    if not deleted:
+        raise await explain_unchanged(session, target, found=found)

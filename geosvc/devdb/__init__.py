@@ -1,0 +1,1 @@
+"""The private PostgreSQL + PostGIS cluster of the demo and the tests."""

@@ -1,0 +1,212 @@
+"""The one way of an answer about a collection: version, 304, cache, shared work, content coding.
+
+An answer is kept under a cache key, together with the version of the table that it was made at
+(docs/decisions/0021). It has one of two kinds of validators:
+
+- The version: a weak ETag of the version and the key, as pages have. The version is read first.
+  Weak, since a page that is made twice at one version differs in its time stamp.
+- Its own: the strong ETag of a feature. The answer is made at once, without waiting for the
+  version, and kept if the version turns out not to have changed.
+
+Source: RFC 9110 8.8.1 and 13.1.2.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from time import perf_counter
+from typing import Any, TypeVar
+
+from aiohttp import hdrs, web
+
+from geosvc import __version__
+from geosvc.caching.response import CachedResponse
+from geosvc.caching.store import CacheKey, Kind, SizeOf, cache_key
+from geosvc.http.keys import CACHE, CATALOG, PRINCIPAL, SETTINGS, TRACE
+from geosvc.http.streaming import PreEncodedResponse
+from geosvc.http.validators import CACHE_CONTROL, coding_of, not_modified
+from geosvc.model.collection import Collection
+from geosvc.requests.preconditions import tag_of_coding
+
+UNVERSIONED: dict[str, str] = {hdrs.CACHE_CONTROL: CACHE_CONTROL}
+"""The headers of every answer about a collection, with a version or without."""
+
+_VARY: dict[str, str] = {hdrs.VARY: "Accept, Accept-Encoding"}
+_REPEATED_IN_304 = ("Content-Crs", hdrs.LAST_MODIFIED)
+_MAX_VERSION = (1 << 64) - 1
+_NO_HEADERS: Mapping[str, str] = {}
+
+_T = TypeVar("_T")
+Build = Callable[[int | None], Coroutine[Any, Any, CachedResponse]]
+"""Makes the whole answer. Its argument is the version of the table, None where it is not known."""
+
+Stream = Callable[[int | None, Mapping[str, str]], Awaitable[web.StreamResponse]]
+"""Sends an answer that is too large to be kept: (version, headers to add)."""
+
+EtagOfVersion = Callable[[int], str]
+
+
+def cache_key_of(
+    request: web.Request, kind: Kind, collection: Collection, *parts: object
+) -> CacheKey | None:
+    """The cache key of an answer about a collection; None when its answers have no version.
+
+    They have none when the collection is not published, and when policies decide which rows a
+    role sees, since policies change without a change of the table. The principal, the catalog, the
+    settings and the version of geosvc belong to every key.
+    """
+    if collection.publication is None or collection.row_security:
+        return None
+    return cache_key(
+        kind,
+        collection.publication.id,
+        request[PRINCIPAL],
+        __version__,
+        request.app[CATALOG].catalog.fingerprint,
+        request.app[SETTINGS].collections.get(collection.id),
+        collection.id,
+        *parts,
+    )
+
+
+def tag_of_version(key: CacheKey, version: int) -> str:
+    """The weak ETag of the answer with this key at a version."""
+    return f'W/"{version & _MAX_VERSION:x}.{key.digest}"'
+
+
+def cached_answer(
+    request: web.Request,
+    key: CacheKey | None,
+    build: Build,
+    stream: Stream | None = None,
+    etag_of: EtagOfVersion | None = None,
+) -> Awaitable[web.StreamResponse]:
+    """Answers from the cache, or makes the answer and keeps it.
+
+    Args:
+        key: None when the answer has no version; then it is not kept.
+        stream: sends an answer that is not made as a whole.
+        etag_of: the ETag of a version; None when each answer has an ETag of its own.
+    Raises: RequestError.
+    """
+    # no coroutine of its own: one more for every request would only wait for these
+    if etag_of is None:
+        return _answer_with_own_validators(request, key, build)
+    return _answer_with_version(request, key, build, stream, etag_of)
+
+
+async def _answer_with_version(
+    request: web.Request,
+    key: CacheKey | None,
+    build: Build,
+    stream: Stream | None,
+    etag_of: EtagOfVersion,
+) -> web.StreamResponse:
+    cache = request.app[CACHE]
+    version = await cache.versions.current(key.publication) if key is not None else None
+    etag = etag_of(version) if version is not None else None
+    unchanged = not_modified(request, etag)
+    if unchanged is not None:
+        return unchanged
+    if key is None or version is None or etag is None:
+        if stream is not None:
+            return await stream(None, _NO_HEADERS)
+        body = await build(None)
+        return web.Response(body=body.plain, headers=body.headers)
+    if stream is not None:
+        return await stream(version, {"ETag": etag})
+    found: CachedResponse | None = cache.find(key, version)
+    if found is None:
+        found = await _share(request, key, version, build, etag)
+    return _encoded_response(request, key, found)
+
+
+async def _share(
+    request: web.Request, key: CacheKey, version: int, build: Build, etag: str
+) -> CachedResponse:
+    """Makes an answer once for all who wait for it."""
+
+    async def build_at_version() -> CachedResponse:
+        body = await build(version)
+        body.headers = {**body.headers, "ETag": etag, **_VARY}
+        return body
+
+    started_at = perf_counter()
+    body = await request.app[CACHE].share(key, version, build_at_version, _size_of)
+    request[TRACE].take_waiting(started_at)
+    return body
+
+
+def _size_of(body: CachedResponse) -> int | None:
+    """The bytes that an answer takes in the cache; None when it is not to be kept."""
+    return body.size_bytes if body.lasting else None
+
+
+async def _answer_with_own_validators(
+    request: web.Request, key: CacheKey | None, build: Build
+) -> web.Response:
+    if key is None:
+        body = await build(None)
+        return _unchanged(request, body) or web.Response(body=body.plain, headers=body.headers)
+    cache = request.app[CACHE]
+    # the version is read only where there is something that may be of it
+    version = await cache.versions.current(key.publication) if cache.holds(key) else None
+    found: CachedResponse | None = cache.find(key, version) if version is not None else None
+    if found is None:
+        # a change meanwhile does no harm: the version is read again before the answer is kept
+        before = cache.versions.last_known(key.publication)
+        found = await build(None)
+        if found.feature is None:
+            return web.Response(body=found.plain, headers=found.headers)
+        found.headers = {**found.headers, **_VARY}
+        cache.put_unconfirmed(key, before, found, found.size_bytes + len(key.digest))
+    return _unchanged(request, found) or _encoded_response(request, key, found)
+
+
+def _unchanged(request: web.Request, body: CachedResponse) -> web.Response | None:
+    """The 304 for a client that has this feature. Raises: PreconditionFailed, InvalidParameter."""
+    if body.feature is None:
+        return None
+    etag = body.headers["ETag"]
+    coding = coding_of(request, body.plain)
+    if coding is not None:
+        etag = tag_of_coding(etag, coding)
+    repeated = {name: body.headers[name] for name in _REPEATED_IN_304 if name in body.headers}
+    return not_modified(request, etag, body.feature.modified, repeated)
+
+
+def _encoded_response(request: web.Request, key: CacheKey, body: CachedResponse) -> web.Response:
+    """A response with a kept body, in the content coding that the client accepts."""
+    request[TRACE].bytes = len(body.plain)
+    coding = coding_of(request, body.plain)
+    if coding is None:
+        return PreEncodedResponse(body=body.plain, headers=body.headers)
+    encoded, more_bytes = body.coded(coding)
+    if more_bytes:
+        request.app[CACHE].resize(key, body, more_bytes)
+    response = PreEncodedResponse(body=encoded, headers=body.headers)
+    response.headers[hdrs.CONTENT_ENCODING] = coding
+    response.headers["ETag"] = tag_of_coding(body.headers["ETag"], coding)
+    return response
+
+
+async def cached_value(
+    request: web.Request,
+    key: CacheKey | None,
+    build: Callable[[], Coroutine[Any, Any, _T]],
+    size_of: SizeOf[_T],
+    version: int | None = None,
+) -> _T:
+    """A value that is made once for each version of a table.
+
+    Args:
+        key: None when the value has no version; then it is made each time.
+        version: where the caller has read it already.
+    Raises: RequestError.
+    """
+    cache = request.app[CACHE]
+    if key is None:
+        return await build()
+    if version is None:
+        version = await cache.versions.current(key.publication)
+    if version is None:
+        return await build()
+    return await cache.share(key, version, build, size_of)

@@ -1,0 +1,31 @@
+"""All features of a collection as a download."""
+
+from aiohttp import hdrs, web
+
+from geosvc.handlers.cached_answer import UNVERSIONED
+from geosvc.handlers.feature_query import parse_feature_query, reading_rules
+from geosvc.handlers.page_answer import read_pieces_of_body
+from geosvc.handlers.page_members import content_disposition, page_headers
+from geosvc.http.documents import collection_of, negotiate, query_of
+from geosvc.http.streaming import send_stream
+from geosvc.http.validators import not_modified
+from geosvc.model.media_type import EXPORT_TYPES
+from geosvc.query.paging import PageEnd
+
+
+async def get_export(request: web.Request) -> web.StreamResponse:
+    """All features that match, as a download."""
+    collection, values = await collection_of(request), query_of(request)
+    media_type = negotiate(request, values, EXPORT_TYPES)
+    rules = reading_rules(request, paged=False)
+    feature_query = await parse_feature_query(request, collection, values, media_type, rules)
+    unchanged = not_modified(request, None)
+    if unchanged is not None:
+        return unchanged
+    pieces = await read_pieces_of_body(request, feature_query, PageEnd(None), dict)
+    headers = {
+        **page_headers(feature_query),
+        **UNVERSIONED,
+        hdrs.CONTENT_DISPOSITION: content_disposition(collection.id, media_type),
+    }
+    return await send_stream(request, pieces, headers)

@@ -1,0 +1,108 @@
+"""A request for features, parsed, and the statement that reads them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from geosvc.cql2.building import Caps
+from geosvc.encode.batches import BatchSize
+from geosvc.formats import format_of
+from geosvc.http.keys import OFFLOAD, SETTINGS
+from geosvc.http.links import base_url
+from geosvc.model.collection import Collection
+from geosvc.model.crs import Srid
+from geosvc.model.media_type import MediaType
+from geosvc.query.features import FeaturePage, select_items
+from geosvc.query.paging import check_cursor
+from geosvc.requests.filters import MOST_WEIGHT, WEIGHT, FilterRules
+from geosvc.requests.items import ItemsQuery, PageLimits, ReadingRules, parse_items_query
+
+_MAX_FETCH_BYTES = 8 << 20  # a page that the catalog expects to be larger is streamed
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureQuery:
+    """A parsed request for features.
+
+    Attributes:
+        values: the parameters as text.
+        query: the same, parsed.
+        media_type: of the answer.
+        base: the root URL that clients see.
+        posted: whether the parameters were in the body, as in a search.
+    """
+
+    collection: Collection
+    values: Mapping[str, str]
+    query: ItemsQuery
+    media_type: MediaType
+    base: str
+    posted: bool = False
+
+
+def reading_rules(request: web.Request, *, paged: bool = True) -> ReadingRules:
+    """The settings that limit what a request may read.
+
+    Args:
+        paged: whether the answer has pages, and so a limit.
+    """
+    settings = request.app[SETTINGS]
+    limits = None
+    if paged:
+        limits = PageLimits(settings.limit_default, settings.limit_max)
+    caps = Caps(settings.max_filter_length, settings.max_filter_depth, settings.max_filter_parts)
+    filters = FilterRules(caps, settings.max_vertices)
+    configured_crs = tuple(map(Srid, settings.crs))
+    return ReadingRules(limits, configured_crs, filters, settings.csv_escape_formulas)
+
+
+async def parse_feature_query(
+    request: web.Request,
+    collection: Collection,
+    values: Mapping[str, str],
+    media_type: MediaType,
+    rules: ReadingRules,
+) -> FeatureQuery:
+    """Parses the parameters of a request for features; a long query string in a thread.
+
+    Args:
+        media_type: as negotiated.
+    Raises: RequestError.
+    """
+    weight = min(WEIGHT * len(request.rel_url.raw_query_string), MOST_WEIGHT)
+    offload = request.app[OFFLOAD]
+    query = await offload.run(weight, parse_items_query, values, collection, rules)
+    check_cursor(collection, query)
+    return FeatureQuery(collection, values, query, media_type, base_url(request))
+
+
+async def plan_page(
+    request: web.Request, collection: Collection, query: ItemsQuery, media_type: MediaType
+) -> FeaturePage:
+    """The statement that reads a page. A long filter is planned in a thread.
+
+    Raises: InvalidFilter.
+    """
+    weight = query.filter.weight if query.filter is not None else 0
+    return await request.app[OFFLOAD].run(weight, select_items, collection, query, media_type)
+
+
+def is_large(feature_query: FeatureQuery, stream_above_rows: int) -> bool:
+    """Whether a page is streamed instead of being held in memory."""
+    if not format_of(feature_query.media_type).streams:
+        return False
+    limit = feature_query.query.limit or 0
+    expected_bytes = limit * feature_query.collection.row_bytes
+    return limit > stream_above_rows or expected_bytes > _MAX_FETCH_BYTES
+
+
+def batch_size(request: web.Request, feature_query: FeatureQuery) -> BatchSize:
+    """The batches of a stream."""
+    settings = request.app[SETTINGS]
+    return BatchSize(
+        settings.batch_rows,
+        settings.batch_bytes,
+        feature_query.collection.row_bytes,
+        format_of(feature_query.media_type).encoded_bytes,
+    )

@@ -1,0 +1,70 @@
+"""One feature for people: its attributes and a map."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from geosvc.encode.cells import LONG_CHARACTERS, SHORT_CHARACTERS, ShownFeature, read_feature
+from geosvc.handlers.feature_lookup import get_feature
+from geosvc.handlers.feature_query import reading_rules
+from geosvc.handlers.map_links import live_stream, map_parameters, without_geometry
+from geosvc.handlers.page_members import content_crs
+from geosvc.http.html import html_response
+from geosvc.http.links import alternate_href, base_url, item_url, query_href
+from geosvc.http.validators import with_validators
+from geosvc.model.collection import Collection
+from geosvc.model.media_type import GEOJSON, HTML, ITEM_TYPES
+from geosvc.query.property_columns import property_columns
+from geosvc.requests.items import parse_item_query
+
+_NAME_COLUMNS = (
+    "name",
+    "title",
+    "label",
+    "name_en",
+    "display_name",
+    "full_name",
+    "name_long",
+    "name:en",
+)
+"""Columns with the name of a feature, the likeliest first."""
+
+
+async def answer_item_page(
+    request: web.Request, collection: Collection, values: Mapping[str, str]
+) -> web.Response:
+    """The page. Raises: RequestError, NotFound among them."""
+    query = parse_item_query(values, collection, reading_rules(request, paged=False))
+    feature_id = request.match_info["featureId"]
+    live = live_stream(request, collection, {"skipGeometry": "true"})
+    _, text = await get_feature(request, collection, without_geometry(query), feature_id)
+    feature = read_feature(text, LONG_CHARACTERS)
+    response = html_response(
+        request,
+        "item.html",
+        [(each, alternate_href(values, each)) for each in ITEM_TYPES if each is not HTML],
+        collection=collection,
+        columns=property_columns(collection, query),
+        feature=feature,
+        name=name_of(collection, feature),
+        map_href=query_href({**map_parameters(values), "f": GEOJSON.short}),
+        live=live,
+        url=item_url(base_url(request), collection, feature_id),
+    )
+    response.headers.update(content_crs(query))
+    return with_validators(request, response)
+
+
+def name_of(collection: Collection, feature: ShownFeature) -> str:
+    """The name of a feature, by a column that is called so; empty when there is none."""
+    by_name = {column.name.lower(): column.name for column in collection.columns if column.scalar}
+    likely = [name for name in _NAME_COLUMNS if name in by_name]
+    others = [name for name in by_name if name.endswith(("_name", " name"))]
+    likely += [name for name in sorted(others) if name not in likely]
+    for name in likely:
+        cell = feature.cells.get(by_name[name])
+        if cell is None or cell.kind != "text" or len(cell.text) > SHORT_CHARACTERS:
+            continue
+        if cell.text.strip():
+            return cell.text.strip()
+    return ""

@@ -1,0 +1,125 @@
+"""The answer with a page of features: made as a whole when small, streamed when large."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+
+from aiohttp import web
+
+from geosvc.caching.response import CachedResponse
+from geosvc.database.reads.features import fetch_features, stream_features
+from geosvc.encode.feature_encoders import Encoder
+from geosvc.formats import format_of
+from geosvc.handlers.feature_query import FeatureQuery, batch_size, is_large, plan_page
+from geosvc.handlers.page_counts import count_matching, is_whole, whole_count
+from geosvc.handlers.page_members import describe_page, following_headers
+from geosvc.http.keys import DATABASE, SETTINGS
+from geosvc.http.streaming import send_stream
+from geosvc.model.row import Row
+from geosvc.query.paging import PageEnd
+
+
+async def build_page(
+    request: web.Request,
+    feature_query: FeatureQuery,
+    headers: Mapping[str, str],
+    version: int | None,
+) -> CachedResponse:
+    """A page of features as a whole.
+
+    Args:
+        headers: of every answer to this request.
+        version: of the table, where it is known.
+    Raises: RequestError.
+    """
+    query, media_type = feature_query.query, feature_query.media_type
+    page = await plan_page(request, feature_query.collection, query, media_type)
+    encoder = format_of(media_type).make_encoder(page.header)
+    end = PageEnd(query.limit)
+    rows = end.take(await fetch_features(request.app[DATABASE], page))
+    count = await count_matching(request, feature_query, version, end)
+    pieces = [encoder.begin()]
+    if rows:
+        pieces.append(encoder.batch(rows))
+    pieces.append(encoder.end(describe_page(feature_query, end, count)))
+    all_headers = following_headers(feature_query, end, count, headers)
+    return CachedResponse(b"".join(pieces), all_headers, lasting=is_whole(query, count))
+
+
+async def stream_page(
+    request: web.Request,
+    feature_query: FeatureQuery,
+    headers: Mapping[str, str],
+    version: int | None,
+) -> web.StreamResponse:
+    """Sends a page of features while it is read.
+
+    Args:
+        headers, version: as of `build_page`.
+    Raises: RequestError.
+    """
+    query = feature_query.query
+    # counted first: a request that holds one connection must not wait for another
+    count = await count_matching(request, feature_query, version)
+    end = PageEnd(query.limit)
+
+    def members() -> Mapping[str, object]:
+        return describe_page(feature_query, end, whole_count(feature_query, end) or count)
+
+    pieces = await read_pieces_of_body(request, feature_query, end, members)
+    return await send_stream(request, pieces, headers)
+
+
+async def send_page(
+    request: web.Request, feature_query: FeatureQuery, headers: Mapping[str, str]
+) -> web.StreamResponse:
+    """Answers with a page that is not kept. Raises: RequestError."""
+    if is_large(feature_query, request.app[SETTINGS].stream_above_rows):
+        return await stream_page(request, feature_query, headers, None)
+    body = await build_page(request, feature_query, headers, None)
+    return web.Response(body=body.plain, headers=body.headers)
+
+
+async def read_pieces_of_body(
+    request: web.Request,
+    feature_query: FeatureQuery,
+    end: PageEnd,
+    members: Callable[[], Mapping[str, object]],
+) -> AsyncGenerator[bytes, None]:
+    """Plans the features of a request and returns the pieces of the body.
+
+    Args:
+        end: is moved on as features are read.
+        members: of the collection, called when all features are written.
+    Raises: InvalidFilter.
+    """
+    collection, media_type = feature_query.collection, feature_query.media_type
+    page = await plan_page(request, collection, feature_query.query, media_type)
+    encoder = format_of(media_type).make_encoder(page.header)
+    sizes = batch_size(request, feature_query)
+    batches = stream_features(request.app[DATABASE], page, sizes)
+    return encode_batches(batches, encoder, end, members)
+
+
+async def encode_batches(
+    batches: AsyncGenerator[Sequence[Row], None],
+    encoder: Encoder,
+    end: PageEnd,
+    members: Callable[[], Mapping[str, object]],
+) -> AsyncGenerator[bytes, None]:
+    """The pieces of a body, one for each batch.
+
+    The first piece comes with the first batch, so that an error of the first batch comes before
+    anything is sent.
+
+    Args:
+        members: of the collection, called when all features are written.
+    """
+    async with aclosing(batches):
+        head = encoder.begin()
+        async for batch in batches:
+            rows = end.take(batch)
+            if rows:
+                head += encoder.batch(rows)
+            yield head
+            head = b""
+        yield head + encoder.end(members())

@@ -1,0 +1,114 @@
+"""What a page has beside its features: members of the FeatureCollection, and headers."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from aiohttp import hdrs
+
+from geosvc.database.reads.counts import Count
+from geosvc.formats import format_of
+from geosvc.handlers.feature_query import FeatureQuery
+from geosvc.http.links import items_links, next_page, queryables_header, search_links
+from geosvc.model.media_type import MediaType
+from geosvc.query.geometry.search_geometry import is_nearest
+from geosvc.query.paging import PageEnd, next_cursor
+from geosvc.requests.cursor import encode_cursor
+from geosvc.requests.items import ItemsQuery
+
+LIMIT_APPLIED = "Geosvc-Limit-Applied"
+"""The header of a page whose limit is less than the request asked for: the maximum of the limit."""
+
+NEXT_CURSOR = "Geosvc-Next-Cursor"
+"""The header with the cursor of the next page, of a search whose format has no place for links."""
+
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9._ -]")
+
+
+def content_crs(query: ItemsQuery) -> dict[str, str]:
+    """The header with the CRS of the coordinates."""
+    return {"Content-Crs": query.geometry.crs.content_crs}
+
+
+def limit_header(query: ItemsQuery) -> dict[str, str]:
+    """The header of a page with fewer features than the request asked for."""
+    if not query.limited:
+        return {}
+    return {LIMIT_APPLIED: str(query.limit)}
+
+
+def page_headers(feature_query: FeatureQuery) -> dict[str, str]:
+    """The headers of a page: media type, CRS, limit, and the link to the queryables."""
+    return {
+        hdrs.CONTENT_TYPE: feature_query.media_type.content_type,
+        **content_crs(feature_query.query),
+        **limit_header(feature_query.query),
+        hdrs.LINK: queryables_header(feature_query.base, feature_query.collection),
+    }
+
+
+def following_headers(
+    feature_query: FeatureQuery, end: PageEnd, count: Count | None, headers: Mapping[str, str]
+) -> Mapping[str, str]:
+    """The headers of a page with those that lead to the next one, where its body has no links.
+
+    Args:
+        headers: of every answer to this request.
+    """
+    if format_of(feature_query.media_type).links_in_body:
+        return headers
+    cursor = _next_cursor(feature_query, end, count)
+    if cursor is None:
+        return headers
+    if feature_query.posted:
+        return {**headers, NEXT_CURSOR: cursor}
+    url = next_page(feature_query.base, feature_query.collection, feature_query.values, cursor)
+    return {**headers, hdrs.LINK: f'{headers[hdrs.LINK]}, <{url}>; rel="next"'}
+
+
+def describe_page(
+    feature_query: FeatureQuery, end: PageEnd, count: Count | None
+) -> Mapping[str, object]:
+    """The members of the FeatureCollection beside its features.
+
+    numberMatched is exact or absent (OGC 17-069r4 7.15.8); an estimate has a name of its own.
+    """
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    members: dict[str, object] = {
+        "links": _links(feature_query, _next_cursor(feature_query, end, count)),
+        "timeStamp": now.replace("+00:00", "Z"),
+        "numberReturned": end.returned,
+    }
+    if feature_query.query.limited:
+        members["limitApplied"] = feature_query.query.limit
+    if count is not None:
+        name = "numberMatched" if count.exact else "numberMatchedEstimate"
+        members[name] = count.number
+    return members
+
+
+def _links(feature_query: FeatureQuery, cursor: str | None) -> Sequence[Mapping[str, object]]:
+    base, collection = feature_query.base, feature_query.collection
+    media_type = feature_query.media_type
+    if feature_query.posted:
+        return search_links(base, collection, media_type, cursor)
+    return items_links(base, collection, feature_query.values, media_type, cursor)
+
+
+def _next_cursor(feature_query: FeatureQuery, end: PageEnd, count: Count | None) -> str | None:
+    """The cursor of the next page; None on the last."""
+    if is_nearest(feature_query.query.spatial):
+        return None
+    matched = count.number if count is not None and count.exact else None
+    cursor = next_cursor(feature_query.collection, feature_query.query, end, matched)
+    if cursor is None:
+        return None
+    return encode_cursor(cursor)
+
+
+def content_disposition(collection_id: str, media_type: MediaType) -> str:
+    """The file name of a download, and one in ASCII for old clients. Source: RFC 6266 4.3."""
+    name = f"{collection_id}.{media_type.extension}"
+    plain = _NOT_PLAIN.sub("_", name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -1,0 +1,247 @@
+"""Every href and rel. Source: OGC 17-069r4 7 and RFC 8288."""
+
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote, urlencode
+
+from aiohttp import web
+
+from geosvc.about import About
+from geosvc.errors import InvalidParameter
+from geosvc.http.keys import SETTINGS
+from geosvc.http.mounting import prefix_of
+from geosvc.model.collection import Collection
+from geosvc.model.feature import NO_ADDRESS
+from geosvc.model.media_type import (
+    EVENTS,
+    GEOJSON,
+    HTML,
+    ITEM_TYPES,
+    ITEMS_TYPES,
+    JSON,
+    OPENAPI,
+    SCHEMA,
+    MediaType,
+)
+from geosvc.requests.declared import PLACE_OF_PAGE
+
+Link = dict[str, str]
+
+REL = "http://www.opengis.net/def/rel/ogc/1.0"
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
+_MAX_PORT = 65_535
+
+
+def base_url(request: web.Request) -> str:
+    """The root URL that clients see: PUBLIC_URL, else where the request came to.
+
+    Raises: InvalidParameter when Host cannot be part of a URL.
+    """
+    public_url = request.app[SETTINGS].public_url
+    if public_url is not None:
+        return public_url
+    match = _HOST.fullmatch(request.host)
+    if match is None or int(match["port"] or 0) > _MAX_PORT:
+        raise InvalidParameter("the header Host is not a host with a port")
+    return f"{request.scheme}://{request.host}{prefix_of(request)}"
+
+
+def link(href: str, rel: str, media_type: MediaType, title: str) -> Link:
+    """One link object."""
+    content_type, _, _ = media_type.content_type.partition("; ")
+    return {"href": href, "rel": rel, "type": content_type, "title": title}
+
+
+def document_links(url: str, media_type: MediaType = JSON) -> list[Link]:
+    """The links of a document to itself: as JSON, and as a page."""
+    return [
+        link(url, "self", media_type, "This document"),
+        link(f"{url}?f={HTML.short}", "alternate", HTML, "This document as HTML"),
+    ]
+
+
+def query_href(values: Mapping[str, str]) -> str:
+    """The same resource with these parameters, relative to it; empty without any."""
+    return _with_query("", values.items())
+
+
+def alternate_href(values: Mapping[str, str], media_type: MediaType) -> str:
+    """The same resource with the same parameters in another media type, relative to it."""
+    return query_href({**values, "f": media_type.short})
+
+
+def landing_links(base: str) -> list[Link]:
+    """The links of the landing page."""
+    return [
+        *document_links(f"{base}/"),
+        link(f"{base}/api", "service-desc", OPENAPI, "The API's description"),
+        link(f"{base}/api.html", "service-doc", HTML, "The API's description as HTML"),
+        link(f"{base}/conformance", "conformance", JSON, "Conformance classes"),
+        link(f"{base}/collections", "data", JSON, "Collections"),
+        link(f"{base}/functions", f"{REL}/functions", JSON, "Functions for filters"),
+    ]
+
+
+def legal_links(about: About) -> list[Link]:
+    """The links to the licence of the data and to the terms of service.
+
+    Source: OGC 17-069r4 /rec/core/fc-md-license; IANA's link relations license and
+    terms-of-service.
+    """
+    links = []
+    if about.license is not None and about.license.url is not None:
+        links.append(link(about.license.url, "license", HTML, about.license.name))
+    if about.terms is not None:
+        links.append(link(about.terms, "terms-of-service", HTML, "Terms of service"))
+    return links
+
+
+def conformance_links(base: str) -> list[Link]:
+    """The links of the conformance declaration."""
+    return document_links(f"{base}/conformance")
+
+
+def functions_links(base: str) -> list[Link]:
+    """The links of the list of functions."""
+    return document_links(f"{base}/functions")
+
+
+def collections_links(base: str) -> list[Link]:
+    """The links of the list of collections."""
+    return document_links(f"{base}/collections")
+
+
+def collection_url(base: str, collection: Collection) -> str:
+    """The URL of a collection."""
+    return f"{base}/collections/{quote(collection.id, safe='')}"
+
+
+def items_url(base: str, collection: Collection) -> str:
+    """The URL of the features of a collection."""
+    return f"{collection_url(base, collection)}/items"
+
+
+def changes_url(base: str, collection: Collection, values: Mapping[str, str] | None = None) -> str:
+    """The URL of the stream of the changes of a collection."""
+    return _with_query(f"{collection_url(base, collection)}/changes", (values or {}).items())
+
+
+def collection_links(base: str, collection: Collection) -> list[Link]:
+    """The links of a collection: itself, its features in each media type, its schemas.
+
+    And its changes where they are logged: OGC 23-057r1 calls the link to them `hub`.
+    """
+    url = collection_url(base, collection)
+    links = [*document_links(url), *_links_to_items(url)]
+    links.append(link(f"{url}/export", "enclosure", GEOJSON, "All features as one download"))
+    if collection.is_followed:
+        links.append(link(changes_url(base, collection), "hub", EVENTS, "Stream of changes"))
+    queryables, sortables = "Queryables: what a filter may name", "Sortables: what sortby may name"
+    links += [
+        link(f"{url}/schema/feature", "describedby", SCHEMA, "JSON Schema of a feature as GeoJSON"),
+        link(f"{url}/schema", f"{REL}/schema", SCHEMA, "Schema of the properties"),
+        link(f"{url}/queryables", f"{REL}/queryables", SCHEMA, queryables),
+        link(f"{url}/sortables", f"{REL}/sortables", SCHEMA, sortables),
+    ]
+    return links
+
+
+def _links_to_items(collection_href: str) -> list[Link]:
+    items = f"{collection_href}/items"
+    links = [link(items, "items", GEOJSON, "Features as GeoJSON")]
+    for media_type in ITEMS_TYPES:
+        if media_type is GEOJSON:
+            continue
+        title = f"Features as {media_type.title}"
+        links.append(link(f"{items}?f={media_type.short}", "items", media_type, title))
+    return links
+
+
+def queryables_header(base: str, collection: Collection) -> str:
+    """The header Link of whatever can be filtered.
+
+    Source: OGC 19-079r2 /req/queryables/queryables-link B.
+    """
+    url = f"{collection_url(base, collection)}/queryables"
+    return f'<{url}>; rel="{REL}/queryables"; type="{SCHEMA.content_type}"'
+
+
+def _with_query(url: str, values: Iterable[tuple[str, str]]) -> str:
+    query = urlencode(list(values), quote_via=quote, safe=",:/")
+    return f"{url}?{query}" if query else url
+
+
+def items_links(
+    base: str,
+    collection: Collection,
+    values: Mapping[str, str],
+    media_type: MediaType,
+    cursor: str | None,
+) -> list[Link]:
+    """The links of a page: itself, its other media types, the collection, and the next page.
+
+    Args:
+        values: the parameters of the request.
+        cursor: of the next page; None on the last.
+    """
+    url = items_url(base, collection)
+    links = [link(_with_query(url, values.items()), "self", media_type, "This page")]
+    for other in ITEMS_TYPES:
+        if other is media_type:
+            continue
+        href = _with_query(url, {**values, "f": other.short}.items())
+        links.append(link(href, "alternate", other, other.title))
+    links.append(link(collection_url(base, collection), "collection", JSON, "The collection"))
+    if cursor is not None:
+        href = next_page(base, collection, values, cursor)
+        links.append(link(href, "next", media_type, "Next page"))
+    return links
+
+
+def next_page(base: str, collection: Collection, values: Mapping[str, str], cursor: str) -> str:
+    """The URL of the next page: the same parameters with another cursor."""
+    parameters = {name: value for name, value in values.items() if name not in PLACE_OF_PAGE}
+    parameters["cursor"] = cursor
+    return _with_query(items_url(base, collection), parameters.items())
+
+
+def search_links(
+    base: str, collection: Collection, media_type: MediaType, cursor: str | None
+) -> list[Mapping[str, object]]:
+    """The links of the answer to a search: to the search, the collection, and the next page.
+
+    The next page is the same body with another cursor, in the words of the STAC API.
+
+    Args:
+        cursor: of the next page; None on the last.
+    """
+    url = f"{collection_url(base, collection)}/search"
+    links: list[Mapping[str, object]] = [
+        {**link(url, "self", media_type, "This page"), "method": "POST"},
+        link(collection_url(base, collection), "collection", JSON, "The collection"),
+    ]
+    if cursor is not None:
+        following = {"method": "POST", "body": {"cursor": cursor}, "merge": True}
+        links.append({**link(url, "next", media_type, "Next page"), **following})
+    return links
+
+
+def item_url(base: str, collection: Collection, feature_id: str) -> str:
+    """The URL of a feature."""
+    return f"{items_url(base, collection)}/{quote(feature_id, safe='')}"
+
+
+def item_links(base: str, collection: Collection, feature_id: str | None) -> list[Link]:
+    """The links of a feature. A feature without an id has no link to itself."""
+    collection_href = collection_url(base, collection)
+    to_collection = link(collection_href, "collection", JSON, "The collection")
+    if feature_id is None or feature_id in NO_ADDRESS:
+        return [to_collection]
+    url = f"{collection_href}/items/{quote(feature_id, safe='')}"
+    links = [link(url, "self", GEOJSON, "This feature")]
+    for other in ITEM_TYPES:
+        if other is GEOJSON:
+            continue
+        title = f"This feature as {other.title}"
+        links.append(link(f"{url}?f={other.short}", "alternate", other, title))
+    return [*links, to_collection]

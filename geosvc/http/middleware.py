@@ -1,0 +1,173 @@
+"""Surrounds every handler: a request id, an error boundary, CORS, compression."""
+
+import asyncio
+import re
+import traceback
+from collections.abc import Awaitable, Callable
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+
+from geosvc.database.catalog import CatalogFollower
+from geosvc.encode.compression import compress
+from geosvc.errors import (
+    InternalError,
+    MisdirectedRequest,
+    RequestError,
+    StaleCatalog,
+    StaleType,
+    Unavailable,
+    UnreadableGeometry,
+    UnreadableValue,
+)
+from geosvc.events import ClientGone, emit
+from geosvc.http.cors import answer_preflight, is_preflight
+from geosvc.http.error_responses import error_response, router_response
+from geosvc.http.hosts import KnownHosts
+from geosvc.http.keys import CATALOG, NO_OPERATION, OBSERVED, PRINCIPAL, STREAMING, TRACE
+from geosvc.http.request_end import CLIENT_CLOSED_REQUEST, end_trace
+from geosvc.http.response_headers import REQUEST_ID_HEADER, request_ids
+from geosvc.http.send_monitor import SLICE_BYTES
+from geosvc.http.streaming import PreEncodedResponse, break_off, send_whole
+from geosvc.http.validators import coding_of
+from geosvc.model.principal import ANONYMOUS
+from geosvc.redaction import scrub
+from geosvc.requests.preconditions import tag_of_coding
+from geosvc.trace import Trace, current_trace
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+ETAG = "ETag"  # as RFC 9110 writes it
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
+
+# a column that was altered may have values that the statement cannot write
+_MAY_BE_STALE = (StaleCatalog, UnreadableGeometry, UnreadableValue)
+
+
+@web.middleware
+async def wrap_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Everything that surrounds a handler: in one middleware, since each costs every request."""
+    request_id = request.headers.get(REQUEST_ID_HEADER)
+    if request_id is None or not _REQUEST_ID.fullmatch(request_id):
+        request_id = next(request_ids)
+    trace = request[TRACE] = Trace(request_id, request.method)
+    trace.peer, trace.user_agent = request.remote, request.headers.get(hdrs.USER_AGENT)
+    trace.forwarded_for = request.headers.getall(hdrs.X_FORWARDED_FOR, None)
+    request[PRINCIPAL] = ANONYMOUS  # the place for authentication
+    current_trace.set(trace)
+    app = request.app
+    observed = app[OBSERVED]
+    trace.operation, trace.route = observed.operations.get(request.match_info.handler, NO_OPERATION)
+    if observed.telemetry:
+        observed.live[trace] = request
+        trace.measured = True
+    response = await _guarded(request, handler, app[CATALOG])
+    if not isinstance(response, web.Response):
+        return response
+    if type(response) is not PreEncodedResponse:
+        trace.bytes = len(response.body) if isinstance(response.body, bytes) else 0
+        _compress_whole_body(request, response)
+    body = response.body
+    if isinstance(body, bytes) and len(body) > SLICE_BYTES:
+        return await _send_whole(request, response, body)
+    return response
+
+
+async def _send_whole(request: web.Request, response: web.Response, body: bytes) -> web.Response:
+    try:
+        await send_whole(request, response, body)
+    except RequestError as error:
+        return error_response(request, error)
+    return response
+
+
+def only_known_hosts(known: KnownHosts) -> Middleware:
+    """A middleware that refuses requests to names that the listener does not have."""
+
+    @web.middleware
+    async def check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not known.answers(request.headers.getall(hdrs.HOST, ())):
+            raise MisdirectedRequest(
+                "the admin listener does not answer to this Host:"
+                " GEOSVC_ADMIN_HOSTS does not name it"
+            )
+        return await handler(request)
+
+    return check_host
+
+
+async def _guarded(
+    request: web.Request, handler: Handler, follower: CatalogFollower
+) -> web.StreamResponse:
+    """The error boundary: every exception becomes a problem."""
+    try:
+        return await _handled(request, handler, follower)
+    except asyncio.CancelledError:
+        trace = request[TRACE]
+        if not trace.aborted:  # else the service has cut it off
+            emit(ClientGone(method=trace.method, route=trace.route))
+        end_trace(request, trace, CLIENT_CLOSED_REQUEST)
+        raise
+    except web.HTTPException as error:
+        return router_response(request, error)
+    except RequestError as error:
+        return error_response(request, error)
+    except Exception as error:  # whatever it is, the client learns only the request id
+        values = (*request.query.values(), *request.match_info.values(), request.query_string)
+        stack = scrub("".join(traceback.format_exception(error)), values)
+        response = error_response(request, InternalError(scrub(str(error), values)), stack)
+        if request.get(STREAMING):
+            break_off(request)
+            raise
+        return response
+
+
+async def _handled(
+    request: web.Request, handler: Handler, follower: CatalogFollower
+) -> web.StreamResponse:
+    """Runs the handler, and once more with a fresh catalog when a table was altered meanwhile."""
+    if is_preflight(request):
+        return answer_preflight(request)
+    seen = follower.current
+    try:
+        return await handler(request)
+    except _MAY_BE_STALE as error:
+        if not _can_run_again(request, error):
+            raise
+        if not await follower.moved_since(seen, error):
+            if not isinstance(error, StaleType):
+                raise
+            # the catalog is right, so a value is at fault: the handler looks at each
+            request[TRACE].has_fresh_catalog = True
+    seen = follower.current
+    try:
+        return await handler(request)
+    except StaleCatalog as error:
+        if await follower.moved_since(seen, error):
+            raise Unavailable("the collection is being altered; try again") from error
+        raise
+
+
+def _can_run_again(request: web.Request, error: RequestError) -> bool:
+    """Whether the handler may run again after an error.
+
+    A write whose answer cannot be read may have been carried out.
+    """
+    if isinstance(error, StaleCatalog) or request.path.endswith("/search"):
+        return True
+    return request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
+
+
+def _compress_whole_body(request: web.Request, response: web.Response) -> None:
+    """Compresses a body in one piece. Streams compress themselves; events are not compressed."""
+    response.headers.add(hdrs.VARY, "Accept, Accept-Encoding")
+    body = response.body
+    if not isinstance(body, bytes) or hdrs.CONTENT_ENCODING in response.headers:
+        return
+    coding = coding_of(request, body)
+    if coding is None:
+        return
+    response.body = compress(body, coding)
+    response.headers[hdrs.CONTENT_ENCODING] = coding
+    if ETAG in response.headers:
+        response.headers[ETAG] = tag_of_coding(response.headers[ETAG], coding)

@@ -1,0 +1,80 @@
+"""The headers of every response: request id, times, and CORS for the origins that may read."""
+
+from itertools import count
+from secrets import token_hex
+from time import perf_counter
+
+from aiohttp import hdrs, web
+
+from geosvc.http.keys import SETTINGS, STOP, TRACE
+from geosvc.trace import Trace
+
+REQUEST_ID_HEADER = "X-Request-ID"
+SERVER_TIMING = "Server-Timing"
+_SERVER_TIMING = "parse;dur=%.2f, pool;dur=%.2f, db;dur=%.2f, encode;dur=%.2f, total;dur=%.2f"
+_WITHOUT_DATABASE = "parse;dur=0.00, pool;dur=0.00, db;dur=0.00, encode;dur=0.00, total;dur=%.2f"
+_EXPOSED = (
+    "Content-Crs, ETag, Last-Modified, Link, Location, Allow, Accept-Post, Accept-Patch,"
+    " Preference-Applied, Idempotency-Replayed, Geometry-Repaired, Geosvc-Limit-Applied,"
+    " Geosvc-Next-Cursor, X-Request-ID, Server-Timing"
+)
+
+_process_id = token_hex(6)  # random once a process: urandom is a system call
+request_ids = (f"{_process_id}{number:08x}" for number in count())
+"""New request ids."""
+
+
+async def add_private_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Adds the headers of the admin listener. No other origin may read its responses."""
+    _add_private_headers(request, response, request.app)
+
+
+def _add_private_headers(
+    request: web.Request, response: web.StreamResponse, app: web.Application
+) -> None:
+    headers = response.headers
+    try:
+        trace = request[TRACE]
+    except KeyError:  # refused before any handler
+        trace = request[TRACE] = Trace(next(request_ids), request.method)
+    headers[REQUEST_ID_HEADER] = trace.request_id
+    headers[SERVER_TIMING] = server_timing(trace)
+    headers[hdrs.SERVER] = "geosvc"
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers.setdefault(hdrs.CACHE_CONTROL, "no-store")  # a response that may be kept says so
+    if app[STOP].begun:
+        headers[hdrs.CONNECTION] = "close"
+        response.force_close()
+
+
+async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Adds the headers of the public listener: the same, and CORS."""
+    app = request.app
+    _add_private_headers(request, response, app)
+    headers = response.headers
+    origin = request.headers.get(hdrs.ORIGIN)
+    allowed = app[SETTINGS].cors_origins
+    everybody = "*" in allowed
+    if not everybody:
+        # for origins that may not read, too: a cache must not mix them up
+        headers.add(hdrs.VARY, "Origin")
+    if origin is None or not (everybody or origin in allowed):
+        return
+    allowed_origin = "*" if everybody else origin
+    headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = allowed_origin
+    headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _EXPOSED
+    headers["Timing-Allow-Origin"] = allowed_origin
+
+
+def server_timing(trace: Trace) -> str:
+    """The times of a request until its response begins, in milliseconds.
+
+    What is left of the total is encoding. Source: W3C Server Timing 3.1.
+    """
+    trace.prepared_at = perf_counter()
+    total = trace.prepared_at - trace.started
+    if not trace.first_run_at:
+        return _WITHOUT_DATABASE % (total * 1e3)
+    parse, pool, db = trace.parse_seconds, trace.pool_seconds, trace.db_seconds
+    encode = max(total - parse - pool - db, 0.0)
+    return _SERVER_TIMING % (parse * 1e3, pool * 1e3, db * 1e3, encode * 1e3, total * 1e3)

@@ -1,0 +1,82 @@
+"""The conditions that the features of a query fulfil."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from geosvc.model.collection import Collection, Column, TypedName
+from geosvc.query.cql2.condition import select_by_filter
+from geosvc.query.cql2.timestamp_params import write_instant
+from geosvc.query.geometry.boxes import select_by_bbox
+from geosvc.query.geometry.expressions import GeometryTest
+from geosvc.query.geometry.spatial import select_by_geometry
+from geosvc.requests.items import ItemsQuery
+from geosvc.sql.compose import SQL, Composable, Identifier, Param
+from geosvc.values.temporal import Interval
+
+
+def cast_text(typed: TypedName, text: str | None) -> Param:
+    """Write a text that PostgreSQL casts to a type, so that values are compared as that type."""
+    return Param(text, "text", Identifier(typed.type_schema, typed.type_name))
+
+
+def conditions(
+    collection: Collection,
+    query: ItemsQuery,
+    geometry_test: GeometryTest = GeometryTest.EXACT,
+) -> Iterator[Composable]:
+    """Yield the conditions of a query; a feature must fulfil all of them.
+
+    Args:
+        geometry_test: how geometries are compared.
+    """
+    if query.bbox is not None:
+        yield select_by_bbox(collection.geometry, query.bbox, geometry_test)
+    if query.spatial is not None:
+        yield select_by_geometry(collection, query.spatial, geometry_test)
+    if query.interval is not None:
+        by_time = select_by_time(collection, query.interval)
+        if by_time is not None:
+            yield by_time
+    if query.filter is not None:
+        yield select_by_filter(collection, query.filter.condition, geometry_test)
+    for name, text in query.equals:
+        value = cast_text(collection.by_name[name], text)
+        yield SQL("t.{} = {}").format(Identifier(name), value)
+
+
+def select_by_time(collection: Collection, interval: Interval) -> Composable | None:
+    """Write the condition that the time of a feature intersects the interval, or is NULL.
+
+    An interval of a feature is unbounded where its start or its end is NULL. Returns None where the
+    interval selects everything. Source: OGC 17-069r4 7.15.4, requirement C.
+    """
+    if not collection.temporal:
+        return None
+    first = collection.by_name[collection.temporal[0]]
+    last = collection.by_name[collection.temporal[-1]]
+    tests = []
+    if interval.end is not None:
+        starts_before = SQL("(t.{n} <= {v} OR t.{n} IS NULL)")
+        end = _write_instant(first, interval.end)
+        tests.append(starts_before.format(n=Identifier(first.name), v=end))
+    if interval.start is not None:
+        ends_after = SQL("(t.{n} >= {v} OR t.{n} IS NULL)")
+        start = _write_instant(last, interval.start)
+        tests.append(ends_after.format(n=Identifier(last.name), v=start))
+    if not tests:
+        return None
+    return SQL(" AND ").join(tests)
+
+
+def _write_instant(column: Column, instant: datetime) -> Param:
+    """Write an instant as the type of a column; timestamps without a time zone are UTC."""
+    if column.type_name == "date":
+        return write_instant(instant.date(), column.type_name)
+    return write_instant(instant, column.type_name)
+
+
+def where(tests: list[Composable]) -> Composable:
+    """Write a WHERE clause; nothing without conditions."""
+    if not tests:
+        return SQL("")
+    return SQL(" WHERE {}").format(SQL(" AND ").join(tests))

@@ -1,0 +1,1 @@
+"""CQL2 trees to SQL conditions. Pure."""

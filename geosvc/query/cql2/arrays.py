@@ -1,0 +1,145 @@
+"""Comparisons of two arrays of a filter as sets, in SQL. Source: OGC 21-065r2 7.9."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from geosvc.cql2.tree import (
+    Arithmetic,
+    Array,
+    ArrayOperator,
+    ArrayPredicate,
+    Boolean,
+    Date,
+    Folded,
+    Function,
+    Number,
+    Property,
+    Text,
+    Timestamp,
+    Value,
+)
+from geosvc.errors import InvalidFilter
+from geosvc.model.collection import Collection, Column
+from geosvc.model.queryables import Queryable, ValueKind
+from geosvc.query.cql2.operands import LiteralNode, find_queryable
+from geosvc.sql.compose import SQL, Composable, Identifier, Param
+
+_TESTS: Mapping[ArrayOperator, SQL] = {
+    "equals": SQL("({a} @> {b} AND {a} <@ {b})"),
+    "contains": SQL("({a} @> {b})"),
+    "containedby": SQL("({a} <@ {b})"),
+    "overlaps": SQL("({a} && {b})"),
+}
+_INVERSE: Mapping[ArrayOperator, ArrayOperator] = {
+    "equals": "equals",
+    "contains": "containedby",
+    "containedby": "contains",
+    "overlaps": "overlaps",
+}
+_KINDS: Mapping[type[LiteralNode], ValueKind] = {
+    Text: ValueKind.TEXT,
+    Number: ValueKind.NUMBER,
+    Boolean: ValueKind.BOOLEAN,
+    Date: ValueKind.DATE,
+    Timestamp: ValueKind.TIMESTAMP,
+}
+_INTEGER_BITS = {"_int2": 16, "_int4": 32, "_int8": 64}
+
+
+def relate_arrays(collection: Collection, node: ArrayPredicate) -> Composable:
+    """Write the comparison of two arrays as sets. Raises: InvalidFilter."""
+    left = _operand(collection, node.left)
+    right = _operand(collection, node.right)
+    if isinstance(left, Queryable):
+        other = _compare_with(left, right, node.right)
+        return _TESTS[node.op].format(a=_column(left), b=other)
+    if isinstance(right, Queryable):
+        other = _compare_with(right, left, node.left)
+        return _TESTS[_INVERSE[node.op]].format(a=_column(right), b=other)
+    return _relate_literals(node.op, left, right)
+
+
+def _operand(collection: Collection, node: Value) -> Queryable | Array:
+    if isinstance(node, Array):
+        return node
+    if isinstance(node, Property):
+        found = find_queryable(collection, node)
+        if found.kind is ValueKind.ARRAY:
+            return found
+    raise InvalidFilter("an array was expected", node.at)
+
+
+def _column(found: Queryable) -> Composable:
+    return SQL("t.{}").format(Identifier(found.name))
+
+
+def _compare_with(array: Queryable, other: Queryable | Array, node: Value) -> Composable:
+    """Write the other array as the type of this one.
+
+    Args:
+        node: the node of the other array.
+    Raises: InvalidFilter.
+    """
+    column = array.column
+    if column is None or array.elements is None:
+        raise TypeError(array)
+    if isinstance(other, Array):
+        elements = [_element_text(element, column, array.elements) for element in other.elements]
+        return Param(elements, "text[]", Identifier(column.type_schema, column.type_name))
+    if other.column is None or other.column.type_name != column.type_name:
+        raise InvalidFilter(f"{array.name} and {other.name} are arrays of different types", node.at)
+    if array.elements is ValueKind.TEXT:
+        return SQL('{} COLLATE "C"').format(_column(other))
+    return _column(other)
+
+
+def _element_text(node: Value, column: Column, kind: ValueKind) -> str:
+    """Write an element as PostgreSQL reads it. Raises: InvalidFilter."""
+    element = _literal(node)
+    if _KINDS[type(element)] is not kind:
+        raise InvalidFilter(f"{column.name} holds no elements of this kind", element.at)
+    if isinstance(element, Number) and column.type_name in _INTEGER_BITS:
+        return _integer_text(element, column)
+    if isinstance(element, Boolean):
+        return "true" if element.value else "false"
+    if isinstance(element, Date | Timestamp):
+        return element.value.isoformat()
+    return str(element.value)
+
+
+def _integer_text(element: Number, column: Column) -> str:
+    bits = _INTEGER_BITS[column.type_name]
+    limit = 1 << (bits - 1)
+    is_whole = element.value == element.value.to_integral_value()
+    if not is_whole or not -limit <= element.value < limit:
+        raise InvalidFilter(f"{column.name} holds whole numbers of {bits} bits", element.at)
+    return str(int(element.value))
+
+
+def _literal(element: Value) -> LiteralNode:
+    """Return an element that is a literal. Raises: InvalidFilter."""
+    if not isinstance(element, LiteralNode):
+        raise InvalidFilter("a literal was expected", element.at)
+    return element
+
+
+def _relate_literals(op: ArrayOperator, left: Array, right: Array) -> Composable:
+    a, b = _set_of(left), _set_of(right)
+    holds = {"equals": a == b, "contains": a >= b, "containedby": a <= b, "overlaps": bool(a & b)}
+    return SQL("true") if holds[op] else SQL("false")
+
+
+def _set_of(array: Array) -> frozenset[Value | frozenset[Any]]:
+    """Return the elements as a set; an element that is an array becomes a set as well.
+
+    Raises: InvalidFilter.
+    """
+    elements: set[Value | frozenset[Any]] = set()
+    for element in array.elements:
+        if isinstance(element, Property | Arithmetic | Folded | Function):
+            raise InvalidFilter("a literal was expected", element.at)
+        if isinstance(element, Array):
+            elements.add(_set_of(element))
+        else:
+            elements.add(element)
+    return frozenset(elements)

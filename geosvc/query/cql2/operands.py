@@ -1,0 +1,276 @@
+"""Single values of a filter in SQL.
+
+Every value has a kind (a number, a text, a date), so that values that cannot be compared are
+refused before the database sees them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from geosvc.cql2.tree import (
+    Arithmetic,
+    Boolean,
+    Date,
+    Folded,
+    Function,
+    Node,
+    Number,
+    Property,
+    Scalar,
+    Text,
+    Timestamp,
+)
+from geosvc.errors import InvalidFilter
+from geosvc.model.collection import Collection, Column
+from geosvc.model.near import did_you_mean
+from geosvc.model.queryables import Queryable, ValueKind, queryable
+from geosvc.query.cql2.case_folding import without_accents, without_case
+from geosvc.query.cql2.functions import FUNCTIONS, suggest_function
+from geosvc.query.cql2.timestamp_params import write_date, write_timestamp
+from geosvc.sql.compose import SQL, Composable, Identifier, Param
+
+NumberType = Literal["int8", "numeric", "float4", "float8"]
+LiteralNode = Text | Number | Boolean | Date | Timestamp
+
+_GEOMETRY_NAMES = frozenset({"geometry", "geom", "the_geom", "wkb_geometry", "shape", "msgeometry"})
+_PLAIN_TEXTS = frozenset({"text", "varchar"})
+_FLOATS = frozenset({"float4", "float8"})
+_NUMBER_TYPES: dict[str, NumberType] = {
+    "float4": "float4",
+    "float8": "float8",
+    "numeric": "numeric",
+}
+_ARITHMETIC = {
+    "+": SQL("({} + {})"),
+    "-": SQL("({} - {})"),
+    "*": SQL("({} * {})"),
+    "/": SQL("({} / nullif({}, 0))"),
+}
+_INTEGER_DIVISION = {
+    "numeric": SQL("div({}, nullif({}, 0))"),
+    "float8": SQL("trunc({} / nullif({}, 0))"),
+}
+_REMAINDER = SQL("({}::numeric % nullif({}::numeric, 0))")
+# Functions refuse two texts of different collations, and texts of a non-deterministic collation.
+_BY_CODE_POINT = SQL('({} COLLATE "C")')
+# The range of dates is wider than the range of timestamps: a later day becomes infinity.
+_MIDNIGHT = SQL("(CASE WHEN {d} > '294276-12-30' THEN 'infinity' ELSE {d}::timestamp END)")
+_POWER = SQL(
+    "CASE WHEN {x} = 0 AND {y} < 0 OR {x} < 0 AND {y} <> floor({y})"
+    " THEN NULL ELSE power({x}, {y}) END"
+)
+_LITERAL_KINDS: Mapping[type[LiteralNode], ValueKind] = {
+    Text: ValueKind.TEXT,
+    Number: ValueKind.NUMBER,
+    Boolean: ValueKind.BOOLEAN,
+    Date: ValueKind.DATE,
+    Timestamp: ValueKind.TIMESTAMP,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A single value of a filter.
+
+    Attributes:
+        sql: the value in SQL.
+        node: the value in the tree of the filter, which knows its position.
+        column: the column, if the value is a property.
+        literal: the literal, if the value is one.
+        number_type: the type of a number that is not a literal.
+    """
+
+    sql: Composable
+    kind: ValueKind
+    node: Node
+    column: Column | None = None
+    literal: LiteralNode | None = None
+    number_type: NumberType | None = None
+
+    @property
+    def is_naive_timestamp(self) -> bool:
+        """Whether it is a column of timestamps without a time zone, which are UTC."""
+        return self.column is not None and self.column.type_name == "timestamp"
+
+
+def find_queryable(collection: Collection, node: Property) -> Queryable:
+    """Find the queryable that a property of a filter names. Raises: InvalidFilter."""
+    found = queryable(collection, node.name)
+    if found is not None:
+        return found
+    column = collection.by_name.get(node.name)
+    if column is not None:
+        raise InvalidFilter(
+            f"{collection.id} cannot be filtered by {node.name!r}, whose type is {column.type}",
+            node.at,
+        )
+    if node.name.lower() in _GEOMETRY_NAMES:
+        hint = f": the geometry is called {collection.geometry.name}"
+    else:
+        hint = did_you_mean(node.name, [*collection.by_name, collection.geometry.name])
+    raise InvalidFilter(f"{collection.id} has no property {node.name!r}{hint}", node.at)
+
+
+def operand(collection: Collection, node: Scalar) -> Operand:
+    """Write a single value in SQL. Raises: InvalidFilter."""
+    if isinstance(node, Property):
+        return _property(collection, node)
+    if isinstance(node, Arithmetic):
+        return _arithmetic(collection, node)
+    if isinstance(node, Folded):
+        return _folded(collection, node)
+    if isinstance(node, Function):
+        return _function(collection, node)
+    return literal_operand(node)
+
+
+def literal_operand(literal: LiteralNode) -> Operand:
+    """Write a literal as a parameter."""
+    kind = _LITERAL_KINDS[type(literal)]
+    return Operand(_literal_param(literal), kind, literal, literal=literal)
+
+
+def _literal_param(literal: LiteralNode) -> Param:
+    if isinstance(literal, Text):
+        return Param(literal.value, "text")
+    if isinstance(literal, Number):
+        return Param(literal.value, "numeric")
+    if isinstance(literal, Boolean):
+        return Param(literal.value, "bool")
+    if isinstance(literal, Date):
+        return write_date(literal.value)
+    return write_timestamp(literal.value, "timestamptz")
+
+
+def expect(value: Operand, kind: ValueKind) -> Operand:
+    """Return the value if it is of this kind. Raises: InvalidFilter."""
+    if value.kind is not kind:
+        raise InvalidFilter(f"{kind.value} was expected, not {value.kind.value}", value.node.at)
+    return value
+
+
+def _property(collection: Collection, node: Property) -> Operand:
+    found = find_queryable(collection, node)
+    column = found.column
+    if column is None or found.kind is ValueKind.ARRAY:
+        raise InvalidFilter(
+            f"{node.name!r} is {found.kind.value}, and a single value was expected", node.at
+        )
+    sql: Composable = SQL("t.{}").format(Identifier(node.name))
+    number_type: NumberType | None = None
+    if found.kind is ValueKind.TEXT:
+        if column.type_name not in _PLAIN_TEXTS:
+            sql = SQL("{}::text").format(sql)
+        if not column.deterministic:
+            sql = _BY_CODE_POINT.format(sql)
+    elif found.kind is ValueKind.NUMBER:
+        number_type = _NUMBER_TYPES.get(column.type_name, "int8")
+    if column.type_name == "oid":
+        sql = SQL("{}::int8").format(sql)
+    return Operand(sql, found.kind, node, column=column, number_type=number_type)
+
+
+def _folded(collection: Collection, node: Folded) -> Operand:
+    text = expect(operand(collection, node.text), ValueKind.TEXT)
+    fold = without_case if node.what == "casei" else without_accents
+    return Operand(fold(text.sql), ValueKind.TEXT, node)
+
+
+def _function(collection: Collection, node: Function) -> Operand:
+    function = FUNCTIONS.get(node.name.lower())
+    if function is None:
+        hint = suggest_function(collection.id, node.name)
+        raise InvalidFilter(
+            f"the service has no function {node.name!r}{hint};"
+            " GET /functions returns the available ones",
+            node.at,
+        )
+    if len(node.args) != len(function.takes):
+        raise InvalidFilter(
+            f"{function.name} takes {len(function.takes)} arguments, not {len(node.args)}", node.at
+        )
+    args = []
+    number_type: NumberType = "numeric"
+    for arg, kind in zip(node.args, function.takes, strict=True):
+        if not isinstance(arg, Scalar):
+            raise InvalidFilter(f"{kind.value} was expected", arg.at)
+        value = operand(collection, arg)
+        args.append(_argument(value, kind))
+        if kind is ValueKind.NUMBER:
+            number_type = _calculation_type(value)
+    sql = function.sql.format(*args)
+    if function.returns is not ValueKind.NUMBER:
+        return Operand(sql, function.returns, node)
+    return Operand(sql, function.returns, node, number_type=number_type)
+
+
+def _argument(value: Operand, kind: ValueKind) -> Composable:
+    """Write an argument of a function that takes this kind. Raises: InvalidFilter."""
+    if kind is ValueKind.TIMESTAMP:
+        return _at_utc(value)
+    expect(value, kind)
+    if kind is ValueKind.NUMBER:
+        return _cast_number(value, _calculation_type(value))
+    if kind is ValueKind.TEXT:
+        return _BY_CODE_POINT.format(value.sql)
+    return value.sql
+
+
+def midnight(day: Composable) -> Composable:
+    """Write the beginning of a day as a timestamp without a time zone."""
+    return _MIDNIGHT.format(d=day)
+
+
+def _at_utc(value: Operand) -> Composable:
+    """Write a date or a timestamp as timestamptz; a day begins at midnight UTC.
+
+    Raises: InvalidFilter.
+    """
+    if value.kind is ValueKind.DATE:
+        return SQL("({} AT TIME ZONE 'UTC')").format(midnight(value.sql))
+    if value.is_naive_timestamp:
+        return SQL("({} AT TIME ZONE 'UTC')").format(value.sql)
+    return expect(value, ValueKind.TIMESTAMP).sql
+
+
+def _arithmetic(collection: Collection, node: Arithmetic) -> Operand:
+    left = expect(operand(collection, node.left), ValueKind.NUMBER)
+    right = expect(operand(collection, node.right), ValueKind.NUMBER)
+    number_type: NumberType = "numeric"
+    if node.op == "^" or left.number_type in _FLOATS or right.number_type in _FLOATS:
+        number_type = "float8"
+    x = _cast_number(left, number_type)
+    y = _cast_number(right, number_type)
+    if node.op == "^":
+        sql = SQL("(SELECT {} FROM (SELECT {} AS x, {} AS y OFFSET 0) p)").format(
+            _POWER.format(x=SQL("p.x"), y=SQL("p.y")), x, y
+        )
+    elif node.op == "%":
+        sql = _REMAINDER.format(x, y)
+        number_type = "numeric"
+    elif node.op == "div":
+        sql = _INTEGER_DIVISION[number_type].format(x, y)
+    else:
+        sql = _ARITHMETIC[node.op].format(x, y)
+    return Operand(sql, ValueKind.NUMBER, node, number_type=number_type)
+
+
+def _calculation_type(value: Operand) -> NumberType:
+    """Choose float8 for floats and numeric for others: whole numbers as numeric cannot overflow."""
+    if value.number_type in _FLOATS:
+        return "float8"
+    return "numeric"
+
+
+def _cast_number(value: Operand, number_type: NumberType) -> Composable:
+    """Write a number as float8 or numeric."""
+    if isinstance(value.literal, Number):
+        if number_type == "float8":
+            return Param(float(value.literal.value), "float8")
+        return value.sql
+    if value.number_type == number_type:
+        return value.sql
+    if number_type == "float8":
+        return SQL("{}::float8").format(value.sql)
+    return SQL("{}::numeric").format(value.sql)

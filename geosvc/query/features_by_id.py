@@ -1,0 +1,59 @@
+"""The statement that finds many features by their ids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from geosvc.model.collection import Collection
+from geosvc.model.media_type import GEOJSON
+from geosvc.query.features import source_of
+from geosvc.query.projection import write_feature
+from geosvc.query.versions import modified_of, version_of
+from geosvc.requests.items import ItemsQuery
+from geosvc.sql.compose import REQUEST_TAG, SQL, Identifier, Param, Statement, compose
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A statement that finds features by id; it is composed once and run with many lists of ids.
+
+    Attributes:
+        statement: its rows are (id as text, feature in UTF-8, version, when modified).
+        ids_position: where the list of ids is among its arguments.
+    """
+
+    statement: Statement
+    ids_position: int
+
+    def of(self, ids: Sequence[str]) -> Statement:
+        """Return the statement for these ids."""
+        args = list(self.statement.args)
+        args[self.ids_position] = list(ids)
+        return replace(self.statement, args=tuple(args))
+
+
+def plan_lookup(collection: Collection, query: ItemsQuery) -> Lookup:
+    """Compose the statement for a collection whose key is one column."""
+    column = collection.key_columns[0]
+    ids = Param([], "text[]")
+    part = SQL(
+        "SELECT t.{name}::text, {feature}, {version}, {modified} FROM {source} t"
+        " WHERE {tag} AND t.{name} = ANY ({ids}::{type}[])"
+    ).format(
+        tag=REQUEST_TAG,
+        version=version_of(collection),
+        modified=modified_of(collection),
+        name=Identifier(column.name),
+        feature=write_feature(collection, query, GEOJSON).feature,
+        source=source_of(collection, query),
+        ids=ids,
+        type=Identifier(column.type_schema, column.type_name),
+    )
+    statement = compose("items.by_id", part)
+    return Lookup(statement, _position_of(ids.value, statement))
+
+
+def _position_of(value: object, statement: Statement) -> int:
+    for position, arg in enumerate(statement.args):
+        if arg is value:
+            return position
+    raise ValueError(f"{statement.name} has no such argument")

@@ -1,0 +1,1 @@
+"""Geometry columns in SQL: how they are filtered and written. Pure."""

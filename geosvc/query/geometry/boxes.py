@@ -1,0 +1,161 @@
+"""The condition that a geometry intersects a box.
+
+The box is compared in the storage CRS, so that the index serves. If the CRS of the box is another
+one, the box is transformed with as many points along its edges as these need to be straight in the
+storage CRS. Around a pole and across the antimeridian the transformed edges enclose nothing; then
+the geometries that may be near are transformed into the CRS of the box (docs/decisions/0017). No
+stored geometry may fail a read (docs/decisions/0005).
+"""
+
+from geosvc.model.bbox import Bbox
+from geosvc.model.collection import GeometryColumn
+from geosvc.model.crs import UNKNOWN, WEB_MERCATOR, WGS84
+from geosvc.model.reprojected_bbox import reproject_bbox
+from geosvc.query.geometry.envelopes import curved_envelope, envelope, longitude_shifts
+from geosvc.query.geometry.expressions import (
+    IS_WIDE,
+    GeometryTest,
+    bind_once,
+    bound_name,
+    column_value,
+    in_degrees,
+    liblwgeom_intersects,
+    may_cross,
+    short_way,
+    stored_value,
+)
+from geosvc.query.geometry.projected_boxes import intersects_box, intersects_reprojected_box
+from geosvc.sql.compose import SQL, Composable, Identifier, Param
+
+WIDEST_GEOGRAPHY_PREFILTER = 170.0  # degrees; a wider ring on the sphere is ambiguous
+
+
+def select_by_bbox(
+    geometry: GeometryColumn, box: Bbox, geometry_test: GeometryTest = GeometryTest.EXACT
+) -> Composable:
+    """Write the condition that the geometry intersects the box, or that there is no geometry.
+
+    Source: OGC 17-069r4 7.15.3, requirement C.
+
+    Args:
+        geometry_test: how geometries are compared; with others than EXACT the condition may select
+            a little more.
+    """
+    if box.srid == WEB_MERCATOR and (geometry.srid != WEB_MERCATOR or box.is_beyond_the_world):
+        box = box.of_web_mercator()
+    tests: list[Composable] = []
+    for part in box.parts():
+        tests += _intersects_part(geometry, part, geometry_test)
+    condition: Composable = SQL(" OR ").join(tests)
+    if box.covers_the_world:
+        condition = SQL("NOT ST_IsEmpty({})").format(column_value(geometry))
+    if box.zmin is not None:
+        condition = SQL("({}) AND {}").format(condition, _at_height(geometry, box))
+    if geometry.not_null:
+        return SQL("({})").format(condition)
+    return SQL("({} OR t.{} IS NULL)").format(condition, Identifier(geometry.name))
+
+
+def _at_height(geometry: GeometryColumn, box: Bbox) -> Composable:
+    """Compare heights; a feature without heights is at every height."""
+    return SQL(
+        "(ST_Zmflag({g}) NOT IN (2, 3) OR (ST_ZMax({g}) >= {low} AND ST_ZMin({g}) <= {high}))"
+    ).format(
+        g=column_value(geometry), low=Param(box.zmin, "float8"), high=Param(box.zmax, "float8")
+    )
+
+
+def _intersects_part(
+    geometry: GeometryColumn, box: Bbox, geometry_test: GeometryTest
+) -> list[Composable]:
+    """Compare with a box that does not cross the antimeridian; one of the conditions must hold."""
+    column = column_value(geometry)
+    if box.srid == WGS84:
+        if geometry.geography:
+            return [_intersects_geography(geometry, column, box, geometry_test)]
+        if geometry.srid == WGS84:
+            return _intersects_degrees(geometry, column, box, geometry_test)
+        if geometry.srid == WEB_MERCATOR:
+            box = box.in_web_mercator()
+        elif geometry.srid == UNKNOWN or reproject_bbox(box, geometry.srid) is None:
+            return _intersects_in_degrees(geometry, box, geometry_test)
+    if box.srid == geometry.srid and not geometry.geography:
+        return [intersects_box(geometry, column, box, geometry_test)]
+    return intersects_reprojected_box(geometry, box, geometry_test)
+
+
+def _intersects_in_degrees(
+    geometry: GeometryColumn, box: Bbox, geometry_test: GeometryTest
+) -> list[Composable]:
+    """Compare in degrees where the box cannot be transformed into the storage CRS."""
+    column = column_value(geometry)
+    if geometry_test is GeometryTest.SAFE:
+        # A transformation may fail. So geometries that need one are selected without comparing.
+        foreign = SQL("ST_SRID({}) NOT IN (0, 4326)").format(column)
+        local = SQL("ST_SetSRID({}, 4326)").format(column)
+        return [foreign, *_intersects_degrees(geometry, local, box, geometry_test)]
+    value = in_degrees(geometry, column)
+    return _intersects_degrees(geometry, value, box, geometry_test)
+
+
+def _intersects_degrees(
+    geometry: GeometryColumn, value: Composable, box: Bbox, geometry_test: GeometryTest
+) -> list[Composable]:
+    """Compare a value in degrees with a box in degrees, shifted for longitudes beyond 180."""
+    is_point = geometry.type == "POINT" and geometry_test is not GeometryTest.BOX_ONLY
+    tests = []
+    for shift in longitude_shifts(WGS84, box.xmin, box.xmax):
+        area = envelope(box, shift)
+        if is_point:
+            # && and @ compare boxes of 32-bit floats; only a distance is exact for a point
+            exact = SQL("({g} && {b} AND ST_DWithin({g}, {b}, 0))")
+            tests.append(bind_once(value, exact, b=area))
+        else:
+            tests.append(_intersects(value, area, geometry_test))
+    return tests
+
+
+def _intersects(value: Composable, area: Composable, geometry_test: GeometryTest) -> Composable:
+    if geometry_test is GeometryTest.BOX_ONLY:
+        return bind_once(value, SQL("{g} && {b}"), b=area)
+    intersects = liblwgeom_intersects(bound_name(value), area)
+    if geometry_test is GeometryTest.SAFE:
+        body = SQL(
+            "({g} && {b} AND CASE WHEN {g} @ {b} THEN true"
+            " WHEN GeometryType({g}) IN ('LINESTRING', 'POLYGON', 'MULTIPOINT',"
+            " 'MULTILINESTRING', 'MULTIPOLYGON') AND ST_IsValid({g}) THEN {intersects}"
+            " ELSE true END)"
+        )
+    else:
+        # With OR instead of CASE the planner adds an index scan and estimates badly.
+        body = SQL("({g} && {b} AND CASE WHEN {g} @ {b} THEN true ELSE {intersects} END)")
+    return bind_once(value, body, b=area, intersects=intersects)
+
+
+def _intersects_geography(
+    geometry: GeometryColumn, column: Composable, box: Bbox, geometry_test: GeometryTest
+) -> Composable:
+    """Compare geography in longitude and latitude, where the lines of GeoJSON are straight.
+
+    The index of a geography column serves points only. An index on `(column::geometry)` serves
+    the other types.
+    """
+    tests = SQL(" OR ").join(_intersects_degrees(geometry, column, box, geometry_test))
+    if may_cross(geometry) and geometry_test is not GeometryTest.BOX_ONLY:
+        moved = _intersects_degrees(geometry, short_way(column), box, geometry_test)
+        # Compared as it is written. Every geometry that is so wide reaches the meridian of
+        # Greenwich, where an index finds it.
+        return bind_once(
+            column,
+            SQL(
+                "(({tests} OR {g} && ST_MakeEnvelope(0, -90, 0, 90, 4326))"
+                " AND CASE WHEN {wide} THEN {moved} ELSE {tests} END)"
+            ),
+            tests=SQL("({})").format(tests),
+            wide=IS_WIDE.format(g=column),
+            moved=SQL("({})").format(SQL(" OR ").join(moved)),
+        )
+    if geometry.type != "POINT" or box.xmax - box.xmin > WIDEST_GEOGRAPHY_PREFILTER:
+        return tests
+    indexed = SQL("{} && {}::geography").format(stored_value(geometry), curved_envelope(box))
+    return SQL("({} AND ({}))").format(indexed, tests)

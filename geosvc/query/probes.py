@@ -1,0 +1,91 @@
+"""Statements that find out why a read failed, and at which feature and property.
+
+`database.reads.failure_cause` runs them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass, replace
+
+from geosvc.cql2.tree import Property
+from geosvc.model.collection import Collection
+from geosvc.model.media_type import GEOJSON
+from geosvc.query.conditions import conditions
+from geosvc.query.features import FeaturePage, select_features, source_of
+from geosvc.query.geometry.expressions import GeometryTest
+from geosvc.query.id_member import feature_id
+from geosvc.query.paging import page_start
+from geosvc.query.projection import write_feature
+from geosvc.query.sort_order import can_trust_key, order_of
+from geosvc.requests.items import ItemsQuery
+from geosvc.sql.compose import SQL, Composable, Identifier, Statement, compose
+
+
+def try_without_data(collection: Collection, query: ItemsQuery) -> Statement:
+    """Evaluate the conditions of a query for a row that is all NULL: no stored value is read."""
+    tests: list[Composable] = []
+    for condition in conditions(collection, query, GeometryTest.BOX_ONLY):
+        tests.append(SQL("({})").format(condition))
+    start, _ = page_start(order_of(collection, query), query)
+    if start is not None:
+        tests.append(SQL("({})").format(start))
+    if not tests:
+        tests.append(SQL("true"))
+    relation = Identifier(collection.schema, collection.name)
+    row = SQL("(SELECT (NULL::{}).* OFFSET 0)").format(relation)
+    part = SQL("SELECT {} FROM {} t").format(SQL(", ").join(tests), row)
+    return compose("probe.values", part)
+
+
+def filtered_properties(node: object) -> Iterator[str]:
+    """Yield the names of the properties in the tree of a filter, with repetitions.
+
+    Args:
+        node: a node of the tree, a tuple of nodes, or an attribute of a node.
+    """
+    if isinstance(node, Property):
+        yield node.name
+    elif isinstance(node, tuple):
+        for item in node:
+            yield from filtered_properties(item)
+    elif is_dataclass(node):
+        for attribute in fields(node):
+            yield from filtered_properties(getattr(node, attribute.name))
+
+
+def read_filtered(collection: Collection, query: ItemsQuery) -> Statement | None:
+    """Read all values of the columns that the filter names, without the filter.
+
+    Returns None where the filter names no column.
+    """
+    if query.filter is None:
+        return None
+    counts: list[Composable] = []
+    for name in dict.fromkeys(filtered_properties(query.filter.condition)):
+        if name in collection.by_name:
+            counts.append(SQL("count(t.{})").format(Identifier(name)))
+    if not counts:
+        return None
+    source = source_of(collection, query)
+    part = SQL("SELECT {} FROM {} t").format(SQL(", ").join(counts), source)
+    return compose("probe.columns", part)
+
+
+def write_some(page: FeaturePage, properties: Sequence[str], rows: int) -> Statement:
+    """Write the first rows of a page with some of its properties and without the geometry.
+
+    A row is (text, sort values, id or NULL).
+    """
+    collection = page.collection
+    style = replace(page.query.geometry, skip=True)
+    query = replace(page.query, properties=tuple(properties), geometry=style)
+    if can_trust_key(collection, query):
+        query = replace(query, trusts_key=True)
+    text: Composable = SQL("''")
+    if properties:
+        text = write_feature(collection, query, GEOJSON, GeometryTest.SAFE).feature
+    identity: Composable = SQL("NULL")
+    if collection.key:
+        identity = feature_id(collection)
+    columns = ([text], [SQL("({})::text").format(identity)])
+    part = select_features(collection, query, columns, rows, GeometryTest.SAFE)
+    return compose("probe.rows", part)

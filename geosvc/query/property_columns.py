@@ -1,0 +1,45 @@
+"""The columns that become properties of a feature, and their values in SQL."""
+
+from geosvc.model.collection import Collection, Column
+from geosvc.requests.items import ItemsQuery
+from geosvc.sql.compose import SQL, Composable, Identifier
+
+WHOLE_NUMBERS = frozenset({"int2", "int4", "int8"})
+NEVER_QUOTED = WHOLE_NUMBERS | {"numeric", "float4", "float8", "bool"}
+"""Types whose values are written without quotes in JSON and CSV."""
+JAVASCRIPT_UNSAFE = frozenset({"int8", "numeric"})
+"""Types of numbers that a double may round."""
+
+
+def property_columns(collection: Collection, query: ItemsQuery) -> tuple[Column, ...]:
+    """Return the columns that become properties, in the order of the table."""
+    if query.properties is None:
+        return collection.columns
+    return tuple(collection.by_name[name] for name in query.properties)
+
+
+def typed_value(column: Column) -> Composable:
+    """Write the value of a column, cast to its own type where it is written without quotes.
+
+    To cast a column to its own type costs nothing. If the column was altered after the catalog was
+    read, the cast raises, or the value is written as before (see `query.geometry.expressions`).
+    """
+    value = SQL("t.{}").format(Identifier(column.name))
+    if column.type_name not in NEVER_QUOTED or column.type_schema != "pg_catalog":
+        return value
+    return SQL("{}::{}").format(value, Identifier(column.type_schema, column.type_name))
+
+
+def property_value(column: Column, bigint_as_text: bool) -> Composable:
+    """Write the value of a column as a property: bytes as base64.
+
+    Args:
+        bigint_as_text: whether numbers that a double may round become texts.
+    """
+    value = SQL("t.{}").format(Identifier(column.name))
+    if column.type_name == "bytea" and column.type_schema == "pg_catalog":
+        # encode() breaks base64 into lines
+        return SQL("translate(encode({}, 'base64'), E'\\n', '')").format(value)
+    if bigint_as_text and column.type_name in JAVASCRIPT_UNSAFE:
+        return SQL("{}::text").format(value)
+    return value

@@ -1,0 +1,66 @@
+"""The statements that read features whose geometries PostGIS may not be able to write.
+
+They select each geometry as it is stored and each property by itself, and then write, one by one,
+what can be written.
+"""
+
+from collections.abc import Container, Sequence
+from dataclasses import replace
+
+from geosvc.query.features import FeaturePage, select_features
+from geosvc.query.geometry.expressions import ColumnRef, GeometryTest, column_value, in_crs
+from geosvc.query.projection import write_feature, write_geometry, write_values
+from geosvc.sql.compose import SQL, Param, Statement, compose
+
+
+def select_stored(
+    page: FeaturePage, rows: int, raw: Container[str], missing: Container[str]
+) -> Statement:
+    """Select the features of a page with their geometries as they are stored.
+
+    A row is (the text before the geometry, EWKB or NULL, the values of the properties as
+    `write_values` writes them, the sort values). No function of PostGIS that a stored geometry can
+    make fail is called.
+
+    Args:
+        rows: how many rows at most.
+        raw, missing: as for `write_values`.
+    """
+    collection, query = page.collection, page.query
+    written = write_feature(collection, query, page.media_type, GeometryTest.SAFE)
+    stored = SQL("ST_AsEWKB({})").format(column_value(collection.geometry))
+    values = write_values(collection, query, page.media_type, raw, missing)
+    columns = ([written.head, stored, values], page.extra)
+    part = select_features(collection, query, columns, rows, GeometryTest.SAFE)
+    return compose("items.stored", part)
+
+
+def write_stored(page: FeaturePage, stored: Sequence[bytes | None]) -> Statement:
+    """Write each of these geometries as the page does; a row is (text), in the same order.
+
+    Args:
+        stored: EWKB.
+    """
+    # The cast from bytea to geometry checks what geometry_in stores without a check.
+    value = SQL("encode(stored.ewkb, 'hex')::geometry")
+    text = write_geometry(
+        page.collection.geometry,
+        page.query.geometry,
+        page.media_type,
+        ColumnRef(SQL("s.g").format()),
+    )
+    part = SQL(
+        "SELECT {text} FROM unnest({stored}) WITH ORDINALITY AS stored(ewkb, place),"
+        " LATERAL (SELECT {value} AS g OFFSET 0) s ORDER BY stored.place"
+    ).format(text=text, value=value, stored=Param(list(stored), "bytea[]"))
+    return compose("items.write_stored", part)
+
+
+def transform_stored(page: FeaturePage, ewkb: bytes) -> Statement:
+    """Transform a geometry into the CRS of the page and do nothing else; the row is (EWKB)."""
+    geometry = replace(page.collection.geometry, geography=False)
+    value = in_crs(geometry, ColumnRef(SQL("s.g").format()), page.query.geometry.crs.srid)
+    part = SQL(
+        "SELECT ST_AsEWKB({}) FROM (SELECT encode({}, 'hex')::geometry AS g OFFSET 0) s"
+    ).format(value, Param(ewkb, "bytea"))
+    return compose("items.transform_stored", part)

@@ -1,0 +1,1 @@
+"""One service process: its listeners, its connections, its stop; and the supervisor of several."""

@@ -1,13 +1,13 @@
 """The wiring: what is opened in which order, and closed in the reverse order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 from aiohttp import web
 
 from geosvc.assets import Assets
+from geosvc.background import in_background
 from geosvc.caching.store import Cache
 from geosvc.database.catalog import CatalogFollower
 from geosvc.database.pool import CLOSE_SECONDS, Database
@@ -88,18 +88,9 @@ async def _open_database(app: web.Application) -> AsyncIterator[None]:
     )
 
 
-@asynccontextmanager
-async def _in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    task = asyncio.create_task(work)
-    yield
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-
-
 async def _follow_catalog(app: web.Application) -> AsyncIterator[None]:
     await app[CATALOG].look()
-    async with _in_background(app[CATALOG].follow()):
+    async with in_background(app[CATALOG].follow):
         yield
 
 
@@ -108,7 +99,7 @@ async def _follow_changes(app: web.Application) -> AsyncIterator[None]:
     pruner = Pruner(
         app[SETTINGS], app[WRITES].writer, lambda: reader.is_up and not reader.is_standby
     )
-    async with _in_background(reader.follow()), _in_background(pruner.follow()):
+    async with in_background(reader.follow), in_background(pruner.follow):
         yield
     app[HUB].close()
 
@@ -123,10 +114,9 @@ async def _observe(app: web.Application) -> AsyncIterator[None]:
         return
     stop_counting = app[METRICS].start()
     app[SLOW_QUERIES].start()
-    async with (
-        _in_background(watch_loop(app[METRICS].loop_lag, app[METRICS].loop_held)),
-        _in_background(end_abandoned_requests(app[OBSERVED].live)),
-    ):
+    watch = partial(watch_loop, app[METRICS].loop_lag, app[METRICS].loop_held)
+    end_abandoned = partial(end_abandoned_requests, app[OBSERVED].live)
+    async with in_background(watch), in_background(end_abandoned):
         yield
     await app[SLOW_QUERIES].close()
     stop_counting()

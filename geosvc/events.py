@@ -285,6 +285,16 @@ class RequestFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BackgroundWorkFailed(Event):
+    """Work in the background failed in a way that it does not know; it begins again at once."""
+
+    level = "error"
+    work: str
+    reason: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
 class StreamAborted(Event):
     """A response broke off after its first byte; the client sees a broken connection, never a
     complete body.

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from geosvc.database.catalog import CatalogFollower
+from geosvc.database.catalog import CatalogFollower, load_catalog, selection_of
 from geosvc.database.pool import Database
 from tests.conftest import Client, Service, settings_for
 from tests.http import fetch
@@ -184,3 +184,39 @@ async def test_a_cancellation_that_asyncpg_hides_ends_the_follower_all_the_same(
     following.cancel()
     await database.close()
     assert done
+
+
+async def test_tables_that_are_made_and_dropped_while_the_catalog_is_read_are_there_or_not(
+    bare_database_url: str,
+) -> None:
+    """A statement sees a table in its snapshot that PostgreSQL's functions cannot describe any
+    more.
+    """
+    table = (
+        "CREATE TABLE t{0} (id int PRIMARY KEY, n int CHECK (n > 0), m d{0}, geom geometry);"
+        " COMMENT ON COLUMN t{0}.n IS 'a number'"
+    )
+    made = [f"CREATE DOMAIN d{i} AS int CHECK (VALUE > 0); {table.format(i)}" for i in range(8)]
+    gone = [f"DROP TABLE t{i}; DROP DOMAIN d{i}" for i in range(8)]
+    settings = settings_for(bare_database_url)
+    database = Database(settings, bare_database_url)
+    await database.open()
+
+    async def come_and_go() -> None:
+        async with asyncpg.create_pool(bare_database_url, min_size=1, max_size=1) as pool:
+            for _ in range(40):
+                for command in (*made, *gone):
+                    await pool.execute(command)
+
+    writing = asyncio.create_task(come_and_go())
+    sizes = set()
+    try:
+        async with asyncio.timeout(60):
+            while not writing.done():
+                catalog = await load_catalog(database, selection_of(settings), "", "")
+                sizes.add(len(catalog.collections))
+    finally:
+        writing.cancel()
+        await asyncio.wait([writing])
+        await database.close()
+    assert len(sizes) > 4

@@ -7,12 +7,12 @@ many requests. A line has the route and not the path: ids and values of paramete
 import asyncio
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from geosvc.background import start_background, stop_background
 from geosvc.events import RequestEnded, subscribe
 
 FLUSH_SECONDS = 0.25
@@ -31,16 +31,14 @@ class AccessLog:
     def start(self) -> None:
         """Starts to log requests."""
         self._unsubscribe = subscribe(self._add, RequestEnded)
-        self._task = asyncio.create_task(self._flush_regularly())
+        self._task = start_background(self._flush_regularly)
 
     async def close(self) -> None:
         """Writes the lines that wait, and ends the log."""
         if self._unsubscribe is not None:
             self._unsubscribe()
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await stop_background(self._task)
         self._flush()
 
     def _add(self, event: Any) -> None:

@@ -7,7 +7,6 @@ task, which asks for the plan. So a storm of slow queries costs a few counters e
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from time import monotonic, time
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from geosvc.advice.evidence import Diagnosis, Evidence
 from geosvc.advice.plan_text import write_plan
 from geosvc.advice.rules import advise
+from geosvc.background import start_background, stop_background
 from geosvc.events import (
     QueryEnded,
     RequestEnded,
@@ -96,16 +96,14 @@ class SlowQueries:
             subscribe(self._on_query_end, QueryEnded),
             subscribe(self._on_request_end, RequestEnded),
         )
-        self._task = asyncio.create_task(self._report_queued())
+        self._task = start_background(self._report_queued)
 
     async def close(self) -> None:
         """Ends the log; queries that wait for their plan are reported without one."""
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await stop_background(self._task)
         for _, trace in list(self._pending.values()):
             self._take_all(trace)
         self._diagnoser = None

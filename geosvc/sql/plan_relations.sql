@@ -41,7 +41,7 @@ SELECT json_build_object(
                        'method', m.amname,
                        'valid', i.indisvalid,
                        'partial', i.indpred IS NOT NULL,
-                       'columns', (SELECT json_agg(pg_get_indexdef(i.indexrelid, k, true) ORDER BY k)
+                       'columns', (SELECT json_agg(coalesce(pg_get_indexdef(i.indexrelid, k, true), '') ORDER BY k)
                                    FROM generate_series(1, i.indnkeyatts) k))), '[]'::json)
               FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_namespace xn ON xn.oid = ic.relnamespace
                    JOIN pg_am m ON m.oid = ic.relam

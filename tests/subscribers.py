@@ -92,6 +92,8 @@ class Reader:
         self.last_id = ""
         self.restless = True
         self.problems: list[str] = []
+        self.refusals = 0
+        self.heard: tuple[str, float, bytes] = ("", 0.0, b"")
         self._query = query
         self._fleet = fleet
         self._dice = dice
@@ -109,6 +111,7 @@ class Reader:
         headers = {"Last-Event-ID": self.last_id} if self.last_id else {}
         async with session.get(address, headers=headers) as response:
             if response.status == 503:
+                self.refusals += 1
                 return
             assert response.status == 200, await response.text()
             self.connections += 1
@@ -119,12 +122,42 @@ class Reader:
             )
             leaves_after = self._dice.choice((1, 5, 40, 500, 5000)) if self.restless else 1 << 60
             since = 0.0
-            async for event in _events(response, self._dice, lambda: leaves):
+            async for event in self._events(response, lambda: leaves):
                 since = since or monotonic()
                 self._take(event, since)
                 leaves_after -= bool(event.name)
                 if not leaves_after and self.restless:
                     return
+
+    async def _events(
+        self, response: aiohttp.ClientResponse, leaves: Callable[[], float]
+    ) -> AsyncIterator[Event]:
+        """The events one by one, so that who leaves does so in the midst of them."""
+        rest = b""
+        while True:
+            seconds = min(leaves() - monotonic(), 3600.0)
+            if seconds <= 0:
+                return
+            try:
+                async with asyncio.timeout(seconds):
+                    piece = await response.content.read(self._dice.choice((10, 1_000, 100_000)))
+            except TimeoutError:
+                return
+            if not piece:
+                return
+            self.heard = (str(response.url.origin()), monotonic(), piece[-300:])
+            whole, mark, rest = (rest + piece).rpartition(b"\n\n")
+            for event in parse_events(whole + mark):
+                yield event
+
+    def describe(self) -> str:
+        """What is known of its stream, for who looks for a fault."""
+        url, at, piece = self.heard
+        return (
+            f"{self.name}: {len(self.taken)} events, {self.connections} connections,"
+            f" {self.refusals} refused, last id {self.last_id}; heard {monotonic() - at:.1f} s ago"
+            f" from {url}: {piece!r}"
+        )
 
     def _take(self, event: Event, since: float) -> None:
         self.last_id = event.id
@@ -151,27 +184,6 @@ class Reader:
         if changes.new is not None and self.wants(changes.new):
             return "update" if was else "insert", changes.id, changes.new.n
         return ("delete", changes.id, changes.old.n) if was and changes.old is not None else None
-
-
-async def _events(
-    response: aiohttp.ClientResponse, dice: random.Random, leaves: Callable[[], float]
-) -> AsyncIterator[Event]:
-    """The events one by one, so that who leaves does so in the midst of them."""
-    rest = b""
-    while True:
-        seconds = min(leaves() - monotonic(), 3600.0)
-        if seconds <= 0:
-            return
-        try:
-            async with asyncio.timeout(seconds):
-                piece = await response.content.read(dice.choice((10, 1_000, 100_000)))
-        except TimeoutError:
-            return
-        if not piece:
-            return
-        whole, mark, rest = (rest + piece).rpartition(b"\n\n")
-        for event in parse_events(whole + mark):
-            yield event
 
 
 class Copy(Reader):

@@ -196,6 +196,7 @@ async def test_every_committed_change_is_told_exactly_once_in_order_and_at_once(
         for reader in (*readers, copy):
             reader.restless = False
         await eventually(stage.is_told)
+        _describe_unless_told(stage)
         _raise_what_ended(reading)
         before = list(truth.edits)
         assert not stranger.done()
@@ -207,6 +208,7 @@ async def test_every_committed_change_is_told_exactly_once_in_order_and_at_once(
         await eventually(
             lambda: stage.is_told() and copy.features is not None and FINAL in copy.features
         )
+        _describe_unless_told(stage)
         for reader in readers:
             check(reader, truth.edits, SEED)
     await _check_states(stage, copy)
@@ -217,6 +219,16 @@ async def test_every_committed_change_is_told_exactly_once_in_order_and_at_once(
     _check_delays(stage)
     for running in (*stage.fleet.running.values(), *stage.fleet.ended):
         assert not unexpected(running, "database_lost"), SEED
+
+
+def _describe_unless_told(stage: Stage) -> None:
+    """Prints what is known of every stream and service when something is missing."""
+    if stage.is_told():
+        return
+    for reader in stage.readers:
+        print(reader.describe())
+    for running in stage.fleet.running.values():
+        print(running.url, *running.log[-20:], sep="\n    ")
 
 
 def _raise_what_ended(reading: list[asyncio.Task[None]]) -> None:

@@ -74,7 +74,7 @@ def test_clients_that_hold_every_connection_leave_the_service_what_it_needs(
         assert not unexpected(running)
 
 
-@pytest.mark.parametrize("loop", ["uvloop"])
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_idle_connections_make_room_for_those_who_ask(url: str, loop: str) -> None:
     with scarce(url, loop) as running, ExitStack() as stack:
         for number in range(CLIENTS):

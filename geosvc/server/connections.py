@@ -289,7 +289,7 @@ class Runner(web.AppRunner):
         assert isinstance(self.server, Connections)
         self._listener = self.server.listener = Listener(sockets, self.server)
         self.server.most, self.server.head_seconds = most, head_seconds
-        await self._listener.accept()
+        self._listener.accept()
         return self._listener.url
 
     async def stop_listening(self) -> None:

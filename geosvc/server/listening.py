@@ -11,7 +11,9 @@ from contextlib import suppress
 from geosvc.errors import StartError
 
 BACKLOG = 1024
-ACCEPTED_AT_ONCE = 16  # by asyncio's own loop; uvloop accepts one by one
+ACCEPTED_AT_ONCE = 16
+RETRY_SECONDS = 1.0
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 def bind(host: str, port: int, *, shared: bool) -> list[socket.socket]:
@@ -75,76 +77,80 @@ def url_of(bound: socket.socket) -> str:
 
 
 class Listener:
-    """The sockets that a protocol is served on."""
+    """The sockets that a protocol is served on.
+
+    A server of the loop's own cannot pause: asyncio's forgets connections that it had accepted
+    when it is closed, and its clients wait for ever. So connections are accepted here.
+    """
 
     def __init__(
         self, sockets: list[socket.socket], factory: Callable[[], asyncio.BaseProtocol]
     ) -> None:
         self._sockets = sockets
         self._factory = factory
-        self._servers: list[asyncio.AbstractServer] = []
-        self._resuming: asyncio.Task[None] | None = None
-        self.paused = self._again = False
+        self._beginning: set[asyncio.Task[None]] = set()
+        self.paused = True
         self.url = url_of(sockets[0])
 
-    async def accept(self) -> None:
+    def accept(self) -> None:
         """Accepts connections from now on.
 
         Raises: StartError when another service listens there that came first.
         """
-        loop = asyncio.get_running_loop()
         try:
             for each in self._sockets:
-                # the loop closes the copy, and whoever waits in the queue of the socket stays there
-                self._servers.append(
-                    await loop.create_server(
-                        self._factory, sock=each.dup(), backlog=ACCEPTED_AT_ONCE
-                    )
-                )
+                each.setblocking(False)
                 each.listen(BACKLOG)
         except OSError as error:
             raise StartError(f"cannot listen on {self.url}: {_reason(error)}") from None
+        self.resume()
 
     def pause(self) -> None:
         """Accepts no more; who connects waits."""
-        self.paused, self._again = True, False
-        self._close_copies()
-
-    def _close_copies(self) -> None:
-        for each in self._servers:
-            each.close()
-        self._servers.clear()
+        self.paused = True
+        loop = asyncio.get_running_loop()
+        for each in self._sockets:
+            loop.remove_reader(each)
 
     def resume(self) -> None:
         """Accepts again after a pause."""
-        self._again = True
-        if self.paused and self._sockets and self._resuming is None:
-            self._resuming = asyncio.ensure_future(self._resume())
+        self.paused = False
+        loop = asyncio.get_running_loop()
+        for each in self._sockets:
+            loop.add_reader(each, self._accept_some, each)
 
-    async def _resume(self) -> None:
+    def _accept_some(self, listening: socket.socket) -> None:
+        """Accepts those who wait; a few at once, since a connection counts when it has begun."""
         try:
-            while self.paused and self._again:  # it may be paused and resumed meanwhile
-                self.paused = False
-                await self.accept()
-                if self.paused:
-                    self._close_copies()
-        finally:
-            self._resuming = None
+            for _ in range(ACCEPTED_AT_ONCE):
+                self._begin(listening.accept()[0])
+        except OSError as error:
+            if error.errno in _OUT_OF_RESOURCES:
+                self.pause()
+                asyncio.get_running_loop().call_later(RETRY_SECONDS, self.resume)
+
+    def _begin(self, connection: socket.socket) -> None:
+        """Serves a connection."""
+        task = asyncio.get_running_loop().create_task(self._serve(connection))
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
+
+    async def _serve(self, connection: socket.socket) -> None:
+        try:
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.get_running_loop().connect_accepted_socket(self._factory, connection)
+        except OSError:  # the client is gone already
+            connection.close()
 
     async def close(self) -> None:
         """Listens no more. Who has connected by now is still served."""
-        if self._resuming is not None:
-            await self._resuming
         self.pause()
-        waiting = []
-        for each in self._sockets:
-            each.setblocking(False)
+        sockets, self._sockets = self._sockets, []
+        for each in sockets:
             with suppress(OSError):  # BlockingIOError when nobody is left
                 while True:
-                    waiting.append(each.accept()[0])
+                    self._begin(each.accept()[0])
             each.close()
-        self._sockets = []
-        for connection in waiting:
-            connection.setblocking(False)
-            with suppress(OSError):
-                await asyncio.get_running_loop().connect_accepted_socket(self._factory, connection)
+        if self._beginning:
+            await asyncio.wait(self._beginning)

@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from geosvc.allocator import give_memory_back
 from geosvc.errors import RequestError
 from geosvc.model.crs import Definition, define_crs
 
@@ -137,6 +138,7 @@ def main() -> None:
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C is for the service, which closes the socket
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    give_memory_back()
     for name in NEEDED:
         importlib.import_module(name)
     gc.freeze()

@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from geosvc.allocator import give_memory_back
 from geosvc.app import build_admin_app, build_app
 from geosvc.descriptors import ADMIN_CONNECTIONS, connections, raise_limit, report_limit
 from geosvc.events import ServerStarted, ServerStopping, UnknownSetting, WritableByAnyone, emit
@@ -196,6 +197,7 @@ def run(settings: Settings, slot: WorkerSlot | None = None) -> None:
     # rows come by the thousand and live for a page: with Python's thresholds, looking for cycles
     # among them and among everything that was imported takes a fifth of the time
     sys.setswitchinterval(0.001)
+    give_memory_back()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     try:

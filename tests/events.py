@@ -29,9 +29,12 @@ class Event:
         return json.loads(self.text)
 
 
-def parse_events(body: bytes) -> list[Event]:
-    """The events of a whole stream."""
-    found, last_id = [], ""
+def parse_events(body: bytes, last_id: str = "") -> list[Event]:
+    """The events of a stream, or of what came of it after an event with the id `last_id`.
+
+    A block without an id has that of the one before.
+    """
+    found = []
     for block in body.decode().split("\n\n")[:-1]:
         name, lines = "", []
         for line in block.split("\n"):
@@ -64,8 +67,8 @@ class Stream:
             async for piece in self.response.content.iter_any():
                 whole, mark, rest = (rest + piece).rpartition(b"\n\n")
                 async with self.changed:
-                    for event in parse_events(whole + mark):
-                        self.last_id = event.id or self.last_id
+                    for event in parse_events(whole + mark, self.last_id):
+                        self.last_id = event.id
                         if event.name:
                             self.events.append(event)
                     self.changed.notify_all()

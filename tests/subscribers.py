@@ -147,7 +147,7 @@ class Reader:
                 return
             self.heard = (str(response.url.origin()), monotonic(), piece[-300:])
             whole, mark, rest = (rest + piece).rpartition(b"\n\n")
-            for event in parse_events(whole + mark):
+            for event in parse_events(whole + mark, self.last_id):
                 yield event
 
     def describe(self) -> str:

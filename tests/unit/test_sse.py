@@ -23,3 +23,9 @@ def test_a_heartbeat_and_the_beginning_tell_nobody_and_move_the_id() -> None:
     assert (first.id, first.name, first.text) == ("a-1.2", "", "")
     assert (second.id, second.name, second.text) == ("a-3.4", "", "")
     assert (third.id, third.name, third.text) == ("a-5.6", "delete", "{}")
+
+
+def test_the_reader_of_the_tests_keeps_the_id_at_a_heartbeat_without_one() -> None:
+    body = encode_event("one", "insert", b"{}") + encode_heartbeat(None)
+    assert [event.id for event in parse_events(body)] == ["one", "one"]
+    assert [event.id for event in parse_events(encode_heartbeat(None), "two")] == ["two"]

@@ -49,6 +49,17 @@ def test_every_event_is_a_frozen_dataclass_with_a_name_a_level_and_a_sentence(
     assert not hasattr(event, "__dict__")
 
 
+def names_below(kind: type[Event]) -> Iterator[str]:
+    """The class names of all kinds of a kind of event."""
+    for each in kind.__subclasses__():
+        yield each.__name__
+        yield from names_below(each)
+
+
+def test_every_event_is_imported_from_the_package() -> None:
+    assert {*names_below(Event)} <= vars(events).keys()
+
+
 def test_no_two_events_have_one_name() -> None:
     assert len(EVENTS) > 5
     assert len({kind.name() for kind in EVENTS}) == len(EVENTS)

@@ -60,6 +60,10 @@ CATCHES_EXCEPTION = {
         "_guarded",
     ): "the boundary: whatever it is, the client learns only the request id",
     (
+        "geosvc/background.py",
+        "_repeat_after_failures",
+    ): "work that fails for an unknown reason is reported, and begins again",
+    (
         "geosvc/events/emitting.py",
         "emit",
     ): "an observer that fails must not fail what is observed; it is counted and told once",

@@ -1,5 +1,5 @@
 -- name: catalog.load
--- description: every spatial relation and function that the role may read, one JSON object a row; `logging` are the tables that have all four triggers of a publication, which run in every session
+-- description: every spatial relation and function that the role may read, one JSON object a row; `logging` are the tables that have all four triggers of a publication, which run in every session; the expression of a constraint is null where its table was dropped a moment ago
 -- $1: text[]  the schemas to look in
 WITH RECURSIVE postgis AS MATERIALIZED (
   SELECT t.oid, t.typname
@@ -211,7 +211,7 @@ SELECT json_build_object(
     ELSE pg_relation_is_updatable(r.oid, true) & 16 <> 0 END AND has_table_privilege(r.oid, 'DELETE'),
   'checks_hidden', l.hidden,
   'checks', CASE WHEN NOT l.hidden THEN
-    (SELECT json_agg(e.text ORDER BY k.oid) FILTER (WHERE e.text IS NOT NULL)  -- null: dropped a moment ago
+    (SELECT json_agg(e.text ORDER BY k.oid) FILTER (WHERE e.text IS NOT NULL)
      FROM pg_constraint k, LATERAL (SELECT pg_get_expr(k.conbin, k.conrelid) AS text) e
      WHERE k.conrelid = r.oid AND k.contype = 'c' AND k.convalidated AND NOT k.connoinherit) END,
   'references', (SELECT json_agg(json_build_object('column', a.attname, 'schema', n.nspname, 'table', c.relname, 'to', b.attname)

@@ -1,4 +1,4 @@
-"""Settings of the allocator of glibc, which otherwise keeps what large bodies and answers have used.
+"""Settings of the allocator of glibc, which otherwise keeps the memory of large bodies and answers.
 
 It puts a large buffer into a mapping of its own, which is given back to the system when the buffer
 is freed. But each such buffer raises the size from which it does so, up to 32 MB: from then on
@@ -20,7 +20,7 @@ _M_ARENA_MAX = -8
 
 
 def give_memory_back() -> None:
-    """Lets this process give back the memory of buffers of MAPPED_BYTES and more when it frees them.
+    """Lets this process give back the memory of buffers of MAPPED_BYTES or more when it frees them.
 
     Without glibc it does nothing. Source: mallopt(3).
     """

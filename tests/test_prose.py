@@ -62,6 +62,7 @@ NO_IDENTIFIERS = {
     "tcp_migrate_req": "of the kernel",
     "tcp_wmem": "of the kernel",
     "log_line_prefix": "of PostgreSQL",
+    "malloc_trim": "of glibc",
     "ProcessPoolExecutor": "of Python, rejected by a decision",
 }
 

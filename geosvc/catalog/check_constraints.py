@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from geosvc.model.bounds import Bounds, Number
+from geosvc.model.value_bounds import Number, ValueBounds
 
 DOMAIN_VALUE = "VALUE"
 _TOKEN = re.compile(
@@ -48,7 +48,7 @@ class _Token(NamedTuple):
 
 
 _Operand = _Property | Number | str | tuple[Number | str, ...]
-_BoundsByColumn = Mapping[str, Bounds]
+_BoundsByColumn = Mapping[str, ValueBounds]
 
 
 def _tokenise(expression: str) -> list[_Token]:
@@ -131,7 +131,7 @@ class _Parser:
         while self._peek("AND"):
             self._at += 1
             for name, bounds in self._condition().items():
-                found[name] = found.get(name, Bounds()) & bounds
+                found[name] = found.get(name, ValueBounds()) & bounds
         return found
 
     def _condition(self) -> _BoundsByColumn:
@@ -265,7 +265,7 @@ def _compare(column: _Property, operator: str, value: _Operand) -> _BoundsByColu
     if isinstance(value, tuple):
         if column.length or operator != "=" or not value:
             raise _NotTranslatable
-        bounds = Bounds(one_of=tuple(dict.fromkeys(value)))
+        bounds = ValueBounds(one_of=tuple(dict.fromkeys(value)))
     elif column.length:
         bounds = _bound_length(operator, value)
     elif isinstance(value, str):
@@ -275,45 +275,45 @@ def _compare(column: _Property, operator: str, value: _Operand) -> _BoundsByColu
     return {column.name: bounds}
 
 
-def _bound_number(operator: str, value: Number) -> Bounds:
+def _bound_number(operator: str, value: Number) -> ValueBounds:
     match operator:
         case "<":
-            return Bounds(below=value)
+            return ValueBounds(below=value)
         case "<=":
-            return Bounds(maximum=value)
+            return ValueBounds(maximum=value)
         case ">":
-            return Bounds(above=value)
+            return ValueBounds(above=value)
         case ">=":
-            return Bounds(minimum=value)
+            return ValueBounds(minimum=value)
         case "=":
-            return Bounds(one_of=(value,))
-    return Bounds()
+            return ValueBounds(one_of=(value,))
+    return ValueBounds()
 
 
-def _bound_length(operator: str, value: Number | str) -> Bounds:
+def _bound_length(operator: str, value: Number | str) -> ValueBounds:
     if not isinstance(value, int):
         raise _NotTranslatable
     match operator:
         case "<":
-            return Bounds(max_length=max(value - 1, 0))
+            return ValueBounds(max_length=max(value - 1, 0))
         case "<=":
-            return Bounds(max_length=max(value, 0))
+            return ValueBounds(max_length=max(value, 0))
         case ">":
-            return Bounds(min_length=max(value + 1, 0))
+            return ValueBounds(min_length=max(value + 1, 0))
         case ">=":
-            return Bounds(min_length=max(value, 0))
+            return ValueBounds(min_length=max(value, 0))
         case "=":
             length = max(value, 0)
-            return Bounds(min_length=length, max_length=length)
-    return Bounds()
+            return ValueBounds(min_length=length, max_length=length)
+    return ValueBounds()
 
 
-def _bound_text(operator: str, value: str) -> Bounds:
+def _bound_text(operator: str, value: str) -> ValueBounds:
     if operator == "=":
-        return Bounds(one_of=(value,))
+        return ValueBounds(one_of=(value,))
     if operator == "<>" and not value:
-        return Bounds(min_length=1)
-    return Bounds()
+        return ValueBounds(min_length=1)
+    return ValueBounds()
 
 
 def parse_check(expression: str) -> _BoundsByColumn:

@@ -14,7 +14,6 @@ from geosvc.catalog.function_names import (
 )
 from geosvc.catalog.typmod import decode_typmod, modifier_of
 from geosvc.errors import NotFound
-from geosvc.model.bounds import ANYTHING, Bounds, bounds_of_modifier
 from geosvc.model.collection import (
     Collection,
     CollectionId,
@@ -29,6 +28,7 @@ from geosvc.model.collection import (
 from geosvc.model.composite import composite_of
 from geosvc.model.crs import UNKNOWN, Srid
 from geosvc.model.near import did_you_mean
+from geosvc.model.value_bounds import UNBOUNDED, ValueBounds, bounds_of_type_modifier
 
 PAGE_BYTES = 8192
 _LEAST_ROW_BYTES = 64
@@ -141,24 +141,24 @@ def choose_temporal(columns: Mapping[str, Column]) -> tuple[str, ...]:
     return tuple(temporal[:1])
 
 
-def _bounds(column: Mapping[str, Any], of_table: Bounds) -> Bounds:
+def _bounds(column: Mapping[str, Any], of_table: ValueBounds) -> ValueBounds:
     """The bounds of a property; those of an array apply to its elements."""
     if column["type_schema"] != "pg_catalog":
-        return ANYTHING
-    bounds = bounds_of_modifier(column["type_name"].removeprefix("_"), column["typmod"])
+        return UNBOUNDED
+    bounds = bounds_of_type_modifier(column["type_name"].removeprefix("_"), column["typmod"])
     if column["category"] == "A":
         return bounds
     for check in column["domain_checks"] or ():
-        bounds &= parse_check(check).get(DOMAIN_VALUE, ANYTHING)
+        bounds &= parse_check(check).get(DOMAIN_VALUE, UNBOUNDED)
     return bounds & of_table
 
 
-def _bounds_of_table(found: Mapping[str, Any]) -> dict[str, Bounds]:
+def _bounds_of_table(found: Mapping[str, Any]) -> dict[str, ValueBounds]:
     """The bounds that the table's CHECK constraints set, by column."""
-    by_column: dict[str, Bounds] = {}
+    by_column: dict[str, ValueBounds] = {}
     for check in found["checks"] or ():
         for name, bounds in parse_check(check).items():
-            by_column[name] = by_column.get(name, ANYTHING) & bounds
+            by_column[name] = by_column.get(name, UNBOUNDED) & bounds
     return by_column
 
 
@@ -172,11 +172,11 @@ def _columns(found: Mapping[str, Any]) -> Iterator[Column]:
     for column in found["columns"]:
         if column["spatial"] is None:
             name = column["name"]
-            bounds = _bounds(column, bounds_of_table.get(name, ANYTHING))
+            bounds = _bounds(column, bounds_of_table.get(name, UNBOUNDED))
             yield _column(column, bounds, references.get(name))
 
 
-def _column(column: Mapping[str, Any], bounds: Bounds, refers_to: Reference | None) -> Column:
+def _column(column: Mapping[str, Any], bounds: ValueBounds, refers_to: Reference | None) -> Column:
     composite = None
     if column.get("composites"):
         composite = composite_of(column["type_oid"], column["composites"])

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from geosvc.model.bounds import ANYTHING, Bounds, Number
 from geosvc.model.collection import Column, GeometryColumn, TypedName
+from geosvc.model.value_bounds import UNBOUNDED, Number, ValueBounds
 
 Json = dict[str, Any]
 
@@ -56,7 +56,7 @@ _GEOMETRIES = {
 }
 
 
-def _whole_type(schema: Json, bounds: Bounds) -> Json:
+def _whole_type(schema: Json, bounds: ValueBounds) -> Json:
     """The schema of whole numbers; all bounds become inclusive."""
     minima: list[Number] = [schema.get("minimum", -math.inf)]
     maxima: list[Number] = [schema.get("maximum", math.inf)]
@@ -75,7 +75,7 @@ def _whole_type(schema: Json, bounds: Bounds) -> Json:
     return bounded
 
 
-def _number_type(schema: Json, bounds: Bounds) -> Json:
+def _number_type(schema: Json, bounds: ValueBounds) -> Json:
     """The schema of numbers; of an inclusive and an exclusive bound it has the stricter one."""
     found = dict(schema)
     if bounds.above is not None and (bounds.minimum is None or bounds.above >= bounds.minimum):
@@ -89,7 +89,7 @@ def _number_type(schema: Json, bounds: Bounds) -> Json:
     return found
 
 
-def _text_type(schema: Json, bounds: Bounds) -> Json:
+def _text_type(schema: Json, bounds: ValueBounds) -> Json:
     bounded = dict(schema)
     if bounds.min_length is not None:
         bounded["minLength"] = bounds.min_length
@@ -98,22 +98,22 @@ def _text_type(schema: Json, bounds: Bounds) -> Json:
     return bounded
 
 
-def _bounded(type_name: str, schema: Json, bounds: Bounds) -> Json:
+def _bounded(type_name: str, schema: Json, bounds: ValueBounds) -> Json:
     """The schema of a type with the bounds that apply to it."""
     kind = schema["type"]
-    if bounds == ANYTHING:
+    if bounds == UNBOUNDED:
         return schema
     if kind in ("integer", "number"):
-        bounds = bounds.of_numbers()
+        bounds = bounds.for_numbers()
         if kind == "integer" or bounds.whole:
             bounded = _whole_type(schema, bounds)
         else:
             bounded = _number_type(schema, bounds)
     elif type_name in _CHECKED_TEXTS:
-        bounds = bounds.of_texts()
+        bounds = bounds.for_texts()
         bounded = _text_type(schema, bounds)
     elif type_name == "bpchar":
-        bounds = Bounds(max_length=bounds.max_length)
+        bounds = ValueBounds(max_length=bounds.max_length)
         bounded = _text_type(schema, bounds)
     else:
         return schema
@@ -122,7 +122,7 @@ def _bounded(type_name: str, schema: Json, bounds: Bounds) -> Json:
     return bounded
 
 
-def type_schema(typed: TypedName, bounds: Bounds = ANYTHING) -> Json:
+def type_schema(typed: TypedName, bounds: ValueBounds = UNBOUNDED) -> Json:
     """The schema of a value of this type. NULL is no value, so no schema describes it."""
     if typed.enum is not None:
         return {"type": "string", "enum": list(typed.enum)}

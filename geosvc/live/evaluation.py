@@ -18,7 +18,8 @@ from geosvc.database.reads.unwritable_values import is_refusal
 from geosvc.encode.sse import encode_event
 from geosvc.errors import RequestError
 from geosvc.model.bbox import Bbox
-from geosvc.model.change import Bounds, Change, ChangeOperation
+from geosvc.model.bounds import Bounds
+from geosvc.model.change import Change, ChangeOperation
 from geosvc.model.collection import Collection
 from geosvc.model.crs import WGS84, bounds_in_degrees
 from geosvc.model.principal import ANONYMOUS, Principal

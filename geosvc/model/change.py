@@ -4,10 +4,10 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from geosvc.model.bounds import Bounds
+
 _NUMBER = r"([-+0-9.eE]+|[-+]?Infinity|NaN)"
 _BOX = re.compile(rf"\({_NUMBER},{_NUMBER}\),\({_NUMBER},{_NUMBER}\)")
-
-Bounds = tuple[float, float, float, float]
 
 
 class ChangeOperation(StrEnum):

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
-from geosvc.model.bounds import ANYTHING, Bounds
 from geosvc.model.composite import Composite
 from geosvc.model.crs import Srid
+from geosvc.model.value_bounds import UNBOUNDED, ValueBounds
 
 CollectionId = NewType("CollectionId", str)
 
@@ -98,7 +98,7 @@ class Column(TypedName):
     always_identity: bool = False
     insertable: bool = False
     updatable: bool = False
-    bounds: Bounds = ANYTHING
+    bounds: ValueBounds = UNBOUNDED
     refers_to: Reference | None = None
     composite: Composite | None = None
 

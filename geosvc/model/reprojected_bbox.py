@@ -12,6 +12,7 @@ from pyproj.enums import TransformDirection
 
 from geosvc.errors import InvalidParameter
 from geosvc.model.bbox import Bbox
+from geosvc.model.bounds import Bounds
 from geosvc.model.crs import (
     UNKNOWN,
     WEB_MERCATOR,
@@ -23,7 +24,6 @@ from geosvc.model.crs import (
     transformer_of,
 )
 
-Bounds = tuple[float, float, float, float]
 Line = tuple[Sequence[float], Sequence[float]]
 _SAMPLES = 32  # places along an edge that are looked at
 _MOST_PIECES = 256  # of an edge; then the edges of a box of 500 km stray by some centimetres

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import asin, cos, degrees, radians, sin
 
+from geosvc.model.bounds import Bounds
 from geosvc.model.crs import Srid
 
 EVERYWHERE_METRES = 20_037_509.0  # nothing on Earth is farther
@@ -14,8 +15,6 @@ LEAST_RADIUS_METRES = 6_335_439.0
 # the posted geometry and for the stored one.
 EDGE_DEGREES = 0.1
 SLACK_METRES = 3.0
-
-Bounds = tuple[float, float, float, float]
 
 
 class Predicate(StrEnum):

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from geosvc.encode.json_schema import TEXT, Json, type_schema
-from geosvc.model.bounds import ANYTHING
 from geosvc.model.collection import Column, TypedName
 from geosvc.model.crs import CRS84_URI
+from geosvc.model.value_bounds import UNBOUNDED
 
 
 @cache
@@ -235,7 +235,7 @@ def describe_type(typed: TypedName) -> Json:
 
     A value that only PostgreSQL can validate is any text.
     """
-    bounds = typed.bounds if isinstance(typed, Column) else ANYTHING
+    bounds = typed.bounds if isinstance(typed, Column) else UNBOUNDED
     schema = type_schema(typed, bounds)
     if schema["type"] in ("array", "object") or "contentEncoding" in schema:
         return TEXT

@@ -12,8 +12,8 @@ from functools import partial
 from uuid import UUID
 
 from geosvc.errors import InvalidParameter
-from geosvc.model.bounds import ANYTHING
 from geosvc.model.collection import Column, TypedName
+from geosvc.model.value_bounds import UNBOUNDED
 from geosvc.values.temporal import parse_temporal
 
 _INTEGER_BITS = {"int2": 16, "int4": 32, "int8": 64}
@@ -44,7 +44,7 @@ def check_value(typed: TypedName, text: str, parameter: str) -> None:
     try:
         if typed.type_schema == "pg_catalog" and typed.type_name in _CHECKS:
             _CHECKS[typed.type_name](text)
-        if isinstance(typed, Column) and typed.bounds is not ANYTHING:
+        if isinstance(typed, Column) and typed.bounds is not UNBOUNDED:
             _check_bounds(typed, text)
     except ValueError as error:
         raise InvalidParameter(f"{parameter} takes {error}", parameter=parameter) from None
@@ -137,7 +137,7 @@ def _check_bounds(column: Column, text: str) -> None:
     elif column.type_name in _NUMBERS:
         number = Decimal(text)
         # numeric(5, 2) takes NaN
-        if not number.is_nan() and not column.bounds.of_numbers().allow(number):
+        if not number.is_nan() and not column.bounds.for_numbers().allows(number):
             raise ValueError("a number within the bounds of the schema")
 
 

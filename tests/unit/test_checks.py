@@ -5,44 +5,47 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geosvc.catalog.check_constraints import parse_check
-from geosvc.model.bounds import ANYTHING, Bounds, bounds_of_modifier
+from geosvc.model.value_bounds import UNBOUNDED, ValueBounds, bounds_of_type_modifier
 
 
 @pytest.mark.parametrize(
     ("expression", "wanted"),
     [
-        ("(x > 0)", {"x": Bounds(above=0)}),
-        ("(0 < x)", {"x": Bounds(above=0)}),
-        ("((x >= 0) AND (x <= 10))", {"x": Bounds(minimum=0, maximum=10)}),
-        ("((x >= '-90'::integer) AND (x <= 90))", {"x": Bounds(minimum=-90, maximum=90)}),
+        ("(x > 0)", {"x": ValueBounds(above=0)}),
+        ("(0 < x)", {"x": ValueBounds(above=0)}),
+        ("((x >= 0) AND (x <= 10))", {"x": ValueBounds(minimum=0, maximum=10)}),
+        ("((x >= '-90'::integer) AND (x <= 90))", {"x": ValueBounds(minimum=-90, maximum=90)}),
         (
             "((b >= ('-90'::integer)::double precision) AND (b <= (90)::double precision))",
-            {"b": Bounds(minimum=-90, maximum=90)},
+            {"b": ValueBounds(minimum=-90, maximum=90)},
         ),
-        ("(x > (0)::numeric)", {"x": Bounds(above=0)}),
-        ("((x)::numeric > 0.5)", {"x": Bounds(above=0.5)}),
-        ("(x < '10000000000'::double precision)", {"x": Bounds(below=10**10)}),
-        ("(x = 5)", {"x": Bounds(one_of=(5,))}),
-        ("(x = ANY (ARRAY[1, 2, 2]))", {"x": Bounds(one_of=(1, 2))}),
-        ("(c = ANY (ARRAY['x'::text, 'y''z'::text]))", {"c": Bounds(one_of=("x", "y'z"))}),
+        ("(x > (0)::numeric)", {"x": ValueBounds(above=0)}),
+        ("((x)::numeric > 0.5)", {"x": ValueBounds(above=0.5)}),
+        ("(x < '10000000000'::double precision)", {"x": ValueBounds(below=10**10)}),
+        ("(x = 5)", {"x": ValueBounds(one_of=(5,))}),
+        ("(x = ANY (ARRAY[1, 2, 2]))", {"x": ValueBounds(one_of=(1, 2))}),
+        ("(c = ANY (ARRAY['x'::text, 'y''z'::text]))", {"c": ValueBounds(one_of=("x", "y'z"))}),
         (
             "((c)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[]))",
-            {"c": Bounds(one_of=("a", "b"))},
+            {"c": ValueBounds(one_of=("a", "b"))},
         ),
-        ("((d)::text <> ''::text)", {"d": Bounds(min_length=1)}),
+        ("((d)::text <> ''::text)", {"d": ValueBounds(min_length=1)}),
         (
             "((length(i) <= 5) AND (char_length((i)::text) > 1))",
-            {"i": Bounds(min_length=2, max_length=5)},
+            {"i": ValueBounds(min_length=2, max_length=5)},
         ),
-        ("(length(i) = 2)", {"i": Bounds(min_length=2, max_length=2)}),
-        ('("Q"" x" > 3)', {'Q" x': Bounds(above=3)}),
-        ('("größe" > 3)', {"größe": Bounds(above=3)}),
-        ("(VALUE >= 0)", {"VALUE": Bounds(minimum=0)}),
-        ("((a < 10) AND (b < 20) AND (a < 5))", {"a": Bounds(below=5), "b": Bounds(below=20)}),
-        ("((x > 0) AND (x <> 5))", {"x": Bounds(above=0)}),
+        ("(length(i) = 2)", {"i": ValueBounds(min_length=2, max_length=2)}),
+        ('("Q"" x" > 3)', {'Q" x': ValueBounds(above=3)}),
+        ('("größe" > 3)', {"größe": ValueBounds(above=3)}),
+        ("(VALUE >= 0)", {"VALUE": ValueBounds(minimum=0)}),
+        (
+            "((a < 10) AND (b < 20) AND (a < 5))",
+            {"a": ValueBounds(below=5), "b": ValueBounds(below=20)},
+        ),
+        ("((x > 0) AND (x <> 5))", {"x": ValueBounds(above=0)}),
     ],
 )
-def test_what_is_plain_is_translated(expression: str, wanted: dict[str, Bounds]) -> None:
+def test_what_is_plain_is_translated(expression: str, wanted: dict[str, ValueBounds]) -> None:
     assert parse_check(expression) == wanted
 
 
@@ -85,7 +88,7 @@ def test_no_text_is_too_odd(expression: str) -> None:
 
 _NUMBERS = st.none() | st.integers(-20, 20)
 _BOUNDS = st.builds(
-    Bounds,
+    ValueBounds,
     _NUMBERS,
     _NUMBERS,
     _NUMBERS,
@@ -95,7 +98,7 @@ _BOUNDS = st.builds(
 )
 
 
-def allows(bounds: Bounds, value: int) -> bool:
+def allows(bounds: ValueBounds, value: int) -> bool:
     return (
         (bounds.minimum is None or value >= bounds.minimum)
         and (bounds.maximum is None or value <= bounds.maximum)
@@ -106,7 +109,9 @@ def allows(bounds: Bounds, value: int) -> bool:
 
 
 @given(_BOUNDS, _BOUNDS, st.integers(-25, 25))
-def test_both_bounds_allow_what_each_allows(one: Bounds, other: Bounds, value: int) -> None:
+def test_both_bounds_allow_what_each_allows(
+    one: ValueBounds, other: ValueBounds, value: int
+) -> None:
     assert allows(one & other, value) == (allows(one, value) and allows(other, value))
 
 
@@ -118,18 +123,24 @@ def numeric(precision: int, scale: int) -> int:
 @pytest.mark.parametrize(
     ("type_name", "modifier", "wanted"),
     [
-        ("varchar", 14, Bounds(max_length=10)),
-        ("bpchar", 5, Bounds(max_length=1)),
-        ("varchar", -1, ANYTHING),
-        ("numeric", -1, ANYTHING),
-        ("timestamptz", 3, ANYTHING),
-        ("numeric", numeric(12, 0), Bounds(minimum=-(10**12) + 1, maximum=10**12 - 1, whole=True)),
-        ("numeric", numeric(3, -2), Bounds(minimum=-99_900, maximum=99_900, whole=True)),
-        ("numeric", numeric(6, 2), Bounds(above=-10_000, below=10_000)),
-        ("numeric", numeric(2, 4), Bounds(above=-0.01, below=0.01)),
-        ("numeric", numeric(40, 0), Bounds(above=-1e40, below=1e40, whole=True)),
-        ("numeric", numeric(1000, 0), Bounds(whole=True)),
+        ("varchar", 14, ValueBounds(max_length=10)),
+        ("bpchar", 5, ValueBounds(max_length=1)),
+        ("varchar", -1, UNBOUNDED),
+        ("numeric", -1, UNBOUNDED),
+        ("timestamptz", 3, UNBOUNDED),
+        (
+            "numeric",
+            numeric(12, 0),
+            ValueBounds(minimum=-(10**12) + 1, maximum=10**12 - 1, whole=True),
+        ),
+        ("numeric", numeric(3, -2), ValueBounds(minimum=-99_900, maximum=99_900, whole=True)),
+        ("numeric", numeric(6, 2), ValueBounds(above=-10_000, below=10_000)),
+        ("numeric", numeric(2, 4), ValueBounds(above=-0.01, below=0.01)),
+        ("numeric", numeric(40, 0), ValueBounds(above=-1e40, below=1e40, whole=True)),
+        ("numeric", numeric(1000, 0), ValueBounds(whole=True)),
     ],
 )
-def test_modifiers_tell_lengths_and_digits(type_name: str, modifier: int, wanted: Bounds) -> None:
-    assert bounds_of_modifier(type_name, modifier) == wanted
+def test_modifiers_tell_lengths_and_digits(
+    type_name: str, modifier: int, wanted: ValueBounds
+) -> None:
+    assert bounds_of_type_modifier(type_name, modifier) == wanted

@@ -314,7 +314,7 @@ def orders_of(collection: Collection) -> Iterator[tuple[SortKey, ...]]:
     names = [
         name
         for name in ("k", "n", "word")
-        if name in collection.by_name and collection.by_name[name].scalar
+        if name in collection.by_name and collection.by_name[name].is_scalar
     ]
     yield ()
     for name, descending in product(names, (False, True)):

@@ -30,7 +30,7 @@ from geosvc.database.writes.tables import finish_table, prepare_table, read_coll
 from geosvc.database.writes.transaction import Transaction
 from geosvc.database.writes.writer import Writer
 from geosvc.errors import StartError
-from geosvc.model.crs import WGS84, Srid, in_file_order
+from geosvc.model.crs import WGS84, Srid, crs_with_x_first
 from geosvc.query.inserts import plan_insert
 from geosvc.query.posted_rows import PostedColumns as Columns
 from geosvc.query.returning import Returning
@@ -1009,7 +1009,7 @@ async def load(
         values_from = Columns(
             tuple(made.by_name[name] for name in types(schema)),
             False,
-            in_file_order(Srid(schema.srid or WGS84)),
+            crs_with_x_first(Srid(schema.srid or WGS84)),
         )
         plan = plan_insert(made, values_from, ItemsQuery(limit=1), Returning.COUNTS)
         for batch in source.batches(2, schema):

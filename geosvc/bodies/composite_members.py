@@ -9,7 +9,7 @@ from geosvc.bodies.feature_faults import escape
 from geosvc.errors import InvalidFeature
 from geosvc.model.collection import Column
 from geosvc.model.composite import Composite
-from geosvc.model.near import did_you_mean
+from geosvc.model.similar_names import did_you_mean
 
 # The values of numbers do not matter here, and Python cannot hold all of them.
 _decoder = msgspec.json.Decoder(float_hook=str)

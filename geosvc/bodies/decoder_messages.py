@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from geosvc.model.collection import Column
-from geosvc.model.near import did_you_mean
+from geosvc.model.similar_names import did_you_mean
 
 GEOMETRY_TYPES = (
     "Point",

@@ -14,7 +14,7 @@ from geosvc.bodies.number_ranges import describe_range
 from geosvc.bodies.properties import CHECKED
 from geosvc.errors import InvalidBody, InvalidFeature, InvalidParameter, RequestError
 from geosvc.model.collection import Collection, Column
-from geosvc.model.near import did_you_mean
+from geosvc.model.similar_names import did_you_mean
 from geosvc.values.parsing import check_value
 
 _PATH = re.compile(r"^(?P<words>.*?)(?: - at `\$(?P<index>\[\d+\])?(?P<path>.*)`)?$", re.DOTALL)

@@ -172,7 +172,7 @@ class FeatureReader:
                 defaults.append(name)
             else:
                 columns.append(column)
-            if column.merges and _is_object(value):
+            if column.is_merged_by_patch and _is_object(value):
                 merged[name] = _parse_patch(bytes(value), name)
         return replace(change, columns=tuple(columns), defaults=tuple(defaults), merged=merged)
 

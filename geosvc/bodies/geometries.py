@@ -109,7 +109,7 @@ def nesting_depth(text: bytes) -> int:
 def _plain_point(text: bytes, rules: GeometryRules) -> bytes | None:
     """The EWKB of a point in longitude and latitude without a height; None for all others."""
     column = rules.column
-    if rules.crs.srid != WGS84 or rules.crs.flipped:
+    if rules.crs.srid != WGS84 or rules.crs.has_y_first:
         return None
     if column.type not in ("POINT", "GEOMETRY") or column.has_z:
         return None
@@ -134,7 +134,7 @@ def _read_many(texts: Sequence[bytes], rules: GeometryRules) -> Geometries:
         return Geometries(ewkb, faults)
     batch = GeometryBatch(_parse([texts[place] for place in places]), places, faults)
     explain_unreadable(batch, texts)
-    if rules.crs.flipped:
+    if rules.crs.has_y_first:
         batch.shapes = _flip(batch.shapes)
     check_coordinates(batch, rules.crs, rules.max_vertices)
     fit_type(batch, rules.column)

@@ -126,7 +126,7 @@ def _mixes_heights(shape: shapely.Geometry) -> bool:
 
 
 def _beyond_earth(crs: Crs, half: float) -> str:
-    order = "latitude, longitude" if crs.flipped else "longitude, latitude"
+    order = "latitude, longitude" if crs.has_y_first else "longitude, latitude"
     unit = "degrees" if half == 180 else "grads"
     return (
         f"has a longitude beyond {half:g} or a latitude beyond {half / 2:g} {unit}; "

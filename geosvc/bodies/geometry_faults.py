@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from geosvc.model.near import did_you_mean
+from geosvc.model.similar_names import did_you_mean
 
 _REASON = re.compile(r"^(?P<reason>[^\[]+?)\s*\[(?P<place>[^\]]+)\]$")
 _ARRAYS_ABOVE_POSITIONS = {

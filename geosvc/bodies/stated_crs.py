@@ -48,7 +48,7 @@ def check_stated_crs(
             ) from None
         if named is None:
             continue
-        other_axis_order = named.lon_lat and crs.flipped
+        other_axis_order = named.lon_lat and crs.has_y_first
         if named.srid != crs.srid or other_axis_order:
             raise InvalidFeature(
                 f"the member {name} says {named.label}, and coordinates are read as {crs.uri}: "

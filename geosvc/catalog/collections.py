@@ -27,7 +27,7 @@ from geosvc.model.collection import (
 )
 from geosvc.model.composite import composite_of
 from geosvc.model.crs import UNKNOWN, Srid
-from geosvc.model.near import did_you_mean
+from geosvc.model.similar_names import did_you_mean
 from geosvc.model.value_bounds import UNBOUNDED, ValueBounds, bounds_of_type_modifier
 
 PAGE_BYTES = 8192
@@ -127,7 +127,7 @@ def choose_temporal(columns: Mapping[str, Column]) -> tuple[str, ...]:
     A pair of columns with well-known names comes first, then a column with a well-known name, then
     the first date or timestamp.
     """
-    temporal = [name for name, column in columns.items() if column.temporal]
+    temporal = [name for name, column in columns.items() if column.is_temporal]
     by_folded = {name.casefold(): name for name in temporal}
     for start, end in _INTERVALS:
         for suffix in _INTERVAL_SUFFIXES:
@@ -294,7 +294,7 @@ def _collection(
         rows=found["rows"],
         row_bytes=_row_bytes(found),
         parameters=_parameters(found),
-        rival=found.get("rival", ""),
+        ambiguous_with=found.get("rival", ""),
         by_name=properties,
         insertable=writable and found["insertable"],
         updatable=writable and found["updatable"],
@@ -311,14 +311,14 @@ def _temporal(columns: Mapping[str, Column], override: Override) -> tuple[str, .
     """The columns of the settings, if all are dates or timestamps; without settings the best."""
     names = override.datetime or choose_temporal(columns)
     for name in names:
-        if name not in columns or not columns[name].temporal:
+        if name not in columns or not columns[name].is_temporal:
             return ()
     return names
 
 
 def _modified(columns: Mapping[str, Column], override: Override) -> str | None:
     name = override.modified
-    if name is not None and name in columns and columns[name].temporal:
+    if name is not None and name in columns and columns[name].is_temporal:
         return name
     return None
 
@@ -334,7 +334,7 @@ def _key(
     found: Mapping[str, Any], columns: Mapping[str, Column], override: Override
 ) -> tuple[tuple[str, ...], bool]:
     """The columns of the key, and whether the database keeps it unique."""
-    usable = {name for name, column in columns.items() if column.makes_ids}
+    usable = {name for name, column in columns.items() if column.is_usable_as_key}
     unique = [tuple(names) for names in found["keys"] or () if usable.issuperset(names)]
     if not override.key:
         if unique:

@@ -27,7 +27,7 @@ from geosvc.database.writes.transaction import Transaction
 from geosvc.database.writes.writer import Writer
 from geosvc.errors import RequestError, StartError
 from geosvc.model.collection import Collection
-from geosvc.model.crs import UNKNOWN, WGS84, Srid, in_file_order
+from geosvc.model.crs import UNKNOWN, WGS84, Srid, crs_with_x_first
 from geosvc.settings import Settings
 from geosvc.sources import FeatureBatch, SourceSchema, merge_schemas
 from geosvc.sources.fitting import fit_columns, one_object_column, with_types
@@ -231,7 +231,7 @@ class TableLoad:
         return replace(target, geometry_type=geometry_type, has_z=column.has_z, srid=srid)
 
     def _loading(self, collection: Collection, target: SourceSchema) -> BulkOptions:
-        crs = in_file_order(Srid(target.srid or WGS84))
+        crs = crs_with_x_first(Srid(target.srid or WGS84))
         rules = GeometryRules(collection.geometry, crs, self._settings.max_vertices)
         return BulkOptions(
             collection,

@@ -52,7 +52,7 @@ class _EwkbReader:
         stored_axes = _count_axes(kind)
         values = unpack_from(f"{order}{count * stored_axes}d", self.ewkb, self.position)
         self.position += count * stored_axes * 8
-        written_axes = [1, 0] if self.crs.flipped else [0, 1]
+        written_axes = [1, 0] if self.crs.has_y_first else [0, 1]
         if kind & _Z_FLAG:
             written_axes.append(2)  # GeoJSON has no M
         positions: list[str] = []

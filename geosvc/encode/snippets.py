@@ -52,7 +52,7 @@ def write_snippets(
     layer_comment = _limit_comment(collection)
     snippets.append(_maplibre(map_url, collection, layer_comment))
     snippets.append(_leaflet(map_url, layer_comment))
-    if collection.is_followed:
+    if collection.has_change_stream:
         snippets += _of_changes(f"{url}/changes")
     return tuple(snippets)
 

@@ -9,7 +9,7 @@ from geosvc.handlers.bulk_parser import BulkParser
 from geosvc.handlers.write_requests import WriteRequest
 from geosvc.http.links import item_url
 from geosvc.http.problem import PROBLEM_TYPE, members_of
-from geosvc.model.feature import NO_ADDRESS
+from geosvc.model.feature import IDS_WITHOUT_URL
 from geosvc.model.media_type import JSON
 from geosvc.query.id_member import has_numbers_as_ids
 
@@ -34,7 +34,7 @@ def describe_load(
     if report.ids is not None and not dry_run:
         ids = [feature_id for _, feature_id in report.ids]
         document["ids"] = list(map(int, ids)) if has_numbers_as_ids(collection) else ids
-        if parser.single and ids and ids[0] not in NO_ADDRESS:
+        if parser.single and ids and ids[0] not in IDS_WITHOUT_URL:
             headers[hdrs.LOCATION] = item_url(write.base, collection, ids[0])
     status = 200
     if report.created and not dry_run:

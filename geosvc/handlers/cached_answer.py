@@ -26,8 +26,8 @@ from geosvc.http.validators import CACHE_CONTROL, coding_of, not_modified
 from geosvc.model.collection import Collection
 from geosvc.requests.preconditions import tag_of_coding
 
-UNVERSIONED: dict[str, str] = {hdrs.CACHE_CONTROL: CACHE_CONTROL}
-"""The headers of every answer about a collection, with a version or without."""
+CACHE_CONTROL_HEADER: dict[str, str] = {hdrs.CACHE_CONTROL: CACHE_CONTROL}
+"""The header of every answer about a collection: a cache revalidates it each time."""
 
 _VARY: dict[str, str] = {hdrs.VARY: "Accept, Accept-Encoding"}
 _REPEATED_IN_304 = ("Content-Crs", hdrs.LAST_MODIFIED)

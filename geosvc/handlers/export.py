@@ -2,7 +2,7 @@
 
 from aiohttp import hdrs, web
 
-from geosvc.handlers.cached_answer import UNVERSIONED
+from geosvc.handlers.cached_answer import CACHE_CONTROL_HEADER
 from geosvc.handlers.feature_query import parse_feature_query, reading_rules
 from geosvc.handlers.page_answer import read_pieces_of_body
 from geosvc.handlers.page_members import content_disposition, page_headers
@@ -25,7 +25,7 @@ async def get_export(request: web.Request) -> web.StreamResponse:
     pieces = await read_pieces_of_body(request, feature_query, PageEnd(None), dict)
     headers = {
         **page_headers(feature_query),
-        **UNVERSIONED,
+        **CACHE_CONTROL_HEADER,
         hdrs.CONTENT_DISPOSITION: content_disposition(collection.id, media_type),
     }
     return await send_stream(request, pieces, headers)

@@ -6,7 +6,7 @@ from functools import partial
 from aiohttp import web
 
 from geosvc.caching.response import CachedResponse
-from geosvc.handlers.cached_answer import UNVERSIONED, cache_key_of, cached_answer
+from geosvc.handlers.cached_answer import CACHE_CONTROL_HEADER, cache_key_of, cached_answer
 from geosvc.handlers.feature_lookup import get_feature
 from geosvc.handlers.feature_query import reading_rules
 from geosvc.handlers.item_html import answer_item_page
@@ -54,6 +54,6 @@ async def _build(
     feature, stored = await get_feature(request, collection, query, feature_id)
     headers, text = representation(parsed.base, collection, feature_id, stored, query.geometry.crs)
     if not feature.version:
-        return CachedResponse(text, {**headers, **UNVERSIONED})
+        return CachedResponse(text, {**headers, **CACHE_CONTROL_HEADER})
     own = StoredFeature(None, feature.version, feature.modified)
-    return CachedResponse(text, {**headers, **validators(feature), **UNVERSIONED}, own)
+    return CachedResponse(text, {**headers, **validators(feature), **CACHE_CONTROL_HEADER}, own)

@@ -57,7 +57,9 @@ async def answer_item_page(
 
 def name_of(collection: Collection, feature: ShownFeature) -> str:
     """The name of a feature, by a column that is called so; empty when there is none."""
-    by_name = {column.name.lower(): column.name for column in collection.columns if column.scalar}
+    by_name = {
+        column.name.lower(): column.name for column in collection.columns if column.is_scalar
+    }
     likely = [name for name in _NAME_COLUMNS if name in by_name]
     others = [name for name in by_name if name.endswith(("_name", " name"))]
     likely += [name for name in sorted(others) if name not in likely]

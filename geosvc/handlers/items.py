@@ -6,7 +6,7 @@ from functools import partial
 from aiohttp import web
 
 from geosvc.caching.response import CachedResponse
-from geosvc.handlers.cached_answer import UNVERSIONED, cached_answer
+from geosvc.handlers.cached_answer import CACHE_CONTROL_HEADER, cached_answer
 from geosvc.handlers.feature_query import is_large, parse_feature_query, reading_rules
 from geosvc.handlers.items_html import answer_items_page
 from geosvc.handlers.page_answer import build_page, stream_page
@@ -52,7 +52,7 @@ async def _parse(
     feature_query = await parse_feature_query(request, collection, values, media_type, rules)
     return ParsedPageRequest(
         feature_query,
-        {**page_headers(feature_query), **UNVERSIONED},
+        {**page_headers(feature_query), **CACHE_CONTROL_HEADER},
         is_large(feature_query, request.app[SETTINGS].stream_above_rows),
         page_cache_key(request, feature_query),
     )

@@ -40,7 +40,7 @@ def live_stream(
     Args:
         values: the parameters of the map.
     """
-    if collection.publication is None or not collection.is_followed:
+    if collection.publication is None or not collection.has_change_stream:
         return None
     # numbers keep all their digits, as those of the map
     parameters = {**select_changes(values), "bigint": "string"}

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from geosvc.errors import InvalidFilter
-from geosvc.handlers.cached_answer import UNVERSIONED
+from geosvc.handlers.cached_answer import CACHE_CONTROL_HEADER
 from geosvc.handlers.feature_query import FeatureQuery, reading_rules
 from geosvc.handlers.page_answer import send_page
 from geosvc.handlers.page_members import page_headers
@@ -35,7 +35,7 @@ async def search_items(request: web.Request) -> web.StreamResponse:
     feature_query = FeatureQuery(
         collection, values, query, media_type, base_url(request), posted=True
     )
-    headers = {**page_headers(feature_query), **UNVERSIONED}
+    headers = {**page_headers(feature_query), **CACHE_CONTROL_HEADER}
     try:
         return await send_page(request, feature_query, headers)
     except InvalidFilter as error:

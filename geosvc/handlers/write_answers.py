@@ -9,7 +9,7 @@ from geosvc.http.links import item_links, item_url
 from geosvc.model.answer import Answer
 from geosvc.model.collection import Collection
 from geosvc.model.crs import Crs
-from geosvc.model.feature import NO_ADDRESS, StoredFeature
+from geosvc.model.feature import IDS_WITHOUT_URL, StoredFeature
 from geosvc.model.media_type import GEOJSON
 
 
@@ -57,7 +57,7 @@ def stored_answer(
         headers["Geometry-Repaired"] = "; ".join(change for _, change in posted.repairs)
     if not write.options.dry_run:  # after a dry run there is no feature to find
         headers |= validators(feature)
-        if created and feature.feature_id is not None and feature.feature_id not in NO_ADDRESS:
+        if created and feature.feature_id is not None and feature.feature_id not in IDS_WITHOUT_URL:
             headers[hdrs.LOCATION] = item_url(write.base, write.collection, feature.feature_id)
     if feature.text is not None and write.representation is not None:
         more, body = representation(

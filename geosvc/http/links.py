@@ -11,7 +11,7 @@ from geosvc.errors import InvalidParameter
 from geosvc.http.keys import SETTINGS
 from geosvc.http.mounting import prefix_of
 from geosvc.model.collection import Collection
-from geosvc.model.feature import NO_ADDRESS
+from geosvc.model.feature import IDS_WITHOUT_URL
 from geosvc.model.media_type import (
     EVENTS,
     GEOJSON,
@@ -134,7 +134,7 @@ def collection_links(base: str, collection: Collection) -> list[Link]:
     url = collection_url(base, collection)
     links = [*document_links(url), *_links_to_items(url)]
     links.append(link(f"{url}/export", "enclosure", GEOJSON, "All features as one download"))
-    if collection.is_followed:
+    if collection.has_change_stream:
         links.append(link(changes_url(base, collection), "hub", EVENTS, "Stream of changes"))
     queryables, sortables = "Queryables: what a filter may name", "Sortables: what sortby may name"
     links += [
@@ -235,7 +235,7 @@ def item_links(base: str, collection: Collection, feature_id: str | None) -> lis
     """The links of a feature. A feature without an id has no link to itself."""
     collection_href = collection_url(base, collection)
     to_collection = link(collection_href, "collection", JSON, "The collection")
-    if feature_id is None or feature_id in NO_ADDRESS:
+    if feature_id is None or feature_id in IDS_WITHOUT_URL:
         return [to_collection]
     url = f"{collection_href}/items/{quote(feature_id, safe='')}"
     links = [link(url, "self", GEOJSON, "This feature")]

@@ -269,7 +269,7 @@ def _event_of_many(
         after = UNKNOWN
     content = orjson.dumps(
         {
-            "operation": change.operation.word,
+            "operation": change.operation.name_in_events,
             "rows": change.rows or None,
             "bbox": _union(old_bounds, new_bounds),
         }

@@ -295,7 +295,7 @@ class Hub:
 
 
 def _is_behind(position: Position, snapshot: Snapshot) -> bool:
-    return position.upto is not None or position.seen != snapshot
+    return position.partly_seen is not None or position.seen != snapshot
 
 
 def _is_ahead(position: Position, reader: ChangeReader) -> bool:
@@ -304,7 +304,7 @@ def _is_ahead(position: Position, reader: ChangeReader) -> bool:
     A standby that has replayed the end of a later transaction has replayed this one as well. Only
     a standby lists subtransactions as in progress, which a position of the primary takes for ended.
     """
-    given = position.upto or position.seen
+    given = position.partly_seen or position.seen
     here = reader.snapshot
     if reader.is_standby and given.xmax < here.xmax:
         return False

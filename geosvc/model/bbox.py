@@ -33,7 +33,7 @@ class Bbox:
     srid: Srid = WGS84
 
     @property
-    def is_beyond_the_world(self) -> bool:
+    def exceeds_web_mercator(self) -> bool:
         """Whether a box of EPSG:3857 reaches farther than once around."""
         return max(-self.xmin, self.xmax) > _WORLD_METRES
 
@@ -65,7 +65,7 @@ class Bbox:
             return west <= self.xmin and self.xmax <= east
         return self.xmin >= west or self.xmax <= east
 
-    def of_web_mercator(self) -> "Bbox":
+    def web_mercator_to_degrees(self) -> "Bbox":
         """A box of EPSG:3857 in degrees. It is one there too, as the edges of both are meridians and parallels."""
         west, east = (
             math.copysign(min(abs(x), 3 * _WORLD_METRES), x) / _WORLD_METRES * 180
@@ -81,7 +81,7 @@ class Bbox:
             srid=WGS84,
         )
 
-    def in_web_mercator(self) -> "Bbox":
+    def degrees_to_web_mercator(self) -> "Bbox":
         """A part of a box in degrees in EPSG:3857."""
         west, east = (x / 180 * _WORLD_METRES for x in (self.xmin, self.xmax))
         return replace(
@@ -132,7 +132,7 @@ def parse_bbox(text: str, crs: Crs = CRS84) -> Bbox:
     numbers = _parse_sides(parts, crs)
     half = len(numbers) // 2
     (west, south), (east, north) = numbers[:2], numbers[half : half + 2]
-    if crs.flipped:
+    if crs.has_y_first:
         west, south, east, north = south, west, north, east
     box = _within_the_circle(west, south, east, north, crs)
     if half == 2:
@@ -144,7 +144,7 @@ def parse_bbox(text: str, crs: Crs = CRS84) -> Bbox:
 
 
 def _parse_sides(parts: Sequence[str], crs: Crs) -> list[float]:
-    first, second = ("south", "west") if crs.flipped else ("west", "south")
+    first, second = ("south", "west") if crs.has_y_first else ("west", "south")
     opposite = {"west": "east", "south": "north"}
     heights = ([], []) if len(parts) == 4 else (["bottom"], ["top"])
     sides = [first, second, *heights[0], opposite[first], opposite[second], *heights[1]]

@@ -23,7 +23,7 @@ class ChangeOperation(StrEnum):
     UNPUBLISH = "-"
 
     @property
-    def word(self) -> str:
+    def name_in_events(self) -> str:
         """As it is told to subscribers."""
         return self.name.lower()
 

@@ -53,14 +53,14 @@ class TypedName:
     enum: tuple[str, ...] | None = None
 
     @property
-    def scalar(self) -> bool:
+    def is_scalar(self) -> bool:
         """Whether values can be written as text in a URL, compared and ordered."""
         if self.type_name.startswith("reg") and self.type_schema == "pg_catalog":
             return False
         return self.category in _SCALAR_CATEGORIES or self.type_name in _SCALAR_TYPES
 
     @property
-    def temporal(self) -> bool:
+    def is_temporal(self) -> bool:
         """Whether values are dates or timestamps."""
         return self.type_schema == "pg_catalog" and self.type_name in _TEMPORAL_TYPES
 
@@ -114,10 +114,10 @@ class Column(TypedName):
         Those of an extension outside the search path are not found; of citext PostgreSQL then
         takes those of text, which have another order.
         """
-        return self.scalar and self.ordered
+        return self.is_scalar and self.ordered
 
     @property
-    def makes_ids(self) -> bool:
+    def is_usable_as_key(self) -> bool:
         """Whether a value is found by the text that the database writes it as. Names of relations and the like are no such
         texts, and shapes and documents have no equality, or one that tells different ones for equal.
         """
@@ -135,7 +135,7 @@ class Column(TypedName):
         return self.type_name == "hstore" and self.category == "U"
 
     @property
-    def merges(self) -> bool:
+    def is_merged_by_patch(self) -> bool:
         """Whether a merge patch changes parts of its values."""
         return self.is_hstore or (
             self.type_schema == "pg_catalog" and self.type_name in ("json", "jsonb")
@@ -204,7 +204,7 @@ class Collection:
         rows: the planner's estimate; None when it was never analysed.
         row_bytes: stored bytes of a row, estimated.
         parameters: of a function; None for everything else.
-        rival: of a function the other one that each call of it names as well; empty where there is none.
+        ambiguous_with: of a function the other one that each call of it names as well; empty where there is none.
         insertable, updatable, deletable: whether features can be made, changed, deleted: by what it is, by privilege and by
             the settings.
         modified: the column that says when a feature was last changed, which the database maintains.
@@ -230,7 +230,7 @@ class Collection:
     rows: int | None = None
     row_bytes: int = 256
     parameters: tuple[Parameter, ...] | None = None
-    rival: str = ""
+    ambiguous_with: str = ""
     by_name: dict[str, Column] = field(default_factory=dict, compare=False)
     insertable: bool = False
     updatable: bool = False
@@ -247,7 +247,7 @@ class Collection:
         return self.kind in (RelationKind.TABLE, RelationKind.PARTITIONED_TABLE)
 
     @property
-    def is_followed(self) -> bool:
+    def has_change_stream(self) -> bool:
         """Whether its changes are told."""
         return self.publication is not None and not self.row_security
 

@@ -43,7 +43,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def remembered(function: Callable[_P, _T]) -> Callable[_P, _T]:
+def cached_until_redefined(function: Callable[_P, _T]) -> Callable[_P, _T]:
     """A function of SRIDs whose results are kept until one of them is defined anew."""
     cached = lru_cache(maxsize=1024)(function)
     _caches.append(cached.cache_clear)
@@ -69,7 +69,7 @@ def define_crs(srid: Srid, definitions: Sequence[str]) -> None:
         return
 
 
-def definitions() -> tuple[Definition, ...]:
+def custom_definitions() -> tuple[Definition, ...]:
     """What was told, for another process."""
     return tuple(_texts.items())
 
@@ -91,7 +91,7 @@ def _by_code(authority: str, code: int) -> CRS | None:
         return None
 
 
-@remembered
+@cached_until_redefined
 def _crs(srid: Srid) -> CRS | None:
     return _defined.get(srid) or _by_code("EPSG", srid) or _by_code("ESRI", srid)
 
@@ -107,7 +107,7 @@ def is_known(srid: Srid) -> bool:
     return _crs(srid) is not None
 
 
-@remembered
+@cached_until_redefined
 def transformer_of(srid: Srid, into: Srid) -> Transformer | None:
     """What transforms coordinates, x before y; None where PROJ knows no way."""
     here, there = _crs(srid), _crs(into)
@@ -147,7 +147,7 @@ def _direction(axis: dict[str, Any]) -> tuple[str, float | None]:
     return axis["direction"], meridian["value"] if isinstance(meridian, dict) else meridian
 
 
-@remembered
+@cached_until_redefined
 def axis_order(srid: Srid) -> AxisOrder:
     """The order of coordinates outside geosvc, as the EPSG registry defines it."""
     crs = _crs(srid)
@@ -170,7 +170,7 @@ class Crs:
     axis_order: AxisOrder
 
     @property
-    def flipped(self) -> bool:
+    def has_y_first(self) -> bool:
         """Whether coordinates outside are y, x."""
         return self.axis_order is AxisOrder.NORTH_EAST
 
@@ -184,7 +184,7 @@ CRS84 = Crs(CRS84_URI, WGS84, AxisOrder.EAST_NORTH)
 CRS84H = Crs(CRS84H_URI, WGS84, AxisOrder.EAST_NORTH)
 
 
-@remembered
+@cached_until_redefined
 def known_crs(srid: Srid) -> Crs | None:
     """The reference system of an SRID; None when PROJ does not know it, has no two horizontal axes for it, or no authority
     has a name for it.
@@ -196,7 +196,7 @@ def known_crs(srid: Srid) -> Crs | None:
     return Crs(f"http://www.opengis.net/def/crs/{named[0]}/0/{named[1]}", srid, axis_order(srid))
 
 
-def in_file_order(srid: Srid) -> Crs:
+def crs_with_x_first(srid: Srid) -> Crs:
     """The reference system of files, which have x before y whatever the registry says."""
     return Crs(crs_uri(srid), srid, AxisOrder.EAST_NORTH)
 
@@ -230,7 +230,7 @@ def is_geographic(srid: Srid) -> bool:
     return crs is None or crs.is_geographic
 
 
-@remembered
+@cached_until_redefined
 def half_turn(srid: Srid) -> float | None:
     """The largest longitude in the unit of the CRS: 180 degrees, 200 grads; None where coordinates are no angles."""
     crs = _crs(srid)
@@ -239,7 +239,7 @@ def half_turn(srid: Srid) -> float | None:
     return round(pi / crs.axis_info[0].unit_conversion_factor, 9) if crs.is_geographic else None
 
 
-@remembered
+@cached_until_redefined
 def metres_of_unit(srid: Srid) -> float:
     """How many metres a unit of projected coordinates is; 1 where nobody knows."""
     crs = _crs(srid)
@@ -250,7 +250,7 @@ def metres_of_unit(srid: Srid) -> float:
     )
 
 
-@remembered
+@cached_until_redefined
 def digits_of(srid: Srid) -> int:
     """Digits behind the point that say where something is: to a centimetre in degrees, below a millimetre in all else."""
     crs = _crs(srid)
@@ -270,7 +270,7 @@ def area_of_use(srid: Srid) -> tuple[float, float, float, float] | None:
     return crs.area_of_use.bounds
 
 
-def to_degrees(srid: Srid) -> Transformer | None:
+def transformer_to_degrees(srid: Srid) -> Transformer | None:
     """Makes longitudes and latitudes of x and y; None where the CRS is not known."""
     return transformer_of(srid, WGS84)
 
@@ -284,7 +284,7 @@ def bounds_in_degrees(
     """
     if srid in (WGS84, UNKNOWN):
         return bounds
-    transformer = to_degrees(srid)
+    transformer = transformer_to_degrees(srid)
     if transformer is None:
         return None
     transformed = transformer.transform_bounds(*bounds)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from math import isfinite
 
-NO_ADDRESS = ("", ".", "..")
+IDS_WITHOUT_URL = ("", ".", "..")
 """Ids that cannot stand as the last segment of a path (RFC 3986 5.2.4)."""
 
 

@@ -11,8 +11,8 @@ from geosvc.model.crs import (
     WGS84,
     Crs,
     Srid,
+    cached_until_redefined,
     known_crs,
-    remembered,
 )
 
 
@@ -25,7 +25,7 @@ def listed_crs(collection: Collection, configured: Sequence[Srid]) -> tuple[Crs,
     return _listed(collection.geometry.srid, collection.geometry.has_z, tuple(configured))
 
 
-@remembered
+@cached_until_redefined
 def _listed(srid: Srid, has_z: bool, configured: tuple[Srid, ...]) -> tuple[Crs, ...]:
     heights = (CRS84H, CRS84) if has_z else (CRS84,)
     codes = dict.fromkeys((srid, WGS84, WEB_MERCATOR, *configured))

@@ -71,7 +71,7 @@ def _queryable(column: Column) -> Queryable | None:
             else None
         )
     # citext is compared as text, whose operators are always found
-    is_citext = column.scalar and column.type_name == "citext"
+    is_citext = column.is_scalar and column.type_name == "citext"
     kind = kind_of(column.type_schema, column.type_name, column.sortable or is_citext)
     return (
         None

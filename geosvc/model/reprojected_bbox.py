@@ -19,8 +19,8 @@ from geosvc.model.crs import (
     WGS84,
     Srid,
     area_of_use,
+    cached_until_redefined,
     half_turn,
-    remembered,
     transformer_of,
 )
 
@@ -86,7 +86,7 @@ def _come_back(box: Bbox, here: Line, there: Line, transformer: Transformer) -> 
     return True
 
 
-@remembered
+@cached_until_redefined
 def reproject_bbox(box: Bbox, into: Srid) -> ReprojectedBbox | None:
     """A part of a box in another CRS; None when that cannot be told, as far outside of what one of them is for.
 
@@ -107,7 +107,7 @@ def reproject_bbox(box: Bbox, into: Srid) -> ReprojectedBbox | None:
         degrees = reproject_bbox(box, WGS84)
         if degrees is None or degrees.whole:
             return _whole(box, into, there, transformer) if degrees is not None else None
-        flat = (Bbox(*bounds).in_web_mercator() for bounds in degrees.bounds)
+        flat = (Bbox(*bounds).degrees_to_web_mercator() for bounds in degrees.bounds)
         return ReprojectedBbox(
             tuple((each.xmin, each.ymin, each.xmax, each.ymax) for each in flat), whole=False
         )
@@ -251,6 +251,6 @@ def clip_to_domain(box: Bbox) -> Bbox:
     raise InvalidParameter("bbox lies where its reference system has no places", parameter="bbox")
 
 
-def storage_of(srid: Srid) -> Srid:
+def srid_or_wgs84(srid: Srid) -> Srid:
     """What coordinates of a column are in; where it does not say, they are taken for longitude and latitude."""
     return WGS84 if srid == UNKNOWN else srid

@@ -26,7 +26,7 @@ class Snapshot:
     in_progress: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, text: str) -> Self:
+    def parse(cls, text: str) -> Self:
         """From PostgreSQL's text. Raises: ValueError."""
         match = _TEXT.fullmatch(text)
         if match is None:
@@ -65,6 +65,6 @@ class Position:
     """
 
     seen: Snapshot
-    upto: Snapshot | None = None
+    partly_seen: Snapshot | None = None
     place: int = 0
     seq: int = 0

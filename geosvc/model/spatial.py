@@ -7,7 +7,7 @@ from math import asin, cos, degrees, radians, sin
 from geosvc.model.bounds import Bounds
 from geosvc.model.crs import Srid
 
-EVERYWHERE_METRES = 20_037_509.0  # nothing on Earth is farther
+FARTHEST_METRES = 20_037_509.0  # nothing on Earth is farther
 # The least radius of curvature of the spheroid, that of the meridian at the equator: on a sphere so small every distance is
 # a larger angle than it is on the spheroid.
 LEAST_RADIUS_METRES = 6_335_439.0
@@ -58,12 +58,12 @@ class SpatialFilter:
     across: tuple[bytes, bytes, bytes] | None = field(default=None, repr=False)
 
     @property
-    def measures(self) -> bool:
+    def has_distances(self) -> bool:
         """Whether each feature comes with its distance."""
         return self.predicate in (Predicate.DWITHIN, Predicate.NEAREST)
 
 
-def surroundings(bounds: Bounds, metres: float) -> Bounds:
+def expand_bounds(bounds: Bounds, metres: float) -> Bounds:
     """A box of all that lies within so many metres of a box, with longitudes beyond 180 degrees either way; from -540 to 540
     where it holds a pole.
     """

@@ -18,7 +18,7 @@ from typing import Any
 
 from geosvc.errors import TooCostly, Unavailable
 from geosvc.events import ChildEnded, emit
-from geosvc.model.crs import definitions
+from geosvc.model.crs import custom_definitions
 from geosvc.offload.child import Reply, Task
 from geosvc.offload.fair_semaphore import FairSemaphore
 from geosvc.settings import foreign_variables
@@ -171,7 +171,7 @@ class Children:
         """
         await self._turns.enter()
         child = self._idle.pop()  # the last that worked
-        task = Task(definitions(), function, args)
+        task = Task(custom_definitions(), function, args)
         work = asyncio.get_running_loop().run_in_executor(self._threads, child.call, task)
         work.add_done_callback(lambda _: self._put_back(child))
         work.add_done_callback(forget)

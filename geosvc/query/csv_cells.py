@@ -26,7 +26,7 @@ def _cell_text(column: Column) -> Composable:
     """Write timestamps as JSON does, bytes as base64, everything else as PostgreSQL's text."""
     if column.type_name in NEVER_QUOTED:
         return SQL("({})::text").format(typed_value(column))
-    if column.temporal:
+    if column.is_temporal:
         return SQL("to_json({}) #>> '{{}}'").format(typed_value(column))
     return SQL("({})::text").format(property_value(column, bigint_as_text=False))
 

@@ -143,7 +143,7 @@ def source_of(collection: Collection, query: ItemsQuery) -> Composable:
     relation = Identifier(collection.schema, collection.name)
     if collection.parameters is None:
         return relation
-    if collection.rival:
+    if collection.ambiguous_with:
         raise _ambiguous(collection, collection.parameters)
     types = {parameter.name: parameter for parameter in collection.parameters}
     arguments = []
@@ -157,8 +157,8 @@ def _ambiguous(collection: Collection, parameters: Sequence[Parameter]) -> Colle
     own = ", ".join(f"{parameter.name} {parameter.type}" for parameter in parameters)
     return CollectionBroken(
         f"PostgreSQL cannot tell {collection.schema}.{collection.name}({own}) from"
-        f" {collection.rival}, which takes the same arguments and has defaults for the others:"
-        " rename one, or drop the defaults"
+        f" {collection.ambiguous_with}, which takes the same arguments and has defaults for the"
+        " others: rename one, or drop the defaults"
     )
 
 

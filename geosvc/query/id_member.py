@@ -9,7 +9,7 @@ from geosvc.query.property_columns import (
 )
 from geosvc.sql.compose import SQL, Composable
 
-# The texts that `values.feature_id` lists as NO_ADDRESS have no URL.
+# The texts of `model.feature.IDS_WITHOUT_URL` have no URL.
 _WITH_ADDRESS = SQL("nullif(nullif(nullif({} COLLATE \"C\", ''), '.'), '..')")
 
 

@@ -97,7 +97,7 @@ def _metres(
     collection: Collection, spatial: SpatialFilter | None, geometry_test: GeometryTest
 ) -> Composable | None:
     """Write the distance to the posted geometry as text, with millimetres; None without one."""
-    if spatial is None or not spatial.measures:
+    if spatial is None or not spatial.has_distances:
         return None
     metres: Composable = SQL("d.metres")
     if not is_nearest(spatial):

@@ -30,8 +30,8 @@ def encode_event_id(epoch: str, position: Position) -> str:
         epoch: of the log, twelve hexadecimal digits.
     """
     text = f"{epoch}-{_encode_snapshot(position.seen)}"
-    if position.upto is not None:
-        text += f"-{_encode_snapshot(position.upto)}-{position.place}.{position.seq}"
+    if position.partly_seen is not None:
+        text += f"-{_encode_snapshot(position.partly_seen)}-{position.place}.{position.seq}"
     if len(text) > _MAX_ENCODED_LENGTH:
         return _UNKNOWN
     return text

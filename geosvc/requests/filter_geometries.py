@@ -18,7 +18,7 @@ from geosvc.cql2.tree import At, Geometry, Native
 from geosvc.errors import InvalidFeature, InvalidFilter, InvalidParameter
 from geosvc.model.bbox import parse_bbox
 from geosvc.model.collection import GeometryColumn
-from geosvc.model.crs import WGS84, Crs, to_degrees
+from geosvc.model.crs import WGS84, Crs, transformer_to_degrees
 from geosvc.values.named_crs import may_name
 
 _ANY = GeometryColumn("geometry", "GEOMETRY", WGS84, insertable=True)
@@ -153,7 +153,7 @@ def _ewkb(shape: BaseGeometry, srid: int) -> bytes:
 
 def _transform_to_degrees(shape: BaseGeometry, crs: Crs) -> BaseGeometry | None:
     """The geometry with additional positions along its edges; None outside the domain of `crs`."""
-    transformer = to_degrees(crs.srid)
+    transformer = transformer_to_degrees(crs.srid)
     if transformer is None:
         return None
     xmin, ymin, xmax, ymax = _bounds(shape)

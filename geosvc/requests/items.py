@@ -9,10 +9,10 @@ from geosvc.errors import InvalidParameter, UnknownParameter
 from geosvc.model.bbox import Bbox, parse_bbox
 from geosvc.model.collection import Collection, Column
 from geosvc.model.crs import CRS84, WEB_MERCATOR, WGS84, Crs, Srid, digits_of, parse_crs
-from geosvc.model.near import did_you_mean
 from geosvc.model.number import parse_number
 from geosvc.model.offered_crs import default_crs, listed_crs
 from geosvc.model.reprojected_bbox import clip_to_domain
+from geosvc.model.similar_names import did_you_mean
 from geosvc.model.spatial import SpatialFilter
 from geosvc.requests.cursor import Cursor, parse_cursor
 from geosvc.requests.declared import DECLARED, ITEM_DECLARED, PAGING
@@ -317,7 +317,7 @@ def _type_of(column: Column) -> str:
 
 def _outside_search_path(column: Column) -> str:
     """Why a scalar type has no order: PostgreSQL does not find its operators."""
-    if not column.scalar:
+    if not column.is_scalar:
         return ""
     return f": the operators of {column.type} are outside the search path"
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from geosvc.errors import InvalidParameter, UnknownParameter
-from geosvc.model.near import did_you_mean
+from geosvc.model.similar_names import did_you_mean
 
 MAX_INT8 = (1 << 63) - 1
 _MAX_INTEGER_CHARACTERS = 30

@@ -20,7 +20,7 @@ from geosvc.errors import (
     UnknownParameter,
 )
 from geosvc.model.collection import Collection
-from geosvc.model.near import did_you_mean
+from geosvc.model.similar_names import did_you_mean
 from geosvc.model.spatial import Predicate
 from geosvc.requests.declared import DECLARED
 from geosvc.requests.filters import FilterLanguage, FilterRules

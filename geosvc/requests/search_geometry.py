@@ -16,7 +16,7 @@ from geosvc.bodies.stated_crs import check_stated_crs
 from geosvc.errors import InvalidFeature, InvalidParameter
 from geosvc.model.collection import GeometryColumn
 from geosvc.model.crs import CRS84, WGS84
-from geosvc.model.spatial import EVERYWHERE_METRES, Predicate, SpatialFilter
+from geosvc.model.spatial import FARTHEST_METRES, Predicate, SpatialFilter
 from geosvc.values.named_crs import may_name
 
 _POSTED = GeometryColumn("geometry", "GEOMETRY", WGS84, insertable=True)
@@ -48,7 +48,7 @@ def parse_spatial(
     shape = _read_geometry(text, pointer, max_vertices)
     west, south, east, north = map(float, shapely.bounds(shape))
     spatial = SpatialFilter(_ewkb(shape), (west, south, east, north), predicate, metres)
-    if spatial.measures:
+    if spatial.has_distances:
         return _with_geodesics(spatial, shape, pointer, max_vertices)
     antimeridian_parts = split_at_antimeridian(shape)
     if antimeridian_parts is None:
@@ -87,7 +87,7 @@ def _parse_metres(members: Mapping[str, Any], predicate: Predicate) -> float | N
     is_number = isinstance(distance, int | float) and not isinstance(distance, bool)
     if not is_number or not isfinite(distance) or distance < 0:
         raise _wrong_distance("distance takes a number of metres from 0")
-    return min(float(distance), EVERYWHERE_METRES)
+    return min(float(distance), FARTHEST_METRES)
 
 
 def _wrong_distance(detail: str) -> InvalidParameter:

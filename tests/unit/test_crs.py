@@ -173,7 +173,9 @@ def test_a_box_that_cannot_be_is_refused(code: int, text: str) -> None:
 def test_every_box_of_a_web_map_has_a_place_in_degrees(
     a: float, b: float, c: float, d: float
 ) -> None:
-    box = Bbox(min(a, c), min(b, d), max(a, c), max(b, d), srid=WEB_MERCATOR).of_web_mercator()
+    box = Bbox(
+        min(a, c), min(b, d), max(a, c), max(b, d), srid=WEB_MERCATOR
+    ).web_mercator_to_degrees()
     for part in box.parts():
         assert -180 <= part.xmin <= part.xmax <= 180
         assert -90 <= part.ymin <= part.ymax <= 90
@@ -181,10 +183,10 @@ def test_every_box_of_a_web_map_has_a_place_in_degrees(
 
 @given(st.floats(-180, 180), st.floats(-85, 85))
 def test_degrees_and_web_mercator_turn_into_each_other(x: float, y: float) -> None:
-    there = Bbox(x, y, x, y).in_web_mercator()
+    there = Bbox(x, y, x, y).degrees_to_web_mercator()
     expected = Transformer.from_crs(4326, 3857, always_xy=True).transform(x, y)
     assert (there.xmin, there.ymin) == pytest.approx(expected, abs=1e-6)
-    back = there.of_web_mercator()
+    back = there.web_mercator_to_degrees()
     assert (back.xmin, back.ymin) == pytest.approx((x, y), abs=1e-9)
 
 

@@ -34,7 +34,7 @@ POSITIONS = st.one_of(
 
 @given(snapshots())
 def test_a_snapshot_is_read_as_it_is_written(snapshot: Snapshot) -> None:
-    assert Snapshot.of(str(snapshot)) == snapshot
+    assert Snapshot.parse(str(snapshot)) == snapshot
     assert snapshot.is_sound
 
 
@@ -48,7 +48,7 @@ def test_a_snapshot_sees_what_had_ended(snapshot: Snapshot, beyond: int) -> None
 @pytest.mark.parametrize("text", ["", "1", "1:2", "1:2:3:4", "a:b:", "1:2:,", "-1:2:", "1:2:3,"])
 def test_what_is_no_snapshot_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no snapshot"):
-        Snapshot.of(text)
+        Snapshot.parse(text)
 
 
 @given(POSITIONS)

@@ -52,11 +52,11 @@ async def read_changes(
     Raises: LogEnds, RequestError.
     """
     seen = start.seen
-    if start.upto is not None:
-        async with aclosing(_read(database, publication, start, start.upto)) as batches:
+    if start.partly_seen is not None:
+        async with aclosing(_read(database, publication, start, start.partly_seen)) as batches:
             async for batch in batches:
                 yield batch
-        seen = start.upto
+        seen = start.partly_seen
     async with aclosing(_read(database, publication, Position(seen), upto)) as batches:
         async for batch in batches:
             yield batch

@@ -151,7 +151,7 @@ class Feed:
             columns = [(row[0], row[1]) for row in rows]
         else:
             rows = await self._read("feed_versions", seconds=VERSIONS_SECONDS)
-            snapshot = Snapshot.of(rows[0][0])
+            snapshot = Snapshot.parse(rows[0][0])
             columns = [(row[1], row[2]) for row in rows]
         increments = {}
         for publication, increment in columns:
@@ -171,7 +171,7 @@ class Feed:
             snapshot = snapshot_of_rows(before, rows)
         else:
             rows = await self._read("feed_moved", since)
-            snapshot = Snapshot.of(rows[0][0])
+            snapshot = Snapshot.parse(rows[0][0])
         if rows[0]["log"] != self._log:
             raise DatabaseUnavailable(
                 "the change log was replaced by another one, such as that of a dump"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from geosvc.database.codecs import decode_ewkb
 from geosvc.model.crs import WGS84, Srid, transformer_of
-from geosvc.model.reprojected_bbox import storage_of
+from geosvc.model.reprojected_bbox import srid_or_wgs84
 
 
 def untransformable(stored: Sequence[bytes | None], srid: Srid, into: Srid) -> list[bool]:
@@ -23,7 +23,7 @@ def untransformable(stored: Sequence[bytes | None], srid: Srid, into: Srid) -> l
         srid: of the column.
         into: SRID of the target CRS.
     """
-    storage = storage_of(srid)
+    storage = srid_or_wgs84(srid)
     failed = np.zeros(len(stored), dtype=bool)
     if storage == into:
         return failed.tolist()

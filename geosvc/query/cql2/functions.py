@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 
 from geosvc.cql2.names import ARRAY, SPATIAL, TEMPORAL
 from geosvc.cql2.tree import Function, Placed
-from geosvc.model.near import did_you_mean
 from geosvc.model.queryables import ValueKind
+from geosvc.model.similar_names import did_you_mean
 from geosvc.sql.compose import SQL
 
 _TEXT = ValueKind.TEXT

@@ -23,8 +23,8 @@ from geosvc.cql2.tree import (
 )
 from geosvc.errors import InvalidFilter
 from geosvc.model.collection import Collection, Column
-from geosvc.model.near import did_you_mean
 from geosvc.model.queryables import Queryable, ValueKind, queryable
+from geosvc.model.similar_names import did_you_mean
 from geosvc.query.cql2.case_folding import without_accents, without_case
 from geosvc.query.cql2.functions import FUNCTIONS, suggest_function
 from geosvc.query.cql2.timestamp_params import write_date, write_timestamp

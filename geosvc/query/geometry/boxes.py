@@ -41,8 +41,8 @@ def select_by_bbox(
         geometry_test: how geometries are compared; with others than EXACT the condition may select
             a little more.
     """
-    if box.srid == WEB_MERCATOR and (geometry.srid != WEB_MERCATOR or box.is_beyond_the_world):
-        box = box.of_web_mercator()
+    if box.srid == WEB_MERCATOR and (geometry.srid != WEB_MERCATOR or box.exceeds_web_mercator):
+        box = box.web_mercator_to_degrees()
     tests: list[Composable] = []
     for part in box.parts():
         tests += _intersects_part(geometry, part, geometry_test)
@@ -76,7 +76,7 @@ def _intersects_part(
         if geometry.srid == WGS84:
             return _intersects_degrees(geometry, column, box, geometry_test)
         if geometry.srid == WEB_MERCATOR:
-            box = box.in_web_mercator()
+            box = box.degrees_to_web_mercator()
         elif geometry.srid == UNKNOWN or reproject_bbox(box, geometry.srid) is None:
             return _intersects_in_degrees(geometry, box, geometry_test)
     if box.srid == geometry.srid and not geometry.geography:

@@ -3,7 +3,7 @@
 from geosvc.model.bbox import Bbox
 from geosvc.model.collection import Collection, GeometryColumn
 from geosvc.model.crs import UNKNOWN, WGS84, area_of_use
-from geosvc.model.spatial import EVERYWHERE_METRES, SpatialFilter, surroundings
+from geosvc.model.spatial import FARTHEST_METRES, SpatialFilter, expand_bounds
 from geosvc.query.geometry.envelopes import EDGE_PARTS, envelope, longitude_shifts
 from geosvc.query.geometry.expressions import (
     PLAIN_AND_COLLECTION_NAMES,
@@ -41,10 +41,10 @@ def select_within_distance(
 
 def _select_candidates(geometry: GeometryColumn, spatial: SpatialFilter) -> Composable:
     """Write a condition that an index serves and that holds for everything within the distance."""
-    metres = EVERYWHERE_METRES if spatial.metres is None else spatial.metres
+    metres = FARTHEST_METRES if spatial.metres is None else spatial.metres
     if geometry.geography:
         return _candidates_of_geography(geometry, spatial, metres)
-    bounds = surroundings(spatial.bounds, metres)
+    bounds = expand_bounds(spatial.bounds, metres)
     west, south, east, north = bounds
     column = column_value(geometry)
     if geometry.srid == WGS84:

@@ -12,7 +12,7 @@ from math import cos, radians
 from geosvc.model.bbox import Bbox
 from geosvc.model.collection import Collection, GeometryColumn
 from geosvc.model.crs import WGS84
-from geosvc.model.spatial import EVERYWHERE_METRES, LEAST_RADIUS_METRES, SLACK_METRES, SpatialFilter
+from geosvc.model.spatial import FARTHEST_METRES, LEAST_RADIUS_METRES, SLACK_METRES, SpatialFilter
 from geosvc.query.geometry.distances import distance_of
 from geosvc.query.geometry.expressions import GeometryTest
 from geosvc.query.geometry.search_geometry import Area, area_around, search_geometry_of
@@ -56,7 +56,7 @@ def select_nearest(
     Args:
         columns: what is selected; `t` is the row, `d.metres` its distance.
     """
-    max_metres = EVERYWHERE_METRES if spatial.metres is None else spatial.metres
+    max_metres = FARTHEST_METRES if spatial.metres is None else spatial.metres
     tests = [SQL("d.metres <= {}").format(Param(max_metres, "float8")), *candidates.tests]
     measured = SQL(
         "{source} t, LATERAL (SELECT {distance} AS metres OFFSET 0) d WHERE {tests}"
@@ -131,7 +131,7 @@ def _bound(
         " FROM (SELECT d.metres FROM {measured} ORDER BY {order} LIMIT {rows}) n)"
     ).format(
         rows=Param(spatial.rows, "int8"),
-        most=Param(EVERYWHERE_METRES, "float8"),
+        most=Param(FARTHEST_METRES, "float8"),
         measured=measured,
         order=order.format(Identifier(geometry.name), point),
     )
@@ -201,7 +201,7 @@ def _surroundings(
 ) -> Composable:
     """Write a subquery (west, south, east, north), degrees: the box around the posted geometry.
 
-    It does what `model.spatial.surroundings` does, for a distance that only the statement knows.
+    It does what `model.spatial.expand_bounds` does, for a distance that only the statement knows.
 
     Args:
         lowest, highest: if a longitude would be beyond them, the box has all longitudes.

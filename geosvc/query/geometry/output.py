@@ -37,7 +37,7 @@ def written_geometry(
         # ST_ForcePolygonCCW also reverses lines and everything else that is not a polygon. As
         # these were reversed before, they have their own order again.
         value = SQL("ST_ForcePolygonCCW(ST_Reverse({}))").format(value)
-    if style.crs.flipped:
+    if style.crs.has_y_first:
         return SQL("ST_FlipCoordinates({})").format(value)
     return value
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from geosvc.model.bbox import Bbox
 from geosvc.model.collection import GeometryColumn
 from geosvc.model.crs import UNKNOWN
-from geosvc.model.reprojected_bbox import ReprojectedBbox, reproject_bbox, storage_of
+from geosvc.model.reprojected_bbox import ReprojectedBbox, reproject_bbox, srid_or_wgs84
 from geosvc.query.geometry.envelopes import envelope, longitude_shifts
 from geosvc.query.geometry.expressions import (
     PLAIN_TYPE_NAMES,
@@ -57,7 +57,7 @@ def intersects_reprojected_box(
     """Compare the column with a box in another CRS; one of the conditions must hold."""
     column = column_value(geometry)
     is_safe = geometry_test is GeometryTest.SAFE
-    reprojected = reproject_bbox(box, storage_of(geometry.srid))
+    reprojected = reproject_bbox(box, srid_or_wgs84(geometry.srid))
     if reprojected is None or (geometry.srid == UNKNOWN and is_safe):
         if is_safe:
             # The comparison needs a transformation, which may fail: all geometries are selected.
@@ -118,7 +118,7 @@ def _intersects_whole(
     geometry_test: GeometryTest,
 ) -> list[Composable]:
     """Compare with a box whose transformed edges enclose it."""
-    storage = storage_of(geometry.srid)
+    storage = srid_or_wgs84(geometry.srid)
     step = Param(reprojected.step, "float8")
     edges = SQL("ST_Segmentize({}, {})").format(envelope(box), step)
     area = SQL("ST_Transform({}, {})").format(edges, Param(int(storage), "int4"))
@@ -149,7 +149,7 @@ def _intersects_split(
     A geometry that reaches far beyond the box is cut first, as its far parts may have no
     coordinates in that CRS.
     """
-    storage = storage_of(geometry.srid)
+    storage = srid_or_wgs84(geometry.srid)
     tests = []
     for bounds in reprojected.bounds:
         near = Bbox(*bounds, srid=storage)

@@ -1,4 +1,4 @@
-"""What a request is answered with, before it is sent."""
+"""An answer to a request, before it is sent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response in one piece, which can be kept and given again."""
+    """A whole response, which can be stored and sent again."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -5,23 +5,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from geosvc.errors import InvalidParameter
+from geosvc.model.bounds import Bounds
 from geosvc.model.crs import CRS84, WEB_MERCATOR, WGS84, Crs, Srid, half_turn
 from geosvc.model.number import parse_number
 
-_WORLD_METRES = (
-    20_037_508.342789244  # from the meridian of Greenwich to its antimeridian in EPSG:3857
-)
-_EVERYTHING = 1e30  # beyond every coordinate
-_POLE_METRES = 2.5e8  # EPSG:3857; a pole is infinitely far, and this far north there is nothing but the pole in 64 bits
+# EPSG:3857: from the meridian of Greenwich to the antimeridian, pi times the radius
+_HALF_WORLD_METRES = 20_037_508.342789244
+_BEYOND_ALL_COORDINATES = 1e30
+# EPSG:3857: the poles are infinitely far away. From here on the latitude is 90 in 64-bit floats.
+_POLE_METRES = 2.5e8
 
 
 @dataclass(frozen=True, slots=True)
 class Bbox:
-    """(xmin, ymin, xmax, ymax) in a CRS, and the heights in metres when three axes were given.
+    """(xmin, ymin, xmax, ymax) in a CRS, with heights if the request has them.
+
+    The axis order is always x, y. In a geographic CRS a box with xmin > xmax crosses the
+    antimeridian.
 
     Attributes:
-        srid: of the numbers, which are x, y here whatever their order was outside. In angles xmin > xmax means that the box
-            crosses the antimeridian.
+        zmin, zmax: heights in metres; None: any height.
+        srid: of the CRS.
     """
 
     xmin: float
@@ -34,44 +38,42 @@ class Bbox:
 
     @property
     def exceeds_web_mercator(self) -> bool:
-        """Whether a box of EPSG:3857 reaches farther than once around."""
-        return max(-self.xmin, self.xmax) > _WORLD_METRES
+        """Whether a box in EPSG:3857 extends beyond the antimeridian."""
+        return max(-self.xmin, self.xmax) > _HALF_WORLD_METRES
 
     @property
     def covers_the_world(self) -> bool:
-        """Whether every place on Earth lies within."""
-        degrees = self.srid == WGS84
-        return (
-            degrees
-            and self.xmin <= -180
-            and self.xmax >= 180
-            and self.ymin <= -90
-            and self.ymax >= 90
-        )
+        """Whether the box is in degrees and contains every place on Earth."""
+        has_all_longitudes = self.xmin <= -180 and self.xmax >= 180
+        has_all_latitudes = self.ymin <= -90 and self.ymax >= 90
+        return self.srid == WGS84 and has_all_longitudes and has_all_latitudes
 
     def parts(self) -> tuple["Bbox", ...]:
-        """One box, or the two on either side of the antimeridian."""
+        """The box, or its two parts if it crosses the antimeridian."""
         if self.xmin <= self.xmax:
             return (self,)
-        east = half_turn(self.srid) or 180.0
-        return replace(self, xmax=east), replace(self, xmin=-east)
+        antimeridian = half_turn(self.srid) or 180.0
+        return replace(self, xmax=antimeridian), replace(self, xmin=-antimeridian)
 
-    def lies_within(self, area: tuple[float, float, float, float]) -> bool:
-        """Whether this box (a single part) lies within area: (west, south, east, north), degrees."""
+    def lies_within(self, area: Bounds) -> bool:
+        """Whether a box that does not cross the antimeridian lies within an area.
+
+        Args:
+            area: (west, south, east, north), degrees; west > east: it crosses the antimeridian.
+        """
         west, south, east, north = area
-        if not (south <= self.ymin and self.ymax <= north):
+        if self.ymin < south or self.ymax > north:
             return False
         if west <= east:
             return west <= self.xmin and self.xmax <= east
         return self.xmin >= west or self.xmax <= east
 
     def web_mercator_to_degrees(self) -> "Bbox":
-        """A box of EPSG:3857 in degrees. It is one there too, as the edges of both are meridians and parallels."""
-        west, east = (
-            math.copysign(min(abs(x), 3 * _WORLD_METRES), x) / _WORLD_METRES * 180
-            for x in (self.xmin, self.xmax)
-        )
-        west, east = _around(west, east, 180.0)
+        """A box in EPSG:3857 transformed to degrees.
+
+        The result is exact: the edges of both boxes are meridians and parallels.
+        """
+        west, east = _wrap_range(_longitude(self.xmin), _longitude(self.xmax), 180.0)
         return replace(
             self,
             xmin=west,
@@ -82,97 +84,124 @@ class Bbox:
         )
 
     def degrees_to_web_mercator(self) -> "Bbox":
-        """A part of a box in degrees in EPSG:3857."""
-        west, east = (x / 180 * _WORLD_METRES for x in (self.xmin, self.xmax))
+        """A box in degrees that does not cross the antimeridian, transformed to EPSG:3857."""
         return replace(
             self,
-            xmin=west,
+            xmin=self.xmin / 180 * _HALF_WORLD_METRES,
             ymin=_northing(self.ymin),
-            xmax=east,
+            xmax=self.xmax / 180 * _HALF_WORLD_METRES,
             ymax=_northing(self.ymax),
             srid=WEB_MERCATOR,
         )
 
 
-def _northing(latitude: float) -> float:
-    if abs(latitude) >= 90:
-        return math.copysign(_EVERYTHING, latitude)
-    return math.asinh(math.tan(math.radians(latitude))) / math.pi * _WORLD_METRES
+def _longitude(easting: float) -> float:
+    """Degrees, from metres of EPSG:3857; at most 540 degrees to the east or west."""
+    metres = min(abs(easting), 3 * _HALF_WORLD_METRES)
+    return math.copysign(metres, easting) / _HALF_WORLD_METRES * 180
 
 
 def _latitude(northing: float) -> float:
+    """Degrees, from metres of EPSG:3857."""
     if abs(northing) >= _POLE_METRES:
         return math.copysign(90.0, northing)
-    return math.degrees(math.atan(math.sinh(northing / _WORLD_METRES * math.pi)))
+    return math.degrees(math.atan(math.sinh(northing / _HALF_WORLD_METRES * math.pi)))
+
+
+def _northing(latitude: float) -> float:
+    """Metres of EPSG:3857, from degrees."""
+    if abs(latitude) >= 90:
+        return math.copysign(_BEYOND_ALL_COORDINATES, latitude)
+    return math.asinh(math.tan(math.radians(latitude))) / math.pi * _HALF_WORLD_METRES
+
+
+def _wrap_range(west: float, east: float, half: float) -> tuple[float, float]:
+    """West and east wrapped to -half ... half; the whole circle if they are that far apart."""
+    if east - west >= 2 * half:
+        return -half, half
+    return _wrap(west, half), _wrap(east, half)
 
 
 def _wrap(longitude: float, half: float) -> float:
-    return longitude if -half <= longitude <= half else (longitude + half) % (2 * half) - half
-
-
-def _around(west: float, east: float, half: float) -> tuple[float, float]:
-    """West and east within the circle; all of it where they are that far apart."""
-    return (-half, half) if east - west >= 2 * half else (_wrap(west, half), _wrap(east, half))
-
-
-def _wrong(detail: str) -> InvalidParameter:
-    return InvalidParameter(f"bbox {detail}", parameter="bbox")
+    if -half <= longitude <= half:
+        return longitude
+    return (longitude + half) % (2 * half) - half
 
 
 def parse_bbox(text: str, crs: Crs = CRS84) -> Bbox:
-    """Four or six numbers with commas between them, in the axis order of the CRS.
+    """Parses four or six numbers with commas between them, in the axis order of the CRS.
 
-    Longitudes up to 540 degrees either way are wrapped, since maps that pan across the antimeridian send them.
+    Longitudes from -540 to 540 degrees are wrapped: maps that are panned across the antimeridian
+    send them.
 
     Raises: InvalidParameter.
     """
     parts = text.split(",")
     if len(parts) not in (4, 6):
-        raise _wrong(f"takes 4 or 6 numbers, not {len(parts)}")
-    numbers = _parse_sides(parts, crs)
-    half = len(numbers) // 2
-    (west, south), (east, north) = numbers[:2], numbers[half : half + 2]
+        raise _invalid(f"takes 4 or 6 numbers, not {len(parts)}")
+    numbers = _parse_numbers(parts, crs)
+    axes = len(numbers) // 2
+    lower, upper = numbers[:axes], numbers[axes:]
+    west, south = lower[:2]
+    east, north = upper[:2]
     if crs.has_y_first:
         west, south, east, north = south, west, north, east
-    box = _within_the_circle(west, south, east, north, crs)
-    if half == 2:
+    box = _checked_bbox(west, south, east, north, crs)
+    if axes == 2:
         return box
-    bottom, top = numbers[2], numbers[5]
+    bottom, top = lower[2], upper[2]
     if bottom > top:
-        raise _wrong("has its bottom above its top")
+        raise _invalid("has its bottom above its top")
     return replace(box, zmin=bottom, zmax=top)
 
 
-def _parse_sides(parts: Sequence[str], crs: Crs) -> list[float]:
-    first, second = ("south", "west") if crs.has_y_first else ("west", "south")
-    opposite = {"west": "east", "south": "north"}
-    heights = ([], []) if len(parts) == 4 else (["bottom"], ["top"])
-    sides = [first, second, *heights[0], opposite[first], opposite[second], *heights[1]]
-    if missing := [side for side, part in zip(sides, parts, strict=True) if not part.strip()]:
-        raise _wrong(f"lacks {' and '.join(missing)}: it takes {', '.join(sides)}")
+def _parse_numbers(parts: Sequence[str], crs: Crs) -> list[float]:
+    sides = _names_of_sides(len(parts), crs)
+    missing = [side for side, part in zip(sides, parts, strict=True) if not part.strip()]
+    if missing:
+        raise _invalid(f"lacks {' and '.join(missing)}: it takes {', '.join(sides)}")
     numbers = []
     for side, part in zip(sides, parts, strict=True):
         try:
             numbers.append(parse_number(part))
         except ValueError:
-            raise _wrong(f"has as {side} {part[:40]!r}, which is no number") from None
+            raise _invalid(f"has as {side} {part[:40]!r}, which is no number") from None
     if not all(map(math.isfinite, numbers)):
-        raise _wrong("takes finite numbers")
+        raise _invalid("takes finite numbers")
     return numbers
 
 
-def _within_the_circle(west: float, south: float, east: float, north: float, crs: Crs) -> Bbox:
+def _names_of_sides(count: int, crs: Crs) -> list[str]:
+    """The names of the four or six numbers, in the axis order of the CRS."""
+    lower, upper = ["west", "south"], ["east", "north"]
+    if crs.has_y_first:
+        lower.reverse()
+        upper.reverse()
+    if count == 6:
+        lower.append("bottom")
+        upper.append("top")
+    return [*lower, *upper]
+
+
+def _checked_bbox(west: float, south: float, east: float, north: float, crs: Crs) -> Bbox:
+    """The box with wrapped longitudes. Raises: InvalidParameter."""
     if south > north:
-        raise _wrong("has its south above its north")
+        raise _invalid("has its south above its north")
     half = half_turn(crs.srid)
     if half is None:
         if west > east:
-            raise _wrong("has its west above its east")
+            raise _invalid("has its west above its east")
         return Bbox(west, south, east, north, srid=crs.srid)
-    unit = "degrees" if half == 180 else f"of {2 * half:g} in a circle"
+    unit = "degrees"
+    if half != 180:
+        unit = f"of {2 * half:g} in a circle"
     if max(abs(south), abs(north)) > half / 2:
-        raise _wrong(f"has a latitude beyond {half / 2:g} {unit}")
+        raise _invalid(f"has a latitude beyond {half / 2:g} {unit}")
     if max(abs(west), abs(east)) > 3 * half:
-        raise _wrong(f"has a longitude beyond {3 * half:g} {unit}")
-    west, east = _around(west, east, half)
+        raise _invalid(f"has a longitude beyond {3 * half:g} {unit}")
+    west, east = _wrap_range(west, east, half)
     return Bbox(west, south, east, north, srid=crs.srid)
+
+
+def _invalid(detail: str) -> InvalidParameter:
+    return InvalidParameter(f"bbox {detail}", parameter="bbox")

@@ -11,34 +11,39 @@ _BOX = re.compile(rf"\({_NUMBER},{_NUMBER}\),\({_NUMBER},{_NUMBER}\)")
 
 
 class ChangeOperation(StrEnum):
-    """What was done, by the letter of the log."""
+    """The kind of a change, by its letter in the change log."""
 
     INSERT = "i"
     UPDATE = "u"
     DELETE = "d"
     TRUNCATE = "t"
     UNKNOWN = "?"
-    """To a table that was altered after it was published."""
+    """It is unknown which rows changed: a trigger could not tell, or partitions were truncated."""
     PUBLISH = "+"
     UNPUBLISH = "-"
 
     @property
     def name_in_events(self) -> str:
-        """As it is told to subscribers."""
+        """The member `operation` of an event, such as `insert`."""
         return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One feature changed, or many by one statement.
+    """A change of one feature, or of many features by one statement.
+
+    A read of the change log orders changes by `place` and then by `seq`.
 
     Attributes:
-        seq: the order within a transaction, and of the changes of one feature.
-        place: that of the transaction among those of a read: the highest seq in it.
-        key: the id of the feature.
-        rows: how many features the statement changed, where it is logged as one; None: this is one feature.
-        old_box, new_box: where they were and are, storage CRS.
-        old, new: the row before and after as JSON; None where there is none or it was too large to log.
+        seq: the number of the change in the log. It orders the changes of a transaction, and the
+            changes of a feature.
+        xid: the transaction.
+        place: the highest seq of the transaction among the changes that were read.
+        key: the feature id; None for a change of many features.
+        rows: the number of features that the statement changed; None for a change of one feature.
+        old_box, new_box: the bounds before and after the change, storage CRS.
+        old, new: the row before and after as JSON; None if there is none or it was too large to
+            log.
     """
 
     seq: int
@@ -54,8 +59,10 @@ class Change:
 
 
 def parse_box(text: str | None) -> Bounds | None:
-    """(xmin, ymin, xmax, ymax) of PostgreSQL's `box`, which begins with its upper corner."""
-    match = _BOX.fullmatch(text) if text is not None else None
+    """The bounds in the text of a PostgreSQL `box`, which begins with its upper right corner."""
+    if text is None:
+        return None
+    match = _BOX.fullmatch(text)
     if match is None:
         return None
     xmax, ymax, xmin, ymin = map(float, match.groups())

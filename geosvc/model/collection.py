@@ -16,7 +16,7 @@ _TEMPORAL_TYPES = ("timestamptz", "timestamp", "date")
 
 
 class RelationKind(StrEnum):
-    """What a collection is in PostgreSQL: `pg_class.relkind`, or a function."""
+    """The kind of a collection in PostgreSQL: `pg_class.relkind`, or a function."""
 
     TABLE = "r"
     VIEW = "v"
@@ -27,11 +27,12 @@ class RelationKind(StrEnum):
 
 
 class Parts(StrEnum):
-    """Whether rows lie in partitions or children of a table, and whether some of those are on other servers."""
+    """Whether a table has partitions or child tables, and where those are."""
 
     NONE = ""
     OWN = "own"
     FOREIGN = "foreign"
+    """At least one partition or child table is a foreign table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,9 @@ class TypedName:
 
     Attributes:
         type: as `format_type` writes it, for people.
-        type_schema, type_name: the type, or the type below a domain.
+        type_schema, type_name: of the type; of a domain, those of its base type.
         category: `pg_type.typcategory`.
-        enum: the labels of an enum, in order.
+        enum: the labels of an enum, in order; None for other types.
     """
 
     name: str
@@ -54,8 +55,8 @@ class TypedName:
 
     @property
     def is_scalar(self) -> bool:
-        """Whether values can be written as text in a URL, compared and ordered."""
-        if self.type_name.startswith("reg") and self.type_schema == "pg_catalog":
+        """Whether values can be compared, ordered, and written as text in a URL."""
+        if self.type_schema == "pg_catalog" and self.type_name.startswith("reg"):
             return False
         return self.category in _SCALAR_CATEGORIES or self.type_name in _SCALAR_TYPES
 
@@ -67,7 +68,7 @@ class TypedName:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The column of a table that a foreign key points at."""
+    """The column that a foreign key refers to."""
 
     schema: str
     table: str
@@ -79,14 +80,19 @@ class Column(TypedName):
     """A property of the features.
 
     Attributes:
-        deterministic: whether only equal texts are equal by its collation.
-        comparable, ordered: whether its type has the operators = and > that its index goes by, where statements find them.
-        bounds: what its type modifier and CHECK constraints say of values, as far as that is plain.
-        refers_to: where a foreign key of it alone points at.
-        may_default: whether the database may give it a value when it gets none.
-        always_identity: whether only the database gives it values, save when it is overruled.
-        insertable, updatable: whether it can be written, by what it is, by privilege and by the settings.
-        composite: what its type is or holds, where that is a composite; the row types of tables are not looked at.
+        deterministic: whether texts are equal in its collation only if they have the same bytes.
+        comparable, ordered: whether the search path has the operators = and > of the default
+            index of its type.
+        not_null: whether the table forbids NULL.
+        may_default: whether the database may set a value when none is given.
+        always_identity: whether it is GENERATED ALWAYS AS IDENTITY: only OVERRIDING SYSTEM VALUE
+            sets another value.
+        insertable, updatable: whether it can be written; depends on the column, the privileges
+            and the settings.
+        bounds: from its type modifier, its domain and the CHECK constraints that geosvc can read.
+        refers_to: what a foreign key of this column alone refers to.
+        composite: the composite type of its values, or of the elements of an array; None for
+            other types and for row types of tables.
     """
 
     deterministic: bool = True
@@ -109,42 +115,44 @@ class Column(TypedName):
 
     @property
     def sortable(self) -> bool:
-        """Whether features can be sorted by it and a parameter compared with it, by its operators.
+        """Whether features can be sorted by it, and a query parameter compared with it.
 
-        Those of an extension outside the search path are not found; of citext PostgreSQL then
-        takes those of text, which have another order.
+        The search path must have its operators. Without those of citext, PostgreSQL would use those
+        of text, which order values differently.
         """
         return self.is_scalar and self.ordered
 
     @property
     def is_usable_as_key(self) -> bool:
-        """Whether a value is found by the text that the database writes it as. Names of relations and the like are no such
-        texts, and shapes and documents have no equality, or one that tells different ones for equal.
+        """Whether the text of a value finds exactly the rows with this value.
+
+        The output of the `reg` types depends on the search path. Geometric types, json and xml have
+        no equality, or one that takes different values as equal.
         """
         if self.type_schema != "pg_catalog":
             return self.comparable
-        return (
-            not self.type_name.startswith("reg")
-            and self.category != "G"
-            and self.type_name not in ("json", "xml")
-        )
+        if self.type_name.startswith("reg") or self.type_name in ("json", "xml"):
+            return False
+        return self.category != "G"
 
     @property
     def is_hstore(self) -> bool:
-        """Whether its values are objects in JSON, as which PostgreSQL does not read them."""
+        """Whether the type is hstore.
+
+        Its values are written as JSON objects, which its input function does not accept.
+        """
         return self.type_name == "hstore" and self.category == "U"
 
     @property
     def is_merged_by_patch(self) -> bool:
-        """Whether a merge patch changes parts of its values."""
-        return self.is_hstore or (
-            self.type_schema == "pg_catalog" and self.type_name in ("json", "jsonb")
-        )
+        """Whether a merge patch can change a part of a value."""
+        is_json = self.type_schema == "pg_catalog" and self.type_name in ("json", "jsonb")
+        return is_json or self.is_hstore
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter(TypedName):
-    """An argument of a function; one without a default is required."""
+    """An argument of a function. It is required if it has no default."""
 
     required: bool = True
 
@@ -154,10 +162,10 @@ class GeometryColumn:
     """The geometry of the features.
 
     Attributes:
-        type: in capitals, such as MULTIPOLYGON; GEOMETRY when any is allowed.
-        srid: 0 when the column does not say; its rows may then differ.
-        modifier: the type, with its dimensions, and the SRID that the column itself is declared with; None where it is not,
-            or is by a domain.
+        type: in capitals, such as MULTIPOLYGON; GEOMETRY: any type.
+        srid: 0 if the column has none; its rows may have different ones.
+        modifier: (type with dimensions, SRID) in the declaration of the column; None if it has
+            none, or its type is a domain.
     """
 
     name: str
@@ -178,10 +186,10 @@ class Publication:
     """How the changes of a table are logged in geosvc.change.
 
     Attributes:
-        id: its row in geosvc.publication.
-        columns: what the states of rows hold, geometries included.
-        key: the columns that make the keys; none where every statement is logged as one.
-        geometry: the column whose boxes are logged, of a table that has several.
+        id: of its row in geosvc.publication.
+        columns: the columns in the logged states of a row, with geometries.
+        key: the columns of the logged keys; empty if each statement is logged as one change.
+        geometry: the column whose bounds are logged, if the table has several.
     """
 
     id: int
@@ -192,27 +200,30 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """Everything that is needed to plan a query.
+    """A collection with everything that is needed to plan a query.
 
     Attributes:
-        id: the bare name in the first schema, else schema.name; `.column` follows for a second geometry.
-        columns: the properties, in the order of the table; no geometries.
-        key: the names of the columns that make the feature id; empty when there is none.
-        key_is_unique: whether the database keeps the key unique; else somebody says so in the settings.
-        parts: whether its rows lie in partitions or children.
-        temporal: the column of the instant, the two of the interval, or none.
-        rows: the planner's estimate; None when it was never analysed.
-        row_bytes: stored bytes of a row, estimated.
-        parameters: of a function; None for everything else.
-        ambiguous_with: of a function the other one that each call of it names as well; empty where there is none.
-        insertable, updatable, deletable: whether features can be made, changed, deleted: by what it is, by privilege and by
-            the settings.
-        modified: the column that says when a feature was last changed, which the database maintains.
-        require_precondition: whether changes need If-Match or If-Unmodified-Since.
-        put_creates: whether a PUT to an id that is free makes the feature.
-        publication: how its changes are logged, where all of them are; None where they are not.
-        row_security: whether policies, which may look at anything, decide which rows there are for the service; of a view,
-            whether it is read from a table that has some. Statistics, which know all rows, are not told then.
+        id: the name if it is in the first schema, else schema.name; `.column` is added for a second
+            geometry column.
+        columns: the properties, in the order of the table, without geometries.
+        key: the names of the columns that make the feature id; empty: features have no id.
+        key_is_unique: whether the database enforces that the key is unique; false: only the
+            settings say so.
+        parts: whether its rows are in partitions or child tables.
+        temporal: the names of the column of an instant or the two columns of an interval; or empty.
+        rows: the planner's estimate; None if the table was never analysed.
+        row_bytes: the estimated stored size of a row.
+        parameters: of a function; None for other kinds.
+        ambiguous_with: the function that each call of this function matches as well; or empty.
+        by_name: the properties by name.
+        insertable, updatable, deletable: whether features can be created, changed and deleted;
+            depends on the relation, the privileges and the settings.
+        modified: the column with the time of the last change, which the database maintains.
+        require_precondition: whether a change needs If-Match or If-Unmodified-Since.
+        put_creates: whether a PUT to an id that does not exist creates the feature.
+        publication: how all its changes are logged; None if they are not.
+        row_security: whether row security policies select rows for the service; of a view, whether
+            a table that it reads has some. Then the statistics of all rows are not shown.
     """
 
     id: CollectionId
@@ -243,12 +254,12 @@ class Collection:
 
     @property
     def is_publishable(self) -> bool:
-        """Whether it is of a kind whose changes can be logged."""
+        """Whether its changes can be logged."""
         return self.kind in (RelationKind.TABLE, RelationKind.PARTITIONED_TABLE)
 
     @property
     def has_change_stream(self) -> bool:
-        """Whether its changes are told."""
+        """Whether clients can subscribe to its changes."""
         return self.publication is not None and not self.row_security
 
     @property
@@ -258,25 +269,25 @@ class Collection:
 
     @property
     def is_view(self) -> bool:
-        """Whether rows are not the collection's own, so that PostgreSQL cannot lock them."""
+        """Whether its rows belong to other relations, so that PostgreSQL cannot lock them."""
         return self.kind in (RelationKind.VIEW, RelationKind.FOREIGN_TABLE)
 
     @property
     def has_row_address(self) -> bool:
-        """Whether rows have a ctid to page by when there is no key."""
-        return (
-            self.kind
-            in (RelationKind.TABLE, RelationKind.MATERIALISED_VIEW, RelationKind.PARTITIONED_TABLE)
-            and self.parts is not Parts.FOREIGN
+        """Whether its rows have a ctid, by which pages are made if there is no key."""
+        stores_rows = self.kind in (
+            RelationKind.TABLE,
+            RelationKind.MATERIALISED_VIEW,
+            RelationKind.PARTITIONED_TABLE,
         )
+        return stores_rows and self.parts is not Parts.FOREIGN
 
     @property
     def key_orders_rows(self) -> bool:
-        """Whether no two rows have the same key, so that it alone puts them in order. Columns of materialised views cannot
-        be declared not to be NULL.
+        """Whether the key alone orders the rows: it is unique and never NULL.
+
+        False for materialised views, whose columns cannot be declared NOT NULL.
         """
-        return (
-            bool(self.key)
-            and self.key_is_unique
-            and all(column.not_null and column.ordered for column in self.key_columns)
-        )
+        if not self.key or not self.key_is_unique:
+            return False
+        return all(column.not_null and column.ordered for column in self.key_columns)

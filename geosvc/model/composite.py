@@ -7,35 +7,45 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Composite:
-    """A composite type, whose values are objects in JSON.
+    """A composite type. In JSON its values are objects.
 
     Attributes:
-        members: their names in order, and what is known of composites within them, in arrays and domains too.
+        members: the name of each member in order, and the composite type of its values. This is
+            None if the member is no composite type, and no array or domain of one.
     """
 
     members: tuple[tuple[str, "Composite | None"], ...]
 
 
 def composite_of(type_oid: int, found: Sequence[Mapping[str, Any]]) -> Composite | None:
-    """The composite that a type is, or that the elements of an array or the values of a domain are; None for others.
+    """The composite type of values, of array elements, or below a domain; None for other types.
 
     Args:
-        found: the type and all within it: `type`, the types of its `members` by name, and of what it is an array or domain.
+        found: the type and every type that it contains, as sql/catalog.sql returns them. `type` is
+            the OID, `members` maps the names of members to the OIDs of their types, and `of` is
+            the OID of the element type of an array or the base type of a domain.
     """
-    types = {each["type"]: each for each in found}
-    known: dict[int, Composite | None] = {}
+    return _CompositeReader(found).composite_of(type_oid)
 
-    def look(oid: int) -> Composite | None:
-        if oid not in known:
-            each = types[oid]
-            members = [(name, look(inner)) for name, inner in (each["members"] or {}).items()]
-            known[oid] = (
-                Composite(tuple(members))
-                if each["members"]
-                else look(each["of"])
-                if each["of"]
-                else None
-            )
-        return known[oid]
 
-    return look(type_oid)
+class _CompositeReader:
+    """Builds each composite type once."""
+
+    def __init__(self, found: Sequence[Mapping[str, Any]]) -> None:
+        self._types = {each["type"]: each for each in found}
+        self._known: dict[int, Composite | None] = {}
+
+    def composite_of(self, oid: int) -> Composite | None:
+        if oid not in self._known:
+            self._known[oid] = self._build(self._types[oid])
+        return self._known[oid]
+
+    def _build(self, described: Mapping[str, Any]) -> Composite | None:
+        members = []
+        for name, type_oid in (described["members"] or {}).items():
+            members.append((name, self.composite_of(type_oid)))
+        if members:
+            return Composite(tuple(members))
+        if described["of"]:
+            return self.composite_of(described["of"])
+        return None

@@ -1,19 +1,19 @@
-"""The media types that geosvc speaks, and the short names that `f` knows them by."""
+"""The media types that geosvc reads and writes, and their short names."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class MediaType:
-    """A representation of a resource.
+    """A format of requests or responses.
 
     Attributes:
-        essence: type/subtype, as Accept names it.
+        essence: type/subtype, as in the header Accept.
         short: its name in the parameter `f`.
-        content_type: what Content-Type says.
-        title: what a link to it says.
-        extension: of a downloaded file.
-        posted_as: other names that a posted body of it may have.
+        content_type: the value of the header Content-Type.
+        title: the title of a link to it.
+        extension: of the name of a downloaded file.
+        posted_as: other media types that a request body in this format may have.
     """
 
     essence: str
@@ -25,7 +25,7 @@ class MediaType:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All that a posted body of it may say that it is."""
+        """All media types that a request body in this format may have."""
         return (self.essence, *self.posted_as)
 
 
@@ -68,16 +68,18 @@ OPENAPI = MediaType(
     "OpenAPI 3.0",
     "json",
 )
-
 SCHEMA = MediaType(
     "application/schema+json", "json", "application/schema+json", "JSON Schema", "json"
 )
-
 EVENTS = MediaType("text/event-stream", "sse", "text/event-stream", "Server-sent events", "txt")
+
 DOCUMENT_TYPES = (JSON, HTML)
 SCHEMA_TYPES = (SCHEMA, JSON, HTML)
-FORMULA_BEGINS = "=+@\t\r-"  # a cell of CSV that begins so is run by spreadsheets
 EXPORT_TYPES = (GEOJSON, GEOJSONSEQ, CSV)
 ITEMS_TYPES = (*EXPORT_TYPES, HTML)
 ITEM_TYPES = (GEOJSON, HTML)
 ALIASES = {GEOJSON: ("json", "application/json")}
+"""Other names by which a request may ask for a media type, in `f` and in Accept."""
+
+FORMULA_BEGINS = "=+@\t\r-"
+"""Spreadsheets run a CSV cell as a formula if it begins with one of these characters."""

@@ -1,4 +1,7 @@
-"""Numbers in requests: ASCII digits only, where Python's float() takes underscores and the digits of every script."""
+"""Numbers in requests.
+
+Only ASCII digits are accepted. Python's float() accepts underscores and the digits of all scripts.
+"""
 
 import re
 
@@ -6,7 +9,10 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", r
 
 
 def parse_number(text: str) -> float:
-    """A number as JSON or a person writes it; beyond a double's range it is infinite. Raises: ValueError."""
+    """A decimal number, with an exponent if needed; infinite if it exceeds a 64-bit float.
+
+    Raises: ValueError.
+    """
     if not _NUMBER.fullmatch(text.strip(" ")):
         raise ValueError("a number")
     return float(text)

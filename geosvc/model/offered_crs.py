@@ -1,4 +1,4 @@
-"""The CRSs that the features of a collection can be read in. Source: OGC 18-058r1 6.2."""
+"""The CRSs in which the features of a collection are available. Source: OGC 18-058r1 6.2."""
 
 from collections.abc import Sequence
 
@@ -17,32 +17,41 @@ from geosvc.model.crs import (
 
 
 def listed_crs(collection: Collection, configured: Sequence[Srid]) -> tuple[Crs, ...]:
-    """What the features of a collection can be had in; the default first, the storage CRS next.
+    """The CRSs of a collection: the default first, then the storage CRS, then the others.
 
     Args:
-        configured: EPSG codes of the settings.
+        configured: EPSG codes from the settings.
     """
-    return _listed(collection.geometry.srid, collection.geometry.has_z, tuple(configured))
+    return _listed_crs(collection.geometry.srid, collection.geometry.has_z, tuple(configured))
 
 
 @cached_until_redefined
-def _listed(srid: Srid, has_z: bool, configured: tuple[Srid, ...]) -> tuple[Crs, ...]:
-    heights = (CRS84H, CRS84) if has_z else (CRS84,)
-    codes = dict.fromkeys((srid, WGS84, WEB_MERCATOR, *configured))
+def _listed_crs(srid: Srid, has_z: bool, configured: tuple[Srid, ...]) -> tuple[Crs, ...]:
+    defaults: tuple[Crs, ...] = (CRS84,)
+    if has_z:
+        defaults = (CRS84H, CRS84)
     by_uri: dict[str, Crs] = {}
-    for crs in map(known_crs, codes):
+    for code in (srid, WGS84, WEB_MERCATOR, *configured):
+        crs = known_crs(code)
         if crs is not None:
             by_uri.setdefault(crs.uri, crs)
-    return (*heights, *by_uri.values())
+    return (*defaults, *by_uri.values())
 
 
 def default_crs(collection: Collection) -> Crs:
-    """What coordinates are in when nobody says (OGC 18-058r1 6.2.4): longitude and latitude, with heights where there are."""
+    """The CRS of coordinates when a request names none: CRS84h if geometries have Z, else CRS84.
+
+    Source: OGC 18-058r1 6.2.4.
+    """
     return CRS84H if collection.geometry.has_z else CRS84
 
 
 def storage_crs(collection: Collection) -> Crs | None:
-    """What the features are stored in, x before y and so CRS84 rather than EPSG:4326; None when no URI tells."""
-    if collection.geometry.srid in (WGS84, UNKNOWN):
+    """The storage CRS of a collection; None if clients cannot name it.
+
+    For WGS 84 it is CRS84 and not EPSG:4326, since stored coordinates are in the order x, y.
+    """
+    srid = collection.geometry.srid
+    if srid in (WGS84, UNKNOWN):
         return default_crs(collection)
-    return known_crs(collection.geometry.srid)
+    return known_crs(srid)

@@ -1,19 +1,19 @@
-"""Who sends a request, as far as an answer may depend on it."""
+"""Who sends a request."""
 
 from typing import NamedTuple
 
 
 class Principal(NamedTuple):
-    """The caller of a request.
+    """The sender of a request, as far as the response may depend on it.
 
-    It is part of every key under which answers, parsed requests and idempotency keys are found, so
-    that no principal gets what was made for another. A named tuple, since it is hashed for every
-    request: that of a dataclass takes two calls more.
+    It is a part of every key of stored answers, parsed requests and idempotency keys, so that no
+    principal gets what belongs to another. It is a named tuple because every request hashes it:
+    the hash of a dataclass takes two more calls.
 
     Attributes:
-        subject: the name of the caller; None for anonymous callers.
-        role: the database role whose privileges apply; None for the role of the connection.
-        claims: (name, value) of what row-level policies may read.
+        subject: the name of the sender; None if anonymous.
+        role: the database role whose privileges apply; None: the role of the connection.
+        claims: (name, value) of each claim that row-level policies may read.
     """
 
     subject: str | None = None

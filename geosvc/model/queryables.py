@@ -1,4 +1,7 @@
-"""What a filter may name: the properties whose values can be compared, and the geometry. Source: OGC 19-079r2 6.2."""
+"""What a filter may name: properties with comparable values, and the geometry.
+
+Source: OGC 19-079r2 6.2.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +15,7 @@ _TIMESTAMPS = frozenset({"timestamp", "timestamptz"})
 
 
 class ValueKind(StrEnum):
-    """The kinds of values that CQL2 tells apart, and the others that PostgreSQL has."""
+    """The kinds of values in CQL2, and other kinds that PostgreSQL has; each with its name."""
 
     TEXT = "a text"
     NUMBER = "a number"
@@ -22,17 +25,28 @@ class ValueKind(StrEnum):
     GEOMETRY = "a geometry"
     ARRAY = "an array"
     SCALAR = "a value of another type"
-    """Such as a UUID or an address: compared with what a text is cast to."""
+    """Such as a UUID or a network address. A text literal is cast to the type to compare it."""
+
+
+_KIND_BY_TYPE = {
+    **dict.fromkeys(_TEXTS, ValueKind.TEXT),
+    **dict.fromkeys(_NUMBERS, ValueKind.NUMBER),
+    **dict.fromkeys(_TIMESTAMPS, ValueKind.TIMESTAMP),
+    "bool": ValueKind.BOOLEAN,
+    "date": ValueKind.DATE,
+}
+"""The kinds of the types in pg_catalog."""
 
 
 @dataclass(frozen=True, slots=True)
 class Queryable:
-    """A property that a filter may name.
+    """A property or the geometry, which a filter may name.
 
     Attributes:
-        column: None for the geometry.
-        integer: whether a number is whole.
-        elements: the kind of an array's elements; None where elements cannot be compared, and for what is no array.
+        column: of a property; None for the geometry.
+        geometry: None for a property.
+        integer: whether values are integers.
+        elements: the kind of the elements of an array; None for other types.
     """
 
     name: str
@@ -44,55 +58,63 @@ class Queryable:
 
 
 def kind_of(type_schema: str, type_name: str, scalar: bool) -> ValueKind | None:
-    """The kind of the values of a type that is no array; None for what cannot be compared, such as JSON."""
-    if type_schema == "pg_catalog":
-        for names, kind in (
-            (_TEXTS, ValueKind.TEXT),
-            (_NUMBERS, ValueKind.NUMBER),
-            (_TIMESTAMPS, ValueKind.TIMESTAMP),
-            ({"bool"}, ValueKind.BOOLEAN),
-            ({"date"}, ValueKind.DATE),
-        ):
-            if type_name in names:
-                return kind
-    if type_name == "citext" and scalar:  # of an extension, which may be in any schema
+    """The kind of the values of a type; None if they cannot be compared, such as JSON.
+
+    Args:
+        type_schema, type_name: of the type; not an array.
+        scalar: whether values of a type that CQL2 does not have can be compared.
+    """
+    if type_schema == "pg_catalog" and type_name in _KIND_BY_TYPE:
+        return _KIND_BY_TYPE[type_name]
+    if not scalar:
+        return None
+    if type_name == "citext":  # of an extension, which may be in any schema
         return ValueKind.TEXT
-    return ValueKind.SCALAR if scalar else None
-
-
-def _queryable(column: Column) -> Queryable | None:
-    if column.enum is not None:
-        return Queryable(column.name, ValueKind.TEXT, column)
-    if column.category == "A" and column.type_name.startswith("_"):
-        elements = kind_of(column.type_schema, column.type_name[1:], scalar=False)
-        return (
-            Queryable(column.name, ValueKind.ARRAY, column, elements=elements)
-            if elements is not None
-            else None
-        )
-    # citext is compared as text, whose operators are always found
-    is_citext = column.is_scalar and column.type_name == "citext"
-    kind = kind_of(column.type_schema, column.type_name, column.sortable or is_citext)
-    return (
-        None
-        if kind is None
-        else Queryable(column.name, kind, column, integer=column.type_name in _INTEGERS)
-    )
-
-
-def _geometry(collection: Collection) -> Queryable:
-    return Queryable(collection.geometry.name, ValueKind.GEOMETRY, geometry=collection.geometry)
+    return ValueKind.SCALAR
 
 
 def queryable(collection: Collection, name: str) -> Queryable | None:
-    """The property of this name, if a filter may name it."""
+    """The property or geometry of this name; None if a filter may not name it."""
     column = collection.by_name.get(name)
     if column is not None:
-        return _queryable(column)
-    return _geometry(collection) if name == collection.geometry.name else None
+        return _queryable_property(column)
+    if name == collection.geometry.name:
+        return _queryable_geometry(collection)
+    return None
 
 
 def queryables(collection: Collection) -> dict[str, Queryable]:
-    """By name, in the order of the table; the geometry comes last."""
-    found = [each for column in collection.columns if (each := _queryable(column)) is not None]
-    return {each.name: each for each in (*found, _geometry(collection))}
+    """All queryables by name, in the order of the table; the geometry is the last."""
+    by_name: dict[str, Queryable] = {}
+    for column in collection.columns:
+        found = _queryable_property(column)
+        if found is not None:
+            by_name[column.name] = found
+    by_name[collection.geometry.name] = _queryable_geometry(collection)
+    return by_name
+
+
+def _queryable_property(column: Column) -> Queryable | None:
+    if column.enum is not None:
+        return Queryable(column.name, ValueKind.TEXT, column)
+    if column.category == "A" and column.type_name.startswith("_"):
+        return _queryable_array(column)
+    # citext is compared as text, whose operators are always found
+    is_citext = column.is_scalar and column.type_name == "citext"
+    kind = kind_of(column.type_schema, column.type_name, column.sortable or is_citext)
+    if kind is None:
+        return None
+    return Queryable(column.name, kind, column, integer=column.type_name in _INTEGERS)
+
+
+def _queryable_array(column: Column) -> Queryable | None:
+    element_type = column.type_name.removeprefix("_")
+    elements = kind_of(column.type_schema, element_type, scalar=False)
+    if elements is None:
+        return None
+    return Queryable(column.name, ValueKind.ARRAY, column, elements=elements)
+
+
+def _queryable_geometry(collection: Collection) -> Queryable:
+    geometry = collection.geometry
+    return Queryable(geometry.name, ValueKind.GEOMETRY, geometry=geometry)

@@ -1,11 +1,15 @@
-"""A box of one CRS as it lies in another, where its edges are curves. PROJ tells where that is; PostGIS transforms what is
-compared, so that a box and what is served in its CRS cannot differ.
+"""A bounding box in another CRS, where its straight edges become curves.
+
+PROJ finds where the box is in the other CRS. PostGIS then transforms the geometries that are
+compared, with the same operations as those in responses. So a box selects exactly the features
+whose coordinates, in a response in its CRS, are in the box.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil, cos, isfinite, radians, sqrt
+from typing import NamedTuple
 
 from pyproj import Transformer
 from pyproj.enums import TransformDirection
@@ -24,25 +28,46 @@ from geosvc.model.crs import (
     transformer_of,
 )
 
-Line = tuple[Sequence[float], Sequence[float]]
-_SAMPLES = 32  # places along an edge that are looked at
-_MOST_PIECES = 256  # of an edge; then the edges of a box of 500 km stray by some centimetres
-_STRAY_METRES, _STRAY_DEGREES = 1e-3, 1e-8
-# What PROJ says here and in the database may differ by as much, where only one of them has a grid of the datum.
-_APART_METRES, _APART_DEGREES = 300.0, 0.003
-_WIDER = 0.02  # of a side, for what lies between the places that are looked at
+_SAMPLES = 32  # intervals between the points that are transformed along an edge
+_MAX_PIECES = 256  # of an edge; at this limit the edges of a box of 500 km are centimetres off
+# how far a piece of an edge may deviate from the curve
+_TOLERANCE_METRES, _TOLERANCE_DEGREES = 1e-3, 1e-8
+# The results of PROJ here and in the database may differ by this much if only one of them has a
+# grid of the datum.
+_DIFFERENCE_METRES, _DIFFERENCE_DEGREES = 300.0, 0.003
+# Between the transformed points an edge may reach farther: bounds get a margin of this part of
+# their width and height.
+_MARGIN = 0.02
+
+
+class Points(NamedTuple):
+    """The coordinates of some points, as PROJ takes and returns them."""
+
+    xs: Sequence[float]
+    ys: Sequence[float]
+
+
+class Edges(NamedTuple):
+    """Points along the four edges of a box, from left to right or from bottom to top."""
+
+    bottom: Points
+    right: Points
+    top: Points
+    left: Points
 
 
 @dataclass(frozen=True, slots=True)
 class ReprojectedBbox:
-    """A box of one CRS in another.
+    """A box transformed to another CRS.
 
     Attributes:
-        bounds: what holds it; more than one on either side of the antimeridian.
-        inside: a box that is in it whole; None where none is known.
-        step: the length of the pieces that the edges are cut into to be straight there, unit of the box.
-        whole: whether its edges enclose it there, which they do not across the antimeridian and around a pole.
-        simple: whether its edges there neither touch nor cross.
+        bounds: these contain the transformed box; two if it crosses the antimeridian.
+        inside: bounds that are completely in the transformed box; None if none are known.
+        step: the length of pieces of an edge that are straight after the transformation, in the
+            unit of the CRS of the box.
+        whole: whether the transformed edges enclose the transformed box. They do not if it crosses
+            the antimeridian or contains a pole.
+        simple: whether the transformed edges are a valid ring: they do not touch each other.
     """
 
     bounds: tuple[Bounds, ...]
@@ -52,205 +77,312 @@ class ReprojectedBbox:
     simple: bool = True
 
 
-def _between(first: float, last: float) -> list[float]:
-    return [first + (last - first) * place / _SAMPLES for place in range(_SAMPLES + 1)]
+@dataclass(frozen=True, slots=True)
+class _Outline:
+    """A box and its transformed edges.
+
+    Attributes:
+        edges, middle: in the target CRS.
+    """
+
+    box: Bbox
+    target: Srid
+    transformer: Transformer
+    edges: Edges
+    middle: Points
+
+    def transform_back(self, xs: Sequence[float], ys: Sequence[float]) -> Points:
+        """Transforms points in the target CRS to the CRS of the box."""
+        inverse = TransformDirection.INVERSE
+        return Points(*self.transformer.transform(xs, ys, direction=inverse))
 
 
-def _edges(box: Bbox) -> tuple[Line, Line, Line, Line]:
-    """Bottom, right, top, left; rightwards and upwards."""
-    xs, ys = _between(box.xmin, box.xmax), _between(box.ymin, box.ymax)
-    still = len(xs)
-    return (
-        (xs, [box.ymin] * still),
-        ([box.xmax] * still, ys),
-        (xs, [box.ymax] * still),
-        ([box.xmin] * still, ys),
+@cached_until_redefined
+def reproject_bbox(box: Bbox, target: Srid) -> ReprojectedBbox | None:
+    """Transforms a box to another CRS; None if it is too far outside the domain of one of the CRSs.
+
+    Args:
+        box: does not cross the antimeridian.
+    """
+    transformer = transformer_of(box.srid, target)
+    if transformer is None:
+        return None
+    outline = _transform_outline(box, target, transformer)
+    if outline is None:
+        return None
+    if target == WEB_MERCATOR:
+        return _reproject_to_web_mercator(outline)
+    half = half_turn(target)
+    if half is not None and _contains_antimeridian_or_pole(outline, half):
+        return _reproject_with_pole(outline, half)
+    # The box may contain a point that is infinitely far away in the target CRS. Its image is then
+    # everything outside the edges.
+    if not _is_flat(box) and not _edges_enclose_middle(outline):
+        return None
+    return _reproject_whole(outline)
+
+
+def _reproject_to_web_mercator(outline: _Outline) -> ReprojectedBbox | None:
+    in_degrees = reproject_bbox(outline.box, WGS84)
+    if in_degrees is None:
+        return None
+    if in_degrees.whole:
+        return _reproject_whole(outline)
+    all_bounds = []
+    for bounds in in_degrees.bounds:
+        part = Bbox(*bounds).degrees_to_web_mercator()
+        all_bounds.append((part.xmin, part.ymin, part.xmax, part.ymax))
+    return ReprojectedBbox(tuple(all_bounds), whole=False)
+
+
+def _transform_outline(box: Bbox, target: Srid, transformer: Transformer) -> _Outline | None:
+    """The edges and the middle of a box in another CRS; None if a point cannot be transformed."""
+    edges = _edges_of(box)
+    middle = Points([(box.xmin + box.xmax) / 2], [(box.ymin + box.ymax) / 2])
+    new_edges = Edges(*[Points(*transformer.transform(*edge)) for edge in edges])
+    new_middle = Points(*transformer.transform(*middle))
+    outline = _Outline(box, target, transformer, new_edges, new_middle)
+    originals = (*edges, middle)
+    transformed = (*new_edges, new_middle)
+    for points, new_points in zip(originals, transformed, strict=True):
+        if not _transforms_back(outline, points, new_points):
+            return None
+    return outline
+
+
+def _edges_of(box: Bbox) -> Edges:
+    xs = _points_between(box.xmin, box.xmax)
+    ys = _points_between(box.ymin, box.ymax)
+    count = len(xs)
+    return Edges(
+        bottom=Points(xs, [box.ymin] * count),
+        right=Points([box.xmax] * count, ys),
+        top=Points(xs, [box.ymax] * count),
+        left=Points([box.xmin] * count, ys),
     )
 
 
-def _come_back(box: Bbox, here: Line, there: Line, transformer: Transformer) -> bool:
-    """Whether places transform both ways, so that where they are can be relied upon."""
-    back = transformer.transform(*there, direction=TransformDirection.INVERSE)
+def _points_between(first: float, last: float) -> list[float]:
+    return [first + (last - first) * number / _SAMPLES for number in range(_SAMPLES + 1)]
+
+
+def _transforms_back(outline: _Outline, original: Points, transformed: Points) -> bool:
+    """Whether the inverse transformation returns the original points, so that both are reliable."""
+    box = outline.box
     half = half_turn(box.srid)
-    size = max(box.xmax - box.xmin, box.ymax - box.ymin)
-    # there and back may be by different operations between two datums
-    slack = _APART_METRES + 1e-6 * size if half is None else _APART_DEGREES
-    for x, y, x_there, y_there, x_back, y_back in zip(*here, *there, *back, strict=True):
-        if not all(map(isfinite, (x_there, y_there, x_back, y_back))):
+    tolerance = _DIFFERENCE_DEGREES
+    if half is None:
+        # between two datums PROJ may use different operations for the two directions
+        size = max(box.xmax - box.xmin, box.ymax - box.ymin)
+        tolerance = _DIFFERENCE_METRES + 1e-6 * size
+    restored = outline.transform_back(*transformed)
+    for x, y, new_x, new_y, restored_x, restored_y in zip(
+        *original, *transformed, *restored, strict=True
+    ):
+        if not all(map(isfinite, (new_x, new_y, restored_x, restored_y))):
             return False
-        aside = abs(x_back - x)
+        x_difference = abs(restored_x - x)
         if half is not None:
-            aside = min(aside, abs(2 * half - aside)) * cos(radians(y * 180 / half))
-        if max(aside, abs(y_back - y)) > slack:
+            x_difference = min(x_difference, abs(2 * half - x_difference))
+            x_difference *= cos(radians(y * 180 / half))
+        if max(x_difference, abs(restored_y - y)) > tolerance:
             return False
     return True
 
 
-@cached_until_redefined
-def reproject_bbox(box: Bbox, into: Srid) -> ReprojectedBbox | None:
-    """A part of a box in another CRS; None when that cannot be told, as far outside of what one of them is for.
-
-    Args:
-        box: with xmin below xmax.
-    """
-    transformer = transformer_of(box.srid, into)
-    if transformer is None:
-        return None
-    edges = _edges(box)
-    there = [transformer.transform(*edge) for edge in edges]
-    middle = ([(box.xmin + box.xmax) / 2], [(box.ymin + box.ymax) / 2])
-    middle_there = transformer.transform(*middle)
-    for here, found in zip((*edges, middle), (*there, middle_there), strict=True):
-        if not _come_back(box, here, found, transformer):
-            return None
-    if into == WEB_MERCATOR:
-        degrees = reproject_bbox(box, WGS84)
-        if degrees is None or degrees.whole:
-            return _whole(box, into, there, transformer) if degrees is not None else None
-        flat = (Bbox(*bounds).degrees_to_web_mercator() for bounds in degrees.bounds)
-        return ReprojectedBbox(
-            tuple((each.xmin, each.ymin, each.xmax, each.ymax) for each in flat), whole=False
-        )
-    half = half_turn(into)
-    if half is not None and _is_split(box, there, half, transformer):
-        return _split(box, half, transformer)
-    # with a place within that is infinitely far there, it is all that lies around the edges
-    return (
-        _whole(box, into, there, transformer)
-        if _enclose(there, middle_there) or _is_flat(box)
-        else None
-    )
-
-
 def _is_flat(box: Bbox) -> bool:
+    """Whether a box is a line or a point."""
     return box.xmin == box.xmax or box.ymin == box.ymax
 
 
-def _enclose(there: Sequence[Line], middle: Line) -> bool:
-    """Whether a ring of four edges goes around a place, by the number of times that it crosses a ray."""
-    bottom, right, top, left = there
-    xs = [*bottom[0], *right[0], *reversed(top[0]), *reversed(left[0])]
-    ys = [*bottom[1], *right[1], *reversed(top[1]), *reversed(left[1])]
-    (x,), (y,) = middle
-    within = False
-    for (x1, y1), (x2, y2) in zip(
-        zip(xs, ys, strict=True), zip(xs[1:] + xs[:1], ys[1:] + ys[:1], strict=True), strict=True
-    ):
-        if (y1 > y) != (y2 > y) and x < x1 + (y - y1) / (y2 - y1) * (x2 - x1):
-            within = not within
-    return within
+def _edges_enclose_middle(outline: _Outline) -> bool:
+    """Whether the middle of the box is inside the ring of the transformed edges.
+
+    It is inside if a ray from it crosses the ring an odd number of times.
+    """
+    bottom, right, top, left = outline.edges
+    xs = [*bottom.xs, *right.xs, *reversed(top.xs), *reversed(left.xs)]
+    ys = [*bottom.ys, *right.ys, *reversed(top.ys), *reversed(left.ys)]
+    ring = list(zip(xs, ys, strict=True))
+    ring.append(ring[0])
+    (x,), (y,) = outline.middle
+    is_inside = False
+    for (x1, y1), (x2, y2) in pairwise(ring):
+        is_beside = (y1 > y) != (y2 > y)
+        if is_beside and x < x1 + (y - y1) / (y2 - y1) * (x2 - x1):
+            is_inside = not is_inside
+    return is_inside
 
 
-def _is_split(box: Bbox, there: Sequence[Line], half: float, transformer: Transformer) -> bool:
-    """Whether the antimeridian or a pole lies within."""
-    if any(abs(b - a) > half for xs, _ in there for a, b in pairwise(xs)):
-        return True
+def _contains_antimeridian_or_pole(outline: _Outline, half: float) -> bool:
+    """Whether the transformed box crosses the antimeridian or contains a pole.
+
+    Args:
+        half: 180 degrees, in the unit of the target CRS.
+    """
+    for edge in outline.edges:
+        if any(abs(east - west) > half for west, east in pairwise(edge.xs)):
+            return True
+    box = outline.box
     if half_turn(box.srid) is not None:
         return False
-    poles = transformer.transform(
-        [0.0, 0.0], [half / 2, -half / 2], direction=TransformDirection.INVERSE
-    )
-    return any(
-        box.xmin <= x <= box.xmax and box.ymin <= y <= box.ymax for x, y in zip(*poles, strict=True)
-    )
+    poles = outline.transform_back([0.0, 0.0], [half / 2, -half / 2])
+    for x, y in zip(*poles, strict=True):
+        if box.xmin <= x <= box.xmax and box.ymin <= y <= box.ymax:
+            return True
+    return False
 
 
-def _split(box: Bbox, half: float, transformer: Transformer) -> ReprojectedBbox | None:
-    west, south, east, north = transformer.transform_bounds(
+def _reproject_with_pole(outline: _Outline, half: float) -> ReprojectedBbox | None:
+    """The bounds of a box that contains a pole or crosses the antimeridian.
+
+    Args:
+        half: 180 degrees, in the unit of the target CRS.
+    """
+    box = outline.box
+    west, south, east, north = outline.transformer.transform_bounds(
         box.xmin, box.ymin, box.xmax, box.ymax, densify_pts=_SAMPLES
     )
     if not all(map(isfinite, (west, south, east, north))):
         return None
-    high = _WIDER * (north - south) + _APART_DEGREES
-    south, north = max(south - high, -half / 2), min(north + high, half / 2)
+    y_margin = _MARGIN * (north - south) + _DIFFERENCE_DEGREES
+    south = max(south - y_margin, -half / 2)
+    north = min(north + y_margin, half / 2)
     width = (east - west) % (2 * half) or 2 * half
-    wide = _WIDER * width + _APART_DEGREES
-    if width + 2 * wide >= 2 * half:
+    x_margin = _MARGIN * width + _DIFFERENCE_DEGREES
+    if width + 2 * x_margin >= 2 * half:
         return ReprojectedBbox(((-half, south, half, north),), whole=False)
-    west, east = west - wide, east + wide
-    if west >= -half and east <= half and west <= east:
+    west, east = west - x_margin, east + x_margin
+    if -half <= west <= east <= half:
         return ReprojectedBbox(((west, south, east, north),), whole=False)
-    west, east = (west + half) % (2 * half) - half, (east + half) % (2 * half) - half
+    west = (west + half) % (2 * half) - half
+    east = (east + half) % (2 * half) - half
     return ReprojectedBbox(((west, south, half, north), (-half, south, east, north)), whole=False)
 
 
-def _whole(
-    box: Bbox, into: Srid, there: Sequence[Line], transformer: Transformer
-) -> ReprojectedBbox:
-    angles = half_turn(into) is not None
-    apart, stray = (_APART_DEGREES, _STRAY_DEGREES) if angles else (_APART_METRES, _STRAY_METRES)
-    xs, ys = [x for line in there for x in line[0]], [y for line in there for y in line[1]]
-    bounds = min(xs), min(ys), max(xs), max(ys)
-    bottom, right, top, left = there
-    aside = _WIDER * (bounds[2] - bounds[0]) + apart
-    above = _WIDER * (bounds[3] - bounds[1]) + apart
+def _reproject_whole(outline: _Outline) -> ReprojectedBbox:
+    """A transformed box that its transformed edges enclose."""
+    box = outline.box
+    difference, tolerance = _DIFFERENCE_METRES, _TOLERANCE_METRES
+    if half_turn(outline.target) is not None:
+        difference, tolerance = _DIFFERENCE_DEGREES, _TOLERANCE_DEGREES
+    xmin, ymin, xmax, ymax = _bounds_of(outline.edges)
+    x_margin = _MARGIN * (xmax - xmin) + difference
+    y_margin = _MARGIN * (ymax - ymin) + difference
+    bottom, right, top, left = outline.edges
     inside = (
-        max(left[0]) + aside,
-        max(bottom[1]) + above,
-        min(right[0]) - aside,
-        min(top[1]) - above,
-    )
-    steps = [
-        (box.xmax - box.xmin) / _pieces(bottom, top, stray),
-        (box.ymax - box.ymin) / _pieces(left, right, stray),
-    ]
-    around = half_turn(box.srid) is not None and (
-        max(-box.ymin, box.ymax) > 89 or box.xmax - box.xmin > 350
+        max(left.xs) + x_margin,
+        max(bottom.ys) + y_margin,
+        min(right.xs) - x_margin,
+        min(top.ys) - y_margin,
     )
     return ReprojectedBbox(
-        ((bounds[0] - aside, bounds[1] - above, bounds[2] + aside, bounds[3] + above),),
-        inside if _lies_inside(box, inside, transformer) else None,
-        min((step for step in steps if step > 0), default=1.0),
-        simple=not _is_flat(box) and not around,
+        bounds=((xmin - x_margin, ymin - y_margin, xmax + x_margin, ymax + y_margin),),
+        inside=inside if _contains(outline, inside) else None,
+        step=_length_of_pieces(outline, tolerance),
+        simple=not _is_flat(box) and not _edges_may_touch(box),
     )
 
 
-def _lies_inside(box: Bbox, inside: Bounds, transformer: Transformer) -> bool:
-    """No edge comes into it, so one place tells of all."""
-    if inside[0] >= inside[2] or inside[1] >= inside[3]:
+def _bounds_of(edges: Edges) -> Bounds:
+    xmin = min(min(edge.xs) for edge in edges)
+    ymin = min(min(edge.ys) for edge in edges)
+    xmax = max(max(edge.xs) for edge in edges)
+    ymax = max(max(edge.ys) for edge in edges)
+    return xmin, ymin, xmax, ymax
+
+
+def _contains(outline: _Outline, bounds: Bounds) -> bool:
+    """Whether bounds that no transformed edge reaches are in the transformed box.
+
+    As no edge reaches them, they are if their middle is.
+    """
+    xmin, ymin, xmax, ymax = bounds
+    if xmin >= xmax or ymin >= ymax:
         return False
-    middle = (inside[0] + inside[2]) / 2, (inside[1] + inside[3]) / 2
-    x, y = transformer.transform(*middle, direction=TransformDirection.INVERSE)
-    return bool(box.xmin < x < box.xmax and box.ymin < y < box.ymax)
+    middle = outline.transform_back([(xmin + xmax) / 2], [(ymin + ymax) / 2])
+    (x,), (y,) = middle
+    box = outline.box
+    return box.xmin < x < box.xmax and box.ymin < y < box.ymax
 
 
-def _pieces(first: Line, second: Line, stray: float) -> int:
-    """Into how many pieces two opposite edges are cut, that none strays from a straight one; halves stray a fourth."""
-    farthest = 0.0
+def _edges_may_touch(box: Bbox) -> bool:
+    """Whether a box in angles is so large that its edges may touch in another CRS."""
+    if half_turn(box.srid) is None:
+        return False
+    return max(-box.ymin, box.ymax) > 89 or box.xmax - box.xmin > 350
+
+
+def _length_of_pieces(outline: _Outline, tolerance: float) -> float:
+    """The length of pieces of an edge that are straight after the transformation."""
+    box = outline.box
+    bottom, right, top, left = outline.edges
+    lengths = []
+    if box.xmin < box.xmax:
+        lengths.append((box.xmax - box.xmin) / _number_of_pieces(bottom, top, tolerance))
+    if box.ymin < box.ymax:
+        lengths.append((box.ymax - box.ymin) / _number_of_pieces(left, right, tolerance))
+    return min(lengths, default=1.0)
+
+
+def _number_of_pieces(first: Points, second: Points, tolerance: float) -> int:
+    """The number of pieces of two opposite edges that deviate from the curve by the tolerance.
+
+    A piece of half the length deviates by a quarter.
+    """
+    deviation = 0.0
     for xs, ys in (first, second):
-        for place in (_SAMPLES // 4, _SAMPLES // 2, _SAMPLES * 3 // 4):
-            part = place / _SAMPLES
-            x, y = xs[0] + (xs[-1] - xs[0]) * part, ys[0] + (ys[-1] - ys[0]) * part
-            farthest = max(farthest, abs(xs[place] - x), abs(ys[place] - y))
-    return min(max(ceil(sqrt(farthest / stray)), 1), _MOST_PIECES)
+        for index in (_SAMPLES // 4, _SAMPLES // 2, _SAMPLES * 3 // 4):
+            fraction = index / _SAMPLES
+            straight_x = xs[0] + (xs[-1] - xs[0]) * fraction
+            straight_y = ys[0] + (ys[-1] - ys[0]) * fraction
+            deviation = max(deviation, abs(xs[index] - straight_x), abs(ys[index] - straight_y))
+    needed = ceil(sqrt(deviation / tolerance))
+    return min(max(needed, 1), _MAX_PIECES)
 
 
 def clip_to_domain(box: Bbox) -> Bbox:
-    """A box that has a place on Earth. One that reaches farther than its CRS does is cut to what that is for, and as much
-    again on every side.
+    """A box that can be transformed to degrees.
+
+    A box that is too large is cut to the area of use of its CRS, enlarged by its width and height
+    on each side.
 
     Raises: InvalidParameter when nothing is left.
     """
     if all(reproject_bbox(part, WGS84) is not None for part in box.parts()):
         return box
-    area, into = area_of_use(box.srid), transformer_of(WGS84, box.srid)
-    limits = (
-        None if area is None or into is None else into.transform_bounds(*area, densify_pts=_SAMPLES)
-    )
-    if limits is not None and all(map(isfinite, limits)):
-        wide, high = limits[2] - limits[0], limits[3] - limits[1]
-        cut = replace(
+    domain = _domain_of(box.srid)
+    if domain is not None:
+        xmin, ymin, xmax, ymax = domain
+        clipped = replace(
             box,
-            xmin=max(box.xmin, limits[0] - wide),
-            ymin=max(box.ymin, limits[1] - high),
-            xmax=min(box.xmax, limits[2] + wide),
-            ymax=min(box.ymax, limits[3] + high),
+            xmin=max(box.xmin, xmin),
+            ymin=max(box.ymin, ymin),
+            xmax=min(box.xmax, xmax),
+            ymax=min(box.ymax, ymax),
         )
-        if cut.xmin <= cut.xmax and cut.ymin <= cut.ymax and reproject_bbox(cut, WGS84) is not None:
-            return cut
+        is_empty = clipped.xmin > clipped.xmax or clipped.ymin > clipped.ymax
+        if not is_empty and reproject_bbox(clipped, WGS84) is not None:
+            return clipped
     raise InvalidParameter("bbox lies where its reference system has no places", parameter="bbox")
 
 
+def _domain_of(srid: Srid) -> Bounds | None:
+    """Three times the width and height of the area of use of a CRS, in its unit; None if unknown.
+
+    The area of use is in the middle.
+    """
+    area = area_of_use(srid)
+    transformer = transformer_of(WGS84, srid)
+    if area is None or transformer is None:
+        return None
+    xmin, ymin, xmax, ymax = transformer.transform_bounds(*area, densify_pts=_SAMPLES)
+    if not all(map(isfinite, (xmin, ymin, xmax, ymax))):
+        return None
+    width, height = xmax - xmin, ymax - ymin
+    return xmin - width, ymin - height, xmax + width, ymax + height
+
+
 def srid_or_wgs84(srid: Srid) -> Srid:
-    """What coordinates of a column are in; where it does not say, they are taken for longitude and latitude."""
+    """The SRID of a column; WGS 84 for a column without one, whose values are taken as degrees."""
     return WGS84 if srid == UNKNOWN else srid

@@ -1,11 +1,11 @@
-"""A row of a result, as every room sees it: values by place."""
+"""A row of a query result. Packages that may not import asyncpg use this type."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol, overload
 
 
 class Row(Protocol):
-    """What asyncpg's Record, a tuple and a list have in common."""
+    """The values of a row by position, as in asyncpg's Record, a tuple or a list."""
 
     @overload
     def __getitem__(self, index: int, /) -> Any: ...

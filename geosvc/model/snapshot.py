@@ -1,7 +1,8 @@
-"""Which transactions are visible: PostgreSQL's snapshots as cursors of the change log (docs/decisions/0022).
+"""PostgreSQL's snapshots as positions in the change log (docs/decisions/0022).
 
-A number that grows would lose the change that commits late. A snapshot tells exactly what was visible in a read, so that the
-next one returns what has become visible since.
+A number that grows with each change would lose the changes of a transaction that commits late. A
+snapshot says which transactions a read could see. The next read returns the changes of those
+transactions that have become visible since.
 """
 
 import re
@@ -11,14 +12,17 @@ from itertools import pairwise
 from typing import Self
 
 _TEXT = re.compile(r"(\d{1,19}):(\d{1,19}):((?:\d{1,19}(?:,\d{1,19})*)?)", re.ASCII)
+_MAX_XID = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A pg_snapshot: transactions below xmin have ended, those from xmax on had not begun.
+    """A `pg_snapshot`: which transactions had ended when it was taken.
 
     Attributes:
-        in_progress: those between, in order, that had not ended.
+        xmin: all transactions below it had ended.
+        xmax: neither it nor any transaction above it had ended.
+        in_progress: the transactions from xmin to xmax that had not ended, in ascending order.
     """
 
     xmin: int
@@ -27,41 +31,54 @@ class Snapshot:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From PostgreSQL's text. Raises: ValueError."""
+        """Parses the text that PostgreSQL writes: `xmin:xmax:xid,xid`. Raises: ValueError."""
         match = _TEXT.fullmatch(text)
         if match is None:
             raise ValueError("no snapshot")
-        return cls(int(match[1]), int(match[2]), tuple(map(int, filter(None, match[3].split(",")))))
+        in_progress: tuple[int, ...] = ()
+        if match[3]:
+            in_progress = tuple(map(int, match[3].split(",")))
+        return cls(int(match[1]), int(match[2]), in_progress)
 
     def __str__(self) -> str:
-        return f"{self.xmin}:{self.xmax}:{','.join(map(str, self.in_progress))}"
+        in_progress = ",".join(map(str, self.in_progress))
+        return f"{self.xmin}:{self.xmax}:{in_progress}"
 
     @property
     def is_sound(self) -> bool:
-        """Whether PostgreSQL would take it."""
-        inner = (self.xmin - 1, *self.in_progress, self.xmax)
-        return 0 < self.xmin <= self.xmax < 1 << 63 and all(a < b for a, b in pairwise(inner))
+        """Whether PostgreSQL accepts it: its numbers ascend and are in range."""
+        if not 0 < self.xmin <= self.xmax < _MAX_XID:
+            return False
+        numbers = (self.xmin - 1, *self.in_progress, self.xmax)
+        return all(before < after for before, after in pairwise(numbers))
 
     def sees(self, xid: int) -> bool:
-        """Whether what the transaction did is visible, if it was committed."""
-        if not self.xmin <= xid < self.xmax:
-            return xid < self.xmin
-        place = bisect_left(self.in_progress, xid)
-        return place == len(self.in_progress) or self.in_progress[place] != xid
+        """Whether the changes of a transaction are visible, if it was committed."""
+        if xid < self.xmin:
+            return True
+        if xid >= self.xmax:
+            return False
+        index = bisect_left(self.in_progress, xid)
+        return index == len(self.in_progress) or self.in_progress[index] != xid
 
     def is_ahead_of(self, other: "Snapshot") -> bool:
-        """Whether it may see what the other does not: it is the later one, or of a server that knew more."""
+        """Whether it may see a transaction that the other one does not see.
+
+        It was taken later, or on a server that had received more transactions.
+        """
         return self.xmax > other.xmax or any(self.sees(xid) for xid in other.in_progress)
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a subscriber has read.
+    """How far a subscriber has read the change log.
 
     Attributes:
-        seen: what is visible in it was read.
-        upto, place, seq: of what `upto` sees besides, in the order of (place, seq), everything as far as this; None and 0
-            where nothing of it was.
+        seen: the subscriber has read all changes that this snapshot sees.
+        partly_seen: the next snapshot, if the subscriber has read a part of the changes that it
+            sees and `seen` does not; else None.
+        place, seq: of the last change of this part that the subscriber has read, as in Change;
+            0 without one.
     """
 
     seen: Snapshot

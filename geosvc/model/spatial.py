@@ -1,4 +1,4 @@
-"""A question asked with a geometry."""
+"""Filters that compare features with a posted geometry."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -7,18 +7,18 @@ from math import asin, cos, degrees, radians, sin
 from geosvc.model.bounds import Bounds
 from geosvc.model.crs import Srid
 
-FARTHEST_METRES = 20_037_509.0  # nothing on Earth is farther
-# The least radius of curvature of the spheroid, that of the meridian at the equator: on a sphere so small every distance is
-# a larger angle than it is on the spheroid.
+FARTHEST_METRES = 20_037_509.0  # no two places on Earth are farther apart
+# The smallest radius of curvature of the WGS 84 spheroid: along the meridian at the equator. On a
+# sphere of this radius a distance is never a smaller angle than on the spheroid.
 LEAST_RADIUS_METRES = 6_335_439.0
-# How far a geodesic leaves the straight line in degrees, at the most, where positions are EDGE_DEGREES apart: 1.2 metres, for
-# the posted geometry and for the stored one.
+# With positions at most this far apart, a geodesic deviates from the straight line in degrees by at
+# most 1.2 metres. The slack is for both geometries, the posted and the stored one.
 EDGE_DEGREES = 0.1
 SLACK_METRES = 3.0
 
 
 class Predicate(StrEnum):
-    """How a feature lies to the posted geometry: the feature … it."""
+    """The spatial relation: the feature `intersects`, `contains`, ... the posted geometry."""
 
     INTERSECTS = "intersects"
     EQUALS = "equals"
@@ -34,17 +34,21 @@ class Predicate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SpatialFilter:
-    """Features by how they lie to a geometry. What is EWKB has two dimensions and SRID 4326.
+    """Selects features by their spatial relation to a posted geometry.
+
+    All EWKB except `native` has two dimensions and SRID 4326.
 
     Attributes:
-        ewkb: the geometry.
-        bounds: (xmin, ymin, xmax, ymax) of it, degrees.
-        metres: how far away features may be, on the spheroid.
-        rows: of nearest, how many are wanted.
-        geodesics: EWKB of its parts where distances are asked for, with positions at every EDGE_DEGREES of their edges.
-        inside: EWKB of a point of it.
-        across: EWKB of what lies on both sides of the antimeridian, whole: east of it, west of it, and both of these.
-        native: the geometry in the CRS that it was given in, where that is another, as its SRID and EWKB.
+        ewkb: the posted geometry.
+        bounds: of the posted geometry, degrees.
+        metres: the largest distance on the spheroid; None: any.
+        rows: how many features `nearest` returns.
+        geodesics: EWKB of the parts of the posted geometry, from which distances are measured; the
+            positions of their edges are at most EDGE_DEGREES apart.
+        inside: EWKB of a point of the posted geometry.
+        native: (SRID, EWKB) of the posted geometry in its own CRS; None if that is WGS 84.
+        across: EWKB of the posted geometry in one piece if it crosses the antimeridian: with
+            longitudes up to 360 degrees, with longitudes from -360 degrees, and their union.
     """
 
     ewkb: bytes = field(repr=False)
@@ -59,19 +63,22 @@ class SpatialFilter:
 
     @property
     def has_distances(self) -> bool:
-        """Whether each feature comes with its distance."""
+        """Whether the response has the distance of each feature."""
         return self.predicate in (Predicate.DWITHIN, Predicate.NEAREST)
 
 
 def expand_bounds(bounds: Bounds, metres: float) -> Bounds:
-    """A box of all that lies within so many metres of a box, with longitudes beyond 180 degrees either way; from -540 to 540
-    where it holds a pole.
+    """Bounds that contain all places within a distance of the given bounds, degrees.
+
+    Longitudes may be beyond 180 degrees. If the bounds reach a pole, longitudes are -540 to 540.
     """
     west, south, east, north = bounds
     angle = (metres * 1.0001 + SLACK_METRES) / LEAST_RADIUS_METRES
-    farthest = max(abs(south), abs(north))
-    bottom, top = max(south - degrees(angle), -90.0), min(north + degrees(angle), 90.0)
-    if farthest + degrees(angle) >= 90:
+    bottom = max(south - degrees(angle), -90.0)
+    top = min(north + degrees(angle), 90.0)
+    highest_latitude = max(abs(south), abs(north))
+    if highest_latitude + degrees(angle) >= 90:
         return -540.0, bottom, 540.0, top
-    aside = degrees(asin(min(1.0, sin(angle) / cos(radians(farthest)))))
+    sine = sin(angle) / cos(radians(highest_latitude))
+    aside = degrees(asin(min(1.0, sine)))
     return west - aside, bottom, east + aside, top

@@ -21,7 +21,7 @@ from typing import Any
 
 from geosvc.allocator import give_memory_back
 from geosvc.errors import RequestError
-from geosvc.model.crs import Definition, define_crs
+from geosvc.model.crs import CustomDefinition, define_crs
 
 GC_THRESHOLDS = (50_000, 20, 100)
 NEEDED = ("geosvc.bodies.feature_reader", "geosvc.requests.search")
@@ -36,7 +36,7 @@ class Task:
         function: found by its name in the child.
     """
 
-    definitions: tuple[Definition, ...]
+    definitions: tuple[CustomDefinition, ...]
     function: Callable[..., Any]
     args: Sequence[Any]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from geosvc.sql.literals import calls, parameters
+from geosvc.sql.literals import called_functions, parameters_in
 
 _CONDITIONS = (
     "Function Call",
@@ -191,7 +191,7 @@ def functions_of(node: Node) -> list[str]:
     """The sorted names of all functions that a plan calls, without schemas."""
     names: set[str] = set()
     for expression in node.expressions():
-        names.update(calls(expression))
+        names.update(called_functions(expression))
     return sorted(names)
 
 
@@ -202,5 +202,5 @@ def parameters_of(node: Node) -> set[str]:
     for below in node.walk():
         computed.update(below.returns)
         for condition in below.conditions.values():
-            used.update(parameters(condition))
+            used.update(parameters_in(condition))
     return used - computed

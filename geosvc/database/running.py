@@ -55,7 +55,7 @@ class Running:
 
     def __init__(self, statement: Statement, *, shared: Sequence[Trace] = ()) -> None:
         trace = current_trace.get()
-        args = statement.args if trace is None else statement.tagged(trace.request_id)
+        args = statement.args if trace is None else statement.args_for(trace.request_id)
         self.run = Run(statement.name, statement.text, args, trace)
         self.run.shape = statement.shape
         self.run.shared = shared

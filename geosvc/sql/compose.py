@@ -1,21 +1,22 @@
-"""SQL composed of parts that cannot inject: templates from the source, identifiers from the catalog, parameters.
+"""SQL composed of safe parts: templates in the source code, identifiers, and parameters.
 
-    SQL("SELECT {} FROM {} WHERE id = {}").format(Identifier("name"), Identifier("public", "t"), Param(7, "int8"))
+    SQL("SELECT {} FROM {} WHERE id = {}").format(
+        Identifier("name"), Identifier("public", "t"), Param(7, "int8")
+    )
 
-A value never becomes SQL text: a `Param` is rendered as `$n::type`, and the same `Param` object is sent once however
-often it appears.
+A value never becomes SQL text: a `Param` is rendered as `$n::type`. The same `Param` object is sent
+once, however often the statement contains it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import count
 from string import Formatter
 from typing import LiteralString
 
 from geosvc.errors import InvalidValue
 
-MAX_PARAMS = 32_767  # what PostgreSQL's protocol can count
+MAX_PARAMS = 32_767  # PostgreSQL's protocol counts them in 16 bits
 
 
 class Composable:
@@ -30,49 +31,60 @@ class Composable:
 
 @dataclass(slots=True)
 class Params:
-    """The parameters met so far, in the order of their numbers."""
+    """The parameters of a statement, collected while it is rendered.
+
+    Attributes:
+        values: in the order of their numbers.
+        numbers: the number of each Param, by its id().
+    """
 
     values: list[object] = field(default_factory=list)
     numbers: dict[int, int] = field(default_factory=dict)
 
     def number(self, param: "Param") -> int:
-        """The `$n` of this parameter object."""
-        if id(param) not in self.numbers:
-            self.values.append(param.value)
-            self.numbers[id(param)] = len(self.values)
-        return self.numbers[id(param)]
-
-
-@cache  # as many as there are in the source
-def _parsed(template: LiteralString) -> tuple[tuple[str, str | None], ...]:
-    return tuple((text, name) for text, name, _, _ in Formatter().parse(template))
+        """The n in `$n` of a parameter; a new one gets the next number."""
+        known = self.numbers.get(id(param))
+        if known is not None:
+            return known
+        self.values.append(param.value)
+        number = len(self.values)
+        self.numbers[id(param)] = number
+        return number
 
 
 @dataclass(frozen=True, slots=True)
 class SQL(Composable):
-    """A piece of SQL from the source code; `{}` and `{name}` are places for parts, a brace is written twice."""
+    """SQL from the source code, with placeholders `{}` and `{name}`. A brace is written twice."""
 
     template: LiteralString
 
     def format(self, *parts: Composable, **named: Composable) -> "Composed":
-        """Fills the places. Raises: IndexError or KeyError when a part is missing."""
+        """Replaces the placeholders by parts.
+
+        Raises: IndexError or KeyError when a part is missing.
+        """
         pieces: list[Composable | str] = []
         positional = iter(parts)
-        for text, name in _parsed(self.template):
+        for text, name in _parse_template(self.template):
             if text:
                 pieces.append(text)
-            if name is not None:
-                pieces.append(named[name] if name else self._next(positional))
+            if name is None:
+                continue
+            if name:
+                pieces.append(named[name])
+            else:
+                pieces.append(self._take_next(positional))
         return Composed(tuple(pieces))
 
-    def _next(self, parts: Iterator[Composable]) -> Composable:
-        # a StopIteration would end a generator of parts early, and a WHERE would lose its conditions
+    def _take_next(self, parts: Iterator[Composable]) -> Composable:
+        # It may not raise StopIteration: in a generator of parts that would end the loop, and the
+        # statement would lose conditions.
         for part in parts:
             return part
         raise IndexError(f"a part is missing in {self.template!r}")
 
     def join(self, parts: Iterable[Composable]) -> "Composed":
-        """The parts with this text between them."""
+        """Joins parts, with this text between them."""
         pieces: list[Composable | str] = []
         for part in parts:
             if pieces:
@@ -85,22 +97,32 @@ class SQL(Composable):
         return self.template.replace("{{", "{").replace("}}", "}")
 
 
+@cache  # the source code has a limited number of templates
+def _parse_template(template: LiteralString) -> tuple[tuple[str, str | None], ...]:
+    """(text, placeholder after it) of each piece; the placeholder is "" for `{}`, None for none."""
+    return tuple((text, name) for text, name, _, _ in Formatter().parse(template))
+
+
 @dataclass(frozen=True, slots=True)
 class Composed(Composable):
-    """Parts in a row."""
+    """A sequence of parts."""
 
     pieces: tuple[Composable | str, ...]
 
     def render(self, params: Params) -> str:
         """All parts, one after the other."""
-        return "".join(
-            piece if isinstance(piece, str) else piece.render(params) for piece in self.pieces
-        )
+        texts = []
+        for piece in self.pieces:
+            if isinstance(piece, str):
+                texts.append(piece)
+            else:
+                texts.append(piece.render(params))
+        return "".join(texts)
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class Identifier(Composable):
-    """A name from the catalog, quoted; several names are joined by dots."""
+    """A quoted name, such as a column; several names are joined by dots."""
 
     names: tuple[str, ...]
 
@@ -111,17 +133,21 @@ class Identifier(Composable):
 
     def render(self, params: Params) -> str:
         """The names in double quotes."""
-        return ".".join('"' + name.replace('"', '""') + '"' for name in self.names)
+        quoted = []
+        for name in self.names:
+            doubled = name.replace('"', '""')
+            quoted.append(f'"{doubled}"')
+        return ".".join(quoted)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Param(Composable):
-    """A value, sent apart from the text.
+    """A value that is sent separately from the SQL text.
 
-    Args:
-        value: what asyncpg can encode for `type`.
-        type: the PostgreSQL type it is sent as, from the source code.
-        cast: a type from the catalog that it is cast to.
+    Attributes:
+        value: asyncpg must be able to encode it as `type`.
+        type: the PostgreSQL type as which it is sent; a literal in the source code.
+        cast: the type to which the statement casts it, such as the type of a column.
     """
 
     value: object
@@ -131,12 +157,14 @@ class Param(Composable):
     def render(self, params: Params) -> str:
         """`$n::type`, or `$n::type::"schema"."name"`."""
         text = f"${params.number(self)}::{self.type}"
-        return text if self.cast is None else f"{text}::{self.cast.render(params)}"
+        if self.cast is None:
+            return text
+        return f"{text}::{self.cast.render(params)}"
 
 
 @dataclass(frozen=True, slots=True)
 class NumberLiteral(Composable):
-    """A whole number of geosvc's own, where a parameter cannot stand: in DDL and in the bodies of functions."""
+    """An integer that geosvc chose. For DDL and bodies of functions, which have no parameters."""
 
     value: int
 
@@ -147,21 +175,35 @@ class NumberLiteral(Composable):
 
 @dataclass(frozen=True, slots=True)
 class DollarQuoted(Composable):
-    """A text constant where a parameter cannot stand, such as the body of a function or a comment: another part, or a text.
+    """A text constant for DDL, which has no parameters: the body of a function, or a comment.
 
-    The tag is one that does not occur in it, so that nothing in it can end it.
+    The tag does not occur in the content, so that the content cannot end the constant.
+
+    Attributes:
+        content: SQL, or any text.
     """
 
     content: Composable | str
 
     def render(self, params: Params) -> str:
-        """The content between two tags. Raises: ValueError where it has parameters, which nobody would bind."""
-        inside = Params()
-        text = self.content if isinstance(self.content, str) else self.content.render(inside)
-        if inside.values or "\0" in text:
+        """The content between two tags. Raises: ValueError when it has parameters or NUL."""
+        own_params = Params()
+        if isinstance(self.content, str):
+            text = self.content
+        else:
+            text = self.content.render(own_params)
+        if own_params.values or "\0" in text:
             raise ValueError("a text in dollar quotes has neither parameters nor NUL")
-        tag = next(tag for tag in map("$geosvc{}$".format, count()) if tag[:-1] not in text)
+        tag = _unused_tag(text)
         return f"{tag}{text}{tag}"
+
+
+def _unused_tag(text: str) -> str:
+    """A dollar quote that the text does not contain, not even without its last character."""
+    number = 0
+    while f"$geosvc{number}" in text:
+        number += 1
+    return f"$geosvc{number}$"
 
 
 APPLICATION_NAME = "geosvc"
@@ -169,8 +211,10 @@ _TAG = Param(APPLICATION_NAME, "text")
 
 
 class _RequestTag(Composable):
-    """A condition that is true and tells the server which request the statement is for, as the session's application_name
-    while the statement runs: for pg_stat_activity and the server's log. PostgreSQL evaluates it once, before it reads a row.
+    """A condition that is always true and sets application_name while the statement runs.
+
+    So pg_stat_activity and the log of the server name the request. PostgreSQL evaluates the
+    condition once, before it reads a row.
     """
 
     __slots__ = ()
@@ -184,14 +228,14 @@ REQUEST_TAG = _RequestTag()
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """An SQL text that is ready to run.
+    """SQL with its arguments.
 
     Attributes:
-        name: what logs and metrics call it, such as `items.page`.
+        name: in logs and metrics, such as `items.page`.
         text: SQL with `$1` to `$n`.
         args: the values of `$1` to `$n`.
-        shape: what makes it another statement than others of its name.
-        tag: the place among them of the request tag; None when it has none.
+        tag: the index in `args` of the application name; None without a REQUEST_TAG.
+        shape: distinguishes statements of the same name with different SQL.
     """
 
     name: str
@@ -200,21 +244,19 @@ class Statement:
     tag: int | None = None
     shape: str = ""
 
-    def tagged(self, request_id: str) -> Sequence[object]:
-        """The arguments with the id of the request that it runs for."""
+    def args_for(self, request_id: str) -> Sequence[object]:
+        """The arguments, with the id of a request in the application name."""
         if self.tag is None:
             return self.args
-        return (
-            *self.args[: self.tag],
-            f"{APPLICATION_NAME}/{request_id}",
-            *self.args[self.tag + 1 :],
-        )
+        args = list(self.args)
+        args[self.tag] = f"{APPLICATION_NAME}/{request_id}"
+        return tuple(args)
 
 
 def compose(name: str, part: Composable, shape: str = "") -> Statement:
-    """Renders `part` into a Statement called `name`.
+    """Renders a part as a Statement.
 
-    Raises: InvalidValue where it has more parameters than PostgreSQL takes.
+    Raises: InvalidValue when it has more parameters than PostgreSQL accepts.
     """
     params = Params()
     text = part.render(params)
@@ -222,7 +264,7 @@ def compose(name: str, part: Composable, shape: str = "") -> Statement:
         raise InvalidValue(
             f"the request has more values than the {MAX_PARAMS} that the database takes at once"
         )
-    number = params.numbers.get(id(_TAG))
-    return Statement(
-        name, text, tuple(params.values), None if number is None else number - 1, shape
-    )
+    tag = None
+    if id(_TAG) in params.numbers:
+        tag = params.numbers[id(_TAG)] - 1
+    return Statement(name, text, tuple(params.values), tag, shape)

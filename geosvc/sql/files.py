@@ -1,7 +1,11 @@
-"""The *.sql files of this folder: each begins with `-- name:`, `-- description:` and a `-- $n:` line for each parameter."""
+"""The *.sql files of this folder, each one statement.
+
+A file begins with a header: `-- name:`, `-- description:`, and a `-- $n:` line for each parameter.
+"""
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
@@ -10,22 +14,38 @@ from geosvc.sql.compose import Statement
 _HEADER = re.compile(r"^-- (name|description|\$\d+): *(.+)$", re.MULTILINE)
 
 
-@cache
-def _read(file: str) -> tuple[str, str, int]:
-    text = files("geosvc.sql").joinpath(f"{file}.sql").read_text("utf-8")
-    header = dict(_HEADER.findall(text))
-    body = "\n".join(
-        line for line in text.splitlines() if not line.lstrip().startswith("--")
-    ).strip()
-    return header["name"], body, sum(key.startswith("$") for key in header)
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The content of a file: the SQL is without comments, `parameters` is their number."""
+
+    name: str
+    sql: str
+    parameters: int
 
 
 def load_statement(file: str, args: Sequence[object] = ()) -> Statement:
     """The statement in `<file>.sql` with its arguments.
 
-    Raises: ValueError when the number of arguments is not the one that the file declares.
+    Raises: ValueError when the file declares another number of parameters.
     """
-    name, text, parameters = _read(file)
-    if len(args) != parameters:
-        raise ValueError(f"{file}.sql takes {parameters} arguments, not {len(args)}")
-    return Statement(name, text, tuple(args))
+    content = _read(file)
+    if len(args) != content.parameters:
+        raise ValueError(f"{file}.sql takes {content.parameters} arguments, not {len(args)}")
+    return Statement(content.name, content.sql, tuple(args))
+
+
+@cache
+def _read(file: str) -> _File:
+    text = files("geosvc.sql").joinpath(f"{file}.sql").read_text("utf-8")
+    header = dict(_HEADER.findall(text))
+    parameters = [key for key in header if key.startswith("$")]
+    return _File(header["name"], _without_comments(text), len(parameters))
+
+
+def _without_comments(text: str) -> str:
+    """The SQL without the lines that are comments."""
+    lines = []
+    for line in text.splitlines():
+        if not line.lstrip().startswith("--"):
+            lines.append(line)
+    return "\n".join(lines).strip()

@@ -1,4 +1,4 @@
-"""The literals of SQL texts: left out to group statements, and redacted in what EXPLAIN prints.
+"""Finds the literals of SQL: to group statements without them, and to redact the output of EXPLAIN.
 
 Source: PostgreSQL documentation 4.1, Lexical Structure.
 """
@@ -8,17 +8,21 @@ from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2b
 
-# Sets of characters repeat possessively, so that a literal that never ends takes no longer than one that does. Groups do not:
-# before 3.11.5 Python goes on from the wrong place behind a possessive group (its issue 106052). What follows a repeated group
-# cannot fail, or fails wherever else the group might have ended. All beyond ASCII is a letter to PostgreSQL; nothing of it
-# is a digit or a space.
-_LETTER, _LETTER_OR_DIGIT = r"[A-Za-z_\x80-\U0010ffff]", r"[A-Za-z0-9_\x80-\U0010ffff]"
+# The time must stay linear in the length of the text. So sets of characters repeat possessively
+# (++, *+), and a literal without an end takes no longer than one with an end.
+# Groups do not: before Python 3.11.5 the match continues at a wrong place after a possessive group
+# (issue 106052 of CPython). What follows a repeated group either cannot fail, or fails wherever
+# the group ends.
+# For PostgreSQL every character beyond ASCII is a letter, and never a digit or a space.
+_LETTER = r"[A-Za-z_\x80-\U0010ffff]"
+_LETTER_OR_DIGIT = r"[A-Za-z0-9_\x80-\U0010ffff]"
 _QUOTED = r'"(?:[^"]++|"")*"(?!")'
 _NAME = rf"(?:{_QUOTED}|{_LETTER}{_LETTER_OR_DIGIT}*+)"
 _TYPE = rf"{_NAME}(?:\.{_NAME})*(?:\ (?:precision|varying))?"
 _MODIFIER = r"\ ?\((?:[A-Za-z]++,\ ?)?(?:\?|\d{1,6})(?:,\ ?(?:\?|-?\d{1,6}))?\)"
-# a literal goes on in the same way behind a line break
-_GOES_ON = r"'(?:[ \t\f\v]|--[^\n\r]*+)*[\n\r](?:\s|--[^\n\r]*+[\n\r])*'"
+# a string literal continues after a line break, with the same escapes
+_CONTINUATION = r"'(?:[ \t\f\v]|--[^\n\r]*+)*[\n\r](?:\s|--[^\n\r]*+[\n\r])*'"
+_FRACTION = r"(?:\d[\d_]*+(?:\.[\d_]*+)?|\.\d[\d_]*+)"
 _TOKEN = re.compile(
     rf"""
     (?P<space>\s++|--[^\n\r]*+)
@@ -26,12 +30,12 @@ _TOKEN = re.compile(
     |(?P<dollar>\$(?:{_LETTER}{_LETTER_OR_DIGIT}*+)?\$)
     |(?P<srid>\d{{1,6}}(?=\s*+\))|'\d{{1,6}}'(?=::integer\s*+\)))
     |(?P<quoted>(?:[uU]&)?{_QUOTED})
-    |(?P<string>[eE]'(?:[^'\\]++|\\.|''|{_GOES_ON})*\\?'?
-        |(?:[uU]&|[bBxXnN])?'(?:[^']++|''|{_GOES_ON})*'?
-        |(?:[uU]&)?".*)  # a name that never ends: who knows what it holds
+    |(?P<string>[eE]'(?:[^'\\]++|\\.|''|{_CONTINUATION})*\\?'?
+        |(?:[uU]&|[bBxXnN])?'(?:[^']++|''|{_CONTINUATION})*'?
+        |(?:[uU]&)?".*)  # a quoted name without an end: it may contain literals
     |(?P<param>\$\d++)
     |(?P<word>{_LETTER}[A-Za-z0-9_$\x80-\U0010ffff]*+)
-    |(?P<number>0[xXoObB][0-9A-Fa-f_]++|(?:\d[\d_]*+(?:\.[\d_]*+)?|\.\d[\d_]*+)(?:[eE][+-]?\d[\d_]*+)?)
+    |(?P<number>0[xXoObB][0-9A-Fa-f_]++|{_FRACTION}(?:[eE][+-]?\d[\d_]*+)?)
     |(?P<type>::\ ?{_TYPE}{_MODIFIER})
     |(?P<other>.)
     """,
@@ -43,105 +47,153 @@ _ITEMS = rf"(?:[-+]\ ?)?{_ITEM}(?:\ ?,\ ?(?:[-+]\ ?)?{_ITEM})*"
 _LIST = re.compile(
     rf"""
     {_QUOTED}
-    |(?<!{_LETTER_OR_DIGIT})(?<!\$)(?P<open>(?P<values>VALUES\ ?\()|IN\ ?\(|ARRAY\ ?\[)
-    \ ?(?=(?:[-+]\ ?)?(?P<item>{_ITEM})){_ITEMS}\ ?(?P<close>[)\]])(?(values)(?:\ ?,\ ?\(\ ?{_ITEMS}\ ?\))*)
+    |(?<!{_LETTER_OR_DIGIT})(?<!\$)
+    (?P<open>(?P<values>VALUES\ ?\()|IN\ ?\(|ARRAY\ ?\[)
+    \ ?(?=(?:[-+]\ ?)?(?P<item>{_ITEM})){_ITEMS}\ ?
+    (?P<close>[)\]])
+    (?(values)(?:\ ?,\ ?\(\ ?{_ITEMS}\ ?\))*)
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
 _LITERALS = frozenset({"string", "number", "srid"})
-_TAKES_SRID = frozenset({"st_transform", "st_setsrid"})
-
-
-def _end_of_comment(sql: str, start: int) -> int:
-    """Where the block comment that begins at `start` ends; they nest."""
-    depth = 0
-    for edge in _COMMENT_EDGE.finditer(sql, start):
-        depth += 1 if edge.group() == "/*" else -1
-        if not depth:
-            return edge.end()
-    return len(sql)
+_IGNORED = frozenset({"space", "comment"})
+_FUNCTIONS_WITH_SRID = frozenset({"st_transform", "st_setsrid"})
 
 
 def tokens(sql: str) -> Iterator[tuple[str, str]]:
-    """(kind, text) of every token: space, comment, string, number, srid (a number that may be one) and others, which stay."""
+    """(kind, text) of each token. The texts together are the SQL.
+
+    Literals are the kinds string, number, and srid: a number that may be an SRID. Other kinds are
+    space, comment, quoted, param, word, type and other.
+    """
     position = 0
     while position < len(sql):
         match = _TOKEN.match(sql, position)
-        assert match is not None  # the last alternative takes anything
+        assert match is not None  # `other` matches any character
+        text = match.group()
         kind, end = str(match.lastgroup), match.end()
-        if kind == "comment" or match.group().startswith("--"):
-            kind, end = "comment", _end_of_comment(sql, position) if kind == "comment" else end
+        if text.startswith("--"):
+            kind = "comment"
+        elif kind == "comment":
+            end = _end_of_comment(sql, position)
         elif kind == "dollar":
-            close = sql.find(match.group(), end)
-            kind, end = "string", len(sql) if close < 0 else close + len(match.group())
+            kind, end = "string", _end_of_dollar_string(sql, text, end)
         yield kind, sql[position:end]
         position = end
 
 
-def _one_item(found: re.Match[str]) -> str:
-    return (
-        found.group() if found["open"] is None else found["open"] + found["item"] + found["close"]
-    )
+def _end_of_comment(sql: str, start: int) -> int:
+    """The end of the block comment that begins at `start`; block comments can be nested."""
+    depth = 0
+    for edge in _COMMENT_EDGE.finditer(sql, start):
+        depth += 1 if edge.group() == "/*" else -1
+        if depth == 0:
+            return edge.end()
+    return len(sql)
 
 
-def calls(expression: str) -> set[str]:
-    """The names of the functions that an expression of EXPLAIN's calls, without schemas and quotes. EXPLAIN writes keywords in
-    capitals; the modifier of a type is no call.
+def _end_of_dollar_string(sql: str, tag: str, start: int) -> int:
+    """The end of the string in dollar quotes whose content begins at `start`."""
+    close = sql.find(tag, start)
+    if close < 0:
+        return len(sql)
+    return close + len(tag)
+
+
+def called_functions(expression: str) -> set[str]:
+    """The functions in an expression that EXPLAIN printed; names without schemas and quotes.
+
+    EXPLAIN prints keywords in capitals. The modifier of a type, as in `varchar(20)`, is no call.
     """
-    found, last, after_cast = set(), "", False
+    found = set()
+    name = ""  # the name directly before the token; "" if there is none
+    is_in_cast = False
     for kind, text in tokens(expression):
-        if text == "(" and last and not after_cast:
-            found.add(last[1:-1].replace('""', '"') if last.startswith('"') else last)
-        if kind not in ("space", "comment"):
-            after_cast = text == ":" or (after_cast and kind in ("word", "quoted"))
-            last = text if kind == "quoted" or (kind == "word" and text == text.lower()) else ""
+        if text == "(" and name and not is_in_cast:
+            found.add(_unquoted(name))
+        if kind in _IGNORED:
+            continue
+        is_name_part = kind in ("word", "quoted")
+        is_in_cast = text == ":" or (is_in_cast and is_name_part)
+        is_keyword = kind == "word" and text != text.lower()
+        name = text if is_name_part and not is_keyword else ""
     return found
 
 
-def parameters(expression: str) -> set[str]:
-    """The `$n` in an expression."""
+def _unquoted(name: str) -> str:
+    if not name.startswith('"'):
+        return name
+    return name[1:-1].replace('""', '"')
+
+
+def parameters_in(expression: str) -> set[str]:
+    """The parameters in an expression, such as `$1`."""
     return {text for kind, text in tokens(expression) if kind == "param"}
 
 
 def normalise(sql: str) -> str:
-    """The text without comments, with `?` for every literal, one space between words, and lists of one item.
+    """The SQL with `?` for each literal, without comments, and with one space between words.
 
-    Modifiers of types behind `::` stay, and a sign in front of a number does except in lists.
+    Lists of literals have one item. Modifiers of types after `::` are kept. A sign before a number
+    is kept too, except in lists.
     """
     pieces: list[str] = []
     for kind, text in tokens(sql):
-        if kind not in ("space", "comment"):
-            pieces.append("?" if kind in _LITERALS else text)
+        if kind in _LITERALS:
+            pieces.append("?")
+        elif kind not in _IGNORED:
+            pieces.append(text)
         elif pieces and pieces[-1] != " ":
             pieces.append(" ")
     if pieces and pieces[-1] == " ":
         pieces.pop()
-    return _LIST.sub(_one_item, "".join(pieces))
+    return _LIST.sub(_keep_one_item, "".join(pieces))
+
+
+def _keep_one_item(found: re.Match[str]) -> str:
+    """The list with its first item only; a quoted name as it is."""
+    if found["open"] is None:
+        return found.group()
+    return found["open"] + found["item"] + found["close"]
 
 
 @lru_cache(maxsize=1024)
 def fingerprint(sql: str) -> str:
-    """16 hex digits that all texts share which differ only in literals, comments and spaces."""
-    return blake2b(normalise(sql).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    """16 hexadecimal digits; equal for SQL that differs in literals, comments and spaces only."""
+    normalised = normalise(sql).encode("utf-8", "surrogatepass")
+    return blake2b(normalised, digest_size=8).hexdigest()
 
 
 def redact(expression: str) -> str:
-    """A condition as EXPLAIN prints it, with `'…'` and `…` for its values and without comments. The SRID that is the last
-    argument of a transformation stays, and so do the modifiers of types.
+    """A condition that EXPLAIN printed, with `'…'` and `…` for literals, and without comments.
+
+    Modifiers of types are kept, and so is an SRID that is the last argument of a function.
     """
     pieces: list[str] = []
-    calls: list[str] = []  # what stands before each open parenthesis
-    before = ""
+    functions: list[str] = []  # the word before each open parenthesis
+    previous = ""
     for kind, text in tokens(expression):
-        is_srid = kind == "srid" and before == "," and bool(calls) and calls[-1] in _TAKES_SRID
-        if kind in _LITERALS and not is_srid:
-            pieces.append("…" if text[0] in ".0123456789" else "'…'")
+        is_srid = kind == "srid" and previous == "," and _takes_srid(functions)
+        if kind == "comment":
+            pieces.append(" ")
+        elif kind in _LITERALS and not is_srid:
+            pieces.append(_redacted(text))
         else:
-            pieces.append(" " if kind == "comment" else text)
+            pieces.append(text)
         if text == "(":
-            calls.append(before)
-        elif text == ")" and calls:
-            calls.pop()
-        if kind not in ("space", "comment"):
-            before = text.lower()
+            functions.append(previous)
+        elif text == ")" and functions:
+            functions.pop()
+        if kind not in _IGNORED:
+            previous = text.lower()
     return "".join(pieces)
+
+
+def _takes_srid(functions: list[str]) -> bool:
+    """Whether the innermost function has an SRID as its last argument."""
+    return bool(functions) and functions[-1] in _FUNCTIONS_WITH_SRID
+
+
+def _redacted(literal: str) -> str:
+    is_number = literal[0] in ".0123456789"
+    return "…" if is_number else "'…'"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from geosvc.sql.literals import calls, fingerprint, normalise, parameters, redact
+from geosvc.sql.literals import called_functions, fingerprint, normalise, parameters_in, redact
 
 NUMBERS = [
     "1",
@@ -405,8 +405,8 @@ def test_200_kilobytes_of_anything_take_no_time_worth_speaking_of(name: str) -> 
     ],
 )
 def test_the_functions_of_an_expression_are_found(expression: str, names: set[str]) -> None:
-    assert calls(expression) == names
+    assert called_functions(expression) == names
 
 
 def test_the_parameters_of_an_expression_are_found() -> None:
-    assert parameters("""(t.id > $1) AND ("$2" = '$3'::text) AND (f($14))""") == {"$1", "$14"}
+    assert parameters_in("""(t.id > $1) AND ("$2" = '$3'::text) AND (f($14))""") == {"$1", "$14"}

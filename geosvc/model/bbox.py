@@ -37,6 +37,16 @@ class Bbox:
     srid: Srid = WGS84
 
     @property
+    def width(self) -> float:
+        """The extent along x; negative if the box crosses the antimeridian."""
+        return self.xmax - self.xmin
+
+    @property
+    def height(self) -> float:
+        """The extent along y."""
+        return self.ymax - self.ymin
+
+    @property
     def exceeds_web_mercator(self) -> bool:
         """Whether a box in EPSG:3857 extends beyond the antimeridian."""
         return max(-self.xmin, self.xmax) > _HALF_WORLD_METRES
@@ -73,7 +83,8 @@ class Bbox:
 
         The result is exact: the edges of both boxes are meridians and parallels.
         """
-        west, east = _wrap_range(_longitude(self.xmin), _longitude(self.xmax), 180.0)
+        west, east = _longitude(self.xmin), _longitude(self.xmax)
+        west, east = _wrap_range(west, east, 180.0)
         return replace(
             self,
             xmin=west,
@@ -105,14 +116,16 @@ def _latitude(northing: float) -> float:
     """Degrees, from metres of EPSG:3857."""
     if abs(northing) >= _POLE_METRES:
         return math.copysign(90.0, northing)
-    return math.degrees(math.atan(math.sinh(northing / _HALF_WORLD_METRES * math.pi)))
+    angle = northing / _HALF_WORLD_METRES * math.pi
+    return math.degrees(math.atan(math.sinh(angle)))
 
 
 def _northing(latitude: float) -> float:
     """Metres of EPSG:3857, from degrees."""
     if abs(latitude) >= 90:
         return math.copysign(_BEYOND_ALL_COORDINATES, latitude)
-    return math.asinh(math.tan(math.radians(latitude))) / math.pi * _HALF_WORLD_METRES
+    angle = math.asinh(math.tan(math.radians(latitude)))
+    return angle / math.pi * _HALF_WORLD_METRES
 
 
 def _wrap_range(west: float, east: float, half: float) -> tuple[float, float]:
@@ -157,11 +170,12 @@ def parse_bbox(text: str, crs: Crs = CRS84) -> Bbox:
 
 def _parse_numbers(parts: Sequence[str], crs: Crs) -> list[float]:
     sides = _names_of_sides(len(parts), crs)
-    missing = [side for side, part in zip(sides, parts, strict=True) if not part.strip()]
+    text_by_side = dict(zip(sides, parts, strict=True))
+    missing = [side for side, part in text_by_side.items() if not part.strip()]
     if missing:
         raise _invalid(f"lacks {' and '.join(missing)}: it takes {', '.join(sides)}")
     numbers = []
-    for side, part in zip(sides, parts, strict=True):
+    for side, part in text_by_side.items():
         try:
             numbers.append(parse_number(part))
         except ValueError:

@@ -4,6 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+TypeRow = Mapping[str, Any]
+"""A type in a row of sql/catalog.sql.
+
+`type` is its OID, `members` maps the names of members to the OIDs of their types, and `of` is the
+OID of the element type of an array or of the base type of a domain.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Composite:
@@ -17,13 +24,11 @@ class Composite:
     members: tuple[tuple[str, "Composite | None"], ...]
 
 
-def composite_of(type_oid: int, found: Sequence[Mapping[str, Any]]) -> Composite | None:
+def composite_of(type_oid: int, found: Sequence[TypeRow]) -> Composite | None:
     """The composite type of values, of array elements, or below a domain; None for other types.
 
     Args:
-        found: the type and every type that it contains, as sql/catalog.sql returns them. `type` is
-            the OID, `members` maps the names of members to the OIDs of their types, and `of` is
-            the OID of the element type of an array or the base type of a domain.
+        found: the type and every type that it contains.
     """
     return _CompositeReader(found).composite_of(type_oid)
 
@@ -31,7 +36,7 @@ def composite_of(type_oid: int, found: Sequence[Mapping[str, Any]]) -> Composite
 class _CompositeReader:
     """Builds each composite type once."""
 
-    def __init__(self, found: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, found: Sequence[TypeRow]) -> None:
         self._types = {each["type"]: each for each in found}
         self._known: dict[int, Composite | None] = {}
 
@@ -40,7 +45,7 @@ class _CompositeReader:
             self._known[oid] = self._build(self._types[oid])
         return self._known[oid]
 
-    def _build(self, described: Mapping[str, Any]) -> Composite | None:
+    def _build(self, described: TypeRow) -> Composite | None:
         members = []
         for name, type_oid in (described["members"] or {}).items():
             members.append((name, self.composite_of(type_oid)))

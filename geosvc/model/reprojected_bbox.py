@@ -138,12 +138,11 @@ def _reproject_to_web_mercator(outline: _Outline) -> ReprojectedBbox | None:
 def _transform_outline(box: Bbox, target: Srid, transformer: Transformer) -> _Outline | None:
     """The edges and the middle of a box in another CRS; None if a point cannot be transformed."""
     edges = _edges_of(box)
-    middle = Points([(box.xmin + box.xmax) / 2], [(box.ymin + box.ymax) / 2])
-    new_edges = Edges(*[Points(*transformer.transform(*edge)) for edge in edges])
-    new_middle = Points(*transformer.transform(*middle))
-    outline = _Outline(box, target, transformer, new_edges, new_middle)
+    middle = _middle_of((box.xmin, box.ymin, box.xmax, box.ymax))
     originals = (*edges, middle)
-    transformed = (*new_edges, new_middle)
+    transformed = [Points(*transformer.transform(*points)) for points in originals]
+    new_edges, new_middle = Edges(*transformed[:4]), transformed[4]
+    outline = _Outline(box, target, transformer, new_edges, new_middle)
     for points, new_points in zip(originals, transformed, strict=True):
         if not _transforms_back(outline, points, new_points):
             return None
@@ -163,7 +162,13 @@ def _edges_of(box: Bbox) -> Edges:
 
 
 def _points_between(first: float, last: float) -> list[float]:
-    return [first + (last - first) * number / _SAMPLES for number in range(_SAMPLES + 1)]
+    length = last - first
+    return [first + length * number / _SAMPLES for number in range(_SAMPLES + 1)]
+
+
+def _middle_of(bounds: Bounds) -> Points:
+    xmin, ymin, xmax, ymax = bounds
+    return Points([(xmin + xmax) / 2], [(ymin + ymax) / 2])
 
 
 def _transforms_back(outline: _Outline, original: Points, transformed: Points) -> bool:
@@ -173,8 +178,7 @@ def _transforms_back(outline: _Outline, original: Points, transformed: Points) -
     tolerance = _DIFFERENCE_DEGREES
     if half is None:
         # between two datums PROJ may use different operations for the two directions
-        size = max(box.xmax - box.xmin, box.ymax - box.ymin)
-        tolerance = _DIFFERENCE_METRES + 1e-6 * size
+        tolerance = _DIFFERENCE_METRES + 1e-6 * max(box.width, box.height)
     restored = outline.transform_back(*transformed)
     for x, y, new_x, new_y, restored_x, restored_y in zip(
         *original, *transformed, *restored, strict=True
@@ -192,7 +196,7 @@ def _transforms_back(outline: _Outline, original: Points, transformed: Points) -
 
 def _is_flat(box: Bbox) -> bool:
     """Whether a box is a line or a point."""
-    return box.xmin == box.xmax or box.ymin == box.ymax
+    return box.width == 0 or box.height == 0
 
 
 def _edges_enclose_middle(outline: _Outline) -> bool:
@@ -208,8 +212,10 @@ def _edges_enclose_middle(outline: _Outline) -> bool:
     (x,), (y,) = outline.middle
     is_inside = False
     for (x1, y1), (x2, y2) in pairwise(ring):
-        is_beside = (y1 > y) != (y2 > y)
-        if is_beside and x < x1 + (y - y1) / (y2 - y1) * (x2 - x1):
+        if (y1 > y) == (y2 > y):
+            continue  # above or below the ray
+        crossing = x1 + (y - y1) / (y2 - y1) * (x2 - x1)
+        if x < crossing:
             is_inside = not is_inside
     return is_inside
 
@@ -221,12 +227,14 @@ def _contains_antimeridian_or_pole(outline: _Outline, half: float) -> bool:
         half: 180 degrees, in the unit of the target CRS.
     """
     for edge in outline.edges:
-        if any(abs(east - west) > half for west, east in pairwise(edge.xs)):
-            return True
+        for longitude, next_longitude in pairwise(edge.xs):
+            if abs(next_longitude - longitude) > half:
+                return True
     box = outline.box
     if half_turn(box.srid) is not None:
         return False
-    poles = outline.transform_back([0.0, 0.0], [half / 2, -half / 2])
+    north_pole, south_pole = half / 2, -half / 2
+    poles = outline.transform_back([0.0, 0.0], [north_pole, south_pole])
     for x, y in zip(*poles, strict=True):
         if box.xmin <= x <= box.xmax and box.ymin <= y <= box.ymax:
             return True
@@ -257,7 +265,9 @@ def _reproject_with_pole(outline: _Outline, half: float) -> ReprojectedBbox | No
         return ReprojectedBbox(((west, south, east, north),), whole=False)
     west = (west + half) % (2 * half) - half
     east = (east + half) % (2 * half) - half
-    return ReprojectedBbox(((west, south, half, north), (-half, south, east, north)), whole=False)
+    before_antimeridian = (west, south, half, north)
+    after_antimeridian = (-half, south, east, north)
+    return ReprojectedBbox((before_antimeridian, after_antimeridian), whole=False)
 
 
 def _reproject_whole(outline: _Outline) -> ReprojectedBbox:
@@ -300,8 +310,7 @@ def _contains(outline: _Outline, bounds: Bounds) -> bool:
     xmin, ymin, xmax, ymax = bounds
     if xmin >= xmax or ymin >= ymax:
         return False
-    middle = outline.transform_back([(xmin + xmax) / 2], [(ymin + ymax) / 2])
-    (x,), (y,) = middle
+    (x,), (y,) = outline.transform_back(*_middle_of(bounds))
     box = outline.box
     return box.xmin < x < box.xmax and box.ymin < y < box.ymax
 
@@ -310,7 +319,8 @@ def _edges_may_touch(box: Bbox) -> bool:
     """Whether a box in angles is so large that its edges may touch in another CRS."""
     if half_turn(box.srid) is None:
         return False
-    return max(-box.ymin, box.ymax) > 89 or box.xmax - box.xmin > 350
+    is_near_pole = max(-box.ymin, box.ymax) > 89
+    return is_near_pole or box.width > 350
 
 
 def _length_of_pieces(outline: _Outline, tolerance: float) -> float:
@@ -318,10 +328,10 @@ def _length_of_pieces(outline: _Outline, tolerance: float) -> float:
     box = outline.box
     bottom, right, top, left = outline.edges
     lengths = []
-    if box.xmin < box.xmax:
-        lengths.append((box.xmax - box.xmin) / _number_of_pieces(bottom, top, tolerance))
-    if box.ymin < box.ymax:
-        lengths.append((box.ymax - box.ymin) / _number_of_pieces(left, right, tolerance))
+    if box.width > 0:
+        lengths.append(box.width / _number_of_pieces(bottom, top, tolerance))
+    if box.height > 0:
+        lengths.append(box.height / _number_of_pieces(left, right, tolerance))
     return min(lengths, default=1.0)
 
 
@@ -331,14 +341,21 @@ def _number_of_pieces(first: Points, second: Points, tolerance: float) -> int:
     A piece of half the length deviates by a quarter.
     """
     deviation = 0.0
-    for xs, ys in (first, second):
-        for index in (_SAMPLES // 4, _SAMPLES // 2, _SAMPLES * 3 // 4):
-            fraction = index / _SAMPLES
-            straight_x = xs[0] + (xs[-1] - xs[0]) * fraction
-            straight_y = ys[0] + (ys[-1] - ys[0]) * fraction
-            deviation = max(deviation, abs(xs[index] - straight_x), abs(ys[index] - straight_y))
+    for edge in (first, second):
+        for coordinates in edge:
+            deviation = max(deviation, _deviation_from_line(coordinates))
     needed = ceil(sqrt(deviation / tolerance))
     return min(max(needed, 1), _MAX_PIECES)
+
+
+def _deviation_from_line(coordinates: Sequence[float]) -> float:
+    """How far the x or the y of an edge deviates from a straight line, at three points."""
+    first, last = coordinates[0], coordinates[-1]
+    deviation = 0.0
+    for index in (_SAMPLES // 4, _SAMPLES // 2, _SAMPLES * 3 // 4):
+        straight = first + (last - first) * (index / _SAMPLES)
+        deviation = max(deviation, abs(coordinates[index] - straight))
+    return deviation
 
 
 def clip_to_domain(box: Bbox) -> Bbox:
@@ -361,7 +378,7 @@ def clip_to_domain(box: Bbox) -> Bbox:
             xmax=min(box.xmax, xmax),
             ymax=min(box.ymax, ymax),
         )
-        is_empty = clipped.xmin > clipped.xmax or clipped.ymin > clipped.ymax
+        is_empty = clipped.width < 0 or clipped.height < 0
         if not is_empty and reproject_bbox(clipped, WGS84) is not None:
             return clipped
     raise InvalidParameter("bbox lies where its reference system has no places", parameter="bbox")

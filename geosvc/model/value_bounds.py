@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 Number = int | float
+Values = tuple[Number | str, ...]
 
 _LENGTH_WORD_BYTES = 4  # PostgreSQL adds the size of a length word to these type modifiers
 _MOST_EXACT_DIGITS = 18  # more digits are not exact as a JSON number
@@ -28,7 +29,7 @@ class ValueBounds:
     below: Number | None = None
     min_length: int | None = None
     max_length: int | None = None
-    one_of: tuple[Number | str, ...] | None = None
+    one_of: Values | None = None
     whole: bool = False
 
     def __and__(self, other: "ValueBounds") -> "ValueBounds":
@@ -138,9 +139,7 @@ def _int_or_none(number: Number | None) -> int | None:
     return None if number is None else int(number)
 
 
-def _in_both(
-    first: tuple[Number | str, ...] | None, second: tuple[Number | str, ...] | None
-) -> tuple[Number | str, ...] | None:
+def _in_both(first: Values | None, second: Values | None) -> Values | None:
     """The values that both allow, in the order of the first; None: no restriction."""
     if first is None:
         return second
@@ -149,5 +148,5 @@ def _in_both(
     return tuple(value for value in first if value in second)
 
 
-def _is_one_of(number: Decimal, allowed: tuple[Number | str, ...]) -> bool:
+def _is_one_of(number: Decimal, allowed: Values) -> bool:
     return any(number == Decimal(value) for value in allowed)

@@ -19,7 +19,7 @@ from geosvc.model.media_type import (
 )
 from geosvc.model.offered_crs import listed_crs
 from geosvc.openapi.components import describe_type
-from geosvc.requests.declared import DECLARED, FORMAT, LAST_EVENT_ID, Declared
+from geosvc.requests.declared import DECLARED, DEFAULT_CRS, FORMAT, LAST_EVENT_ID, Declared
 from geosvc.requests.items import ReadingRules
 from geosvc.requests.property_parameters import property_parameters
 
@@ -40,6 +40,10 @@ _FLAGS = {
 }
 _TAG = r'(W/)?"[!#-~]*"'
 _TAGS: Json = {"type": "string", "pattern": rf"^(\*|({_TAG}( *, *{_TAG})*)?)$", "example": '"0"'}
+_CONTENT_CRS = (
+    "The reference system of the posted coordinates: one of those that the collection lists. "
+    f"{DEFAULT_CRS}"
+)
 _HEADERS: Mapping[str, tuple[str, Json]] = {
     "If-Match": ("Only if the feature has one of these ETags, or, with *, if it exists.", _TAGS),
     "If-None-Match": (
@@ -59,7 +63,7 @@ _HEADERS: Mapping[str, tuple[str, Json]] = {
         {**LAST_EVENT_ID.schema},
     ),
     "Prefer": ("return=representation or minimal, handling=strict or lenient.", TEXT),
-    "Content-Crs": ("The reference system of the posted coordinates; CRS84 by default.", TEXT),
+    "Content-Crs": (_CONTENT_CRS, TEXT),
     "Idempotency-Key": (
         "The same request with the same key is executed once.",
         {"type": "string", "pattern": r"^[!#-\[\]-~]{1,255}$"},

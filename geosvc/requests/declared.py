@@ -21,6 +21,9 @@ class Declared:
     schema: Mapping[str, Any]
 
 
+DEFAULT_CRS = "By default CRS84h if the geometries have heights, else CRS84."
+"""The CRS of the parameter crs and of the header Content-Crs: `default_crs` of the collection."""
+
 FORMAT = Declared(
     "f",
     "The short name of the media type. It takes precedence over the header Accept.",
@@ -37,13 +40,13 @@ DECLARED: Sequence[Declared] = (
     ),
     Declared(
         "bbox-crs",
-        "The reference system of bbox: one of those that the collection lists. CRS84 by default.",
+        "The reference system of bbox: one of those that the collection lists. By default CRS84.",
         {"type": "string", "format": "uri"},
     ),
     Declared(
         "crs",
         "The reference system of the coordinates of the response: one of those that the "
-        "collection lists. CRS84 by default.",
+        f"collection lists. {DEFAULT_CRS}",
         {"type": "string", "format": "uri"},
     ),
     Declared(
@@ -61,7 +64,7 @@ DECLARED: Sequence[Declared] = (
     Declared(
         "filter-crs",
         "The reference system of the geometries in the filter: one of those that the collection "
-        "lists. CRS84 by default.",
+        "lists. By default CRS84.",
         {"type": "string", "format": "uri"},
     ),
     Declared(

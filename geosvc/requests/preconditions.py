@@ -1,7 +1,7 @@
 """Conditions in the headers of a request. Source: RFC 9110 13.1.
 
-For a write, `query.mutations` puts them into the statement that changes the row, so that the
-database decides them.
+For a write, `query.mutations` puts them into the statement that changes the row, so that no other
+transaction can change the row between the check and the write.
 """
 
 import re
@@ -47,9 +47,10 @@ class Preconditions:
         return any(condition is not None for condition in conditions)
 
     def hold(self, feature: StoredFeature) -> bool:
-        """Whether an existing feature fulfils them.
+        """Whether an existing feature meets the conditions of a write, without If-Modified-Since.
 
-        A write decides that in its statement; this explains the result.
+        The statement of the write checks them itself. They are checked here too when a feature is
+        read to compare values before the write, and to find out why a write changed nothing.
         """
         if self.match is not None and not _includes(self.match, feature.version):
             return False

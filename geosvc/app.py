@@ -66,7 +66,7 @@ from geosvc.stopping import Stop
 from geosvc.worker_peers import WorkerPeers, WorkerSlot
 from geosvc.worker_report import gauges_of, report
 
-# the connection to look at the server with: one, for which nobody waits long
+# a second pool, of two connections: for health checks, the pages of the admin listener, EXPLAIN
 OPERATIONS_POOL = {
     "pool_min_size": 0,
     "pool_max_size": 2,

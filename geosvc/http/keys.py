@@ -31,7 +31,7 @@ CATALOG = web.AppKey("catalog", CatalogFollower)
 COUNTS = web.AppKey("counts", Counts)
 EXTENTS = web.AppKey("extents", Extents)
 ADMIN_DATABASE = web.AppKey("admin_database", Database)
-"""A connection outside the pool, for the pages of the admin listener."""
+"""A second pool, of two connections: for health checks, pages of the admin listener, EXPLAIN."""
 
 METRICS = web.AppKey("metrics", Metrics)
 SLOW_QUERIES = web.AppKey("slow_queries", SlowQueries)

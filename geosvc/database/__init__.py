@@ -1,1 +1,1 @@
-"""PostgreSQL: pools, codecs, streams, the catalog, the private cluster. The only room that knows asyncpg."""
+"""PostgreSQL: connections, statements, codecs, the catalog. No other package uses asyncpg."""

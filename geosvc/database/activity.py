@@ -1,4 +1,4 @@
-"""What the sessions of the service are doing in the database, whichever worker they belong to, and how one is ended."""
+"""The running statements of the service, of all workers, and how one is cancelled."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,48 +10,64 @@ from geosvc.sql.files import load_statement
 from geosvc.sql.literals import normalise
 
 ACTIVITY_SECONDS = 2.0
-SAME_SECONDS = 0.000002  # JSON and forms round
+SAME_SECONDS = 0.000002  # JSON and forms round the time
 
 
 def _request_id(application_name: str) -> str | None:
-    return (
-        application_name.removeprefix(f"{APPLICATION_NAME}/") if "/" in application_name else None
-    )
+    """The id of the request that a session works for; None if it works for none."""
+    if "/" not in application_name:
+        return None
+    return application_name.removeprefix(f"{APPLICATION_NAME}/")
 
 
 async def running_statements(database: Database) -> list[dict[str, Any]]:
-    """The running statements, the longest first, each with the id of its request. Raises: RequestError."""
+    """The running statements, the longest first, each with the id of its request.
+
+    Raises: RequestError.
+    """
     rows = await database.fetch(load_statement("activity", (APPLICATION_NAME,)), ACTIVITY_SECONDS)
-    found = [dict(row[0]) for row in rows]
-    for each in found:
-        each["request_id"] = _request_id(each.pop("application_name"))
-        each["sql"] = normalise(each["sql"] or "")
-    return found
+    statements: list[dict[str, Any]] = []
+    for row in rows:
+        statement = dict(row[0])
+        statement["request_id"] = _request_id(statement.pop("application_name"))
+        statement["sql"] = normalise(statement["sql"] or "")
+        statements.append(statement)
+    return statements
 
 
 async def find_statement(database: Database, pid: int, started: float) -> dict[str, Any] | None:
-    """A running statement, if it is still the one that was seen. Raises: RequestError."""
-    found = (each for each in await running_statements(database) if each["pid"] == pid)
-    return next((each for each in found if abs(each["started"] - started) < SAME_SECONDS), None)
+    """The running statement of a process, if it is the one that started then; else None.
+
+    Args:
+        pid: of the process of PostgreSQL.
+        started: as `running_statements` returned it.
+    Raises: RequestError.
+    """
+    for statement in await running_statements(database):
+        if statement["pid"] == pid and abs(statement["started"] - started) < SAME_SECONDS:
+            return statement
+    return None
 
 
 async def cancel_statement(
     database: Database, pid: int, started: float, operator: Mapping[str, str | None]
 ) -> bool:
-    """Cancels a statement if it is still the one that was seen. Raises: RequestError.
+    """Cancels the running statement of a process, if it is the one that started then.
 
     Args:
-        started: as `running_statements` told it.
-        operator: who wants it: `client` and `user_agent`, for the log.
+        pid: of the process of PostgreSQL.
+        started: as `running_statements` returned it.
+        operator: `client` and `user_agent` of who cancels it, for the log.
+    Returns: whether it was cancelled.
+    Raises: RequestError.
     """
-    rows = await database.fetch(
-        load_statement("cancel_statement", (pid, started, APPLICATION_NAME)), ACTIVITY_SECONDS
-    )
-    if not rows or not rows[0][0]:
+    statement = load_statement("cancel_statement", (pid, started, APPLICATION_NAME))
+    rows = await database.fetch(statement, ACTIVITY_SECONDS)
+    if not rows:
         return False
-    emit(
-        StatementCancelled(
-            pid=pid, request_id=_request_id(rows[0][1]), running_ms=rows[0][2], **operator
-        )
-    )
+    was_cancelled, application_name, running_ms = rows[0]
+    if not was_cancelled:
+        return False
+    request_id = _request_id(application_name)
+    emit(StatementCancelled(pid=pid, request_id=request_id, running_ms=running_ms, **operator))
     return True

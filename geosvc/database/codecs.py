@@ -1,7 +1,7 @@
 """Binary codecs: geometry and geography as EWKB to and from shapely, json and jsonb by orjson.
 
-Decoders never raise: asyncpg would lose the rest of the rows. A stored geometry that GEOS refuses comes back as a
-`RefusedGeometry` with its bytes.
+A decoder never raises, since asyncpg would lose the rest of the rows. A stored geometry that GEOS
+refuses becomes a `RefusedGeometry` with its bytes.
 """
 
 import json
@@ -19,10 +19,16 @@ from shapely.errors import ShapelyError
 
 MAX_COLLECTION_DEPTH = 64  # nested GeometryCollections crash GEOS from some thousands on
 _MAX_INTEGER_DIGITS = 4_000  # Python refuses to make longer integers
+
+# EWKB: the flags of the type, and its values
+_HAS_Z, _HAS_M, _HAS_SRID = 0x80000000, 0x40000000, 0x20000000
+_KIND_BITS = 0xFF
 _POINT = 1
 _LINES = frozenset({2, 8})  # linestring, circular string
 _RINGED = frozenset({3, 17})  # polygon, triangle
-_NESTING = frozenset({7, 9, 10, 11, 12, 15, 16})  # the others hold only points, lines and rings
+_NESTING = frozenset({7, 9, 10, 11, 12, 15, 16})  # may have members that have members
+_LITTLE_ENDIAN = b"\x01"
+_ORDER_BYTES, _TYPE_BYTES, _SRID_BYTES, _COUNT_BYTES, _NUMBER_BYTES = 1, 4, 4, 4, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ class RefusedGeometry:
 
     Attributes:
         ewkb: as PostGIS sent it.
-        reason: GEOS's or shapely's words.
+        reason: the text of the error of GEOS or shapely.
     """
 
     ewkb: bytes
@@ -42,63 +48,87 @@ Geometry = shapely.Geometry | RefusedGeometry
 
 
 def collection_depth(ewkb: bytes) -> int:
-    """How deep collections are nested, read from the bytes alone; stops one beyond MAX_COLLECTION_DEPTH.
+    """How deep collections and multi-geometries are nested; 0 for a geometry without members.
 
-    Source: EWKB as in PostGIS's doc/ZMSgeoms.txt: byte order, type with the flags Z 0x80000000, M 0x40000000 and SRID
-    0x20000000, then coordinates, rings or members.
+    It is read from the bytes, without GEOS. Reading stops at MAX_COLLECTION_DEPTH + 1.
+
+    Source: EWKB as in PostGIS's doc/ZMSgeoms.txt: byte order, type with the flags Z 0x80000000,
+    M 0x40000000 and SRID 0x20000000, then coordinates, rings or members.
 
     Raises: struct.error when the bytes end too early.
     """
-    position, deepest, open_members = 0, 0, [1]
-    while open_members:
-        if open_members[-1] == 0:
-            open_members.pop()
+    position = 0
+    deepest = 0
+    unread_members = [1]  # of each collection that is open, the outermost first
+    while unread_members:
+        if unread_members[-1] == 0:
+            unread_members.pop()
             continue
-        open_members[-1] -= 1
-        order = "<" if ewkb[position : position + 1] == b"\x01" else ">"
-        (kind,) = unpack_from(f"{order}I", ewkb, position + 1)
-        position += 9 if kind & 0x20000000 else 5
-        point_bytes = 8 * (2 + bool(kind & 0x80000000) + bool(kind & 0x40000000))
-        shape = kind & 0xFF
-        if shape == _POINT:
-            position += point_bytes
+        unread_members[-1] -= 1
+        position, members = _skip_geometry(ewkb, position)
+        if members is None:
             continue
-        (members,) = unpack_from(f"{order}I", ewkb, position)
-        position += 4
-        if shape in _LINES:
-            position += members * point_bytes
-        elif shape in _RINGED:
-            for _ in range(members):
-                (points,) = unpack_from(f"{order}I", ewkb, position)
-                position += 4 + points * point_bytes
-        else:
-            open_members.append(members)
-            deepest = max(deepest, len(open_members) - 1)
-            if deepest > MAX_COLLECTION_DEPTH:
-                break
+        unread_members.append(members)
+        deepest = max(deepest, len(unread_members) - 1)
+        if deepest > MAX_COLLECTION_DEPTH:
+            break
     return deepest
 
 
+def _skip_geometry(ewkb: bytes, position: int) -> tuple[int, int | None]:
+    """Reads over a geometry; of a collection only over what is before its members.
+
+    Returns: the position after it, and the number of members; None if it is not a collection.
+    Raises: struct.error when the bytes end too early.
+    """
+    is_little_endian = ewkb[position : position + _ORDER_BYTES] == _LITTLE_ENDIAN
+    number_format = "<I" if is_little_endian else ">I"
+    (type_and_flags,) = unpack_from(number_format, ewkb, position + _ORDER_BYTES)
+    position += _ORDER_BYTES + _TYPE_BYTES
+    if type_and_flags & _HAS_SRID:
+        position += _SRID_BYTES
+    dimensions = 2 + bool(type_and_flags & _HAS_Z) + bool(type_and_flags & _HAS_M)
+    point_bytes = dimensions * _NUMBER_BYTES
+    kind = type_and_flags & _KIND_BITS
+    if kind == _POINT:
+        return position + point_bytes, None
+    (members,) = unpack_from(number_format, ewkb, position)
+    position += _COUNT_BYTES
+    if kind in _LINES:
+        return position + members * point_bytes, None
+    if kind in _RINGED:
+        for _ in range(members):
+            (points,) = unpack_from(number_format, ewkb, position)
+            position += _COUNT_BYTES + points * point_bytes
+        return position, None
+    return position, members
+
+
 def _may_nest(ewkb: bytes) -> bool:
-    return len(ewkb) > 4 and ewkb[1 if ewkb[0] == 1 else 4] in _NESTING
+    """Whether its type is one of _NESTING, by the lowest byte of the type."""
+    if len(ewkb) < _ORDER_BYTES + _TYPE_BYTES:
+        return False
+    lowest_byte = _ORDER_BYTES
+    if ewkb[:_ORDER_BYTES] != _LITTLE_ENDIAN:
+        lowest_byte += _TYPE_BYTES - 1
+    return ewkb[lowest_byte] in _NESTING
 
 
 def decode_ewkb(ewkb: bytes) -> Geometry:
-    """EWKB to shapely with its SRID, or a RefusedGeometry."""
+    """Decodes EWKB to a geometry of shapely with its SRID, or to a RefusedGeometry."""
     raw = bytes(ewkb)
     try:
         if _may_nest(raw) and collection_depth(raw) > MAX_COLLECTION_DEPTH:
-            return RefusedGeometry(
-                raw, f"collections are nested deeper than {MAX_COLLECTION_DEPTH}"
-            )
-        with errstate(invalid="ignore"):  # NaN is a coordinate like any other here
+            reason = f"collections are nested deeper than {MAX_COLLECTION_DEPTH}"
+            return RefusedGeometry(raw, reason)
+        with errstate(invalid="ignore"):  # numpy warns of NaN, which a coordinate may be
             return shapely.from_wkb(raw)
     except (ShapelyError, NotImplementedError, ValueError, struct_error) as error:
         return RefusedGeometry(raw, str(error))
 
 
 def encode_ewkb(geometry: Geometry) -> bytes:
-    """Shapely to EWKB with SRID, Z and M; a RefusedGeometry as it came.
+    """Encodes a geometry of shapely as EWKB with SRID, Z and M; a RefusedGeometry as it came.
 
     Raises: TypeError for anything else.
     """
@@ -109,23 +139,25 @@ def encode_ewkb(geometry: Geometry) -> bytes:
     return shapely.to_wkb(geometry, output_dimension=4, include_srid=True, flavor="extended")
 
 
-def _parse_whole(digits: str) -> int | Decimal:
-    return int(digits) if len(digits) <= _MAX_INTEGER_DIGITS else Decimal(digits)
+def _parse_integer(digits: str) -> int | Decimal:
+    if len(digits) > _MAX_INTEGER_DIGITS:
+        return Decimal(digits)
+    return int(digits)
 
 
 def _decode_json(raw: bytes) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:
-        pass  # lone surrogates and huge numbers, which PostgreSQL takes and orjson does not
+        pass  # PostgreSQL accepts lone surrogates and huge numbers, orjson does not
     try:
-        return json.loads(raw, parse_int=_parse_whole)
+        return json.loads(raw, parse_int=_parse_integer)
     except (RecursionError, ValueError):
         return raw.decode("utf-8", "replace")
 
 
 def _decode_jsonb(raw: bytes) -> Any:
-    return _decode_json(bytes(raw)[1:])  # the first byte is jsonb's version
+    return _decode_json(bytes(raw)[1:])  # the first byte is the version of the format
 
 
 def _encode_jsonb(value: object) -> bytes:
@@ -136,7 +168,7 @@ async def register_codecs(connection: asyncpg.Connection, postgis_schema: str | 
     """Sets the codecs of one connection.
 
     Args:
-        postgis_schema: where PostGIS lives; None when it is not installed.
+        postgis_schema: the schema of PostGIS; None when it is not installed.
     """
     await connection.set_type_codec(
         "json", schema="pg_catalog", encoder=orjson.dumps, decoder=_decode_json, format="binary"

@@ -1,4 +1,4 @@
-"""One connection: what it is opened with, and how it is left for the next who gets it."""
+"""One connection: how it is opened, and in which state it is left for the next statement."""
 
 import asyncio
 from time import monotonic
@@ -16,95 +16,119 @@ from geosvc.sql.compose import APPLICATION_NAME
 from geosvc.trace import Run
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
-# What a statement meets whose search path, or whose prepared statements, a function that a view calls has changed.
+
+# What a statement raises after a function, which a view calls, has changed the search path or
+# dropped prepared statements.
 MISSING = (
     asyncpg.InvalidSQLStatementNameError,
     asyncpg.UndefinedFunctionError,
     asyncpg.UndefinedObjectError,
     asyncpg.UndefinedTableError,
 )
-_PATH = "SELECT current_setting('search_path')"
-FUNCTIONS = (
-    '"geosvc_functions".'  # what a statement that calls a published function has in its text
-)
+_SELECT_SEARCH_PATH = "SELECT current_setting('search_path')"
+_FUNCTION_CALL = '"geosvc_functions".'  # is in the text of a statement that calls a function
 
 
 class GeosvcConnection(asyncpg.Connection):
-    """A connection that is not reset at release, which would cost a round trip, unless a function may have changed its
-    settings. So its log listener stays, too.
+    """A connection whose settings are made once, not each time it is released.
+
+    asyncpg resets a connection when it is released, which costs a round trip. Here `reset` does
+    nothing unless a function may have changed a setting. So listeners of the log stay as well.
 
     Attributes:
-        run: the statement that what the server says belongs to.
-        used_at: when it was last known to live, by the monotonic clock.
+        run: the statement that it is used for.
+        used_at: when it was alive for the last time that is known, by the monotonic clock.
     """
 
     _transport: asyncio.Transport
     run: Run | None = None
     used_at = 0.0
-    _restore = ""
-    _reported: tuple[object, ...] = ()
-    _path: str | None = None
+    _settings_command = ""
+    _reported_settings: tuple[object, ...] = ()
+    _search_path: str | None = None
 
     def watch_socket(self, silence_seconds: float) -> None:
-        """Lets the system find out that it is dead (`database.liveness`)."""
+        """Lets the operating system find out that it is dead (`database.liveness`)."""
         watch_socket(self._transport.get_extra_info("socket"), silence_seconds)
 
-    async def settle(self, command: str) -> None:
-        """Makes the settings of the session, now and whenever a function may have made others."""
-        await self.execute(command)
-        self._restore, self._reported = command, self._report()
-        self._path = await self.fetchval(_PATH)
-
-    async def give_up_if_changed(self, error: asyncpg.PostgresError) -> None:
-        """Closes the connection when it no longer is as it was made, so that the read is tried on another.
-
-        Args:
-            error: one of MISSING.
-        Raises: ConnectionDoesNotExistError when it was closed.
-        """
-        if self.is_in_transaction() or self._path is None:
-            return
-        in_function = getattr(error, "context", None) is not None
-        forgotten = isinstance(error, asyncpg.InvalidSQLStatementNameError) and not in_function
-        if forgotten or await self.fetchval(_PATH) != self._path:
-            self.terminate()
-            raise asyncpg.ConnectionDoesNotExistError("a function changed the session") from error
-
-    def _report(self) -> tuple[object, ...]:
-        known = self.get_settings()
-        return tuple(getattr(known, name, None) for name in REPORTED)
-
-    def hear(self, messages: ServerMessages) -> None:
-        """Passes on what the server says, from now on."""
+    def pass_messages_to(self, messages: ServerMessages) -> None:
+        """Passes on the notices and warnings of the server."""
         self.add_log_listener(messages.hear)
 
     def serve(self, run: Run | None) -> None:
-        """Tells which statement it is used for."""
+        """Sets the statement that it is used for."""
         self.run = run
 
-    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's signature
-        """Makes the settings anew where a function ran or the server told of another setting, else nothing; one that was
-        left in a transaction is closed.
+    async def make_settings(self, command: str) -> None:
+        """Makes the settings of the session now, and again after a function may have changed them.
+
+        Args:
+            command: by `set_command`.
+        """
+        await self.execute(command)
+        self._settings_command = command
+        self._reported_settings = self._read_reported_settings()
+        self._search_path = await self.fetchval(_SELECT_SEARCH_PATH)
+
+    async def give_up_if_changed(self, error: asyncpg.PostgresError) -> None:
+        """Closes the connection if a function has changed its session.
+
+        The error that it raises then makes the read run again on another connection.
+
+        Args:
+            error: one of MISSING.
+        Raises: ConnectionDoesNotExistError if it was closed.
+        """
+        if self.is_in_transaction() or self._search_path is None:
+            return
+        was_raised_in_function = getattr(error, "context", None) is not None
+        is_statement_gone = (
+            isinstance(error, asyncpg.InvalidSQLStatementNameError) and not was_raised_in_function
+        )
+        if is_statement_gone or await self.fetchval(_SELECT_SEARCH_PATH) != self._search_path:
+            self.terminate()
+            raise asyncpg.ConnectionDoesNotExistError("a function changed the session") from error
+
+    def _read_reported_settings(self) -> tuple[object, ...]:
+        """The values that the server has reported, without a query."""
+        known = self.get_settings()
+        return tuple(getattr(known, name, None) for name in REPORTED)
+
+    def _may_have_changed(self) -> bool:
+        """Whether the last statement may have changed a setting of the session."""
+        if self._read_reported_settings() != self._reported_settings:
+            return True
+        return self.run is not None and _FUNCTION_CALL in self.run.text
+
+    # the signature is asyncpg's
+    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Prepares the connection for the next statement; asyncpg calls it at its release.
+
+        The settings are made again if they may have changed. A connection whose transaction was not
+        ended is closed.
         """
         self.used_at = monotonic()
         if self.is_in_transaction():
             self.terminate()
-        elif self._restore and (
-            self._report() != self._reported
-            or (self.run is not None and FUNCTIONS in self.run.text)
-        ):
-            await self.execute(self._restore, timeout=timeout)
+        elif self._settings_command and self._may_have_changed():
+            await self.execute(self._settings_command, timeout=timeout)
 
     def _time_and_log(self, query: str, args: Any, timeout: float) -> TimedQuery:
-        """Asyncpg calls it where there is a query logger; if it were called otherwise one day, the logger would do the same."""
+        """Replaces a method of asyncpg; it is called for each statement if there is a query logger.
+
+        If a later asyncpg calls another method, the query logger observes the same.
+        """
         return TimedQuery(query, args)
 
     def _check_listeners(self, listeners: object, listener_type: str) -> None:
-        """Asyncpg takes a listener on a connection that is released for one that was forgotten."""
+        """Replaces a method of asyncpg, which warns of listeners that are left at the release."""
 
 
 def connect_arguments(settings: Settings, url: str) -> dict[str, Any]:
-    """What asyncpg.connect is told, for every connection that geosvc opens."""
+    """The arguments of `asyncpg.connect` for every connection of geosvc.
+
+    Raises: SettingsError when a certificate or key cannot be read.
+    """
     tls = tls_to_database(settings, url)
     return {
         "dsn": url,
@@ -112,7 +136,7 @@ def connect_arguments(settings: Settings, url: str) -> dict[str, Any]:
         "direct_tls": tls.direct,
         "timeout": settings.connect_seconds,
         "command_timeout": settings.statement_timeout_seconds + CANCEL_GRACE_SECONDS,
-        # a pooler takes these two; the second is for the first statements, before `session` has set all
+        # a pooler accepts these two; the second is for the statements before all settings are made
         "server_settings": {
             "application_name": APPLICATION_NAME,
             "standard_conforming_strings": "on",

@@ -1,4 +1,4 @@
-"""COPY into tables, all or nothing."""
+"""COPY into tables, in one transaction."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -23,13 +23,16 @@ class Loading:
         return await self._connection.fetchval("SELECT to_regclass($1)", name) is not None
 
     async def run_script(self, sql: str) -> None:
-        """Runs SQL of geosvc's own: any number of statements."""
+        """Runs SQL of geosvc: one statement or several."""
         await self._connection.execute(sql)
 
     async def copy_csv(
         self, table: str, columns: Iterable[str], source: AsyncIterable[bytes]
     ) -> None:
-        """Fills a table from CSV with a header line; an empty unquoted field is NULL, geometries are hex EWKB."""
+        """Fills a table from CSV with a header line.
+
+        An empty field without quotes is NULL. Geometries are hexadecimal EWKB.
+        """
         await self._connection.copy_to_table(
             table, source=source, columns=list(columns), format="csv", header=True
         )
@@ -37,14 +40,14 @@ class Loading:
 
 @asynccontextmanager
 async def loading(settings: Settings, url: str) -> AsyncIterator[Loading]:
-    """A connection with a transaction that commits when the block ends, and leaves nothing behind when it fails.
+    """A transaction on a connection of its own; it is committed if the block does not raise.
 
-    Raises: StartError when the database cannot be reached or refuses what it is told.
+    Raises: StartError when the database cannot be reached, or refuses a statement.
     """
+    arguments = connect_arguments(settings, url)
+    arguments["command_timeout"] = None  # a COPY takes as long as its data
     try:
-        connection = await asyncpg.connect(
-            **{**connect_arguments(settings, url), "command_timeout": None}
-        )
+        connection = await asyncpg.connect(**arguments)
     except DATABASE_ERRORS as error:
         raise StartError(f"cannot connect to {target_of(url)}: {why_unreachable(error)}") from None
     try:
@@ -55,5 +58,5 @@ async def loading(settings: Settings, url: str) -> AsyncIterator[Loading]:
             f"the database refused to load: {type(error).__name__}: {error.args[0]}"
         ) from None
     finally:
-        # a COPY that failed half-way can leave a connection waiting for ever
+        # close() could wait for ever for a COPY that failed
         connection.terminate()

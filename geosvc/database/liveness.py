@@ -1,7 +1,8 @@
-"""Connections that died without a word, as when a firewall has forgotten them, or a proxy between has lost its other half.
+"""Find connections that are dead although nobody has closed them.
 
-The system finds out what it can: data that nobody acknowledges, and connections that lie idle. What stands behind a proxy
-that acknowledges everything only a question finds out (docs/decisions/0040).
+A firewall may have forgotten a connection, or a proxy may have lost its other half. The operating
+system finds connections on which data is not acknowledged, and idle ones that do not answer. Behind
+a proxy that acknowledges everything, only a statement finds out (docs/decisions/0040).
 """
 
 import socket
@@ -12,21 +13,21 @@ from typing import Any
 from geosvc.database.sqlstate import DATABASE_ERRORS
 
 KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}  # seconds, seconds, probes
-_QUESTION = (
-    "SELECT"  # the shortest statement that has an answer; an empty one has none behind a pooler
-)
+# the shortest statement that is answered; a pooler does not answer an empty one
+_PROBE = "SELECT"
 
 
 def watch_socket(found: Any, silence_seconds: float) -> None:
-    """Lets the system end a TCP connection of which nothing was acknowledged for so long, and look after it while it is idle.
+    """Lets the operating system close a TCP connection that is dead.
 
     Args:
-        found: the socket of a transport, if there is one.
+        found: the socket of a transport; None if it has none.
+        silence_seconds: how long sent data may stay without an acknowledgement.
     """
     if found is None or found.family not in (socket.AF_INET, socket.AF_INET6):
         return
     options = {**KEEP_ALIVE, "TCP_USER_TIMEOUT": round(silence_seconds * 1000)}
-    with suppress(OSError):  # what the system does not take, it does without
+    with suppress(OSError):  # an option that the system does not accept is left out
         found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in options.items():
             if hasattr(socket, name):
@@ -34,11 +35,13 @@ def watch_socket(found: Any, silence_seconds: float) -> None:
 
 
 class Liveness:
-    """Which connections are asked whether they live before they are given to anybody: those that were idle for long, and all
-    of them once after one was found dead.
+    """Probes connections before they are used: those that were idle for long.
+
+    After a connection was found dead, every other one is probed once.
 
     Args:
-        seconds: how long is long, and how long an answer may take.
+        seconds: how long a connection may be idle without a probe, and how long the answer to a
+            probe may take.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -46,17 +49,19 @@ class Liveness:
         self._suspected_at = 0.0
 
     def suspect(self) -> None:
-        """One was found dead, so that others may be."""
+        """Marks all connections as suspect, since one was found dead."""
         self._suspected_at = monotonic()
 
-    async def holds(self, connection: Any) -> bool:
-        """Whether a connection is not dead."""
+    async def is_alive(self, connection: Any) -> bool:
+        """Whether a connection is alive; it is probed only if that is not known."""
         used_at: float = connection.used_at
-        if used_at > self._suspected_at and monotonic() - used_at < self._seconds:
+        is_suspect = used_at <= self._suspected_at
+        idle_seconds = monotonic() - used_at
+        if not is_suspect and idle_seconds < self._seconds:
             return True
         try:
-            await connection.execute(_QUESTION, timeout=self._seconds)
+            await connection.execute(_PROBE, timeout=self._seconds)
         except DATABASE_ERRORS:
             self.suspect()
             return False
-        return True  # its release notes that it lives
+        return True  # `used_at` is set when the connection is released

@@ -1,4 +1,4 @@
-"""One connection at the start, for those who rather not serve without a database."""
+"""One connection at the start, for services that must not start without a database."""
 
 import asyncpg
 
@@ -11,20 +11,23 @@ from geosvc.sql.files import load_statement
 
 
 async def require_database(settings: Settings) -> None:
-    """Connects once. Raises: StartError, with where to and the reason, when that fails or there is no PostGIS."""
+    """Connects once, and looks for PostGIS.
+
+    Raises: StartError, with the target and the reason, if the database cannot be reached or read,
+        or has no PostGIS.
+    """
     assert settings.database_url is not None
     url = settings.database_url.get_secret_value()
+    target = target_of(url)
     try:
         connection = await asyncpg.connect(**connect_arguments(settings, url))
     except (*DATABASE_ERRORS, ValueError) as error:
-        raise StartError(f"cannot connect to {target_of(url)}: {why_unreachable(error)}") from None
+        raise StartError(f"cannot connect to {target}: {why_unreachable(error)}") from None
     try:
         schema = await connection.fetchval(load_statement("postgis_schema").text)
     except DATABASE_ERRORS as error:
-        raise StartError(f"cannot read {target_of(url)}: {why_unreachable(error)}") from None
+        raise StartError(f"cannot read {target}: {why_unreachable(error)}") from None
     finally:
         connection.terminate()
     if schema is None:
-        raise StartError(
-            f"cannot serve {target_of(url)}: it has no PostGIS: CREATE EXTENSION postgis"
-        )
+        raise StartError(f"cannot serve {target}: it has no PostGIS: CREATE EXTENSION postgis")

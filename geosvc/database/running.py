@@ -1,7 +1,9 @@
-"""How every statement is seen exactly once, as one `QueryEnded`.
+"""Observe every statement exactly once: each ends with one event `QueryEnded`.
 
-asyncpg's query loggers see what execute, fetch and its kin send, what the driver sends for itself too. What the service runs
-has a `Running` besides, which knows what they do not: the wait for a connection, rows, prepared statements and cursors.
+A query logger of asyncpg observes each call of `execute`, `fetch` and the like, and also the
+statements that asyncpg sends by itself. Statements of geosvc have a `Running` as well. It observes
+what a query logger cannot: the wait for a connection, the number of rows, prepared statements and
+cursors.
 """
 
 import asyncio
@@ -17,45 +19,57 @@ from geosvc.redaction import scrub
 from geosvc.sql.compose import Statement
 from geosvc.trace import Outcome, Run, Trace, current_run, current_trace
 
-_DRIVER_STATEMENTS = {
+# the names of statements that are not made from a `Statement`, by their first word
+_OTHER_STATEMENTS = {
     "BEGIN": "transaction.begin",
     "COMMIT": "transaction.commit",
     "ROLLBACK": "transaction.rollback",
     "SET": "session.set",
     "EXPLAIN": "explain.plan",
 }
+_ANY_OTHER_STATEMENT = "driver.introspection"
 _WARNINGS = frozenset({"WARNING", "ERROR", "FATAL", "PANIC"})
 MESSAGES_PER_SECOND = 5
 _USER_REQUEST = "user request"
+_INTERRUPT_FUNCTION = "ProcessInterrupts"  # of PostgreSQL, which ends a cancelled statement
 
 
 def outcome_of(error: BaseException) -> tuple[Outcome, str | None]:
-    """How a statement ended that raised, and the SQLSTATE if the server told one."""
+    """How a statement ended that raised `error`, and the SQLSTATE if the server sent one."""
     sqlstate = error.sqlstate if isinstance(error, asyncpg.PostgresError) else None
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         return "cancelled", sqlstate
     if isinstance(error, TimeoutError):
         return "timeout", sqlstate
     if isinstance(error, asyncpg.QueryCanceledError):
-        # PostGIS words every end within GEOS like an operator's, and nearly all of them are timeouts
-        by_postgresql = getattr(error, "server_source_function", None) == "ProcessInterrupts"
-        return "cancelled" if by_postgresql and _USER_REQUEST in str(error) else "timeout", sqlstate
+        return _outcome_of_cancel(error), sqlstate
     return "failed", sqlstate
 
 
+def _outcome_of_cancel(error: asyncpg.QueryCanceledError) -> Outcome:
+    # when GEOS is interrupted, PostGIS always reports a user request; nearly all are timeouts
+    is_by_postgresql = getattr(error, "server_source_function", None) == _INTERRUPT_FUNCTION
+    if is_by_postgresql and _USER_REQUEST in str(error):
+        return "cancelled"
+    return "timeout"
+
+
 class Running:
-    """One run of a statement, as a context: from asking for a connection to the last row. It tells the end of its statement;
-    the query loggers tell of all others.
+    """A context in which one statement runs once, from the wait for a connection to the last row.
+
+    It emits the event for the end of this statement. Query loggers emit it for all others.
 
     Args:
-        shared: of a look-up, the other requests that wait for it too.
+        shared: of a look-up, the other requests that wait for the same statement.
     """
 
     __slots__ = ("_asked_at", "_connected_at", "_in_pieces", "run")
 
     def __init__(self, statement: Statement, *, shared: Sequence[Trace] = ()) -> None:
         trace = current_trace.get()
-        args = statement.args if trace is None else statement.args_for(trace.request_id)
+        args = statement.args
+        if trace is not None:
+            args = statement.args_for(trace.request_id)
         self.run = Run(statement.name, statement.text, args, trace)
         self.run.shape = statement.shape
         self.run.shared = shared
@@ -72,24 +86,25 @@ class Running:
         return self
 
     def connected(self) -> None:
-        """There is a connection."""
+        """Ends the wait: there is a connection."""
         self._connected_at = perf_counter()
-        self._waited(self._connected_at)
+        self._add_wait(self._connected_at)
 
-    def _waited(self, until: float) -> None:
+    def _add_wait(self, until: float) -> None:
         self.run.pool_seconds = until - self._asked_at
         if self.run.trace is not None:
             self.run.trace.pool_seconds += self.run.pool_seconds
 
     def got(self, rows: int) -> None:
-        """All rows came at once."""
+        """Sets the number of rows, when all have come at once."""
         self.run.rows = rows
-        if not self.run.seconds:  # a query logger has told otherwise
+        if not self.run.seconds:  # set already if there is a query logger
             self.run.seconds = perf_counter() - self._connected_at
 
     def took(self, started: float, rows: int) -> None:
-        """Adds a piece of work that query loggers do not see, which began at `started`."""
-        run, seconds = self.run, perf_counter() - started
+        """Adds the time since `started`, of a piece of work that query loggers do not observe."""
+        run = self.run
+        seconds = perf_counter() - started
         self._in_pieces = True
         run.seconds += seconds
         run.rows = rows + (run.rows or 0)
@@ -102,7 +117,7 @@ class Running:
         run = self.run
         run.ended_at = perf_counter()
         if not self._connected_at:
-            self._waited(run.ended_at)
+            self._add_wait(run.ended_at)
         elif not run.seconds:
             run.seconds = run.ended_at - self._connected_at
         if error is not None:
@@ -117,14 +132,15 @@ class Running:
 
 
 def _end(query: str, args: Sequence[object], seconds: float, error: BaseException | None) -> None:
-    """A statement is over that a query logger sees, in the context of its run."""
+    """Takes the time of a statement from a query logger, and emits its end if no `Running` does."""
     run = current_run.get()
     if run is not None and query is run.text:
         run.seconds = seconds
         return
     first_word = query.lstrip().partition(" ")[0].upper()
-    name = _DRIVER_STATEMENTS.get(first_word, "driver.introspection")
-    own = Run(name, query, args, run.trace if run is not None else None)
+    name = _OTHER_STATEMENTS.get(first_word, _ANY_OTHER_STATEMENT)
+    trace = run.trace if run is not None else None
+    own = Run(name, query, args, trace)
     own.seconds = seconds
     own.ended_at = perf_counter()
     if error is not None:
@@ -133,13 +149,15 @@ def _end(query: str, args: Sequence[object], seconds: float, error: BaseExceptio
 
 
 def log_query(record: asyncpg.connection.LoggedQuery) -> None:
-    """A query logger."""
+    """The query logger of every connection."""
     _end(record.query, record.args or (), record.elapsed, record.exception)
 
 
 class TimedQuery:
-    """What asyncpg times a statement with for its query loggers, without the generator, the named tuple and the copy of the
-    context that its own makes for each: 1 µs instead of 5.
+    """A context in which asyncpg sends a statement, and which calls the query logger at its end.
+
+    asyncpg's own context makes a generator, a named tuple and a copy of the context variables for
+    each statement. That takes 5 µs; this takes 1 µs.
     """
 
     __slots__ = ("_args", "_query", "_started")
@@ -157,45 +175,58 @@ class TimedQuery:
         _end(self._query, self._args, perf_counter() - self._started, error)
 
 
-def _without_values(message: str, run: Run | None) -> str:
-    """What the server said, without the values that it quotes. Of a write any part of the body may be among them."""
-    if run is None:
-        return message
-    return (
-        "(about a written feature)" if run.name.startswith("write.") else scrub(message, run.args)
-    )
-
-
 class ServerMessages:
-    """Notices and warnings of the server, passed on as events; of a flood, MESSAGES_PER_SECOND."""
+    """Emits an event for each notice and warning of the server, at most MESSAGES_PER_SECOND."""
 
     def __init__(self) -> None:
-        self._second = 0.0
+        self._second_began_at = 0.0
         self._in_second = 0
         self._dropped = 0
 
     def hear(self, connection: Any, message: Any) -> None:
-        """A log listener. asyncpg calls it outside the context of the statement; the connection knows whose it is."""
-        run: Run | None = connection.run
-        now = monotonic()
-        if now - self._second >= 1.0:
-            if self._dropped:
-                emit(ServerMessagesDropped(dropped=self._dropped))
-            self._second, self._in_second, self._dropped = now, 0, 0
-        self._in_second += 1
-        if self._in_second > MESSAGES_PER_SECOND:
-            self._dropped += 1
+        """The log listener of every connection.
+
+        asyncpg calls it outside the context of the statement; `connection.run` is its run.
+        """
+        if self._is_too_many():
             return
         severity = message.severity_en or message.severity
         kind = ServerWarning if severity in _WARNINGS else ServerNotice
+        run: Run | None = connection.run
+        statement = request_id = None
+        if run is not None:
+            statement = run.name
+            if run.trace is not None:
+                request_id = run.trace.request_id
         emit(
             kind(
                 severity=severity,
                 sqlstate=message.sqlstate,
                 message=_without_values(message.message, run),
-                statement=run.name if run is not None else None,
-                request_id=run.trace.request_id
-                if run is not None and run.trace is not None
-                else None,
+                statement=statement,
+                request_id=request_id,
             )
         )
+
+    def _is_too_many(self) -> bool:
+        """Counts a message. True if it is one too many in this second."""
+        now = monotonic()
+        if now - self._second_began_at >= 1.0:
+            if self._dropped:
+                emit(ServerMessagesDropped(dropped=self._dropped))
+            self._second_began_at = now
+            self._in_second = self._dropped = 0
+        self._in_second += 1
+        if self._in_second <= MESSAGES_PER_SECOND:
+            return False
+        self._dropped += 1
+        return True
+
+
+def _without_values(message: str, run: Run | None) -> str:
+    """A message of the server, without the values that it quotes."""
+    if run is None:
+        return message
+    if run.name.startswith("write."):
+        return "(about a written feature)"  # it may quote any part of the body
+    return scrub(message, run.args)

@@ -1,7 +1,8 @@
-"""What a session is set to before a statement runs in it (docs/decisions/0031).
+"""The settings of a session, made before a statement runs in it (docs/decisions/0031).
 
-A database, a role, a pooler or a function may bring any setting. All that changes what a statement of geosvc's means or
-answers is set here; what belongs to the data (`lc_monetary`, `default_text_search_config`) or only makes plans is left alone.
+A database, a role, a pooler or a function may have changed any setting. Every setting that changes
+the meaning or the result of geosvc's statements is made here. Settings that belong to the data
+(`lc_monetary`, `default_text_search_config`), or only influence plans, are left alone.
 """
 
 from collections.abc import Mapping
@@ -12,12 +13,11 @@ from geosvc.settings import Settings
 from geosvc.sql.compose import SQL, Identifier, Params
 from geosvc.sql.files import load_statement
 
-CANCEL_GRACE_SECONDS = (
-    5.0  # asyncpg's own timeout comes after the server's, and bounds cancels as well
-)
+# asyncpg's timeout is so much longer than that of the server; it also limits cancels
+CANCEL_GRACE_SECONDS = 5.0
 UTC = "UTC"
 
-# How texts are read and written, and which rows are found. Not every version has all of them.
+# How texts are read and written, and which rows are found. Old versions do not have all of them.
 _FIXED = {
     "timezone": UTC,
     "timezone_abbreviations": "Default",
@@ -42,15 +42,17 @@ _FIXED = {
     "idle_session_timeout": "0",
     "transaction_timeout": "0",
     "jit": "off",
-    "max_parallel_workers_per_gather": "0",  # starting workers costs more than a page, and requests share the cores
+    # starting workers takes longer than reading a page, and requests share the cores
+    "max_parallel_workers_per_gather": "0",
     "synchronize_seqscans": "off",
 }
-_A_FILE = "timezone_abbreviations"  # to set it reads a file, 0.1 ms: only where it is another
-# Only a superuser may set them: set where they are not what geosvc needs and the role may do it.
-_SUPERUSERS = {"session_replication_role": "origin", "lc_messages": "C"}
+# PostgreSQL reads a file to set it, 0.1 ms: it is set only if the value differs
+_SLOW_SETTING = "timezone_abbreviations"
+# Only a superuser may set them. They are set if the value differs and the role may set them.
+_SUPERUSER_SETTINGS = {"session_replication_role": "origin", "lc_messages": "C"}
 
-# The server tells at once when one of these changes: a function that did it is found out without a question.
-# PostgreSQL 18 tells of the search path too.
+# The server reports changes of these at once, so that no query is needed to find out that a
+# function has changed one. PostgreSQL 18 reports the search path too.
 REPORTED = (
     *("TimeZone", "DateStyle", "IntervalStyle", "standard_conforming_strings", "client_encoding"),
     *("default_transaction_read_only", "session_authorization", "is_superuser", "search_path"),
@@ -58,28 +60,37 @@ REPORTED = (
 
 
 def milliseconds(seconds: float) -> str:
-    """A time as PostgreSQL's settings take it; never 0, which would be no limit."""
+    """A time as a setting of PostgreSQL; never 0, which would be no limit."""
     return f"{max(round(seconds * 1000), 1)}ms"
 
 
 def session_settings(settings: Settings, writes: bool) -> dict[str, str]:
-    """All settings of a session, those of superusers aside."""
-    stall_seconds = settings.read_stall_seconds if writes else settings.write_stall_seconds
+    """All settings of a session, except those that only a superuser may set."""
+    stall_seconds = settings.write_stall_seconds
+    lock_timeout = milliseconds(settings.lock_timeout_seconds)
+    plan_cache_mode = "force_custom_plan"
+    if writes:
+        stall_seconds = settings.read_stall_seconds
+        # a write waits for other writes of the same row as long as a statement may take
+        lock_timeout = "0"
+        plan_cache_mode = "auto"
+    messages = settings.server_messages
     return {
         **_FIXED,
-        "client_min_messages": "warning"
-        if settings.server_messages == "off"
-        else settings.server_messages,
-        "plan_cache_mode": "auto" if writes else "force_custom_plan",
+        "client_min_messages": "warning" if messages == "off" else messages,
+        "plan_cache_mode": plan_cache_mode,
         "statement_timeout": milliseconds(settings.statement_timeout_seconds),
-        # a write waits for other writes of the same row as long as a statement may take
-        "lock_timeout": "0" if writes else milliseconds(settings.lock_timeout_seconds),
+        "lock_timeout": lock_timeout,
         "idle_in_transaction_session_timeout": milliseconds(stall_seconds + CANCEL_GRACE_SECONDS),
     }
 
 
 def first_settings(settings: Settings) -> dict[str, str]:
-    """What the questions need that find out the rest: short limits of a database or role, or an error, would end them."""
+    """The settings that are made before all others can be chosen.
+
+    The statements of `choose_settings` need them: a short limit of a database or role would end
+    them, and so would an error with `exit_on_error`.
+    """
     wanted = session_settings(settings, writes=False)
     names = (
         "exit_on_error",
@@ -91,47 +102,56 @@ def first_settings(settings: Settings) -> dict[str, str]:
     return {name: wanted[name] for name in names}
 
 
-def _literal(value: str) -> str:
-    # the session may read backslashes either way yet
+def _quote(value: str) -> str:
+    # an E string is read the same whatever standard_conforming_strings is
     return "E'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def _search_path(settings: Settings, postgis_schema: str | None) -> str:
-    schemas = dict.fromkeys(filter(None, (postgis_schema, *settings.schemas)))
-    return SQL(", ").join(Identifier(schema) for schema in schemas).render(Params())
+    """The schema of PostGIS, then the published ones, each once."""
+    names = list(settings.schemas)
+    if postgis_schema is not None:
+        names.insert(0, postgis_schema)
+    distinct = dict.fromkeys(name for name in names if name)
+    return SQL(", ").join(Identifier(name) for name in distinct).render(Params())
 
 
 def set_command(values: Mapping[str, str], local: bool) -> str:
-    """One statement that makes settings, for the session or for the transaction. The names are the service's own."""
-    calls = (
-        f"set_config('{name}', {_literal(value)}, {str(local).lower()})"
-        for name, value in values.items()
-    )
+    """One statement that makes settings.
+
+    Args:
+        values: by name; the names are constants of geosvc.
+        local: for the transaction, not for the session.
+    """
+    is_local = "true" if local else "false"
+    calls: list[str] = []
+    for name, value in values.items():
+        calls.append(f"set_config('{name}', {_quote(value)}, {is_local})")
     return f"SELECT {', '.join(calls)}"
 
 
 async def choose_settings(
     connection: asyncpg.Connection, settings: Settings, writes: bool, postgis_schema: str | None
 ) -> dict[str, str]:
-    """What this session is to be set to, of all that the server knows and the role may set."""
+    """The settings to make in this session: those that the server has and the role may set."""
     wanted = session_settings(settings, writes)
-    statement = load_statement("session_settings", ([*wanted, *_SUPERUSERS],))
-    found: dict[str, str] = {
-        row[0]: row[1] for row in await connection.fetch(statement.text, *statement.args)
-    }
-    chosen = {name: value for name, value in wanted.items() if name in found}
-    if chosen.get(_A_FILE) == found.get(_A_FILE):
-        chosen.pop(_A_FILE, None)
-    strange = {
-        name: value for name, value in _SUPERUSERS.items() if found.get(name, value) != value
-    }
-    chosen |= {
-        name: value for name, value in strange.items() if await _may_set(connection, name, value)
-    }
-    return {**chosen, "search_path": _search_path(settings, postgis_schema)}
+    names = [*wanted, *_SUPERUSER_SETTINGS]
+    statement = load_statement("session_settings", (names,))
+    rows = await connection.fetch(statement.text, *statement.args)
+    present: dict[str, str] = {row[0]: row[1] for row in rows}
+    chosen = {name: value for name, value in wanted.items() if name in present}
+    if chosen.get(_SLOW_SETTING) == present.get(_SLOW_SETTING):
+        chosen.pop(_SLOW_SETTING, None)
+    for name, value in _SUPERUSER_SETTINGS.items():
+        differs = present.get(name, value) != value
+        if differs and await _may_set(connection, name, value):
+            chosen[name] = value
+    chosen["search_path"] = _search_path(settings, postgis_schema)
+    return chosen
 
 
 async def _may_set(connection: asyncpg.Connection, name: str, value: str) -> bool:
+    """Whether the role may make a setting: it is tried, in a transaction of its own."""
     try:
         async with connection.transaction():
             await connection.execute(set_command({name: value}, local=True))

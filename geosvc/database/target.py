@@ -1,9 +1,13 @@
-"""Which database a DSN is of, and why it cannot be reached, in words for operators that hold no password."""
+"""The database that a DSN names, and why it cannot be reached, as texts for operators.
+
+The texts never contain a password.
+"""
 
 import os
 import re
 import socket
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from getpass import getuser
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -24,15 +28,25 @@ _ERRNO = re.compile(r"\[Errno (-?\d+)\]")
 
 
 class NotConnected(ConnectionRefusedError):
-    """A connection could not be made; its text is the reason. To try at once again is of no use."""
+    """A connection could not be made; the text is the reason. A second try at once is useless."""
+
+
+# errors whose text is the reason, and contains no password
+_HAVE_A_REASON = (
+    NotConnected,
+    asyncpg.PostgresError,
+    asyncpg.TargetServerAttributeNotMatched,
+    GeosvcError,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseTarget:
-    """Where a DSN leads.
+    """The database that a DSN names.
 
     Attributes:
-        host: or the folder of a Unix socket; several with commas between them, as `port`.
+        host: a host, or the folder of a Unix socket; several have commas between them.
+        port: one port if all hosts have the same; otherwise the port of each host, with commas.
     """
 
     host: str
@@ -45,62 +59,69 @@ class DatabaseTarget:
 
 
 def target_of(url: str) -> DatabaseTarget:
-    """Reads a DSN as asyncpg does, which takes what it does not say from the environment, as libpq does."""
+    """Reads a DSN as asyncpg and libpq do: what is missing comes from the environment."""
     parts = urlsplit(url)
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    login, _, named = parts.netloc.rpartition("@")
-    listed = named or query.get("host") or environment_default("PGHOST") or "localhost"
+    login, _, hosts_and_ports = parts.netloc.rpartition("@")
+    hosts, ports = _read_hosts(hosts_and_ports, query)
+    user = unquote(login.partition(":")[0]) or query.get("user") or environment_default("PGUSER")
+    role = user or _login_name()
+    path = unquote(parts.path.removeprefix("/"))
+    named = path or query.get("dbname") or query.get("database")
+    database = named or environment_default("PGDATABASE") or role
+    return DatabaseTarget(hosts, ports, database, role)
+
+
+def _read_hosts(listed: str, query: Mapping[str, str]) -> tuple[str, str]:
+    """Reads the hosts and ports of a DSN, as `DatabaseTarget` has them.
+
+    Args:
+        listed: `host:port`, several with commas between them; may be empty.
+        query: the parameters of the DSN.
+    """
+    listed = listed or query.get("host") or environment_default("PGHOST") or "localhost"
     default_port = query.get("port") or environment_default("PGPORT") or "5432"
-    hosts, ports = [], []
+    hosts: list[str] = []
+    ports: list[str] = []
     for each in listed.split(","):
-        found = _ADDRESS.fullmatch(each)
-        is_socket = each.startswith("/") or found is None
-        hosts.append(unquote(each if is_socket or found is None else found[1]) or "localhost")
-        ports.append((None if is_socket or found is None else found[2]) or default_port)
-    user = (
-        unquote(login.partition(":")[0])
-        or query.get("user")
-        or environment_default("PGUSER")
-        or _login_name()
-    )
-    path = unquote(parts.path.removeprefix("/")) or query.get("dbname") or query.get("database")
-    port = ports[0] if len(set(ports)) == 1 else ",".join(ports)
-    return DatabaseTarget(
-        ",".join(hosts), port, path or environment_default("PGDATABASE") or user, user
-    )
+        host, port = each, None
+        address = _ADDRESS.fullmatch(each)
+        if address is not None and not each.startswith("/"):
+            host, port = address.groups()
+        hosts.append(unquote(host) or "localhost")
+        ports.append(port or default_port)
+    if len(set(ports)) == 1:
+        ports = ports[:1]
+    return ",".join(hosts), ",".join(ports)
 
 
 def _login_name() -> str:
     try:
         return getuser()
-    except (OSError, KeyError):  # of a user that has no name, as in containers
+    except (OSError, KeyError):  # the user has no name, as in containers
         return str(os.getuid())
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says."""
-    return str(error.args[0] if error.args else "").split("\n", 1)[0]
+    """The first line of the text of an error; empty if it has none."""
+    if not error.args:
+        return ""
+    return str(error.args[0]).split("\n", 1)[0]
 
 
 def why_unreachable(error: BaseException) -> str:
-    """What the server, or else the system, says of a connection that cannot be made; one line."""
+    """Why a connection could not be made, in one line, by the server or the operating system."""
     if isinstance(error, asyncpg.ConnectionDoesNotExistError):
         return "the server closed the connection: is it PostgreSQL that listens there?"
-    if isinstance(
-        error,
-        NotConnected
-        | asyncpg.PostgresError
-        | asyncpg.TargetServerAttributeNotMatched
-        | GeosvcError,
-    ):
+    if isinstance(error, _HAVE_A_REASON):
         return first_line(error)
     if isinstance(error, asyncpg.InternalClientError):
         return "the server does not speak as PostgreSQL does"
-    if isinstance(error, asyncpg.InterfaceError | ValueError) and not isinstance(
-        error, ssl.SSLError
-    ):
-        return "asyncpg does not understand the URL"  # its own words may quote it
-    return _why_no_tls(error) if isinstance(error, ssl.SSLError) else _why_no_socket(error)
+    if isinstance(error, ssl.SSLError):  # it is a ValueError too, if a certificate is not trusted
+        return _why_no_tls(error)
+    if isinstance(error, asyncpg.InterfaceError | ValueError):
+        return "asyncpg does not understand the URL"  # its own text may quote the URL
+    return _why_no_socket(error)
 
 
 def _why_no_tls(error: ssl.SSLError) -> str:
@@ -114,9 +135,20 @@ def _why_no_socket(error: BaseException) -> str:
         return f"the name of the host is not known: {error.strerror}"
     if isinstance(error, TimeoutError) and not error.errno:
         return "no answer in time"
-    words = first_line(error)
-    if "rejected SSL upgrade" in words:
+    text = first_line(error)
+    if "rejected SSL upgrade" in text:
         return "the server takes no TLS; if that is meant: GEOSVC_DB_SSL_MODE=disable"
-    found = _ERRNO.search(str(error))  # of several addresses, asyncio writes them into one text
-    number = getattr(error, "errno", None) or (int(found[1]) if found else 0)
-    return os.strerror(number) if number > 0 else words or type(error).__name__
+    number = _error_number(error)
+    if number > 0:
+        return os.strerror(number)
+    return text or type(error).__name__
+
+
+def _error_number(error: BaseException) -> int:
+    """The errno of an error; 0 if there is none."""
+    number: int | None = getattr(error, "errno", None)
+    if number:
+        return number
+    # if several addresses have failed, asyncio writes all errors into one text
+    found = _ERRNO.search(str(error))
+    return int(found[1]) if found else 0

@@ -1,4 +1,7 @@
-"""TLS to the database: an SSLContext for every mode that encrypts, and never a silent fallback to plain text."""
+"""TLS to the database.
+
+Every mode that encrypts has an SSLContext. No mode falls back to plain text.
+"""
 
 import ssl
 from dataclasses import dataclass
@@ -12,11 +15,11 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", ""})
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """What asyncpg is told of TLS.
+    """The arguments of asyncpg for TLS.
 
     Attributes:
-        context: None is plain text.
-        direct: TLS from the first byte, without PostgreSQL's request for it.
+        context: None for plain text.
+        direct: whether TLS begins with the first byte, without PostgreSQL's request for it.
     """
 
     context: ssl.SSLContext | None
@@ -24,36 +27,53 @@ class Tls:
 
 
 def _hosts(url: str) -> list[str]:
+    """The hosts of a DSN: those before the path, then those of the parameter `host`."""
     parts = urlsplit(url)
-    hosts = parts.netloc.rpartition("@")[2].split(",")
-    named = parse_qs(parts.query).get("host", [])
-    decoded = [unquote(host) for host in hosts]
-    hosts = (
-        [host or environment_default("PGHOST") or "" for host in decoded] if not named else decoded
-    )
-    return [
-        host.rpartition(":")[0] or host if ":" in host and not host.endswith("]") else host
-        for host in hosts
-    ] + [each for value in named for each in value.split(",")]
+    in_parameters = parse_qs(parts.query).get("host", [])
+    default_host = ""
+    if not in_parameters:
+        default_host = environment_default("PGHOST") or ""
+    hosts: list[str] = []
+    for each in parts.netloc.rpartition("@")[2].split(","):
+        hosts.append(_without_port(unquote(each) or default_host))
+    for value in in_parameters:
+        hosts.extend(value.split(","))
+    return hosts
+
+
+def _without_port(host: str) -> str:
+    """A host without its port. An IPv6 address without a port ends with a bracket."""
+    if ":" not in host or host.endswith("]"):
+        return host
+    return host.rpartition(":")[0] or host
 
 
 def is_local(url: str) -> bool:
     """Whether every host of a DSN is a Unix socket or this machine."""
-    return all(host.startswith("/") or host.strip("[]") in _LOOPBACK for host in _hosts(url))
+    for host in _hosts(url):
+        is_socket = host.startswith("/")
+        if not is_socket and host.strip("[]") not in _LOOPBACK:
+            return False
+    return True
 
 
 def ssl_mode(settings: Settings, url: str) -> SslMode:
-    """The setting, else the DSN's sslmode, else `disable` on this machine and `verify-full` to any other."""
+    """The mode of TLS: the setting, else `sslmode` of the DSN, else a default.
+
+    The default is `disable` on this machine, and `verify-full` to every other.
+    """
     if settings.db_ssl_mode is not None:
         return settings.db_ssl_mode
     named = parse_qs(urlsplit(url).query).get("sslmode")
     if named:
-        return named[0]  # type: ignore[return-value]  # Settings has refused every other
-    return "disable" if is_local(url) and not settings.db_direct_tls else "verify-full"
+        return named[0]  # type: ignore[return-value]  # Settings has refused all other values
+    if is_local(url) and not settings.db_direct_tls:
+        return "disable"
+    return "verify-full"
 
 
 def tls_to_database(settings: Settings, url: str) -> Tls:
-    """How to connect to the database at `url`.
+    """How to use TLS to the database at `url`.
 
     Raises: SettingsError when a certificate or key cannot be read.
     """
@@ -68,12 +88,11 @@ def tls_to_database(settings: Settings, url: str) -> Tls:
         raise SettingsError(
             [f"GEOSVC_DB_SSL_*: a certificate or key cannot be read: {error}"]
         ) from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2  # some distributions' Python says nothing here
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # Python has no minimum on some distributions
     context.check_hostname = mode == "verify-full"
     if mode == "require" and settings.db_ssl_root_cert is None:
         context.verify_mode = ssl.CERT_NONE
     if settings.db_direct_tls:
-        context.set_alpn_protocols(
-            ["postgresql"]
-        )  # PostgreSQL 17 refuses a direct connection without it
+        # PostgreSQL 17 refuses a direct connection without it
+        context.set_alpn_protocols(["postgresql"])
     return Tls(context, settings.db_direct_tls)

@@ -186,7 +186,8 @@ class ServerMessages:
     def hear(self, connection: Any, message: Any) -> None:
         """The log listener of every connection.
 
-        asyncpg calls it outside the context of the statement; `connection.run` is its run.
+        asyncpg calls it outside the context of the statement, so that its run is an attribute of
+        the connection.
         """
         if self._is_too_many():
             return

@@ -86,7 +86,7 @@ def _planning(arena: Arena) -> list[Result]:
     def plan(rules: FilterRules) -> None:
         found = parse_filter(values, CRS84, rules)
         assert found is not None
-        compose("filter", select_by_filter(collection, found.condition))
+        compose("filter", select_by_filter(collection, found))
 
     lengths = iter(range(10_000, 10_000_000))
     what = "parse and plan a filter"

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from geosvc.catalog.collections import Catalog
 from geosvc.database.catalog import load_catalog, selection_of
 from geosvc.database.pool import Database
-from geosvc.model.media_type import GEOJSON
+from geosvc.formats import GEOJSON_FORMAT
 from geosvc.query.features import select_item, select_items
 from geosvc.requests.items import PageLimits, ReadingRules, parse_item_query, parse_items_query
 from geosvc.requests.search import parse_search
@@ -52,14 +52,14 @@ class Planner:
         collection = self.catalog[collection_id]
         values = {"bbox": bbox, "limit": str(limit)}
         wanted = parse_items_query(values, collection, ReadingRules(PageLimits(limit, limit)))
-        return _untagged(select_items(collection, wanted, GEOJSON).statement)
+        return _untagged(select_items(collection, wanted, GEOJSON_FORMAT).statement)
 
     def items(self, collection_id: str, values: Mapping[str, str]) -> Statement:
         """Of `/items` with these parameters."""
         collection = self.catalog[collection_id]
         return _untagged(
             select_items(
-                collection, parse_items_query(values, collection, SEARCHING), GEOJSON
+                collection, parse_items_query(values, collection, SEARCHING), GEOJSON_FORMAT
             ).statement
         )
 
@@ -67,14 +67,16 @@ class Planner:
         """Of `/export`."""
         collection = self.catalog[collection_id]
         return _untagged(
-            select_items(collection, parse_items_query({}, collection), GEOJSON).statement
+            select_items(collection, parse_items_query({}, collection), GEOJSON_FORMAT).statement
         )
 
     def item(self, collection_id: str, feature_id: str) -> Statement:
         """Of `/items/{featureId}`, as a look-up of one feature."""
         collection = self.catalog[collection_id]
         return _untagged(
-            select_item(collection, parse_item_query({}, collection), (feature_id,)).statement
+            select_item(
+                collection, parse_item_query({}, collection), GEOJSON_FORMAT, (feature_id,)
+            ).statement
         )
 
     def search(self, collection_id: str, body: bytes) -> Statement:
@@ -82,7 +84,7 @@ class Planner:
         collection = self.catalog[collection_id]
         return _untagged(
             select_items(
-                collection, parse_search(body, collection, SEARCHING, 1_000), GEOJSON
+                collection, parse_search(body, collection, SEARCHING, 1_000), GEOJSON_FORMAT
             ).statement
         )
 

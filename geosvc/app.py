@@ -18,17 +18,23 @@ from geosvc.database.writes.plans import Writes
 from geosvc.database.writes.writer import Writer
 from geosvc.descriptors import subscribers
 from geosvc.errors import SettingsError
+from geosvc.extension import Extension, Registries, compose_registries
+from geosvc.handlers.api import API_WRITER
 from geosvc.handlers.parsed_requests import PARSED_ITEMS, PARSED_PAGES, ParsedRequestCache
 from geosvc.http.hosts import KnownHosts
 from geosvc.http.keys import (
+    ADDED_CONFORMANCE,
     ADMIN_DATABASE,
     ASSETS,
     CACHE,
     CATALOG,
     CHANGE_READER,
+    CODE_VERSION,
     COUNTS,
     DATABASE,
     EXTENTS,
+    FORMATS,
+    FUNCTIONS,
     HUB,
     LOOKUPS,
     METRICS,
@@ -60,7 +66,8 @@ from geosvc.observe.metrics import Metrics
 from geosvc.observe.slow import SlowQueries
 from geosvc.offload.children import ChildLimits
 from geosvc.offload.offload import Offload
-from geosvc.routes import ADMIN_ROUTES, PAGE_ROUTES, ROUTES, Route, add_routes
+from geosvc.openapi import ApiWriter
+from geosvc.routes import ADMIN_ROUTES, ROUTES, Route, add_routes
 from geosvc.settings import Settings
 from geosvc.stopping import Stop
 from geosvc.worker_peers import WorkerPeers, WorkerSlot
@@ -155,7 +162,7 @@ def build_app(
     settings: Settings,
     slot: WorkerSlot | None = None,
     *,
-    routes: Sequence[Route] = (),
+    extensions: Sequence[Extension] = (),
 ) -> web.Application:
     """Builds the service of one database.
 
@@ -163,18 +170,20 @@ def build_app(
 
     Args:
         slot: of this worker among the workers of the service; None when it is the only one.
-        routes: more resources, with handlers of the embedding application.
-    Raises: SettingsError when DATABASE_URL is not set, a threshold names an unknown route, or CRS
-        has a code of no known reference system.
+        extensions: what the embedding application adds.
+    Raises: ExtensionError when an addition is not possible; SettingsError when DATABASE_URL is not
+        set, a threshold names an unknown route, or CRS has a code of no known reference system.
     """
     if settings.database_url is None:
         raise SettingsError(["GEOSVC_DATABASE_URL: is not set"])
-    check_routes(settings)
+    registries = compose_registries(extensions)
+    check_routes(settings, registries.routes)
     check_crs(settings)
     app = web.Application(middlewares=[wrap_request])
     app[SETTINGS] = settings
     app[STOP] = Stop()
     app[ASSETS] = Assets.load()
+    _add_registries(app, registries)
     _add_pools(app, settings.database_url.get_secret_value())
     _add_reads(app)
     _add_writes(app)
@@ -186,8 +195,16 @@ def build_app(
         app.cleanup_ctx.append(_log_requests)
     app.on_shutdown.append(_end_streams)
     app.on_response_prepare.append(add_common_headers)
-    add_routes(app, (*ROUTES, *PAGE_ROUTES, *routes))
+    add_routes(app, registries.routes)
     return app
+
+
+def _add_registries(app: web.Application, registries: Registries) -> None:
+    app[FORMATS] = registries.formats
+    app[FUNCTIONS] = registries.functions
+    app[ADDED_CONFORMANCE] = registries.added_conformance
+    app[CODE_VERSION] = registries.code_version
+    app[API_WRITER] = ApiWriter(registries.described)
 
 
 def _add_pools(app: web.Application, url: str) -> None:
@@ -276,9 +293,9 @@ def build_admin_app(app: web.Application) -> web.Application:
     return admin
 
 
-def check_routes(settings: Settings) -> None:
+def check_routes(settings: Settings, routes: Sequence[Route] = ROUTES) -> None:
     """Raises: SettingsError when a threshold is for a route that is not there."""
-    known = {name for route in ROUTES for name in (route.operation_id, route.path)}
+    known = {name for route in routes for name in (route.operation_id, route.path)}
     wrong = [name for name in settings.slow_query_ms_by_route if name not in known]
     if wrong:
         raise SettingsError(

@@ -3,6 +3,7 @@
     GeosvcError
     ├── StartError                    stops a command; never reaches HTTP
     │   ├── SettingsError
+    │   ├── ExtensionError
     │   ├── ClusterError
     │   ├── MigrationError
     │   └── PublishError
@@ -49,6 +50,10 @@ class SettingsError(StartError):
     def __init__(self, mistakes: Sequence[str]) -> None:
         super().__init__("\n".join(mistakes))
         self.mistakes = tuple(mistakes)
+
+
+class ExtensionError(StartError):
+    """An extension of the service cannot be added; the text names the part and says why."""
 
 
 class ClusterError(StartError):

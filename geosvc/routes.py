@@ -1,8 +1,9 @@
 """The URL table: every method and path, its handler and its operation id."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -33,12 +34,24 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation."""
+    """One operation.
+
+    Attributes:
+        path: with placeholders in braces, such as `/collections/{collectionId}/items`.
+        openapi: an Operation Object of OpenAPI 3.0 for a route of an extension; None: the
+            description does not have the route. `openapi.operations` describes geosvc's own routes.
+    """
 
     method: str
     path: str
     handler: Handler
     operation_id: str
+    openapi: Mapping[str, Any] | None = None
+
+    @property
+    def shape(self) -> tuple[str, str]:
+        """What no two routes share: the method, and the path without the names in braces."""
+        return self.method, _PLACEHOLDER.sub("{}", self.path).rstrip("/")
 
 
 ROUTES = (

@@ -21,8 +21,8 @@ from geosvc.catalog.collections import CollectionSelection
 from geosvc.database.catalog import load_catalog
 from geosvc.database.pool import Database
 from geosvc.errors import SettingsError
+from geosvc.formats import GEOJSON_FORMAT
 from geosvc.model.crs import Srid
-from geosvc.model.media_type import GEOJSON
 from geosvc.query.features import select_items
 from geosvc.requests.items import PageLimits, ReadingRules, parse_items_query
 from geosvc.settings import load_settings
@@ -789,7 +789,9 @@ async def test_the_index_finds_what_is_in_a_box(
             "bbox-crs": uri(srid),
         }
         rules = ReadingRules(PageLimits(10, 100), tuple(map(Srid, CONFIGURED)))
-        statement = select_items(found, parse_items_query(values, found, rules), GEOJSON).statement
+        statement = select_items(
+            found, parse_items_query(values, found, rules), GEOJSON_FORMAT
+        ).statement
         async with database.connection() as connection:
             await connection.execute("SET LOCAL enable_seqscan = off")
             plan = "\n".join(

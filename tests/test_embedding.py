@@ -10,7 +10,15 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from aiohttp import web
 
-from geosvc.embedding import Route, build_app, runner_arguments
+from geosvc.embedding import (
+    SQL,
+    Extension,
+    FilterFunction,
+    Route,
+    ValueKind,
+    build_app,
+    runner_arguments,
+)
 from geosvc.http.keys import CHANGE_READER, DATABASE, METRICS
 from tests.conftest import Client, ClientOf, settings_for
 from tests.live import CHANGES, connected
@@ -31,7 +39,8 @@ async def _get_greeting(request: web.Request) -> web.Response:
 def service_app(live_url: str) -> web.Application:
     """The service, with a resource of the application that mounts it."""
     greeting = Route("GET", "/greeting/{name}", _get_greeting, "getGreeting")
-    return build_app(settings_for(live_url, writable="places"), routes=(greeting,))
+    extension = Extension(routes=(greeting,))
+    return build_app(settings_for(live_url, writable="places"), extensions=(extension,))
 
 
 @pytest.fixture
@@ -170,16 +179,177 @@ async def test_a_stop_of_the_application_closes_the_pools(
     assert not service_app[DATABASE].size
 
 
-async def test_the_example_of_the_docs_builds(
-    live_url: str, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _examples(live_url: str) -> list[dict[str, Any]]:
+    """The names that each example of the page defines."""
     page = (ROOT / "docs" / "embedding.md").read_text("utf-8")
-    example = page.partition("```python\n")[2].partition("```")[0]
-    example = example.replace("postgresql://reader@db.example.org/gis", live_url)
-    names: dict[str, Any] = {"__name__": "example"}
-    exec(compile(example, "docs/embedding.md", "exec"), names)
+    examples = []
+    for part in page.split("```python\n")[1:]:
+        code = part.partition("```")[0]
+        code = code.replace("postgresql://reader@db.example.org/gis", live_url)
+        names: dict[str, Any] = {"__name__": "example"}
+        exec(compile(code, "docs/embedding.md", "exec"), names)
+        examples.append(names)
+    return examples
+
+
+@pytest.fixture
+async def extended(live_url: str, client_of: ClientOf) -> Client:
+    """The application of the example with an extension."""
+    _, names = _examples(live_url)
+    return await client_of(names["application"], **runner_arguments(names["settings"]))
+
+
+PLACES = f"{PREFIX}/collections/places"
+JSON_FILTER = {"op": "=", "args": [{"op": "initial", "args": [{"property": "name"}]}, "P"]}
+WKT_LINE = re.compile(r"POINT\((\d) \1\)\n")
+
+
+async def _text_of(client: Client, path: str, content_type: str, **options: Any) -> str:
+    async with client.get(path, **options) as response:
+        text = await response.text()
+        assert response.status == 200, text
+        assert response.content_type == content_type
+    return text
+
+
+async def _document_of(client: Client, path: str, **options: Any) -> Any:
+    async with client.get(path, **options) as response:
+        assert response.status == 200, await response.text()
+        return await response.json(content_type=None)
+
+
+async def test_the_first_example_of_the_docs_serves_its_features(
+    live_url: str, client_of: ClientOf
+) -> None:
+    names, _ = _examples(live_url)
     client = await client_of(names["application"], **runner_arguments(names["settings"]))
-    async with client.get("/geo/greeting") as response:
-        assert await response.json() == {"greeting": "hello"}
-    async with client.get("/geo/collections/places/items?limit=1") as response:
-        assert (await response.json())["numberReturned"] == 1
+    page = await _document_of(client, f"{PLACES}/items?limit=1")
+    assert page["numberReturned"] == 1
+
+
+async def test_a_route_of_an_extension_answers_and_is_described(extended: Client) -> None:
+    assert await _document_of(extended, f"{PREFIX}/greeting") == {"greeting": "hello"}
+    api = await _document_of(extended, f"{PREFIX}/api")
+    described = api["paths"]["/greeting"]["get"]
+    assert described["operationId"] == "getGreeting"
+    assert described["responses"].keys() == {"200", "500"}
+    text = await _text_of(extended, f"{PREFIX}/api.html", "text/html")
+    assert "<code>/greeting</code>" in text
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"filter": "initial(name) = 'P'"},
+        {"filter": "INITIAL(CASEI(name)) = initial('pond') AND population < 100"},
+        {"filter": json.dumps(JSON_FILTER), "filter-lang": "cql2-json"},
+    ],
+)
+async def test_a_filter_calls_a_function_of_an_extension(
+    extended: Client, parameters: dict[str, str]
+) -> None:
+    page = await _document_of(extended, f"{PLACES}/items", params=parameters)
+    assert page["numberMatched"] == 9
+    none = {"filter": "initial(name) = 'X'"}
+    assert (await _document_of(extended, f"{PLACES}/items", params=none))["numberMatched"] == 0
+    body = {"filter": JSON_FILTER}
+    async with extended.post(f"{PLACES}/search", json=body) as response:
+        assert (await response.json())["numberMatched"] == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("initial(population) = 'P'", "a text was expected, not a number"),
+        ("initial(name) = 5", "a text"),
+        ("initial(name, name) = 'P'", "initial takes 1 arguments, not 2"),
+        ("inital(name) = 'P'", "did you mean 'initial'"),
+    ],
+)
+async def test_the_function_of_an_extension_is_checked_and_suggested(
+    extended: Client, text: str, detail: str
+) -> None:
+    async with extended.get(f"{PLACES}/items", params={"filter": text}) as response:
+        assert response.status == 400
+        assert detail in (await response.json(content_type=None))["detail"]
+
+
+async def test_the_function_of_an_extension_is_listed_with_the_others(extended: Client) -> None:
+    functions = (await _document_of(extended, f"{PREFIX}/functions"))["functions"]
+    by_name = {function["name"]: function for function in functions}
+    assert by_name["initial"]["arguments"] == [{"title": "a text", "type": ["string"]}]
+    assert by_name["initial"]["returns"] == by_name["lower"]["returns"]
+    api = await _document_of(extended, f"{PREFIX}/api")
+    schema = api["components"]["schemas"]["functions"]["properties"]["functions"]["items"]
+    assert schema["properties"]["name"]["enum"] == list(by_name)
+    assert "initial" in await _text_of(extended, f"{PREFIX}/functions?f=html", "text/html")
+
+
+async def test_features_come_in_the_media_type_of_an_extension(extended: Client) -> None:
+    every = await _text_of(extended, f"{PLACES}/export?f=wkt", "text/x-wkt")
+    assert len(WKT_LINE.findall(every)) == every.count("\n") == 9
+    page = await _text_of(extended, f"{PLACES}/items?f=wkt&limit=2", "text/x-wkt")
+    assert page == "POINT(1 1)\nPOINT(2 2)\n"
+    accepted = {"Accept": "text/x-wkt"}
+    one = await _text_of(extended, f"{PLACES}/items/3", "text/x-wkt", headers=accepted)
+    assert one == "POINT(3 3)\n"
+    body = {"geometry": {"type": "Point", "coordinates": [4, 4]}}
+    async with extended.post(f"{PLACES}/search?f=wkt", json=body) as response:
+        assert await response.text() == "POINT(4 4)\n"
+
+
+async def test_representations_of_a_feature_have_etags_of_their_own(extended: Client) -> None:
+    tags = {}
+    for f in ("geojson", "wkt"):
+        async with extended.get(f"{PLACES}/items/3?f={f}") as response:
+            tags[f] = response.headers["ETag"]
+        headers = {"If-None-Match": tags[f]}
+        async with extended.get(f"{PLACES}/items/3?f={f}", headers=headers) as response:
+            assert response.status == 304
+    assert len(set(tags.values())) == 2
+    headers = {"If-None-Match": tags["geojson"], "Accept": "text/x-wkt"}
+    assert await _text_of(extended, f"{PLACES}/items/3", "text/x-wkt", headers=headers)
+
+
+async def test_the_media_type_of_an_extension_is_linked_and_described(extended: Client) -> None:
+    for path, rel in ((PLACES, "items"), (f"{PLACES}/items", "alternate")):
+        links = (await _document_of(extended, f"{path}?f=json"))["links"]
+        assert "text/x-wkt" in [link["type"] for link in links if link["rel"] == rel]
+    item = await _document_of(extended, f"{PLACES}/items/3")
+    assert "text/x-wkt" in [link["type"] for link in item["links"]]
+    api = await _document_of(extended, f"{PREFIX}/api")
+    for name in ("f", "f-export", "f-item"):
+        assert "wkt" in api["components"]["parameters"][name]["schema"]["enum"]
+    for name in ("Features", "Found", "Feature", "Export"):
+        assert "text/x-wkt" in api["components"]["responses"][name]["content"]
+    page = await _text_of(extended, f"{PLACES}/items?f=html", "text/html")
+    assert re.search(r'href="export\?f=wkt">WKT<', page)
+    for path in (f"{PLACES}/items", f"{PLACES}/items/3"):
+        async with extended.get(f"{path}?f=none") as response:
+            assert "wkt" in (await response.json(content_type=None))["detail"]
+
+
+async def test_services_in_one_process_do_not_see_the_extensions_of_each_other(
+    live_url: str, client_of: ClientOf
+) -> None:
+    settings = settings_for(live_url)
+    outer = web.Application()
+    for prefix, template in (("/first/", SQL("left({}, 1)")), ("/second/", SQL("right({}, 1)"))):
+        function = FilterFunction("edge", "An end.", (ValueKind.TEXT,), ValueKind.TEXT, template)
+        service = build_app(settings, extensions=(Extension(functions=(function,)),))
+        outer.add_subapp(prefix, service)
+    outer.add_subapp("/plain/", build_app(settings))
+    client = await client_of(outer, **runner_arguments(settings))
+    matched, details = {}, {}
+    for prefix in ("/first", "/second", "/plain"):
+        path = f"{prefix}/collections/places/items"
+        async with client.get(path, params={"filter": "edge(name) = 'p'"}) as response:
+            page = await response.json(content_type=None)
+            matched[prefix], details[prefix] = page.get("numberMatched"), page.get("detail")
+        functions = (await _document_of(client, f"{prefix}/functions"))["functions"]
+        names = [function["name"] for function in functions]
+        assert ("edge" in names) is (prefix != "/plain")
+        api = await _document_of(client, f"{prefix}/api")
+        assert ('"edge"' in json.dumps(api)) is (prefix != "/plain")
+    assert matched == {"/first": 9, "/second": 0, "/plain": None}
+    assert "no function 'edge'" in details["/plain"]

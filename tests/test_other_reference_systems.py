@@ -14,7 +14,7 @@ from pyproj import CRS, Transformer
 from geosvc.catalog.collections import CollectionSelection
 from geosvc.database.catalog import load_catalog
 from geosvc.database.pool import Database
-from geosvc.model.media_type import GEOJSON
+from geosvc.formats import GEOJSON_FORMAT
 from geosvc.query.features import select_items
 from geosvc.requests.items import PageLimits, ReadingRules, parse_items_query
 from tests.conftest import Client, Service, execute, settings_for
@@ -168,7 +168,7 @@ def test_no_row_is_transformed_to_be_compared_with_a_box(url: str) -> None:
             collection = catalog[f"s{srid}"]
             values = {"bbox": ",".join(map(str, area)), "skipGeometry": "true"}
             request = parse_items_query(values, collection, ReadingRules(PageLimits(10, 100)))
-            statement = select_items(collection, request, GEOJSON).statement
+            statement = select_items(collection, request, GEOJSON_FORMAT).statement
             found[srid] = statement.text, tuple(statement.args)
         return found
 

@@ -14,8 +14,8 @@ from geosvc.catalog.collections import CollectionSelection
 from geosvc.database.catalog import load_catalog
 from geosvc.database.pool import Database
 from geosvc.database.reads.features import fetch_features
+from geosvc.formats import GEOJSON_FORMAT
 from geosvc.model.collection import Collection
-from geosvc.model.media_type import GEOJSON
 from geosvc.query.features import select_items
 from geosvc.query.paging import PageEnd, next_cursor
 from geosvc.requests.cursor import Cursor, encode_cursor, parse_cursor
@@ -79,7 +79,7 @@ class Pages:
         }
 
     async def page(self, request: ItemsQuery) -> tuple[list[str], Cursor | None]:
-        page = select_items(self.collection, request, GEOJSON)
+        page = select_items(self.collection, request, GEOJSON_FORMAT)
         end = PageEnd(request.limit)
         taken = end.take(await fetch_features(self.database, page))
         cursor = next_cursor(self.collection, request, end, None)

@@ -18,8 +18,8 @@ from geosvc.catalog.collections import Catalog
 from geosvc.database.catalog import load_catalog, selection_of
 from geosvc.database.pool import Database
 from geosvc.database.reads.features import fetch_features
+from geosvc.formats import GEOJSON_FORMAT
 from geosvc.model.collection import Collection
-from geosvc.model.media_type import GEOJSON
 from geosvc.query.features import select_items
 from geosvc.query.paging import PageEnd, next_cursor
 from geosvc.requests.cursor import Cursor, encode_cursor, parse_cursor
@@ -301,7 +301,9 @@ async def walk(
     for _ in range(100):
         request = ItemsQuery(limit=limit, sortby=order, count="none", cursor=cursor)
         end = PageEnd(limit)
-        taken = end.take(await fetch_features(database, select_items(collection, request, GEOJSON)))
+        taken = end.take(
+            await fetch_features(database, select_items(collection, request, GEOJSON_FORMAT))
+        )
         seen += [json.dumps(json.loads(row[0])["properties"], sort_keys=True) for row in taken]
         following = next_cursor(collection, request, end, None)
         if following is None:

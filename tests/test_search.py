@@ -15,7 +15,7 @@ from pyproj import Geod
 from geosvc.catalog.collections import CollectionSelection
 from geosvc.database.catalog import load_catalog
 from geosvc.database.pool import Database
-from geosvc.model.media_type import GEOJSON
+from geosvc.formats import GEOJSON_FORMAT
 from geosvc.query.features import select_items
 from geosvc.requests.items import PageLimits, ReadingRules
 from geosvc.requests.search import parse_search
@@ -440,7 +440,7 @@ async def test_the_index_finds_the_candidates(
             }
         )
         wanted = parse_search(body.encode(), found, ReadingRules(PageLimits(10, 100)), 1_000)
-        statement = select_items(found, wanted, GEOJSON).statement
+        statement = select_items(found, wanted, GEOJSON_FORMAT).statement
         async with database.connection() as connection:
             plan = "\n".join(
                 row[0]

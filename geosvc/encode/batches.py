@@ -4,14 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from geosvc.model.row import Row
+from geosvc.query.feature_format import first_column_bytes
 
 FIRST_ROWS = 100
 _TEXT_PER_STORED = 3  # GeoJSON is about three times as long as the compressed row
-
-
-def first_column_bytes(rows: Sequence[Row]) -> int:
-    """The bytes of features that stand encoded in the first column."""
-    return sum(len(row[0]) for row in rows)
 
 
 @dataclass(slots=True)

@@ -4,7 +4,6 @@ The first value of each row is a feature in UTF-8, which PostgreSQL wrote. Encod
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import orjson
 
@@ -12,26 +11,6 @@ from geosvc.model.media_type import FORMULA_BEGINS
 from geosvc.model.row import Row
 
 Rows = Sequence[Row]
-
-
-class Encoder(Protocol):
-    """Writes the features of a body, one batch at a time."""
-
-    def begin(self) -> bytes:
-        """The bytes before the first feature."""
-        ...
-
-    def batch(self, rows: Rows) -> bytes:
-        """The bytes of some features, at least one."""
-        ...
-
-    def end(self, members: Mapping[str, object]) -> bytes:
-        """The bytes after the last feature.
-
-        Args:
-            members: of the FeatureCollection: links, counts, time.
-        """
-        ...
 
 
 class GeoJsonEncoder:
@@ -55,6 +34,11 @@ class GeoJsonEncoder:
         if not members:
             return b"\n]}\n"
         return b"\n]," + orjson.dumps(members)[1:] + b"\n"
+
+
+def insert_links(feature: bytes, links: Sequence[Mapping[str, str]]) -> bytes:
+    """A GeoJSON feature with a member for its links at the end."""
+    return feature[:-1] + b',"links":' + orjson.dumps(links) + b"}"
 
 
 class GeoJsonSeqEncoder:

@@ -14,7 +14,7 @@ from geosvc.openapi.operations import OPERATIONS
 from geosvc.requests.parameter_values import refuse_unknown
 
 API_TYPES = (OPENAPI, JSON)
-_writer = ApiWriter()
+API_WRITER = web.AppKey("api_writer", ApiWriter)
 
 
 @validated
@@ -24,7 +24,7 @@ async def get_api(request: web.Request) -> web.Response:
     refuse_unknown(values)
     media_type = negotiate(request, values, API_TYPES)
     catalog, about = request.app[CATALOG].catalog, request.app[SETTINGS].about
-    body = _writer.write(base_url(request), catalog, reading_rules(request), about)
+    body = request.app[API_WRITER].write(base_url(request), catalog, reading_rules(request), about)
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: media_type.content_type})
 
 
@@ -32,4 +32,5 @@ async def get_api(request: web.Request) -> web.Response:
 async def get_api_page(request: web.Request) -> web.Response:
     """The description as a page: Swagger UI, and a plain list where there is no JavaScript."""
     refuse_unknown(query_of(request))
-    return html_response(request, "api.html", ((OPENAPI, "api"),), operations=OPERATIONS)
+    operations = (*OPERATIONS, *request.app[API_WRITER].parts.operations)
+    return html_response(request, "api.html", ((OPENAPI, "api"),), operations=operations)

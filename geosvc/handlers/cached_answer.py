@@ -17,10 +17,9 @@ from typing import Any, TypeVar
 
 from aiohttp import hdrs, web
 
-from geosvc import __version__
 from geosvc.caching.response import CachedResponse
 from geosvc.caching.store import CacheKey, Kind, SizeOf, cache_key
-from geosvc.http.keys import CACHE, CATALOG, PRINCIPAL, SETTINGS, TRACE
+from geosvc.http.keys import CACHE, CATALOG, CODE_VERSION, PRINCIPAL, SETTINGS, TRACE
 from geosvc.http.streaming import PreEncodedResponse
 from geosvc.http.validators import CACHE_CONTROL, coding_of, not_modified
 from geosvc.model.collection import Collection
@@ -51,7 +50,7 @@ def cache_key_of(
 
     They have none when the collection is not published, and when policies decide which rows a
     role sees, since policies change without a change of the table. The principal, the catalog, the
-    settings and the version of geosvc belong to every key.
+    settings, and the versions of geosvc and of its extensions belong to every key.
     """
     if collection.publication is None or collection.row_security:
         return None
@@ -59,7 +58,7 @@ def cache_key_of(
         kind,
         collection.publication.id,
         request[PRINCIPAL],
-        __version__,
+        request.app[CODE_VERSION],
         request.app[CATALOG].catalog.fingerprint,
         request.app[SETTINGS].collections.get(collection.id),
         collection.id,

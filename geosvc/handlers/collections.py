@@ -1,6 +1,5 @@
 """The collections and each of them. Source: OGC 17-069r4 7.13 and 7.14."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -10,9 +9,8 @@ from geosvc.database.reads.extents import Extent
 from geosvc.encode.snippets import write_snippets
 from geosvc.errors import InvalidParameter
 from geosvc.handlers.cached_answer import cache_key_of, cached_value
-from geosvc.handlers.feature_query import reading_rules
 from geosvc.http.documents import collection_of, document_response, read_document_request
-from geosvc.http.keys import CATALOG, EXTENTS, SETTINGS
+from geosvc.http.keys import CATALOG, EXTENTS, FORMATS, SETTINGS
 from geosvc.http.links import base_url, collection_links, collections_links, legal_links
 from geosvc.http.validators import validated
 from geosvc.model.collection import Collection
@@ -35,20 +33,21 @@ def _describe_extent(extent: Extent) -> dict[str, Any]:
 
 
 def _describe(
-    base: str, collection: Collection, extent: Extent, configured: Sequence[Srid]
+    request: web.Request, base: str, collection: Collection, extent: Extent
 ) -> dict[str, Any]:
     """A collection object.
 
     Args:
         base: the root URL that clients see.
-        configured: EPSG codes of the settings.
     """
+    configured = tuple(map(Srid, request.app[SETTINGS].crs))
+    items_types = request.app[FORMATS].items_types
     described: dict[str, Any] = {
         "id": collection.id,
         "title": collection.title,
         "itemType": "feature",
         "crs": [crs.uri for crs in listed_crs(collection, configured)],
-        "links": collection_links(base, collection),
+        "links": collection_links(base, collection, items_types),
     }
     storage = storage_crs(collection)
     if storage is not None:
@@ -70,12 +69,12 @@ async def get_collections(request: web.Request) -> web.Response:
     An extent is estimated, and exact where there is no estimate and the time limit allows it.
     """
     read_document_request(request)
-    base, configured = base_url(request), reading_rules(request).crs
+    base = base_url(request)
     collections = list(request.app[CATALOG].catalog.collections.values())
     extents = await request.app[EXTENTS].best(collections, partial(_exact_extent, request))
     described = []
     for collection in collections:
-        described.append(_describe(base, collection, extents[collection.id], configured))
+        described.append(_describe(request, base, collection, extents[collection.id]))
     document = {
         "collections": described,
         "links": [*collections_links(base), *legal_links(request.app[SETTINGS].about)],
@@ -99,7 +98,7 @@ async def get_collection(request: web.Request) -> web.Response:
         extents = await request.app[EXTENTS].best([collection], partial(_exact_extent, request))
         extent = extents[collection.id]
     base = base_url(request)
-    document = _describe(base, collection, extent, reading_rules(request).crs)
+    document = _describe(request, base, collection, extent)
     snippets = write_snippets(base, collection, extent.bbox)
     return document_response(
         request, document, "collection.html", collection=collection, snippets=snippets

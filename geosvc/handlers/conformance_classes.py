@@ -73,12 +73,19 @@ LOCKING_BY_TIME = (
     "http://www.opengis.net/spec/ogcapi-features-4/1.0/conf/optimistic-locking-timestamps",
 )
 
+ALL_CLASSES = frozenset(
+    (*CONFORMANCE, *SCHEMAS, *FILTERING, QUERYABLES_AS_PARAMETERS, *WRITING, *LOCKING_BY_TIME)
+)
 
-def conformance(collections: Iterable[Collection]) -> tuple[str, ...]:
+
+def conformance(collections: Iterable[Collection], added: Iterable[str] = ()) -> tuple[str, ...]:
     """The classes that hold for these collections.
 
     Those of writing hold where something can be written; queryables as query parameters unless a
     column has the name of another parameter.
+
+    Args:
+        added: the classes of extensions.
     """
     collections = tuple(collections)
     classes = [*CONFORMANCE, *SCHEMAS, *FILTERING]
@@ -89,7 +96,7 @@ def conformance(collections: Iterable[Collection]) -> tuple[str, ...]:
         classes += WRITING
     if any(collection.modified is not None for collection in writable):
         classes += LOCKING_BY_TIME
-    return tuple(classes)
+    return (*classes, *added)
 
 
 def _is_writable(collection: Collection) -> bool:

@@ -7,16 +7,16 @@ from geosvc.handlers.feature_query import parse_feature_query, reading_rules
 from geosvc.handlers.page_answer import read_pieces_of_body
 from geosvc.handlers.page_members import content_disposition, page_headers
 from geosvc.http.documents import collection_of, negotiate, query_of
+from geosvc.http.keys import FORMATS
 from geosvc.http.streaming import send_stream
 from geosvc.http.validators import not_modified
-from geosvc.model.media_type import EXPORT_TYPES
 from geosvc.query.paging import PageEnd
 
 
 async def get_export(request: web.Request) -> web.StreamResponse:
     """All features that match, as a download."""
     collection, values = await collection_of(request), query_of(request)
-    media_type = negotiate(request, values, EXPORT_TYPES)
+    media_type = negotiate(request, values, request.app[FORMATS].export_types)
     rules = reading_rules(request, paged=False)
     feature_query = await parse_feature_query(request, collection, values, media_type, rules)
     unchanged = not_modified(request, None)

@@ -4,27 +4,34 @@ from aiohttp import web
 
 from geosvc.database.reads.features import fetch_item
 from geosvc.errors import InvalidValue, NotFound
+from geosvc.formats import GEOJSON_FORMAT
 from geosvc.http.keys import DATABASE, LOOKUPS
 from geosvc.model.collection import Collection
 from geosvc.model.feature import StoredFeature
+from geosvc.query.feature_format import FeatureFormat
 from geosvc.query.features import select_item
 from geosvc.requests.items import ItemsQuery
 from geosvc.values.feature_id import parse_feature_id
 
 
 async def get_feature(
-    request: web.Request, collection: Collection, query: ItemsQuery, feature_id: str
+    request: web.Request,
+    collection: Collection,
+    query: ItemsQuery,
+    feature_id: str,
+    feature_format: FeatureFormat = GEOJSON_FORMAT,
 ) -> tuple[StoredFeature, bytes]:
-    """A feature, and its GeoJSON in UTF-8. Raises: RequestError, NotFound among them."""
+    """A feature, and its text in UTF-8. Raises: RequestError, NotFound among them."""
     key = parse_feature_id(feature_id, collection)
     feature: StoredFeature | None = None
     try:
         # in a list of arrays each element would become a row of its own
         is_array = collection.key_columns[0].category == "A"
         if len(key) == 1 and not is_array:
-            feature = await request.app[LOOKUPS].get(collection, query, key[0])
+            lookups = request.app[LOOKUPS]
+            feature = await lookups.get(collection, query, feature_format, key[0])
         else:
-            page = select_item(collection, query, key)
+            page = select_item(collection, query, feature_format, key)
             feature = await fetch_item(request.app[DATABASE], page)
     except InvalidValue:
         if collection.parameters is not None:

@@ -7,12 +7,13 @@ from aiohttp import web
 
 from geosvc.cql2.building import Caps
 from geosvc.encode.batches import BatchSize
-from geosvc.formats import format_of
-from geosvc.http.keys import OFFLOAD, SETTINGS
+from geosvc.formats import FeatureFormats
+from geosvc.http.keys import FORMATS, FUNCTIONS, OFFLOAD, SETTINGS
 from geosvc.http.links import base_url
 from geosvc.model.collection import Collection
 from geosvc.model.crs import Srid
 from geosvc.model.media_type import MediaType
+from geosvc.query.feature_format import FeatureFormat
 from geosvc.query.features import FeaturePage, select_items
 from geosvc.query.paging import check_cursor
 from geosvc.requests.filters import MOST_WEIGHT, WEIGHT, FilterRules
@@ -29,6 +30,7 @@ class FeatureQuery:
         values: the parameters as text.
         query: the same, parsed.
         media_type: of the answer.
+        formats: all formats of the service.
         base: the root URL that clients see.
         posted: whether the parameters were in the body, as in a search.
     """
@@ -37,8 +39,14 @@ class FeatureQuery:
     values: Mapping[str, str]
     query: ItemsQuery
     media_type: MediaType
+    formats: FeatureFormats
     base: str
     posted: bool = False
+
+    @property
+    def format(self) -> FeatureFormat:
+        """How the features are written."""
+        return self.formats.find(self.media_type)
 
 
 def reading_rules(request: web.Request, *, paged: bool = True) -> ReadingRules:
@@ -52,7 +60,8 @@ def reading_rules(request: web.Request, *, paged: bool = True) -> ReadingRules:
     if paged:
         limits = PageLimits(settings.limit_default, settings.limit_max)
     caps = Caps(settings.max_filter_length, settings.max_filter_depth, settings.max_filter_parts)
-    filters = FilterRules(caps, settings.max_vertices)
+    functions = request.app[FUNCTIONS]
+    filters = FilterRules(caps, settings.max_vertices, functions=functions)
     configured_crs = tuple(map(Srid, settings.crs))
     return ReadingRules(limits, configured_crs, filters, settings.csv_escape_formulas)
 
@@ -74,23 +83,24 @@ async def parse_feature_query(
     offload = request.app[OFFLOAD]
     query = await offload.run(weight, parse_items_query, values, collection, rules)
     check_cursor(collection, query)
-    return FeatureQuery(collection, values, query, media_type, base_url(request))
+    formats = request.app[FORMATS]
+    return FeatureQuery(collection, values, query, media_type, formats, base_url(request))
 
 
 async def plan_page(
-    request: web.Request, collection: Collection, query: ItemsQuery, media_type: MediaType
+    request: web.Request, collection: Collection, query: ItemsQuery, feature_format: FeatureFormat
 ) -> FeaturePage:
     """The statement that reads a page. A long filter is planned in a thread.
 
     Raises: InvalidFilter.
     """
     weight = query.filter.weight if query.filter is not None else 0
-    return await request.app[OFFLOAD].run(weight, select_items, collection, query, media_type)
+    return await request.app[OFFLOAD].run(weight, select_items, collection, query, feature_format)
 
 
 def is_large(feature_query: FeatureQuery, stream_above_rows: int) -> bool:
     """Whether a page is streamed instead of being held in memory."""
-    if not format_of(feature_query.media_type).streams:
+    if not feature_query.format.streams:
         return False
     limit = feature_query.query.limit or 0
     expected_bytes = limit * feature_query.collection.row_bytes
@@ -104,5 +114,5 @@ def batch_size(request: web.Request, feature_query: FeatureQuery) -> BatchSize:
         settings.batch_rows,
         settings.batch_bytes,
         feature_query.collection.row_bytes,
-        format_of(feature_query.media_type).encoded_bytes,
+        feature_query.format.encoded_bytes,
     )

@@ -5,10 +5,10 @@ from typing import Any
 from aiohttp import web
 
 from geosvc.http.documents import document_response, read_document_request
+from geosvc.http.keys import FUNCTIONS
 from geosvc.http.links import base_url, functions_links
 from geosvc.http.validators import validated
 from geosvc.model.queryables import ValueKind
-from geosvc.query.cql2.functions import FUNCTIONS
 
 _TYPES = {
     ValueKind.TEXT: "string",
@@ -24,7 +24,7 @@ async def get_functions(request: web.Request) -> web.Response:
     """The names, arguments and results of the functions."""
     read_document_request(request)
     functions: list[dict[str, Any]] = []
-    for function in FUNCTIONS.values():
+    for function in request.app[FUNCTIONS].by_name.values():
         arguments = [{"title": kind.value, "type": [_TYPES[kind]]} for kind in function.takes]
         functions.append(
             {

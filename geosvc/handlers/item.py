@@ -13,10 +13,11 @@ from geosvc.handlers.item_html import answer_item_page
 from geosvc.handlers.parsed_requests import PARSED_ITEMS, ParsedItemRequest, request_key
 from geosvc.handlers.write_answers import representation, validators
 from geosvc.http.documents import collection_of, negotiate, query_of
-from geosvc.http.links import base_url
+from geosvc.http.keys import FORMATS
+from geosvc.http.links import base_url, item_links
 from geosvc.model.collection import Collection
 from geosvc.model.feature import StoredFeature
-from geosvc.model.media_type import HTML, ITEM_TYPES
+from geosvc.model.media_type import HTML, MediaType
 from geosvc.requests.items import parse_item_query
 
 
@@ -27,9 +28,10 @@ async def get_item(request: web.Request) -> web.StreamResponse:
     parsed = request.app[PARSED_ITEMS].find(key)
     if parsed is None:
         values = query_of(request)
-        if negotiate(request, values, ITEM_TYPES) is HTML:
+        media_type = negotiate(request, values, request.app[FORMATS].item_types)
+        if media_type is HTML:
             return await answer_item_page(request, collection, values)
-        parsed = _parse(request, collection, values)
+        parsed = _parse(request, collection, values, media_type)
         request.app[PARSED_ITEMS].keep(key, parsed)
     feature_id = request.match_info["featureId"]
     build = partial(_build, request, parsed, feature_id)
@@ -37,13 +39,15 @@ async def get_item(request: web.Request) -> web.StreamResponse:
 
 
 def _parse(
-    request: web.Request, collection: Collection, values: Mapping[str, str]
+    request: web.Request, collection: Collection, values: Mapping[str, str], media_type: MediaType
 ) -> ParsedItemRequest:
     """Raises: RequestError."""
     query = parse_item_query(values, collection, reading_rules(request))
-    base = base_url(request)
-    shared_key = cache_key_of(request, "item", collection, query, base)
-    return ParsedItemRequest(collection, query, base, shared_key)
+    base, formats = base_url(request), request.app[FORMATS]
+    shared_key = cache_key_of(request, "item", collection, query, base, media_type.essence)
+    return ParsedItemRequest(
+        collection, query, formats.find(media_type), formats.item_types, base, shared_key
+    )
 
 
 async def _build(
@@ -51,9 +55,13 @@ async def _build(
 ) -> CachedResponse:
     """A feature with its validators. Raises: RequestError, NotFound among them."""
     collection, query = parsed.collection, parsed.query
-    feature, stored = await get_feature(request, collection, query, feature_id)
-    headers, text = representation(parsed.base, collection, feature_id, stored, query.geometry.crs)
+    feature, stored = await get_feature(request, collection, query, feature_id, parsed.format)
+    links = item_links(
+        parsed.base, collection, feature_id, parsed.format.media_type, parsed.item_types
+    )
+    headers, text = representation(parsed.format, stored, links, query.geometry.crs)
     if not feature.version:
         return CachedResponse(text, {**headers, **CACHE_CONTROL_HEADER})
     own = StoredFeature(None, feature.version, feature.modified)
-    return CachedResponse(text, {**headers, **validators(feature), **CACHE_CONTROL_HEADER}, own)
+    own_validators = validators(feature, parsed.format.media_type)
+    return CachedResponse(text, {**headers, **own_validators, **CACHE_CONTROL_HEADER}, own)

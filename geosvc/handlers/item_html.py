@@ -10,10 +10,11 @@ from geosvc.handlers.feature_query import reading_rules
 from geosvc.handlers.map_links import live_stream, map_parameters, without_geometry
 from geosvc.handlers.page_members import content_crs
 from geosvc.http.html import html_response
+from geosvc.http.keys import FORMATS
 from geosvc.http.links import alternate_href, base_url, item_url, query_href
 from geosvc.http.validators import with_validators
 from geosvc.model.collection import Collection
-from geosvc.model.media_type import GEOJSON, HTML, ITEM_TYPES
+from geosvc.model.media_type import GEOJSON, HTML
 from geosvc.query.property_columns import property_columns
 from geosvc.requests.items import parse_item_query
 
@@ -39,10 +40,11 @@ async def answer_item_page(
     live = live_stream(request, collection, {"skipGeometry": "true"})
     _, text = await get_feature(request, collection, without_geometry(query), feature_id)
     feature = read_feature(text, LONG_CHARACTERS)
+    item_types = request.app[FORMATS].item_types
     response = html_response(
         request,
         "item.html",
-        [(each, alternate_href(values, each)) for each in ITEM_TYPES if each is not HTML],
+        [(each, alternate_href(values, each)) for each in item_types if each is not HTML],
         collection=collection,
         columns=property_columns(collection, query),
         feature=feature,

@@ -18,9 +18,9 @@ from geosvc.handlers.parsed_requests import (
     request_key,
 )
 from geosvc.http.documents import collection_of, negotiate, query_of
-from geosvc.http.keys import SETTINGS
+from geosvc.http.keys import FORMATS, SETTINGS
 from geosvc.model.collection import Collection
-from geosvc.model.media_type import HTML, ITEMS_TYPES, MediaType
+from geosvc.model.media_type import HTML, MediaType
 
 
 async def get_items(request: web.Request) -> web.StreamResponse:
@@ -30,7 +30,7 @@ async def get_items(request: web.Request) -> web.StreamResponse:
     parsed = request.app[PARSED_PAGES].find(key)
     if parsed is None:
         values = query_of(request)
-        media_type = negotiate(request, values, ITEMS_TYPES)
+        media_type = negotiate(request, values, request.app[FORMATS].items_types)
         if media_type is HTML:
             return await answer_items_page(request, collection, values)
         parsed = await _parse(request, collection, values, media_type)

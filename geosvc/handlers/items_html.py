@@ -19,11 +19,11 @@ from geosvc.handlers.map_links import live_stream, map_parameters, without_geome
 from geosvc.handlers.page_counts import count_matching
 from geosvc.handlers.page_members import content_crs, describe_page
 from geosvc.http.html import html_response
-from geosvc.http.keys import DATABASE, SETTINGS
+from geosvc.http.keys import DATABASE, FORMATS, SETTINGS
 from geosvc.http.links import alternate_href, item_url, query_href
 from geosvc.http.validators import with_validators
 from geosvc.model.collection import Collection, Column
-from geosvc.model.media_type import GEOJSON, HTML, ITEMS_TYPES
+from geosvc.model.media_type import GEOJSON, HTML
 from geosvc.query.paging import PageEnd, features_before
 from geosvc.query.property_columns import property_columns
 from geosvc.requests.declared import PLACE_OF_PAGE
@@ -98,10 +98,11 @@ async def answer_items_page(
         if error.status != HTTPStatus.BAD_REQUEST:
             raise
         problem, status = error, HTTPStatus.BAD_REQUEST
+    downloads = request.app[FORMATS].export_types
     response = html_response(
         request,
         "items.html",
-        [(each, alternate_href(values, each)) for each in ITEMS_TYPES if each is not HTML],
+        [(each, alternate_href(values, each)) for each in downloads],
         status,
         collection=collection,
         values=values,
@@ -109,6 +110,7 @@ async def answer_items_page(
         listing=listing,
         live=live,
         problem=problem,
+        downloads=downloads,
         maximum=limits.maximum,
     )
     if listing is not None:
@@ -129,7 +131,7 @@ async def _read_listing(
     feature_query = await parse_feature_query(request, collection, values, HTML, rules)
     query = without_geometry(feature_query.query)
     feature_query = replace(feature_query, query=query)
-    page = await plan_page(request, collection, query, GEOJSON)
+    page = await plan_page(request, collection, query, feature_query.format)
     end = PageEnd(query.limit)
     rows = end.take(await fetch_features(request.app[DATABASE], page))
     count = await count_matching(request, feature_query, end=end)

@@ -10,7 +10,7 @@ from geosvc.errors import DatabaseUnavailable
 from geosvc.handlers.conformance_classes import conformance
 from geosvc.http.documents import document_response, read_document_request
 from geosvc.http.html import wants_page
-from geosvc.http.keys import CATALOG, EXTENTS, SETTINGS
+from geosvc.http.keys import ADDED_CONFORMANCE, CATALOG, EXTENTS, SETTINGS
 from geosvc.http.links import base_url, conformance_links, landing_links, legal_links
 from geosvc.http.validators import validated
 from geosvc.model.collection import Collection
@@ -61,6 +61,6 @@ async def _known_bbox(request: web.Request, collection: Collection) -> Sequence[
 async def get_conformance(request: web.Request) -> web.Response:
     """The conformance classes that hold."""
     read_document_request(request)
-    classes = conformance(request.app[CATALOG].collections())
+    classes = conformance(request.app[CATALOG].collections(), request.app[ADDED_CONFORMANCE])
     document = {"conformsTo": classes, "links": conformance_links(base_url(request))}
     return document_response(request, document, "conformance.html")

@@ -7,14 +7,13 @@ from aiohttp import web
 
 from geosvc.caching.response import CachedResponse
 from geosvc.database.reads.features import fetch_features, stream_features
-from geosvc.encode.feature_encoders import Encoder
-from geosvc.formats import format_of
 from geosvc.handlers.feature_query import FeatureQuery, batch_size, is_large, plan_page
 from geosvc.handlers.page_counts import count_matching, is_whole, whole_count
 from geosvc.handlers.page_members import describe_page, following_headers
 from geosvc.http.keys import DATABASE, SETTINGS
 from geosvc.http.streaming import send_stream
 from geosvc.model.row import Row
+from geosvc.query.feature_format import Encoder
 from geosvc.query.paging import PageEnd
 
 
@@ -31,9 +30,9 @@ async def build_page(
         version: of the table, where it is known.
     Raises: RequestError.
     """
-    query, media_type = feature_query.query, feature_query.media_type
-    page = await plan_page(request, feature_query.collection, query, media_type)
-    encoder = format_of(media_type).make_encoder(page.header)
+    query, feature_format = feature_query.query, feature_query.format
+    page = await plan_page(request, feature_query.collection, query, feature_format)
+    encoder = feature_format.make_encoder(page.header)
     end = PageEnd(query.limit)
     rows = end.take(await fetch_features(request.app[DATABASE], page))
     count = await count_matching(request, feature_query, version, end)
@@ -92,9 +91,9 @@ async def read_pieces_of_body(
         members: of the collection, called when all features are written.
     Raises: InvalidFilter.
     """
-    collection, media_type = feature_query.collection, feature_query.media_type
-    page = await plan_page(request, collection, feature_query.query, media_type)
-    encoder = format_of(media_type).make_encoder(page.header)
+    collection, feature_format = feature_query.collection, feature_query.format
+    page = await plan_page(request, collection, feature_query.query, feature_format)
+    encoder = feature_format.make_encoder(page.header)
     sizes = batch_size(request, feature_query)
     batches = stream_features(request.app[DATABASE], page, sizes)
     return encode_batches(batches, encoder, end, members)

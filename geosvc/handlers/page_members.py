@@ -8,7 +8,6 @@ from urllib.parse import quote
 from aiohttp import hdrs
 
 from geosvc.database.reads.counts import Count
-from geosvc.formats import format_of
 from geosvc.handlers.feature_query import FeatureQuery
 from geosvc.http.links import items_links, next_page, queryables_header, search_links
 from geosvc.model.media_type import MediaType
@@ -56,7 +55,7 @@ def following_headers(
     Args:
         headers: of every answer to this request.
     """
-    if format_of(feature_query.media_type).links_in_body:
+    if feature_query.format.links_in_body:
         return headers
     cursor = _next_cursor(feature_query, end, count)
     if cursor is None:
@@ -93,7 +92,8 @@ def _links(feature_query: FeatureQuery, cursor: str | None) -> Sequence[Mapping[
     media_type = feature_query.media_type
     if feature_query.posted:
         return search_links(base, collection, media_type, cursor)
-    return items_links(base, collection, feature_query.values, media_type, cursor)
+    items_types = feature_query.formats.items_types
+    return items_links(base, collection, feature_query.values, media_type, items_types, cursor)
 
 
 def _next_cursor(feature_query: FeatureQuery, end: PageEnd, count: Count | None) -> str | None:

@@ -15,8 +15,9 @@ from geosvc.handlers.cached_answer import cache_key_of, tag_of_version
 from geosvc.handlers.feature_query import FeatureQuery
 from geosvc.http.keys import PRINCIPAL
 from geosvc.model.collection import Collection
+from geosvc.model.media_type import MediaType
 from geosvc.model.principal import Principal
-from geosvc.query.cql2.functions import is_immutable
+from geosvc.query.feature_format import FeatureFormat
 from geosvc.requests.items import ItemsQuery
 
 MAX_CHARACTERS = 1 << 18  # of all keys; a parsed filter takes about sixty times as much
@@ -65,12 +66,15 @@ class ParsedItemRequest:
     """A request for one feature, parsed but for the id.
 
     Attributes:
+        item_types: all media types of a feature.
         shared_key: the part of the cache key that all features share; None when they have no
             version.
     """
 
     collection: Collection
     query: ItemsQuery
+    format: FeatureFormat
+    item_types: tuple[MediaType, ...]
     base: str
     shared_key: CacheKey | None
 
@@ -133,7 +137,7 @@ def page_cache_key(request: web.Request, feature_query: FeatureQuery) -> CacheKe
     time of day. `f` is a part of it, since the links of a page repeat it.
     """
     query = feature_query.query
-    if query.filter is not None and not is_immutable(query.filter.condition):
+    if query.filter is not None and not query.filter.is_immutable:
         return None
     essence = feature_query.media_type.essence
     f = feature_query.values.get("f")

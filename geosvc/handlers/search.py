@@ -8,10 +8,10 @@ from geosvc.handlers.feature_query import FeatureQuery, reading_rules
 from geosvc.handlers.page_answer import send_page
 from geosvc.handlers.page_members import page_headers
 from geosvc.http.documents import collection_of, negotiate, query_of
-from geosvc.http.keys import OFFLOAD, SETTINGS
+from geosvc.http.keys import FORMATS, OFFLOAD, SETTINGS
 from geosvc.http.links import base_url
 from geosvc.http.request_body import media_type_of, read_body
-from geosvc.model.media_type import EXPORT_TYPES, GEOJSON
+from geosvc.model.media_type import GEOJSON
 from geosvc.query.paging import check_cursor
 from geosvc.requests.filters import WEIGHT
 from geosvc.requests.parameter_values import refuse_unknown
@@ -24,7 +24,7 @@ async def search_items(request: web.Request) -> web.StreamResponse:
     collection = await collection_of(request)
     values = query_of(request)
     refuse_unknown(values)
-    media_type = negotiate(request, values, EXPORT_TYPES)
+    media_type = negotiate(request, values, request.app[FORMATS].export_types)
     media_type_of(request, (GEOJSON,))
     body = await read_body(request, settings.max_search_bytes, "MAX_SEARCH_BYTES")
     offload, rules = request.app[OFFLOAD], reading_rules(request)
@@ -33,7 +33,13 @@ async def search_items(request: web.Request) -> web.StreamResponse:
     )
     check_cursor(collection, query)
     feature_query = FeatureQuery(
-        collection, values, query, media_type, base_url(request), posted=True
+        collection,
+        values,
+        query,
+        media_type,
+        request.app[FORMATS],
+        base_url(request),
+        posted=True,
     )
     headers = {**page_headers(feature_query), **CACHE_CONTROL_HEADER}
     try:

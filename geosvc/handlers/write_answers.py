@@ -1,16 +1,18 @@
 """The answers to writes, and the representation of a feature."""
 
-import orjson
+from collections.abc import Sequence
+
 from aiohttp import hdrs, web
 
 from geosvc.bodies.raw_feature import Posted
+from geosvc.formats import GEOJSON_FORMAT
 from geosvc.handlers.write_requests import WriteRequest
-from geosvc.http.links import item_links, item_url
+from geosvc.http.links import Link, item_links, item_url
 from geosvc.model.answer import Answer
-from geosvc.model.collection import Collection
 from geosvc.model.crs import Crs
 from geosvc.model.feature import IDS_WITHOUT_URL, StoredFeature
-from geosvc.model.media_type import GEOJSON
+from geosvc.model.media_type import GEOJSON, MediaType
+from geosvc.query.feature_format import FeatureFormat
 
 
 def send_answer(answer: Answer) -> web.Response:
@@ -19,9 +21,16 @@ def send_answer(answer: Answer) -> web.Response:
     return web.Response(status=answer.status, headers=headers, body=answer.body or None)
 
 
-def validators(feature: StoredFeature) -> dict[str, str]:
-    """The headers ETag and, where the time of the last change is known, Last-Modified."""
-    headers = {"ETag": feature.etag}
+def validators(feature: StoredFeature, media_type: MediaType = GEOJSON) -> dict[str, str]:
+    """The headers ETag and, where the time of the last change is known, Last-Modified.
+
+    The ETag in GeoJSON is the version of the feature, with which writes compare it. Another media
+    type has another one: RFC 9110 8.8.3.3.
+    """
+    etag = feature.etag
+    if media_type is not GEOJSON:
+        etag = f'{etag[:-1]}.{media_type.short}"'
+    headers = {"ETag": etag}
     modified = feature.last_modified
     if modified is not None:
         headers[hdrs.LAST_MODIFIED] = modified
@@ -29,18 +38,19 @@ def validators(feature: StoredFeature) -> dict[str, str]:
 
 
 def representation(
-    base: str, collection: Collection, feature_id: str | None, text: bytes, crs: Crs
+    feature_format: FeatureFormat, text: bytes, links: Sequence[Link], crs: Crs
 ) -> tuple[dict[str, str], bytes]:
     """The headers and the body of a feature with its links.
 
     Args:
-        base: the root URL that clients see.
-        text: the feature as GeoJSON in UTF-8, without links.
+        text: the feature in UTF-8, without links.
         crs: of its coordinates.
     """
-    links = orjson.dumps(item_links(base, collection, feature_id))
-    headers = {hdrs.CONTENT_TYPE: GEOJSON.content_type, "Content-Crs": crs.content_crs}
-    return headers, text[:-1] + b',"links":' + links + b"}"
+    content_type = feature_format.media_type.content_type
+    headers = {hdrs.CONTENT_TYPE: content_type, "Content-Crs": crs.content_crs}
+    if feature_format.write_one is not None:
+        text = feature_format.write_one(text, links)
+    return headers, text
 
 
 def stored_answer(
@@ -60,9 +70,10 @@ def stored_answer(
         if created and feature.feature_id is not None and feature.feature_id not in IDS_WITHOUT_URL:
             headers[hdrs.LOCATION] = item_url(write.base, write.collection, feature.feature_id)
     if feature.text is not None and write.representation is not None:
-        more, body = representation(
-            write.base, write.collection, feature.feature_id, feature.text, write.crs
+        links = item_links(
+            write.base, write.collection, feature.feature_id, GEOJSON, write.item_types
         )
+        more, body = representation(GEOJSON_FORMAT, feature.text, links, write.crs)
         headers |= more
     returned = "representation" if body else "minimal"
     status = _status(write, body, created=created)

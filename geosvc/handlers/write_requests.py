@@ -14,11 +14,12 @@ from geosvc.errors import MethodNotAllowed, PreconditionRequired, RequestError
 from geosvc.handlers.feature_query import reading_rules
 from geosvc.http.cors import refuse_foreign_writes
 from geosvc.http.documents import collection_of, query_of
-from geosvc.http.keys import PRINCIPAL, SETTINGS, WRITES
+from geosvc.http.keys import FORMATS, PRINCIPAL, SETTINGS, WRITES
 from geosvc.http.links import base_url
 from geosvc.model.answer import Answer
 from geosvc.model.collection import Collection
 from geosvc.model.crs import Crs
+from geosvc.model.media_type import MediaType
 from geosvc.model.principal import ANONYMOUS
 from geosvc.requests.preconditions import parse_preconditions
 from geosvc.requests.preferences import (
@@ -45,6 +46,7 @@ class WriteRequest:
         crs: of the coordinates in the body.
         idempotency_key: different principals never have the same one.
         base: the root URL that clients see.
+        item_types: all media types of a feature, for the links of one that is sent back.
         digest: of everything that makes two requests the same, but for their bodies.
     """
 
@@ -54,6 +56,7 @@ class WriteRequest:
     crs: Crs
     idempotency_key: str | None
     base: str
+    item_types: tuple[MediaType, ...]
     digest: bytes
 
     @property
@@ -122,6 +125,7 @@ async def parse_write(
         parse_content_crs(headers.get("Content-Crs"), collection, configured_crs),
         _parse_idempotency_key(request),
         base_url(request),
+        request.app[FORMATS].item_types,
         _digest_of(request),
     )
 

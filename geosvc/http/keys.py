@@ -12,6 +12,8 @@ from geosvc.database.reads.counts import Counts
 from geosvc.database.reads.extents import Extents
 from geosvc.database.reads.lookup import Lookups
 from geosvc.database.writes.plans import Writes
+from geosvc.filter_functions import FilterFunctions
+from geosvc.formats import FeatureFormats
 from geosvc.http.send_monitor import SendMonitor
 from geosvc.live.change_reader import ChangeReader
 from geosvc.live.hub import Hub
@@ -26,6 +28,14 @@ from geosvc.worker_peers import WorkerPeers
 
 SETTINGS = web.AppKey("settings", Settings)
 ASSETS = web.AppKey("assets", Assets)
+FORMATS = web.AppKey("formats", FeatureFormats)
+FUNCTIONS = web.AppKey("functions", FilterFunctions)
+ADDED_CONFORMANCE = web.AppKey("added_conformance", tuple[str, ...])
+"""The conformance classes of extensions."""
+
+CODE_VERSION = web.AppKey("code_version", str)
+"""The versions of geosvc and of its extensions: a part of every key of what is kept."""
+
 DATABASE = web.AppKey("database", Database)
 CATALOG = web.AppKey("catalog", CatalogFollower)
 COUNTS = web.AppKey("counts", Counts)

@@ -16,8 +16,6 @@ from geosvc.model.media_type import (
     EVENTS,
     GEOJSON,
     HTML,
-    ITEM_TYPES,
-    ITEMS_TYPES,
     JSON,
     OPENAPI,
     SCHEMA,
@@ -126,13 +124,18 @@ def changes_url(base: str, collection: Collection, values: Mapping[str, str] | N
     return _with_query(f"{collection_url(base, collection)}/changes", (values or {}).items())
 
 
-def collection_links(base: str, collection: Collection) -> list[Link]:
+def collection_links(
+    base: str, collection: Collection, items_types: Iterable[MediaType]
+) -> list[Link]:
     """The links of a collection: itself, its features in each media type, its schemas.
 
     And its changes where they are logged: OGC 23-057r1 calls the link to them `hub`.
+
+    Args:
+        items_types: the media types of its features.
     """
     url = collection_url(base, collection)
-    links = [*document_links(url), *_links_to_items(url)]
+    links = [*document_links(url), *_links_to_items(url, items_types)]
     links.append(link(f"{url}/export", "enclosure", GEOJSON, "All features as one download"))
     if collection.has_change_stream:
         links.append(link(changes_url(base, collection), "hub", EVENTS, "Stream of changes"))
@@ -146,10 +149,10 @@ def collection_links(base: str, collection: Collection) -> list[Link]:
     return links
 
 
-def _links_to_items(collection_href: str) -> list[Link]:
+def _links_to_items(collection_href: str, items_types: Iterable[MediaType]) -> list[Link]:
     items = f"{collection_href}/items"
     links = [link(items, "items", GEOJSON, "Features as GeoJSON")]
-    for media_type in ITEMS_TYPES:
+    for media_type in items_types:
         if media_type is GEOJSON:
             continue
         title = f"Features as {media_type.title}"
@@ -176,17 +179,19 @@ def items_links(
     collection: Collection,
     values: Mapping[str, str],
     media_type: MediaType,
+    items_types: Iterable[MediaType],
     cursor: str | None,
 ) -> list[Link]:
     """The links of a page: itself, its other media types, the collection, and the next page.
 
     Args:
         values: the parameters of the request.
+        items_types: all media types of the page.
         cursor: of the next page; None on the last.
     """
     url = items_url(base, collection)
     links = [link(_with_query(url, values.items()), "self", media_type, "This page")]
-    for other in ITEMS_TYPES:
+    for other in items_types:
         if other is media_type:
             continue
         href = _with_query(url, {**values, "f": other.short}.items())
@@ -231,16 +236,26 @@ def item_url(base: str, collection: Collection, feature_id: str) -> str:
     return f"{items_url(base, collection)}/{quote(feature_id, safe='')}"
 
 
-def item_links(base: str, collection: Collection, feature_id: str | None) -> list[Link]:
-    """The links of a feature. A feature without an id has no link to itself."""
+def item_links(
+    base: str,
+    collection: Collection,
+    feature_id: str | None,
+    media_type: MediaType,
+    item_types: Iterable[MediaType],
+) -> list[Link]:
+    """The links of a feature. A feature without an id has no link to itself.
+
+    Args:
+        item_types: all media types of the feature.
+    """
     collection_href = collection_url(base, collection)
     to_collection = link(collection_href, "collection", JSON, "The collection")
     if feature_id is None or feature_id in IDS_WITHOUT_URL:
         return [to_collection]
     url = f"{collection_href}/items/{quote(feature_id, safe='')}"
-    links = [link(url, "self", GEOJSON, "This feature")]
-    for other in ITEM_TYPES:
-        if other is GEOJSON:
+    links = [link(url, "self", media_type, "This feature")]
+    for other in item_types:
+        if other is media_type:
             continue
         title = f"This feature as {other.title}"
         links.append(link(f"{url}?f={other.short}", "alternate", other, title))

@@ -14,6 +14,7 @@ class MediaType:
         title: the title of a link to it.
         extension: of the name of a downloaded file.
         posted_as: other media types that a request body in this format may have.
+        aliases: other names that `f` and Accept may choose it by.
     """
 
     essence: str
@@ -22,6 +23,7 @@ class MediaType:
     title: str
     extension: str
     posted_as: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -36,7 +38,8 @@ GEOJSON = MediaType(
     "application/geo+json",
     "GeoJSON",
     "geojson",
-    ("application/json",),
+    posted_as=("application/json",),
+    aliases=("json", "application/json"),
 )
 GEOJSONSEQ = MediaType(
     "application/geo+json-seq",
@@ -75,11 +78,5 @@ EVENTS = MediaType("text/event-stream", "sse", "text/event-stream", "Server-sent
 
 DOCUMENT_TYPES = (JSON, HTML)
 SCHEMA_TYPES = (SCHEMA, JSON, HTML)
-EXPORT_TYPES = (GEOJSON, GEOJSONSEQ, CSV)
-ITEMS_TYPES = (*EXPORT_TYPES, HTML)
-ITEM_TYPES = (GEOJSON, HTML)
-ALIASES = {GEOJSON: ("json", "application/json")}
-"""Other names by which a request may ask for a media type, in `f` and in Accept."""
-
 FORMULA_BEGINS = "=+@\t\r-"
 """Spreadsheets run a CSV cell as a formula if it begins with one of these characters."""

@@ -8,6 +8,8 @@ Source: OGC 17-069r4 7.3 and 9; OpenAPI 3.0.3.
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import quote
 
 import orjson
@@ -15,11 +17,13 @@ import orjson
 from geosvc import __version__
 from geosvc.about import About
 from geosvc.catalog.collections import Catalog
-from geosvc.encode.json_schema import Json
+from geosvc.encode.json_schema import TEXT, Json
+from geosvc.filter_functions import BUILT_IN_FUNCTIONS, FilterFunctions
+from geosvc.formats import BUILT_IN_FORMATS, FeatureFormats
 from geosvc.model.collection import Collection
 from geosvc.openapi.bodies import BODIES
-from geosvc.openapi.components import HEADERS, SCHEMAS, ref
-from geosvc.openapi.operations import OPERATIONS, Operation
+from geosvc.openapi.components import HEADERS, SCHEMAS, functions_document, ref
+from geosvc.openapi.operations import OPERATIONS, AddedOperation, Operation
 from geosvc.openapi.parameters import (
     OwnParameters,
     component_of,
@@ -31,10 +35,27 @@ from geosvc.openapi.responses import response_name, responses
 from geosvc.requests.items import ReadingRules
 
 GENERAL_TAG = "Capabilities"
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _RULES = (
     "A resource that supports GET also supports HEAD and OPTIONS; the response to another method "
     "is 405. A parameter that is not described is refused with 400."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedParts:
+    """What a service has besides its collections, and which extensions may add to.
+
+    Attributes:
+        operations: of extensions.
+    """
+
+    formats: FeatureFormats = BUILT_IN_FORMATS
+    functions: FilterFunctions = BUILT_IN_FUNCTIONS
+    operations: tuple[AddedOperation, ...] = ()
+
+
+BUILT_IN_PARTS = DescribedParts()
 
 
 def _responses_of(operation: Operation) -> Json:
@@ -73,6 +94,24 @@ def _describe(
     return described
 
 
+def _describe_added(operation: AddedOperation, operation_id: str, tag: str) -> Json:
+    """An operation of an extension, with what geosvc knows about it.
+
+    A parameter of the path that is not described is a text. Every operation may fail.
+    """
+    described: Json = {"tags": [tag], **operation.described, "operationId": operation_id}
+    parameters = list(described.get("parameters", ()))
+    names = {parameter.get("name") for parameter in parameters}
+    for name in _PLACEHOLDER.findall(operation.path):
+        if name != "collectionId" and name not in names:
+            parameters.append({"name": name, "in": "path", "required": True, "schema": TEXT})
+    described["parameters"] = parameters
+    failure = ref("responses", response_name(HTTPStatus.INTERNAL_SERVER_ERROR))
+    described["responses"] = {**described["responses"]}
+    described["responses"].setdefault("500", failure)
+    return described
+
+
 def _has_operation(collection: Collection, operation: Operation) -> bool:
     """Whether a collection has an operation.
 
@@ -83,7 +122,7 @@ def _has_operation(collection: Collection, operation: Operation) -> bool:
     return operation.needs is None or bool(getattr(collection, operation.needs))
 
 
-def _paths_of(collection: Collection) -> Json:
+def _paths_of(collection: Collection, added: Sequence[AddedOperation]) -> Json:
     encoded = quote(collection.id, safe="")
     own = own_parameters(collection)
     paths: Json = {}
@@ -99,6 +138,11 @@ def _paths_of(collection: Collection) -> Json:
         methods[operation.method] = _describe(
             operation, operation_id, collection.id, parameters, body
         )
+    for addition in added:
+        if "{collectionId}" in addition.path:
+            methods = paths.setdefault(addition.path.replace("{collectionId}", encoded), {})
+            operation_id = f"{addition.operation_id}.{encoded}"
+            methods[addition.method] = _describe_added(addition, operation_id, collection.id)
     return paths
 
 
@@ -116,7 +160,7 @@ def _parameters_of(operation: Operation, collection: Collection, own: OwnParamet
     return parameters
 
 
-def _paths(collections: Iterable[Collection]) -> Json:
+def _paths(collections: Iterable[Collection], added: Sequence[AddedOperation]) -> Json:
     paths: Json = {}
     for operation in OPERATIONS:
         if "{collectionId}" in operation.path:
@@ -124,8 +168,12 @@ def _paths(collections: Iterable[Collection]) -> Json:
         parameters = [ref("parameters", name) for name in operation.parameters]
         described = _describe(operation, operation.operation_id, GENERAL_TAG, parameters)
         paths[operation.path] = {operation.method: described}
+    for addition in added:
+        if "{collectionId}" not in addition.path:
+            methods = paths.setdefault(addition.path, {})
+            methods[addition.method] = _describe_added(addition, addition.operation_id, GENERAL_TAG)
     for collection in collections:
-        paths |= _paths_of(collection)
+        paths |= _paths_of(collection, added)
     return paths
 
 
@@ -174,7 +222,9 @@ def _used(components: Json, written: bytes) -> Json:
     return used_components
 
 
-def _contents(collections: Sequence[Collection], rules: ReadingRules) -> bytes:
+def _contents(
+    collections: Sequence[Collection], rules: ReadingRules, parts: DescribedParts
+) -> bytes:
     """The description without its head.
 
     A regular expression finds the used components in the JSON, in a tenth of the time that a walk
@@ -189,12 +239,12 @@ def _contents(collections: Sequence[Collection], rules: ReadingRules) -> bytes:
     for collection in collections:
         text = collection.description or collection.title
         tags.setdefault(collection.id, {"name": collection.id, "description": text})
-    written = orjson.dumps(_paths(collections))
+    written = orjson.dumps(_paths(collections, parts.operations))
     components: Json = {
-        "schemas": SCHEMAS,
-        "parameters": shared_parameters(rules, collections),
+        "schemas": {**SCHEMAS, "functions": functions_document(parts.functions.by_name)},
+        "parameters": shared_parameters(rules, collections, parts.formats),
         "headers": HEADERS,
-        "responses": responses(),
+        "responses": responses(parts.formats),
     }
     described = {
         "tags": list(tags.values()),
@@ -205,14 +255,19 @@ def _contents(collections: Sequence[Collection], rules: ReadingRules) -> bytes:
 
 
 def describe_api(
-    base: str, collections: Sequence[Collection], rules: ReadingRules, about: About = _ANONYMOUS
+    base: str,
+    collections: Sequence[Collection],
+    rules: ReadingRules,
+    about: About = _ANONYMOUS,
+    parts: DescribedParts = BUILT_IN_PARTS,
 ) -> Json:
     """The whole description.
 
     Args:
         base: the root URL that clients see, without a slash at its end.
+        parts: what the service has besides its collections.
     """
-    contents: Json = orjson.loads(_contents(collections, rules))
+    contents: Json = orjson.loads(_contents(collections, rules, parts))
     return {**_head(base, about), **contents}
 
 
@@ -220,9 +275,13 @@ class ApiWriter:
     """Writes the description as JSON, and caches all but its head for the latest catalog.
 
     For 1,000 collections of 20 columns it is 25 MB, made in 150 ms.
+
+    Args:
+        parts: what the service has besides its collections.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parts: DescribedParts = BUILT_IN_PARTS) -> None:
+        self.parts = parts
         self._made_for: tuple[Catalog, ReadingRules] | None = None
         self._contents = b""
 
@@ -231,7 +290,7 @@ class ApiWriter:
     ) -> bytes:
         """The JSON of `describe_api`, with the collections in the order of the catalog."""
         if not self._is_made_for(catalog, rules):
-            self._contents = _contents(tuple(catalog.collections.values()), rules)
+            self._contents = _contents(tuple(catalog.collections.values()), rules, self.parts)
             self._made_for = catalog, rules
         return orjson.dumps(_head(base, about))[:-1] + b"," + self._contents[1:]
 

@@ -87,19 +87,6 @@ SCHEMAS: Mapping[str, Json] = {
         links=LINKS,
     ),
     "conformance": object_of(("conformsTo",), conformsTo=of(URI), links=LINKS),
-    "functions": object_of(
-        ("functions",),
-        functions=of(
-            object_of(
-                ("name", "returns"),
-                name=TEXT,
-                description=TEXT,
-                arguments=of(object_of(("type",), title=TEXT, type=of(TEXT))),
-                returns=of(TEXT),
-            )
-        ),
-        links=LINKS,
-    ),
     "collections": object_of(
         ("links", "collections"), links=LINKS, collections=of(ref("schemas", "collection"))
     ),
@@ -257,3 +244,15 @@ def in_openapi(schema: Json) -> Json:
             converted[bound] = converted[exclusive]
             converted[exclusive] = True
     return converted
+
+
+def functions_document(names: Iterable[str]) -> Json:
+    """The schema of the document about these functions."""
+    function = object_of(
+        ("name", "returns"),
+        name={**TEXT, "enum": list(names)},
+        description=TEXT,
+        arguments=of(object_of(("type",), title=TEXT, type=of(TEXT))),
+        returns=of(TEXT),
+    )
+    return object_of(("functions",), functions=of(function), links=LINKS)

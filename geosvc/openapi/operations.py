@@ -1,7 +1,8 @@
 """The operations of the API: the parameters, responses and errors of each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from geosvc.requests.declared import (
     CHANGES_DECLARED,
@@ -114,6 +115,28 @@ class Operation:
     def description(self) -> str:
         """What it does, in full sentences."""
         return DESCRIPTIONS[self.operation_id]
+
+
+@dataclass(frozen=True, slots=True)
+class AddedOperation:
+    """An operation of an application that embeds geosvc.
+
+    Attributes:
+        path: with `{collectionId}` if every collection has its own path.
+        method: in lower case.
+        described: an Operation Object of OpenAPI 3.0; the operation id is added to it.
+    """
+
+    path: str
+    operation_id: str
+    method: str
+    described: Mapping[str, Any]
+
+    @property
+    def description(self) -> str:
+        """What it does."""
+        text: str = self.described.get("description") or self.described.get("summary", "")
+        return text
 
 
 def _document(path: str, operation_id: str, summary: str, answer: str, *errors: int) -> Operation:

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from geosvc.encode.json_schema import TEXT, Json
+from geosvc.formats import FeatureFormats
 from geosvc.model.collection import Collection
 from geosvc.model.crs import CRS84_URI, WGS84
 from geosvc.model.media_type import (
-    ALIASES,
     DOCUMENT_TYPES,
-    EXPORT_TYPES,
-    ITEM_TYPES,
-    ITEMS_TYPES,
     JSON,
     SCHEMA_TYPES,
     MediaType,
@@ -24,10 +21,7 @@ from geosvc.requests.items import ReadingRules
 from geosvc.requests.property_parameters import property_parameters
 
 _DECLARED = {each.name: each for each in (*DECLARED, LAST_EVENT_ID)}
-_FORMATS = {
-    "f": ITEMS_TYPES,
-    "f-export": EXPORT_TYPES,
-    "f-item": ITEM_TYPES,
+_DOCUMENT_FORMATS: Mapping[str, tuple[MediaType, ...]] = {
     "f-document": DOCUMENT_TYPES,
     "f-schema": SCHEMA_TYPES,
     "f-api": (JSON,),
@@ -107,7 +101,19 @@ def _schema_of(declared: Declared, rules: ReadingRules) -> Json:
     return schema
 
 
-def shared_parameters(rules: ReadingRules, collections: Iterable[Collection]) -> Json:
+def _format_components(formats: FeatureFormats) -> Mapping[str, tuple[MediaType, ...]]:
+    """The media types among which `f` chooses, by the name of the component."""
+    return {
+        "f": formats.items_types,
+        "f-export": formats.export_types,
+        "f-item": formats.item_types,
+        **_DOCUMENT_FORMATS,
+    }
+
+
+def shared_parameters(
+    rules: ReadingRules, collections: Iterable[Collection], formats: FeatureFormats
+) -> Json:
     """The components of all parameters, by name.
 
     Parameters of a CRS have one component for each list of CRSs that a collection has.
@@ -116,7 +122,7 @@ def shared_parameters(rules: ReadingRules, collections: Iterable[Collection]) ->
     for declared in (*DECLARED, LAST_EVENT_ID, _EXTENT):
         schema = _schema_of(declared, rules)
         components[declared.name] = query_parameter(declared.name, declared.description, schema)
-    for name, media_types in _FORMATS.items():
+    for name, media_types in _format_components(formats).items():
         schema = {**FORMAT.schema, "enum": _short_names(media_types)}
         components[name] = query_parameter(FORMAT.name, FORMAT.description, schema)
     for name, text in _FLAGS.items():
@@ -136,7 +142,7 @@ def _short_names(media_types: Iterable[MediaType]) -> list[str]:
     """The values of `f` for these media types, each once."""
     names: dict[str, None] = {}
     for media_type in media_types:
-        for name in (media_type.short, *ALIASES.get(media_type, ())):
+        for name in (media_type.short, *media_type.aliases):
             if "/" not in name:
                 names[name] = None
     return list(names)

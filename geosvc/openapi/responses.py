@@ -5,12 +5,11 @@ from http import HTTPStatus
 
 from geosvc.encode.json_schema import TEXT, Json
 from geosvc.errors import MethodNotAllowed, RequestError
+from geosvc.formats import FeatureFormats
 from geosvc.model.media_type import (
     EVENTS,
     GEOJSON,
     HTML,
-    ITEM_TYPES,
-    ITEMS_TYPES,
     JSON,
     OPENAPI,
     PROBLEM,
@@ -84,13 +83,15 @@ def _document(description: str, schema: str) -> Json:
     return _response(description, content, *_CACHED)
 
 
-def responses() -> Json:
+def responses(formats: FeatureFormats) -> Json:
     """The components of all responses, by name."""
-    items = _content(ITEMS_TYPES, TEXT) | {GEOJSON.essence: ref("schemas", "featureCollection")}
+    items = _content(formats.items_types, TEXT) | {
+        GEOJSON.essence: ref("schemas", "featureCollection")
+    }
     found = dict(items)
     found.pop(HTML.essence, None)
     feature = {GEOJSON.essence: ref("schemas", "feature")}
-    item = _content(ITEM_TYPES, TEXT) | feature
+    item = _content(formats.item_types, TEXT) | feature
     schema = _content(SCHEMA_TYPES, {"type": "object"}) | {HTML.essence: TEXT}
     api = {OPENAPI.content_type: {"type": "object"}, JSON.essence: {"type": "object"}}
     returned = "The feature, if the client prefers return=representation."

@@ -38,7 +38,7 @@ def conditions(
         if by_time is not None:
             yield by_time
     if query.filter is not None:
-        yield select_by_filter(collection, query.filter.condition, geometry_test)
+        yield select_by_filter(collection, query.filter, geometry_test)
     for name, text in query.equals:
         value = cast_text(collection.by_name[name], text)
         yield SQL("t.{} = {}").format(Identifier(name), value)

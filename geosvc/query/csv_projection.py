@@ -2,7 +2,7 @@
 
 from geosvc.model.collection import Collection, Column, GeometryColumn
 from geosvc.query.csv_cells import csv_cell, property_cell
-from geosvc.query.feature_projection import FeatureProjection
+from geosvc.query.feature_projection import FeatureProjection, Projection
 from geosvc.query.geometry.expressions import column_value
 from geosvc.query.geometry.output import written_geometry
 from geosvc.query.property_columns import property_columns
@@ -50,3 +50,6 @@ class CsvProjection:
     def write_property(self, column: Column, query: ItemsQuery) -> Composable:
         """Write the value of a column as a cell."""
         return property_cell(column, query)
+
+
+CSV_PROJECTION: Projection = CsvProjection()

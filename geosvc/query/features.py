@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from geosvc.errors import CollectionBroken
 from geosvc.model.collection import Collection, Parameter
-from geosvc.model.media_type import GEOJSON, MediaType
 from geosvc.query.conditions import cast_text, conditions, where
+from geosvc.query.feature_format import FeatureFormat
 from geosvc.query.geometry.expressions import GeometryTest
 from geosvc.query.geometry.nearest import Candidates, select_nearest
 from geosvc.query.geometry.search_geometry import is_nearest
@@ -38,7 +38,7 @@ class FeaturePage:
 
     collection: Collection
     query: ItemsQuery
-    media_type: MediaType
+    format: FeatureFormat
     statement: Statement
     header: tuple[str, ...]
     extra: tuple[Composable, ...] = ()
@@ -47,7 +47,7 @@ class FeaturePage:
 def select_items(
     collection: Collection,
     query: ItemsQuery,
-    media_type: MediaType,
+    feature_format: FeatureFormat,
     extra: tuple[Composable, ...] = (),
 ) -> FeaturePage:
     """Select the features of a page and one more, which shows that there is a next page.
@@ -57,18 +57,22 @@ def select_items(
     Args:
         extra: columns at the end of each row.
     """
-    written = write_feature(collection, query, media_type)
+    written = write_feature(collection, query, feature_format.projection)
     columns = ([written.feature], extra)
     name, rows = EXPORT_NAME, None
     if query.limit is not None:
         name, rows = PAGE_NAME, query.limit + 1
     part = select_features(collection, query, columns, rows, GeometryTest.EXACT)
     statement = compose(name, part, statement_shape(query))
-    return FeaturePage(collection, query, media_type, statement, written.header, extra)
+    return FeaturePage(collection, query, feature_format, statement, written.header, extra)
 
 
 def select_item(
-    collection: Collection, query: ItemsQuery, key: Sequence[str], *extra: Composable
+    collection: Collection,
+    query: ItemsQuery,
+    feature_format: FeatureFormat,
+    key: Sequence[str],
+    *extra: Composable,
 ) -> FeaturePage:
     """Select the feature with these key values.
 
@@ -77,13 +81,14 @@ def select_item(
     equals = tuple(zip(collection.key, key, strict=True))
     one = replace(query, limit=1, equals=equals)
     columns = (*extra, version_of(collection), modified_of(collection))
-    return select_items(collection, one, GEOJSON, columns)
+    return select_items(collection, one, feature_format, columns)
 
 
 def without_version(page: FeaturePage) -> FeaturePage:
     """Select the same feature without its version, which is computed from all columns."""
     unknown = (SQL("''"), SQL("NULL::float8"))
-    return select_items(page.collection, page.query, page.media_type, (*page.extra[:-2], *unknown))
+    extra = (*page.extra[:-2], *unknown)
+    return select_items(page.collection, page.query, page.format, extra)
 
 
 def ordered_by_key(page: FeaturePage) -> FeaturePage | None:
@@ -96,7 +101,7 @@ def ordered_by_key(page: FeaturePage) -> FeaturePage | None:
     if not can_trust_key(page.collection, page.query):
         return None
     query = replace(page.query, trusts_key=True)
-    return select_items(page.collection, query, page.media_type, page.extra)
+    return select_items(page.collection, query, page.format, page.extra)
 
 
 def select_features(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from geosvc.model.collection import Collection
-from geosvc.model.media_type import GEOJSON
+from geosvc.query.feature_projection import Projection
 from geosvc.query.features import source_of
 from geosvc.query.projection import write_feature
 from geosvc.query.versions import modified_of, version_of
@@ -31,7 +31,7 @@ class Lookup:
         return replace(self.statement, args=tuple(args))
 
 
-def plan_lookup(collection: Collection, query: ItemsQuery) -> Lookup:
+def plan_lookup(collection: Collection, query: ItemsQuery, projection: Projection) -> Lookup:
     """Compose the statement for a collection whose key is one column."""
     column = collection.key_columns[0]
     ids = Param([], "text[]")
@@ -43,7 +43,7 @@ def plan_lookup(collection: Collection, query: ItemsQuery) -> Lookup:
         version=version_of(collection),
         modified=modified_of(collection),
         name=Identifier(column.name),
-        feature=write_feature(collection, query, GEOJSON).feature,
+        feature=write_feature(collection, query, projection).feature,
         source=source_of(collection, query),
         ids=ids,
         type=Identifier(column.type_schema, column.type_name),

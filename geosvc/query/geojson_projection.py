@@ -1,7 +1,7 @@
 """A feature as GeoJSON, written by PostgreSQL."""
 
 from geosvc.model.collection import Collection, Column, GeometryColumn
-from geosvc.query.feature_projection import FeatureProjection
+from geosvc.query.feature_projection import FeatureProjection, Projection
 from geosvc.query.geometry.expressions import bind_once, column_value
 from geosvc.query.geometry.output import written_geometry
 from geosvc.query.id_member import id_member
@@ -51,6 +51,9 @@ class GeoJsonProjection:
     def write_property(self, column: Column, query: ItemsQuery) -> Composable:
         """Write the value of a column as a JSON value; NULL stays NULL."""
         return SQL("to_json({})::text").format(property_value(column, query.bigint_as_text))
+
+
+GEOJSON_PROJECTION: Projection = GeoJsonProjection()
 
 
 def _properties(collection: Collection, query: ItemsQuery) -> Composable:

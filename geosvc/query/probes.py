@@ -8,9 +8,9 @@ from dataclasses import fields, is_dataclass, replace
 
 from geosvc.cql2.tree import Property
 from geosvc.model.collection import Collection
-from geosvc.model.media_type import GEOJSON
 from geosvc.query.conditions import conditions
 from geosvc.query.features import FeaturePage, select_features, source_of
+from geosvc.query.geojson_projection import GEOJSON_PROJECTION
 from geosvc.query.geometry.expressions import GeometryTest
 from geosvc.query.id_member import feature_id
 from geosvc.query.paging import page_start
@@ -82,7 +82,7 @@ def write_some(page: FeaturePage, properties: Sequence[str], rows: int) -> State
         query = replace(query, trusts_key=True)
     text: Composable = SQL("''")
     if properties:
-        text = write_feature(collection, query, GEOJSON, GeometryTest.SAFE).feature
+        text = write_feature(collection, query, GEOJSON_PROJECTION, GeometryTest.SAFE).feature
     identity: Composable = SQL("NULL")
     if collection.key:
         identity = feature_id(collection)

@@ -1,71 +1,41 @@
 """A feature as text, written by PostgreSQL in a media type."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container
 
-from geosvc.model.collection import Collection, GeometryColumn
-from geosvc.model.media_type import CSV, GEOJSON, GEOJSONSEQ, MediaType
+from geosvc.model.collection import Collection
 from geosvc.model.spatial import SpatialFilter
-from geosvc.query.csv_projection import CsvProjection
 from geosvc.query.feature_projection import FeatureProjection, Projection
-from geosvc.query.geojson_projection import GeoJsonProjection
 from geosvc.query.geometry.distances import distance_of
 from geosvc.query.geometry.expressions import GeometryTest
 from geosvc.query.geometry.search_geometry import is_nearest
 from geosvc.query.property_columns import property_columns
 from geosvc.query.value_texts import printed
-from geosvc.requests.items import GeometryStyle, ItemsQuery
+from geosvc.requests.items import ItemsQuery
 from geosvc.sql.compose import SQL, Composable, Identifier
-
-_GEOJSON = GeoJsonProjection()
-
-PROJECTIONS: Mapping[MediaType, Projection] = {
-    GEOJSON: _GEOJSON,
-    GEOJSONSEQ: _GEOJSON,
-    CSV: CsvProjection(),
-}
-"""How SQL writes each media type; `geosvc.formats` has the rest of a format."""
 
 
 def write_feature(
     collection: Collection,
     query: ItemsQuery,
-    media_type: MediaType,
+    projection: Projection,
     geometry_test: GeometryTest = GeometryTest.EXACT,
     *,
     raising: bool = True,
 ) -> FeatureProjection:
-    """Write the feature `t` in a media type of items.
+    """Write the feature `t`.
 
     Args:
         geometry_test: how the distance to the posted geometry is measured.
-        raising: as for `write_geometry`.
+        raising: as for `Projection.write_geometry`.
     """
     metres = _metres(collection, query.spatial, geometry_test)
-    return PROJECTIONS[media_type].write_feature(collection, query, metres, raising)
-
-
-def write_geometry(
-    geometry: GeometryColumn,
-    style: GeometryStyle,
-    media_type: MediaType,
-    value: Composable,
-    *,
-    raising: bool = True,
-) -> Composable:
-    """Write a value of a geometry column in a media type of items; it is never NULL.
-
-    Args:
-        raising: whether the statement raises for a geometry that the media type does not allow, so
-            that the page is read again and each geometry is checked. Otherwise the geometry is
-            null.
-    """
-    return PROJECTIONS[media_type].write_geometry(geometry, style, value, raising)
+    return projection.write_feature(collection, query, metres, raising)
 
 
 def write_values(
     collection: Collection,
     query: ItemsQuery,
-    media_type: MediaType,
+    projection: Projection,
     raw: Container[str],
     missing: Container[str],
 ) -> Composable:
@@ -77,7 +47,6 @@ def write_values(
         raw: names of the columns whose values are written as their type prints them.
         missing: names of the columns whose values are not read; they are NULL.
     """
-    projection = PROJECTIONS[media_type]
     values: list[Composable] = []
     for column in property_columns(collection, query):
         if column.name in missing:

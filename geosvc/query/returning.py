@@ -3,7 +3,7 @@
 from enum import Enum
 
 from geosvc.model.collection import Collection
-from geosvc.model.media_type import GEOJSON
+from geosvc.query.geojson_projection import GEOJSON_PROJECTION
 from geosvc.query.id_member import feature_id
 from geosvc.query.projection import write_feature
 from geosvc.query.versions import modified_of, version_of
@@ -38,7 +38,7 @@ def returned_columns(
         return SQL("{} AS id, {} AS made").format(identity, is_new)
     feature: Composable = SQL("NULL::bytea")
     if returning is Returning.FEATURES:
-        feature = write_feature(collection, query, GEOJSON, raising=False).feature
+        feature = write_feature(collection, query, GEOJSON_PROJECTION, raising=False).feature
     return SQL("{} AS id, {} AS version, {} AS modified, {} AS feature").format(
         identity, version_of(collection), modified_of(collection), feature
     )

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from geosvc.query.features import FeaturePage, select_features
 from geosvc.query.geometry.expressions import ColumnRef, GeometryTest, column_value, in_crs
-from geosvc.query.projection import write_feature, write_geometry, write_values
+from geosvc.query.projection import write_feature, write_values
 from geosvc.sql.compose import SQL, Param, Statement, compose
 
 
@@ -27,9 +27,10 @@ def select_stored(
         raw, missing: as for `write_values`.
     """
     collection, query = page.collection, page.query
-    written = write_feature(collection, query, page.media_type, GeometryTest.SAFE)
+    projection = page.format.projection
+    written = write_feature(collection, query, projection, GeometryTest.SAFE)
     stored = SQL("ST_AsEWKB({})").format(column_value(collection.geometry))
-    values = write_values(collection, query, page.media_type, raw, missing)
+    values = write_values(collection, query, projection, raw, missing)
     columns = ([written.head, stored, values], page.extra)
     part = select_features(collection, query, columns, rows, GeometryTest.SAFE)
     return compose("items.stored", part)
@@ -43,11 +44,11 @@ def write_stored(page: FeaturePage, stored: Sequence[bytes | None]) -> Statement
     """
     # The cast from bytea to geometry checks what geometry_in stores without a check.
     value = SQL("encode(stored.ewkb, 'hex')::geometry")
-    text = write_geometry(
+    text = page.format.projection.write_geometry(
         page.collection.geometry,
         page.query.geometry,
-        page.media_type,
         ColumnRef(SQL("s.g").format()),
+        raising=True,
     )
     part = SQL(
         "SELECT {text} FROM unnest({stored}) WITH ORDINALITY AS stored(ewkb, place),"

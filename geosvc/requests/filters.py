@@ -10,6 +10,7 @@ from geosvc.cql2.json import parse_json
 from geosvc.cql2.text import parse_text
 from geosvc.cql2.tree import Condition
 from geosvc.errors import InvalidParameter
+from geosvc.filter_functions import BUILT_IN_FUNCTIONS, FilterFunctions
 from geosvc.model.crs import Crs
 from geosvc.requests.filter_geometries import FilterGeometryReader
 
@@ -28,16 +29,18 @@ class FilterLanguage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FilterRules:
-    """The limits of a filter.
+    """What a filter may contain.
 
     Attributes:
         max_vertices: the most positions of a geometry.
         root: the JSON pointer to the filter, where it is part of a body.
+        functions: that it may call.
     """
 
     caps: Caps = field(default_factory=Caps)
     max_vertices: int = 1_000_000
     root: str = ""
+    functions: FilterFunctions = BUILT_IN_FUNCTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,19 @@ class Filter:
 
     Attributes:
         condition: the parsed text.
+        functions: that it may call; the names in the condition refer to them.
     """
 
     text: str
     language: FilterLanguage
     crs: Crs
     condition: Condition = field(compare=False, repr=False)
+    functions: FilterFunctions = field(compare=False, repr=False)
+
+    @property
+    def is_immutable(self) -> bool:
+        """Whether it selects the same rows as long as the rows stay the same."""
+        return self.functions.are_immutable_in(self.condition)
 
     @property
     def weight(self) -> int:
@@ -77,7 +87,8 @@ def parse_filter(values: Mapping[str, str], crs: Crs, rules: FilterRules) -> Fil
     if text is None:
         return None
     parse = _parse_cached if len(text) <= _MAX_CACHED_CHARACTERS else _parse
-    return Filter(text, language, crs, parse(text, language, crs, rules))
+    condition = parse(text, language, crs, rules)
+    return Filter(text, language, crs, condition, rules.functions)
 
 
 def _parse(text: str, language: FilterLanguage, crs: Crs, rules: FilterRules) -> Condition:

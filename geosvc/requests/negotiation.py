@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from geosvc.errors import InvalidParameter, NotAcceptable
-from geosvc.model.media_type import ALIASES, MediaType
+from geosvc.model.media_type import MediaType
 from geosvc.model.number import parse_number
 
 _EXACT, _TYPE_RANGE, _ANY_RANGE = 2, 1, 0  # how specific a range of Accept is
@@ -61,7 +61,7 @@ def negotiate_coding(accept_encoding: str | None, offered: tuple[str, ...]) -> s
 
 def _named_media_type(f: str, offered: Sequence[MediaType]) -> MediaType:
     for media_type in offered:
-        if f in (media_type.short, media_type.essence, *ALIASES.get(media_type, ())):
+        if f in (media_type.short, media_type.essence, *media_type.aliases):
             return media_type
     known = ", ".join(media_type.short for media_type in offered)
     raise InvalidParameter(f"f takes one of: {known}", parameter="f")
@@ -95,7 +95,7 @@ def _parse_weight(text: str) -> float:
 
 def _weight_of(media_type: MediaType, weights: Sequence[tuple[str, float]]) -> float:
     """The weight of the most specific range that matches a media type; 0 where none does."""
-    aliases = [alias for alias in ALIASES.get(media_type, ()) if "/" in alias]
+    aliases = [alias for alias in media_type.aliases if "/" in alias]
     best = (-1, 0.0)
     for name, weight in weights:
         for essence in (media_type.essence, *aliases):

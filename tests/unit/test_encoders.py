@@ -15,9 +15,8 @@ from geosvc.encode.feature_encoders import (
     GeoJsonEncoder,
     GeoJsonSeqEncoder,
 )
-from geosvc.formats import FORMATS
-from geosvc.model.media_type import CSV, EXPORT_TYPES, GEOJSON, GEOJSONSEQ, MediaType
-from geosvc.query.projection import PROJECTIONS
+from geosvc.formats import BUILT_IN_FORMATS
+from geosvc.model.media_type import CSV, GEOJSON, GEOJSONSEQ, MediaType
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=15)
 FEATURES = st.lists(
@@ -110,5 +109,5 @@ def test_csv_ends_every_line_with_a_carriage_return_and_a_line_feed() -> None:
 def test_every_media_type_of_items_has_its_encoder(
     media_type: MediaType, kind: type[object]
 ) -> None:
-    assert type(FORMATS[media_type].make_encoder(("a",))) is kind
-    assert tuple(FORMATS) == tuple(PROJECTIONS) == EXPORT_TYPES
+    assert type(BUILT_IN_FORMATS.find(media_type).make_encoder(("a",))) is kind
+    assert BUILT_IN_FORMATS.find(media_type).media_type is media_type

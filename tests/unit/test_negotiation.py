@@ -5,10 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geosvc.errors import InvalidParameter, NotAcceptable
-from geosvc.model.media_type import CSV, GEOJSON, GEOJSONSEQ, HTML, ITEMS_TYPES, JSON, MediaType
+from geosvc.formats import BUILT_IN_FORMATS
+from geosvc.model.media_type import CSV, GEOJSON, GEOJSONSEQ, HTML, JSON, MediaType
 from geosvc.requests.negotiation import negotiate_coding, negotiate_media_type
 
 CODINGS = ("zstd", "gzip")
+
+ITEMS_TYPES = BUILT_IN_FORMATS.items_types
 
 
 @pytest.mark.parametrize(

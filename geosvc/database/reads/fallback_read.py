@@ -13,7 +13,6 @@ from geosvc.database.reads.stored_geometries import write_stored_geometries
 from geosvc.database.reads.unwritable_values import ValueWriter, is_refusal
 from geosvc.errors import InvalidValue, RequestError, UnreadableGeometry
 from geosvc.events import ValuesRefused, emit
-from geosvc.formats import format_of
 from geosvc.model.collection import Column, RelationKind
 from geosvc.model.row import Row
 from geosvc.query.features import FeaturePage
@@ -47,7 +46,7 @@ async def read_fallback(database: Reads, page: FeaturePage, rows: int) -> list[R
 
     names = [column.name for column in columns]
     has_geometry = not page.query.geometry.skip
-    join_properties = format_of(page.media_type).join_properties
+    join_properties = page.format.join_properties
     features: list[Row] = []
     for row, geometry, own_values in zip(stored, geometries, values, strict=True):
         head, _, _, *sort_values = row
@@ -174,7 +173,7 @@ async def _write_column(
 ) -> Sequence[str | None]:
     """The values of one column as JSON or as cells of CSV. Raises: RequestError."""
     type_name = TypeName(column.type_schema, column.type_name)
-    write_cell = format_of(page.media_type).write_cell
+    write_cell = page.format.write_cell
     if write_cell is None:
         return await writer.json(type_name, texts)
     escapes = page.query.escapes_formulas

@@ -186,4 +186,4 @@ def _page_after(page: FeaturePage, end: PageEnd) -> FeaturePage:
         return page
     cursor = next_cursor(page.collection, page.query, replace(end, more=True), None)
     query = replace(page.query, cursor=cursor, offset=0)
-    return select_items(page.collection, query, page.media_type)
+    return select_items(page.collection, query, page.format)

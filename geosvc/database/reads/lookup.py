@@ -16,6 +16,7 @@ from geosvc.errors import InternalError, RequestError
 from geosvc.model.collection import Collection
 from geosvc.model.feature import StoredFeature
 from geosvc.model.row import Row
+from geosvc.query.feature_format import FeatureFormat
 from geosvc.query.features import select_item
 from geosvc.query.features_by_id import Lookup, plan_lookup
 from geosvc.requests.items import ItemsQuery
@@ -33,7 +34,7 @@ Waiting = dict[str, list[Waiter]]
 
 @dataclass(slots=True)
 class _Queue:
-    """The ids that wait for look-ups of one collection and query, and the plan of the statement.
+    """The ids that wait for look-ups of one collection, query and format, and the plan of the statement.
 
     Attributes:
         waiting: the requests that wait, by feature id.
@@ -42,24 +43,29 @@ class _Queue:
 
     collection: Collection
     query: ItemsQuery
+    format: FeatureFormat
     lookup: Lookup
     waiting: Waiting = field(default_factory=dict)
     running: int = 0
 
 
 class Lookups:
-    """Look-ups of single features, gathered by collection and query.
+    """Look-ups of single features, gathered by collection, query and format.
 
     Plans are cached, since making one costs more than using it.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._queues: dict[tuple[int, ItemsQuery], _Queue] = {}
+        self._queues: dict[tuple[int, int, ItemsQuery], _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def get(
-        self, collection: Collection, query: ItemsQuery, feature_id: str
+        self,
+        collection: Collection,
+        query: ItemsQuery,
+        feature_format: FeatureFormat,
+        feature_id: str,
     ) -> StoredFeature | None:
         """Return the feature with this id; None if there is none.
 
@@ -68,7 +74,7 @@ class Lookups:
             query: which parts of the feature are selected.
         Raises: RequestError.
         """
-        queue = self._queue(collection, query)
+        queue = self._queue(collection, query, feature_format)
         trace = current_trace.get()
         requested_at = perf_counter()
         future: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
@@ -80,14 +86,17 @@ class Lookups:
             trace.take_shared(run, requested_at)
         return feature
 
-    def _queue(self, collection: Collection, query: ItemsQuery) -> _Queue:
-        # the queue holds the collection, so that no other object gets its id() meanwhile
-        key = (id(collection), query)
+    def _queue(
+        self, collection: Collection, query: ItemsQuery, feature_format: FeatureFormat
+    ) -> _Queue:
+        # the queue holds collection and format, so that no other object gets their id() meanwhile
+        key = (id(collection), id(feature_format), query)
         queue = self._queues.get(key)
         if queue is None:
             if len(self._queues) >= MAX_PLANS:
                 self._drop_idle_queues()
-            queue = _Queue(collection, query, plan_lookup(collection, query))
+            lookup = plan_lookup(collection, query, feature_format.projection)
+            queue = _Queue(collection, query, feature_format, lookup)
             self._queues[key] = queue
         return queue
 
@@ -161,7 +170,8 @@ class Lookups:
         for feature_id, waiters in batch.items():
             _, trace = waiters[0]
             current_trace.set(trace)
-            page = select_item(queue.collection, queue.query, (feature_id,))
+            key = (feature_id,)
+            page = select_item(queue.collection, queue.query, queue.format, key)
             try:
                 feature = await fetch_item(self._database, page)
             except RequestError as error:

@@ -9,7 +9,6 @@ from geosvc.database.reads.runner import Reads
 from geosvc.database.reads.untransformable import untransformable
 from geosvc.errors import UnreadableGeometry
 from geosvc.events import GeometriesRefused, emit
-from geosvc.formats import format_of
 from geosvc.query.features import FeaturePage
 from geosvc.query.stored_features import transform_stored, write_stored
 
@@ -45,7 +44,7 @@ class _GeometryWriter:
     def __init__(self, database: Reads, page: FeaturePage) -> None:
         self._database = database
         self._page = page
-        self._format = format_of(page.media_type)
+        self._format = page.format
         self.reasons: list[str] = []
 
     async def write(self, stored: list[bytes | None]) -> list[str]:

@@ -15,6 +15,7 @@ from geosvc.database.writes.change_target import ChangeTarget
 from geosvc.database.writes.plans import whole_feature
 from geosvc.database.writes.refused_change import explain_unchanged, read_stored
 from geosvc.database.writes.transaction import Session
+from geosvc.formats import GEOJSON_FORMAT
 from geosvc.model.collection import Collection
 from geosvc.model.crs import Crs
 from geosvc.model.feature import StoredFeature
@@ -147,7 +148,8 @@ def _select_compared(
         digits = compared.digits
     style = GeometryStyle(skip=not has_geometry, precision=digits, crs=target.crs)
     query = ItemsQuery(limit=1, properties=compared.properties, geometry=style)
-    page = select_item(target.collection, query, target.key, content_hash_of(names))
+    content_hash = content_hash_of(names)
+    page = select_item(target.collection, query, GEOJSON_FORMAT, target.key, content_hash)
     return page, names
 
 

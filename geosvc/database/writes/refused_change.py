@@ -5,6 +5,7 @@ from geosvc.database.writes.change_target import ChangeTarget
 from geosvc.database.writes.plans import whole_feature
 from geosvc.database.writes.transaction import Session
 from geosvc.errors import InternalError, InvalidFeature, NotFound, PreconditionFailed, RequestError
+from geosvc.formats import GEOJSON_FORMAT
 from geosvc.model.collection import Collection, RelationKind
 from geosvc.model.crs import CRS84, Crs
 from geosvc.model.feature import StoredFeature
@@ -27,7 +28,7 @@ async def read_stored(
         crs: of the text of the feature; None: the result has no text.
     """
     key = parse_feature_id(feature_id, collection)
-    page = select_item(collection, whole_feature(crs or CRS84), key)
+    page = select_item(collection, whole_feature(crs or CRS84), GEOJSON_FORMAT, key)
     rows = await session.fetch(page.statement)
     if len(rows) != 1:
         return None

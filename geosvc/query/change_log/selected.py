@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from geosvc.model.collection import Collection
-from geosvc.model.media_type import GEOJSON
 from geosvc.query.conditions import conditions
+from geosvc.query.geojson_projection import GEOJSON_PROJECTION
 from geosvc.query.geometry.expressions import GeometryTest, column_value
 from geosvc.query.geometry.output import written_geometry
 from geosvc.query.projection import write_feature
@@ -31,7 +31,9 @@ def select_states(
     if with_geometry:
         value = column_value(collection.geometry)
         geometry = written_geometry(collection.geometry, GeometryStyle(), value)
-    feature = write_feature(collection, query, GEOJSON, GeometryTest.SAFE, raising=False).feature
+    feature = write_feature(
+        collection, query, GEOJSON_PROJECTION, GeometryTest.SAFE, raising=False
+    ).feature
     part = SQL(
         "SELECT coalesce({selected}, false), {feature}, {geometry}"
         " FROM unnest({states}) WITH ORDINALITY AS logged(state, place),"

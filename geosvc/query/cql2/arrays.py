@@ -19,8 +19,9 @@ from geosvc.cql2.tree import (
     Value,
 )
 from geosvc.errors import InvalidFilter
-from geosvc.model.collection import Collection, Column
+from geosvc.model.collection import Column
 from geosvc.model.queryables import Queryable, ValueKind
+from geosvc.query.cql2.filter_scope import FilterScope
 from geosvc.query.cql2.operands import LiteralNode, find_queryable
 from geosvc.sql.compose import SQL, Composable, Identifier, Param
 
@@ -46,10 +47,10 @@ _KINDS: Mapping[type[LiteralNode], ValueKind] = {
 _INTEGER_BITS = {"_int2": 16, "_int4": 32, "_int8": 64}
 
 
-def relate_arrays(collection: Collection, node: ArrayPredicate) -> Composable:
+def relate_arrays(scope: FilterScope, node: ArrayPredicate) -> Composable:
     """Write the comparison of two arrays as sets. Raises: InvalidFilter."""
-    left = _operand(collection, node.left)
-    right = _operand(collection, node.right)
+    left = _operand(scope, node.left)
+    right = _operand(scope, node.right)
     if isinstance(left, Queryable):
         other = _compare_with(left, right, node.right)
         return _TESTS[node.op].format(a=_column(left), b=other)
@@ -59,11 +60,11 @@ def relate_arrays(collection: Collection, node: ArrayPredicate) -> Composable:
     return _relate_literals(node.op, left, right)
 
 
-def _operand(collection: Collection, node: Value) -> Queryable | Array:
+def _operand(scope: FilterScope, node: Value) -> Queryable | Array:
     if isinstance(node, Array):
         return node
     if isinstance(node, Property):
-        found = find_queryable(collection, node)
+        found = find_queryable(scope.collection, node)
         if found.kind is ValueKind.ARRAY:
             return found
     raise InvalidFilter("an array was expected", node.at)

@@ -20,8 +20,8 @@ from geosvc.cql2.tree import (
     Timestamp,
 )
 from geosvc.errors import InvalidFilter, InvalidParameter
-from geosvc.model.collection import Collection
 from geosvc.model.queryables import ValueKind
+from geosvc.query.cql2.filter_scope import FilterScope
 from geosvc.query.cql2.literal_types import comparable
 from geosvc.query.cql2.operands import Operand, expect, operand
 from geosvc.query.cql2.text_equality import equal_to_texts
@@ -66,10 +66,10 @@ _ARRAY_PARAMS: Mapping[str, Callable[[list[object]], Param]] = {
 }
 
 
-def compare(collection: Collection, node: Comparison) -> Composable:
+def compare(scope: FilterScope, node: Comparison) -> Composable:
     """Write a comparison of two values. Raises: InvalidFilter."""
-    left = operand(collection, node.left)
-    right = operand(collection, node.right)
+    left = operand(scope, node.left)
+    right = operand(scope, node.right)
     return _compare(node.op, left, right)
 
 
@@ -166,25 +166,25 @@ def _compare_with_day(op: ComparisonOperator, value: Operand, day: date) -> Comp
     return _OPERATORS[op].format(value.sql, start)
 
 
-def between(collection: Collection, node: Between) -> Composable:
+def between(scope: FilterScope, node: Between) -> Composable:
     """Write the condition that a value lies between two others. Raises: InvalidFilter."""
-    value = operand(collection, node.value)
-    low = operand(collection, node.low)
-    high = operand(collection, node.high)
+    value = operand(scope, node.value)
+    low = operand(scope, node.low)
+    high = operand(scope, node.high)
     return SQL("({} AND {})").format(_compare(">=", value, low), _compare("<=", value, high))
 
 
-def one_of(collection: Collection, node: In) -> Composable:
+def one_of(scope: FilterScope, node: In) -> Composable:
     """Write the condition that a value is one of several. Raises: InvalidFilter.
 
     All literals of one type become one parameter.
     """
-    value = operand(collection, node.value)
+    value = operand(scope, node.value)
     tests: list[Composable] = []
     texts: list[str] = []
     lists: dict[tuple[str, Identifier | None], list[object]] = {}
     for member_node in node.among:
-        left, member = comparable(value, operand(collection, member_node))
+        left, member = comparable(value, operand(scope, member_node))
         param = _equality_param(left, member)
         if isinstance(member.literal, Text) and member.kind is ValueKind.TEXT:
             _check_enum_label(value, member.literal)
@@ -225,13 +225,13 @@ def _equal_to_any(
     return SQL("({} = ANY ({}))").format(sql, _ARRAY_PARAMS[type_name](values))
 
 
-def like(collection: Collection, node: Like) -> Composable:
+def like(scope: FilterScope, node: Like) -> Composable:
     r"""Write the condition that a text matches a pattern, in which `\` escapes a character.
 
     Raises: InvalidFilter.
     """
-    text = expect(operand(collection, node.text), ValueKind.TEXT)
-    pattern = operand(collection, node.pattern)
+    text = expect(operand(scope, node.text), ValueKind.TEXT)
+    pattern = operand(scope, node.pattern)
     literal = node.pattern
     while isinstance(literal, Folded):
         literal = literal.text

@@ -41,11 +41,13 @@ from geosvc.model.queryables import ValueKind
 from geosvc.model.spatial import Predicate, SpatialFilter
 from geosvc.query.cql2.arrays import relate_arrays
 from geosvc.query.cql2.comparisons import between, compare, like, one_of
+from geosvc.query.cql2.filter_scope import FilterScope
 from geosvc.query.cql2.operands import expect, find_queryable, operand
 from geosvc.query.cql2.temporal_predicates import relate_times
 from geosvc.query.geometry.boxes import select_by_bbox
 from geosvc.query.geometry.expressions import GeometryTest
 from geosvc.query.geometry.spatial import select_by_geometry
+from geosvc.requests.filters import Filter
 from geosvc.sql.compose import SQL, Composable, Identifier
 
 _SWAPPED: Mapping[SpatialOperator, SpatialOperator] = {"within": "contains", "contains": "within"}
@@ -53,22 +55,24 @@ _TAKE_COLLECTIONS = ("intersects", "disjoint")
 _TRUE_OF_ITSELF = ("intersects", "equals", "within", "contains")
 
 
-def _is_null(collection: Collection, node: IsNull) -> Composable:
+def _is_null(scope: FilterScope, node: IsNull) -> Composable:
     value = node.value
     if isinstance(value, Property):
-        return SQL("(t.{} IS NULL)").format(Identifier(find_queryable(collection, value).name))
+        return SQL("(t.{} IS NULL)").format(
+            Identifier(find_queryable(scope.collection, value).name)
+        )
     if isinstance(value, IntervalLiteral):
         raise InvalidFilter("a single value was expected before IS NULL", value.at)
     if isinstance(value, Scalar):
-        return SQL("({} IS NULL)").format(operand(collection, value).sql)
+        return SQL("({} IS NULL)").format(operand(scope, value).sql)
     return SQL("false")
 
 
-def _boolean(collection: Collection, node: Boolean | Function | Property) -> Composable:
-    return expect(operand(collection, node), ValueKind.BOOLEAN).sql
+def _boolean(scope: FilterScope, node: Boolean | Function | Property) -> Composable:
+    return expect(operand(scope, node), ValueKind.BOOLEAN).sql
 
 
-_TESTS: Mapping[type, Callable[[Collection, Any], Composable]] = {
+_TESTS: Mapping[type, Callable[[FilterScope, Any], Composable]] = {
     Comparison: compare,
     Like: like,
     Between: between,
@@ -81,22 +85,25 @@ _TESTS: Mapping[type, Callable[[Collection, Any], Composable]] = {
 
 def select_by_filter(
     collection: Collection,
-    condition: Condition,
+    selected: Filter,
     geometry_test: GeometryTest = GeometryTest.EXACT,
 ) -> Composable:
     """Write the condition of a filter.
 
     Args:
+        selected: the filter.
         geometry_test: how geometries are compared.
     Raises: InvalidFilter where the filter names a property that the collection does not have, or
         compares values that cannot be compared.
     """
-    return _ConditionWriter(collection, geometry_test).write(condition, negated=False)
+    scope = FilterScope(collection, selected.functions)
+    return _ConditionWriter(scope, geometry_test).write(selected.condition, negated=False)
 
 
 class _ConditionWriter:
-    def __init__(self, collection: Collection, geometry_test: GeometryTest) -> None:
-        self._collection = collection
+    def __init__(self, scope: FilterScope, geometry_test: GeometryTest) -> None:
+        self._scope = scope
+        self._collection = scope.collection
         self._geometry_test = geometry_test
 
     def write(self, node: Condition, negated: bool) -> Composable:
@@ -110,7 +117,7 @@ class _ConditionWriter:
         if isinstance(node, Spatial):
             return self._spatial(node, negated)
         write_test = _TESTS.get(type(node), _boolean)
-        test = write_test(self._collection, node)
+        test = write_test(self._scope, node)
         if negated:
             return SQL("(NOT {})").format(test)
         return test

@@ -26,7 +26,7 @@ from geosvc.model.collection import Collection, Column
 from geosvc.model.queryables import Queryable, ValueKind, queryable
 from geosvc.model.similar_names import did_you_mean
 from geosvc.query.cql2.case_folding import without_accents, without_case
-from geosvc.query.cql2.functions import FUNCTIONS, suggest_function
+from geosvc.query.cql2.filter_scope import FilterScope
 from geosvc.query.cql2.timestamp_params import write_date, write_timestamp
 from geosvc.sql.compose import SQL, Composable, Identifier, Param
 
@@ -112,16 +112,16 @@ def find_queryable(collection: Collection, node: Property) -> Queryable:
     raise InvalidFilter(f"{collection.id} has no property {node.name!r}{hint}", node.at)
 
 
-def operand(collection: Collection, node: Scalar) -> Operand:
+def operand(scope: FilterScope, node: Scalar) -> Operand:
     """Write a single value in SQL. Raises: InvalidFilter."""
     if isinstance(node, Property):
-        return _property(collection, node)
+        return _property(scope.collection, node)
     if isinstance(node, Arithmetic):
-        return _arithmetic(collection, node)
+        return _arithmetic(scope, node)
     if isinstance(node, Folded):
-        return _folded(collection, node)
+        return _folded(scope, node)
     if isinstance(node, Function):
-        return _function(collection, node)
+        return _function(scope, node)
     return literal_operand(node)
 
 
@@ -171,16 +171,16 @@ def _property(collection: Collection, node: Property) -> Operand:
     return Operand(sql, found.kind, node, column=column, number_type=number_type)
 
 
-def _folded(collection: Collection, node: Folded) -> Operand:
-    text = expect(operand(collection, node.text), ValueKind.TEXT)
+def _folded(scope: FilterScope, node: Folded) -> Operand:
+    text = expect(operand(scope, node.text), ValueKind.TEXT)
     fold = without_case if node.what == "casei" else without_accents
     return Operand(fold(text.sql), ValueKind.TEXT, node)
 
 
-def _function(collection: Collection, node: Function) -> Operand:
-    function = FUNCTIONS.get(node.name.lower())
+def _function(scope: FilterScope, node: Function) -> Operand:
+    function = scope.functions.find(node.name)
     if function is None:
-        hint = suggest_function(collection.id, node.name)
+        hint = scope.functions.suggest(scope.collection.id, node.name)
         raise InvalidFilter(
             f"the service has no function {node.name!r}{hint};"
             " GET /functions returns the available ones",
@@ -195,7 +195,7 @@ def _function(collection: Collection, node: Function) -> Operand:
     for arg, kind in zip(node.args, function.takes, strict=True):
         if not isinstance(arg, Scalar):
             raise InvalidFilter(f"{kind.value} was expected", arg.at)
-        value = operand(collection, arg)
+        value = operand(scope, arg)
         args.append(_argument(value, kind))
         if kind is ValueKind.NUMBER:
             number_type = _calculation_type(value)
@@ -234,9 +234,9 @@ def _at_utc(value: Operand) -> Composable:
     return expect(value, ValueKind.TIMESTAMP).sql
 
 
-def _arithmetic(collection: Collection, node: Arithmetic) -> Operand:
-    left = expect(operand(collection, node.left), ValueKind.NUMBER)
-    right = expect(operand(collection, node.right), ValueKind.NUMBER)
+def _arithmetic(scope: FilterScope, node: Arithmetic) -> Operand:
+    left = expect(operand(scope, node.left), ValueKind.NUMBER)
+    right = expect(operand(scope, node.right), ValueKind.NUMBER)
     number_type: NumberType = "numeric"
     if node.op == "^" or left.number_type in _FLOATS or right.number_type in _FLOATS:
         number_type = "float8"

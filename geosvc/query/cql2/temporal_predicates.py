@@ -20,8 +20,8 @@ from geosvc.cql2.tree import (
     Value,
 )
 from geosvc.errors import InvalidFilter
-from geosvc.model.collection import Collection
 from geosvc.model.queryables import ValueKind
+from geosvc.query.cql2.filter_scope import FilterScope
 from geosvc.query.cql2.operands import Operand, midnight, operand
 from geosvc.query.cql2.timestamp_params import write_timestamp
 from geosvc.sql.compose import SQL, Composable
@@ -66,10 +66,10 @@ class _Span:
     end: Operand | None
 
 
-def relate_times(collection: Collection, node: Temporal) -> Composable:
+def relate_times(scope: FilterScope, node: Temporal) -> Composable:
     """Write the temporal relation of two times. Raises: InvalidFilter."""
-    first = _span(collection, node.left, node.op)
-    second = _span(collection, node.right, node.op)
+    first = _span(scope, node.left, node.op)
+    second = _span(scope, node.right, node.op)
     instant_type = _common_type([first.start, first.end, second.start, second.end])
     return _TESTS[node.op].format(
         s1=_write(first.start, instant_type, is_end=False),
@@ -79,17 +79,17 @@ def relate_times(collection: Collection, node: Temporal) -> Composable:
     )
 
 
-def _span(collection: Collection, node: Value, op: TemporalOperator) -> _Span:
+def _span(scope: FilterScope, node: Value, op: TemporalOperator) -> _Span:
     if isinstance(node, IntervalLiteral):
         _check_order(node)
-        return _Span(_instant(collection, node.start), _instant(collection, node.end))
+        return _Span(_instant(scope, node.start), _instant(scope, node.end))
     if not isinstance(node, Scalar):
         raise InvalidFilter("a date, a timestamp or an interval was expected", node.at)
     if op not in _OF_INSTANTS:
         raise InvalidFilter(
             f"an interval was expected: T_{op.upper()} does not take instants", node.at
         )
-    instant = _instant(collection, node)
+    instant = _instant(scope, node)
     return _Span(instant, instant)
 
 
@@ -102,10 +102,10 @@ def _check_order(node: IntervalLiteral) -> None:
         raise InvalidFilter("the interval starts after its end", node.at)
 
 
-def _instant(collection: Collection, node: Scalar | None) -> Operand | None:
+def _instant(scope: FilterScope, node: Scalar | None) -> Operand | None:
     if node is None:
         return None
-    value = operand(collection, node)
+    value = operand(scope, node)
     if value.kind not in _INSTANTS:
         raise InvalidFilter(f"a date or a timestamp was expected, not {value.kind.value}", node.at)
     return value

@@ -1,13 +1,13 @@
 """The functions that a filter may call besides the functions of CQL2.
 
-A filter cannot call any other function of the database. No function here fails, hangs or reads
+A filter cannot call any other function of the database. No built-in function fails, hangs or reads
 anything but its arguments, whatever values a row holds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
-from geosvc.cql2.names import ARRAY, SPATIAL, TEMPORAL
+from geosvc.cql2.names import ARRAY, SPATIAL, TEMPORAL, WKT
 from geosvc.cql2.tree import Function, Placed
 from geosvc.model.queryables import ValueKind
 from geosvc.model.similar_names import did_you_mean
@@ -22,16 +22,24 @@ _DISTANCES = frozenset(
     {"DWITHIN", "DISTANCE", "BEYOND", "DISTANCESPHERE", "DFULLYWITHIN", "BUFFER"}
 )
 
+_WORDS = "and or not like between in is null isnull div true false casei accenti bbox date interval"
+RESERVED_NAMES = frozenset(
+    name.lower() for name in (*_WORDS.split(), "timestamp", *SPATIAL, *TEMPORAL, *ARRAY, *WKT)
+)
+"""The words of CQL2 in lower case: no function has one of them as its name."""
+
 
 @dataclass(frozen=True, slots=True)
 class FilterFunction:
     """A function that a filter may call.
 
     Attributes:
+        name: in lower case; a filter may write it in any case.
         takes: the kinds of its arguments.
         returns: the kind of its value.
-        sql: a template with one place for each argument. Numbers are passed as float8 or numeric,
-            and the function returns the same type; a number made from other kinds is numeric.
+        sql: a template with one place for each argument. An argument is a column, a bound parameter
+            or an expression of them. Numbers are passed as float8 or numeric, and the function
+            returns the same type; a number made from other kinds is numeric.
         is_immutable: whether the same arguments always give the same value.
     """
 
@@ -41,6 +49,66 @@ class FilterFunction:
     returns: ValueKind
     sql: SQL
     is_immutable: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FilterFunctions:
+    """The functions that the filters of one service may call.
+
+    Attributes:
+        by_name: the functions by their names in lower case.
+    """
+
+    by_name: Mapping[str, FilterFunction]
+
+    def find(self, name: str) -> FilterFunction | None:
+        """The function with this name, in any case."""
+        return self.by_name.get(name.lower())
+
+    def with_functions(self, added: Iterable[FilterFunction]) -> "FilterFunctions":
+        """These functions and others."""
+        return FilterFunctions({**self.by_name, **_by_name(added)})
+
+    def are_immutable_in(self, node: object) -> bool:
+        """Whether a filter, or a part of one, gives the same result as long as a row stays the same.
+
+        Args:
+            node: a node of the tree, a tuple of nodes, or an attribute of a node.
+        """
+        if isinstance(node, Function):
+            function = self.find(node.name)
+            if function is not None and not function.is_immutable:
+                return False
+            return self.are_immutable_in(node.args)
+        if isinstance(node, tuple):
+            return all(map(self.are_immutable_in, node))
+        if isinstance(node, Placed):
+            for attribute in fields(node):
+                if not self.are_immutable_in(getattr(node, attribute.name)):
+                    return False
+        return True
+
+    def suggest(self, collection_id: str, name: str) -> str:
+        """Suggest what a client may have meant by an unknown name; possibly nothing.
+
+        CQL2 has no operators of distance, so the search is suggested for them.
+        """
+        upper = name.upper()
+        if upper.removeprefix("S").removeprefix("T").lstrip("_") in _DISTANCES:
+            return (
+                f": for distances use POST /collections/{collection_id}/search"
+                " with predicate dwithin and distance"
+            )
+        if upper.startswith(("S_", "ST_")):
+            _, _, operator = name.partition("_")
+            return did_you_mean(f"S_{operator}", SPATIAL)
+        if upper.startswith(("T_", "A_")):
+            return did_you_mean(name, [*TEMPORAL, *ARRAY])
+        return did_you_mean(name, self.by_name)
+
+
+def _by_name(functions: Iterable[FilterFunction]) -> dict[str, FilterFunction]:
+    return {function.name: function for function in functions}
 
 
 _ALL = (
@@ -159,43 +227,5 @@ _ALL = (
         is_immutable=False,
     ),
 )
-FUNCTIONS: Mapping[str, FilterFunction] = {function.name: function for function in _ALL}
-
-
-def is_immutable(node: object) -> bool:
-    """Whether a filter, or a part of one, gives the same result as long as a row stays the same.
-
-    Args:
-        node: a node of the tree, a tuple of nodes, or an attribute of a node.
-    """
-    if isinstance(node, Function):
-        function = FUNCTIONS.get(node.name.lower())
-        if function is not None and not function.is_immutable:
-            return False
-        return is_immutable(node.args)
-    if isinstance(node, tuple):
-        return all(map(is_immutable, node))
-    if isinstance(node, Placed):
-        for attribute in fields(node):
-            if not is_immutable(getattr(node, attribute.name)):
-                return False
-    return True
-
-
-def suggest_function(collection_id: str, name: str) -> str:
-    """Suggest what a client may have meant by the name of an unknown function; possibly nothing.
-
-    CQL2 has no operators of distance, so the search is suggested for them.
-    """
-    upper = name.upper()
-    if upper.removeprefix("S").removeprefix("T").lstrip("_") in _DISTANCES:
-        return (
-            f": for distances use POST /collections/{collection_id}/search"
-            " with predicate dwithin and distance"
-        )
-    if upper.startswith(("S_", "ST_")):
-        _, _, operator = name.partition("_")
-        return did_you_mean(f"S_{operator}", SPATIAL)
-    if upper.startswith(("T_", "A_")):
-        return did_you_mean(name, [*TEMPORAL, *ARRAY])
-    return did_you_mean(name, FUNCTIONS)
+BUILT_IN_FUNCTIONS = FilterFunctions(_by_name(_ALL))
+"""The functions of every service; an application that embeds geosvc can add others."""

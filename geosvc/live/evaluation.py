@@ -14,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geosvc.database.changefeed.changes import Batch
 from geosvc.database.pool import Database
+from geosvc.database.reads.halving import read_in_halves
 from geosvc.database.reads.unwritable_values import is_refusal
 from geosvc.encode.sse import encode_event
 from geosvc.errors import RequestError
@@ -225,19 +226,16 @@ async def _select(
 
     A refusal fails the whole statement, so that halves are tried until the bad state is alone.
     """
-    statement = select_states(collection, query, states, with_geometry=needs_shapes)
-    try:
+
+    async def read(some: Sequence[str]) -> list[Row | None]:
+        statement = select_states(collection, query, some, with_geometry=needs_shapes)
         return list(await database.fetch(statement))
-    except RequestError as error:
-        if not is_refusal(error):
-            raise
-        if len(states) == 1:
-            return [None]
-    half = len(states) // 2
-    rows: list[Row | None] = []
-    for part in (states[:half], states[half:]):
-        rows += await _select(database, collection, query, part, needs_shapes=needs_shapes)
-    return rows
+
+    return await read_in_halves(states, read, is_refusal, _unreadable_state)
+
+
+async def _unreadable_state(_: str, __: RequestError) -> list[Row | None]:
+    return [None]
 
 
 def _event_of(

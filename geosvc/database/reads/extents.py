@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from geosvc.database.pool import Database
+from geosvc.database.reads.halving import read_in_halves
 from geosvc.database.reads.published_extent import Bounds, published_bounds, published_time
 from geosvc.errors import (
     CollectionBroken,
@@ -22,6 +23,7 @@ from geosvc.query.extents import select_estimated_extents, select_exact_extent
 KEEP_SECONDS = 60.0
 
 _INFINITE = 1e30  # an index stores infinity as 3.4e38
+_OF_A_COLLECTION = (Locked, QueryTimeout, UnreadableGeometry, UnreadableValue, CollectionBroken)
 _STORED_KINDS = (RelationKind.TABLE, RelationKind.MATERIALISED_VIEW)
 
 FindExtent = Callable[[Collection], Awaitable["Extent"]]
@@ -171,18 +173,26 @@ class Extents:
 
         Raises: RequestError.
         """
-        try:
-            rows = await self._database.fetch(select_estimated_extents(collections))
-        except (Locked, QueryTimeout, UnreadableGeometry, UnreadableValue, CollectionBroken):
-            if len(collections) == 1:
-                return []
-            half = len(collections) // 2
-            first = await self._fetch_estimates(collections[:half])
-            return first + await self._fetch_estimates(collections[half:])
+        return await read_in_halves(
+            collections, self._fetch_some_estimates, _is_about_a_collection, _no_estimate
+        )
+
+    async def _fetch_some_estimates(
+        self, collections: Sequence[Collection]
+    ) -> list[tuple[Collection, Bounds]]:
+        rows = await self._database.fetch(select_estimated_extents(collections))
         estimates = []
         for number, xmin, ymin, xmax, ymax in rows:
             estimates.append((collections[number - 1], (xmin, ymin, xmax, ymax)))
         return estimates
+
+
+def _is_about_a_collection(error: RequestError) -> bool:
+    return isinstance(error, _OF_A_COLLECTION)
+
+
+async def _no_estimate(_: Collection, __: RequestError) -> list[tuple[Collection, Bounds]]:
+    return []
 
 
 def _has_estimate(collection: Collection) -> bool:

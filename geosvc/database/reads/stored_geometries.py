@@ -4,10 +4,12 @@ A geometry that cannot be written does not fail the others: it is null, or empty
 """
 
 import asyncio
+from collections.abc import Sequence
 
+from geosvc.database.reads.halving import read_in_halves
 from geosvc.database.reads.runner import Reads
 from geosvc.database.reads.untransformable import untransformable
-from geosvc.errors import UnreadableGeometry
+from geosvc.errors import RequestError, UnreadableGeometry
 from geosvc.events import GeometriesRefused, emit
 from geosvc.query.features import FeaturePage
 from geosvc.query.stored_features import transform_stored, write_stored
@@ -32,6 +34,10 @@ async def write_stored_geometries(
             )
         )
     return texts
+
+
+def _is_refusal(error: RequestError) -> bool:
+    return isinstance(error, UnreadableGeometry)
 
 
 class _GeometryWriter:
@@ -71,21 +77,18 @@ class _GeometryWriter:
 
     async def _write_list(self, stored: list[bytes | None]) -> list[str]:
         """Write geometries with PostGIS; a list that fails is halved."""
-        if not stored:
-            return []
-        try:
-            rows = await self._database.fetch(write_stored(self._page, stored))
-            return [row[0] for row in rows]
-        except UnreadableGeometry as error:
-            if len(stored) == 1:
-                self.reasons.append(error.reason or error.detail)
-                return [await self._write_refused(stored[0] or b"")]
-        half = len(stored) // 2
-        first = await self._write_list(stored[:half])
-        return first + await self._write_list(stored[half:])
+        return await read_in_halves(stored, self._write_some, _is_refusal, self._write_refused)
 
-    async def _write_refused(self, ewkb: bytes) -> str:
+    async def _write_some(self, stored: Sequence[bytes | None]) -> list[str]:
+        rows = await self._database.fetch(write_stored(self._page, stored))
+        return [row[0] for row in rows]
+
+    async def _write_refused(self, ewkb: bytes | None, error: RequestError) -> list[str]:
         """Write one geometry that PostGIS refuses."""
+        self.reasons.append(error.reason or error.detail)
+        return [await self._write_without_postgis(ewkb or b"")]
+
+    async def _write_without_postgis(self, ewkb: bytes) -> str:
         null, write = self._format.null_geometry, self._format.write_ewkb
         if write is None:
             return null

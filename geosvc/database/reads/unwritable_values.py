@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from geosvc.database.reads.halving import read_in_halves
 from geosvc.database.reads.runner import Reads
 from geosvc.encode.ewkb import geojson_of_ewkb
 from geosvc.errors import (
@@ -166,18 +167,14 @@ class ValueWriter:
         Args:
             write_one: writes a value that fails by itself.
         """
-        if not texts:
-            return []
-        try:
-            return await self._column(write_list(type_name, texts))
-        except RequestError as error:
-            if not is_refusal(error):
-                raise
-            if len(texts) == 1:
-                return [write_one(texts[0], error)]
-        half = len(texts) // 2
-        first = await self._in_halves(type_name, texts[:half], write_list, write_one)
-        return first + await self._in_halves(type_name, texts[half:], write_list, write_one)
+
+        async def write(some: Sequence[str]) -> list[str]:
+            return await self._column(write_list(type_name, some))
+
+        async def write_refused(text: str, error: RequestError) -> list[str]:
+            return [write_one(text, error)]
+
+        return await read_in_halves(texts, write, is_refusal, write_refused)
 
     async def _column(self, statement: Statement) -> list[str]:
         rows = await self.database.fetch(statement)

@@ -18,6 +18,7 @@ from geosvc.model.offered_crs import listed_crs
 from geosvc.openapi.components import describe_type
 from geosvc.requests.declared import DECLARED, DEFAULT_CRS, FORMAT, LAST_EVENT_ID, Declared
 from geosvc.requests.items import ReadingRules
+from geosvc.requests.parameter_values import double_quoted
 from geosvc.requests.property_parameters import property_parameters
 
 _DECLARED = {each.name: each for each in (*DECLARED, LAST_EVENT_ID)}
@@ -183,8 +184,7 @@ def _quoted(name: str) -> str:
     """The name of a property in a list; quoted if it could be read as something else."""
     if name[:1] not in ("+", "-", " ", '"') and "," not in name:
         return name
-    doubled = name.replace('"', '""')
-    return f'"{doubled}"'
+    return double_quoted(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from geosvc.model.collection import Collection
 from geosvc.model.queryables import Queryable, ValueKind, queryables
 from geosvc.requests.declared import DECLARED, PLACE_OF_PAGE
+from geosvc.requests.parameter_values import double_quoted
 
 CORNERS = ("west", "south", "east", "north")
 HEIGHTS = ("bottom", "top")
@@ -54,7 +55,7 @@ class Condition:
 def quote_name(name: str) -> str:
     """A name as `split_names` reads it: in double quotes where it needs them."""
     if "," in name or name.startswith('"'):
-        return _double_quoted(name)
+        return double_quoted(name)
     return name
 
 
@@ -140,7 +141,7 @@ def _conditions(fields: Mapping[str, str]) -> list[Condition]:
 
 def _comparison(condition: Condition, queryable: Queryable | None) -> str:
     """A condition in CQL2 text."""
-    name = _double_quoted(condition.property)
+    name = double_quoted(condition.property)
     if condition.operator.startswith("IS "):
         return f"{name} {condition.operator}"
     return f"{name} {condition.operator} {_literal(queryable, condition.value)}"
@@ -163,7 +164,3 @@ def _literal(queryable: Queryable | None, text: str) -> str:
         case ValueKind.TIMESTAMP:
             return f"TIMESTAMP({quoted})"
     return quoted
-
-
-def _double_quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -53,6 +53,12 @@ def parse_choice(values: Mapping[str, str], name: str, choices: Sequence[str], d
     return chosen
 
 
+def double_quoted(name: str) -> str:
+    """A name in double quotes, as lists of names and CQL2 have it; a quote in it is doubled."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
 def split_names(parameter: str, text: str) -> list[str]:
     """Splits names at commas. A sign before a name is kept as part of it.
 

@@ -25,7 +25,7 @@ from geosvc.model.spatial import Predicate
 from geosvc.requests.declared import DECLARED
 from geosvc.requests.filters import FilterLanguage, FilterRules
 from geosvc.requests.items import ItemsQuery, ReadingRules, parse_items_query
-from geosvc.requests.parameter_values import MAX_INT8
+from geosvc.requests.parameter_values import MAX_INT8, double_quoted
 from geosvc.requests.query_string import MAX_PARAMETERS
 from geosvc.requests.search_geometry import GeometryShell, parse_spatial
 
@@ -244,7 +244,7 @@ def _quoted(name: str, text: str) -> str:
     sign = ""
     if name == "sortby" and text.startswith(("+", "-")):
         sign, text = text[0], text[1:]
-    return sign + '"' + text.replace('"', '""') + '"'
+    return sign + double_quoted(text)
 
 
 def _parse_k(members: Mapping[str, Any], values: Mapping[str, str]) -> int:

@@ -30,7 +30,7 @@ SETTINGS = web.AppKey("settings", Settings)
 ASSETS = web.AppKey("assets", Assets)
 FORMATS = web.AppKey("formats", FeatureFormats)
 FUNCTIONS = web.AppKey("functions", FilterFunctions)
-ADDED_CONFORMANCE = web.AppKey("added_conformance", tuple[str, ...])
+ADDED_CONFORMANCE: web.AppKey[tuple[str, ...]] = web.AppKey("added_conformance", tuple)
 """The conformance classes of extensions."""
 
 CODE_VERSION = web.AppKey("code_version", str)

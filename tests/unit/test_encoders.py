@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from geosvc.encode.feature_encoders import (
     CsvEncoder,
-    Encoder,
     GeoJsonEncoder,
     GeoJsonSeqEncoder,
 )
 from geosvc.formats import BUILT_IN_FORMATS
 from geosvc.model.media_type import CSV, GEOJSON, GEOJSONSEQ, MediaType
+from geosvc.query.feature_format import Encoder
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=15)
 FEATURES = st.lists(

@@ -1,6 +1,7 @@
 """What extensions add to the registries of a service, and what they are refused for."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -61,15 +62,15 @@ def test_registries_do_not_share_what_is_added() -> None:
     assert BUILT_IN_FUNCTIONS.find("first") is None
 
 
-def _media_type(**changes: object) -> Extension:
+def _media_type(**changes: Any) -> Extension:
     return Extension(formats=(replace(TSV, media_type=replace(TSV_TYPE, **changes)),))
 
 
-def _function(**changes: object) -> Extension:
+def _function(**changes: Any) -> Extension:
     return Extension(functions=(replace(FIRST, **changes),))
 
 
-def _route(**changes: object) -> Extension:
+def _route(**changes: Any) -> Extension:
     return Extension(routes=(replace(HELLO, **changes),))
 
 

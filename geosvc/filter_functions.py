@@ -70,7 +70,7 @@ class FilterFunctions:
         return FilterFunctions({**self.by_name, **_by_name(added)})
 
     def are_immutable_in(self, node: object) -> bool:
-        """Whether a filter, or a part of one, gives the same result as long as a row stays the same.
+        """Whether a filter, or a part of one, gives the same result while a row stays the same.
 
         Args:
             node: a node of the tree, a tuple of nodes, or an attribute of a node.

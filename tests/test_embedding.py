@@ -263,7 +263,7 @@ async def test_a_filter_calls_a_function_of_an_extension(
         ("initial(population) = 'P'", "a text was expected, not a number"),
         ("initial(name) = 5", "a text"),
         ("initial(name, name) = 'P'", "initial takes 1 arguments, not 2"),
-        ("inital(name) = 'P'", "did you mean 'initial'"),
+        ("inital(name) = 'P'", "did you mean initial?"),
     ],
 )
 async def test_the_function_of_an_extension_is_checked_and_suggested(

@@ -32,7 +32,7 @@ DENSE_FUNCTIONS = 40  # with more conditional expressions: it may only fall
 
 # Each name that stands for the same thing in several layers: the resource, its query, its SQL.
 FILES_OF_SEVERAL_LAYERS = {
-    "assets", "bulk", "changes", "collections", "crs", "extents", "features", "functions",
+    "assets", "bulk", "changes", "collections", "crs", "extents", "features",
     "html", "items", "mutations", "search", "search_geometry", "slow", "spatial",
 }  # fmt: skip
 

@@ -61,6 +61,7 @@ async def _known_bbox(request: web.Request, collection: Collection) -> Sequence[
 async def get_conformance(request: web.Request) -> web.Response:
     """The conformance classes that hold."""
     read_document_request(request)
-    classes = conformance(request.app[CATALOG].collections(), request.app[ADDED_CONFORMANCE])
+    added = request.app[ADDED_CONFORMANCE]
+    classes = conformance(request.app[CATALOG].collections(), added)
     document = {"conformsTo": classes, "links": conformance_links(base_url(request))}
     return document_response(request, document, "conformance.html")

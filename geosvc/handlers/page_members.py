@@ -92,8 +92,9 @@ def _links(feature_query: FeatureQuery, cursor: str | None) -> Sequence[Mapping[
     media_type = feature_query.media_type
     if feature_query.posted:
         return search_links(base, collection, media_type, cursor)
-    items_types = feature_query.formats.items_types
-    return items_links(base, collection, feature_query.values, media_type, items_types, cursor)
+    others = [each for each in feature_query.formats.items_types if each is not media_type]
+    media_types = (media_type, *others)
+    return items_links(base, collection, feature_query.values, media_types, cursor)
 
 
 def _next_cursor(feature_query: FeatureQuery, end: PageEnd, count: Count | None) -> str | None:

@@ -1,7 +1,7 @@
 """Every href and rel. Source: OGC 17-069r4 7 and RFC 8288."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
@@ -178,22 +178,20 @@ def items_links(
     base: str,
     collection: Collection,
     values: Mapping[str, str],
-    media_type: MediaType,
-    items_types: Iterable[MediaType],
+    media_types: Sequence[MediaType],
     cursor: str | None,
 ) -> list[Link]:
     """The links of a page: itself, its other media types, the collection, and the next page.
 
     Args:
         values: the parameters of the request.
-        items_types: all media types of the page.
+        media_types: that of this page first, then all others that it has.
         cursor: of the next page; None on the last.
     """
     url = items_url(base, collection)
+    media_type, *others = media_types
     links = [link(_with_query(url, values.items()), "self", media_type, "This page")]
-    for other in items_types:
-        if other is media_type:
-            continue
+    for other in others:
         href = _with_query(url, {**values, "f": other.short}.items())
         links.append(link(href, "alternate", other, other.title))
     links.append(link(collection_url(base, collection), "collection", JSON, "The collection"))

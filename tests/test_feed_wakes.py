@@ -12,10 +12,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from geosvc.database.changefeed.feed import CHANNEL, SLEEPER_LOCK
+from geosvc.database.changefeed.feed import CHANNEL
 from geosvc.database.migrations import migrate_up
 from geosvc.live.change_reader import ChangeReader
 from geosvc.live.poll_schedule import IDLE_SECONDS, QUIET_SECONDS
+from geosvc.query.change_log.advisory_locks import READER_IDLE_LOCK
 from geosvc.settings import Settings
 from tests.audience import Listeners
 from tests.conftest import execute, settings_for
@@ -54,7 +55,7 @@ async def reader(url: str) -> AsyncIterator[ChangeReader]:
 
 async def _is_asleep(connection: asyncpg.Connection) -> bool:
     sql = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = $1 AND objid = 0 AND granted)"
-    asleep: bool = await connection.fetchval(sql, SLEEPER_LOCK[0])
+    asleep: bool = await connection.fetchval(sql, READER_IDLE_LOCK[0])
     return asleep
 
 

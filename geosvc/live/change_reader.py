@@ -113,13 +113,13 @@ class ChangeReader:
             return False
         waiting: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
-        self._feed.called.set()
+        self._feed.should_read.set()
         return await waiting
 
     def poll_now(self) -> None:
         """Reads soon, for somebody who has just subscribed."""
         if self._feed is not None:
-            self._feed.called.set()
+            self._feed.should_read.set()
 
     async def ready(self, seconds: float) -> bool:
         """Waits until the log can be read; False when it cannot after so many seconds."""
@@ -197,7 +197,7 @@ class ChangeReader:
             for _ in range(GATHERING_TURNS):  # requests that have arrived share this read
                 await asyncio.sleep(0)
         waiting = self._take_waiting()
-        feed.called.clear()
+        feed.should_read.clear()
         was_read = False
         try:
             delta = await feed.moved(str(self.snapshot))

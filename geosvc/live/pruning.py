@@ -6,6 +6,7 @@ from collections.abc import Callable
 from geosvc.database.writes.writer import Writer
 from geosvc.errors import RequestError
 from geosvc.events import ChangesPruned, PruningFailed, emit
+from geosvc.query.change_log.advisory_locks import PRUNE_LOCK
 from geosvc.settings import Settings
 from geosvc.sql.files import load_statement
 
@@ -31,7 +32,8 @@ class Pruner:
         kept = (float(self._settings.feed_retention), self._settings.feed_max_changes)
         pruned = 0
         while True:
-            rows = await self._writer.fetch(load_statement("feed_prune", (*kept, AT_ONCE)))
+            arguments = (*kept, AT_ONCE, *PRUNE_LOCK)
+            rows = await self._writer.fetch(load_statement("feed_prune", arguments))
             gone: int = rows[0][0]
             pruned += gone
             # among the oldest may be changes of a long transaction, which are not old yet

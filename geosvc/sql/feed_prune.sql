@@ -3,11 +3,13 @@
 -- $1: float8  seconds that changes are kept
 -- $2: int8  changes that are kept at the most
 -- $3: int8  how many to delete at the most
+-- $4: int4  first number of PRUNE_LOCK, so that one worker prunes at a time
+-- $5: int4  second number of PRUNE_LOCK
 WITH horizon AS MATERIALIZED (
   SELECT pg_snapshot_xmin(pg_current_snapshot()) AS ended, pg_snapshot_xmax(pg_current_snapshot()) AS begun,
          now() - make_interval(secs => $1::float8) AS oldest,
          (SELECT count(*) FROM (SELECT FROM geosvc.change LIMIT $2::int8 + $3::int8) counted) - $2::int8 AS surplus,
-         pg_try_advisory_xact_lock(1734701942, 2) AS alone
+         pg_try_advisory_xact_lock($4::int4, $5::int4) AS alone
 ),
 condemned AS MATERIALIZED (
   SELECT c.place FROM horizon h, LATERAL (

@@ -1,8 +1,9 @@
 """The connection that follows the change log.
 
-It is not in a pool, since it listens, and holds a lock while it is idle. NOTIFY costs each commit a
-lock that the whole database shares. So the triggers notify only while a reader is idle, which they
-see by an advisory lock that the reader then holds (docs/decisions/0022).
+It is not in a pool, because it listens, and because it holds a lock while it is idle. A transaction
+that has called NOTIFY takes a lock of the whole server at its commit. So the triggers notify only
+while a reader is idle. The reader then holds an advisory lock, which the triggers look for
+(docs/decisions/0022).
 """
 
 import asyncio
@@ -21,12 +22,12 @@ from geosvc.database.running import Running, log_query
 from geosvc.database.sqlstate import DATABASE_ERRORS, translate
 from geosvc.errors import DatabaseUnavailable
 from geosvc.model.snapshot import Snapshot
+from geosvc.query.change_log.advisory_locks import READER_IDLE_LOCK
 from geosvc.settings import Settings
 from geosvc.sql.compose import Statement
 from geosvc.sql.files import load_statement
 
 CHANNEL = "geosvc_change"
-SLEEPER_LOCK = (1_734_701_942, 0)  # the triggers know it (query/change_log/ddl.py)
 READ_SECONDS = 2.0
 VERSIONS_SECONDS = 60.0  # it reads the whole log, perhaps from a disk
 CONNECT_SECONDS = 10.0
@@ -53,7 +54,8 @@ class Feed:
         standby: whether the server is read-only.
         epoch: identifies this log; it differs after a restore or a failover.
         polls_because: why the reader must poll; None if it listens.
-        called: set by a notification, and if the connection is lost.
+        should_read: set when there may be something to read: by a notification, by the loss of
+            the connection, and by the reader itself for a request that waits.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -64,7 +66,7 @@ class Feed:
         self.standby = False
         self.epoch = ""
         self.polls_because: str | None = None
-        self.called = asyncio.Event()
+        self.should_read = asyncio.Event()
 
     @property
     def _open(self) -> asyncpg.Connection:
@@ -110,14 +112,15 @@ class Feed:
         self.epoch = blake2b(identity.encode(), digest_size=6).hexdigest()
 
     async def _listen(self) -> None:
-        self._open.add_termination_listener(self._call)
+        self._open.add_termination_listener(self._wake)
         self.polls_because = polling_reason(self._settings, standby=self.standby)
         if self.polls_because is None:
             await self._open.execute(_SESSION)
-            await self._open.add_listener(CHANNEL, self._call)
+            await self._open.add_listener(CHANNEL, self._wake)
 
-    def _call(self, *_: object) -> None:
-        self.called.set()
+    def _wake(self, *_: object) -> None:
+        """A listener of asyncpg's, for notifications and for the end of the connection."""
+        self.should_read.set()
 
     def close(self) -> None:
         """Close the connection."""
@@ -196,7 +199,7 @@ class Feed:
 
     async def _lock(self, text: str) -> None:
         try:
-            await self._open.execute(text, *SLEEPER_LOCK)
+            await self._open.execute(text, *READER_IDLE_LOCK)
         except DATABASE_ERRORS as error:
             raise translate(error, "feed.lock") from error
 
@@ -207,7 +210,7 @@ class Feed:
         return number
 
     async def wait(self, seconds: float) -> None:
-        """Wait for a notification, for at most `seconds`."""
+        """Wait until `should_read` is set, for at most `seconds`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self.called.wait()
+                await self.should_read.wait()

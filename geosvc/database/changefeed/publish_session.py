@@ -16,12 +16,13 @@ from geosvc.database.connection import connect_arguments
 from geosvc.database.sqlstate import DATABASE_ERRORS
 from geosvc.database.target import why_unreachable
 from geosvc.errors import PublishError
+from geosvc.query.change_log.advisory_locks import PUBLISH_LOCK
 from geosvc.settings import Settings
 from geosvc.sql.compose import Statement
 from geosvc.sql.files import load_statement
 
 LOCK_SECONDS = 5.0
-_PUBLISH_LOCK = "SELECT pg_advisory_xact_lock(1734701942, 1)"
+_TAKE_LOCK = "SELECT pg_advisory_xact_lock($1::int4, $2::int4)"
 _REASONS = {
     "25006": "the database is read-only, perhaps a standby: publish on the primary",
     "40P01": "a deadlock with another transaction: try again",
@@ -77,7 +78,7 @@ async def publish_session(settings: Settings, url: str) -> AsyncIterator[Publish
                     f"SET LOCAL lock_timeout = {LOCK_SECONDS * 1000:.0f};"
                     " SET LOCAL search_path = pg_catalog"
                 )
-                await connection.execute(_PUBLISH_LOCK)
+                await connection.execute(_TAKE_LOCK, *PUBLISH_LOCK)
                 yield PublishSession(connection)
         finally:
             connection.terminate()

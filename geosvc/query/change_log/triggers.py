@@ -7,6 +7,7 @@ have made is written by its output function, never by a cast, which the user may
 No setting of the session matters either (docs/decisions/0020).
 """
 
+from geosvc.query.change_log.advisory_locks import READER_IDLE_LOCK
 from geosvc.query.change_log.logged_row import (
     bounding_box,
     extent,
@@ -17,13 +18,16 @@ from geosvc.query.change_log.logged_row import (
 from geosvc.query.change_log.published_table import Operation, PublishedTable
 from geosvc.sql.compose import SQL, Composable, NumberLiteral
 
-# A reader that is idle holds this lock shared (database/changefeed/feed.py). A reader that is not
-# idle polls anyway. NOTIFY makes all commits of the database wait for each other, so it is sent
+# A reader that is idle holds READER_IDLE_LOCK shared (database/changefeed/feed.py). A reader that is
+# not idle polls anyway. NOTIFY makes all commits of the database wait for each other, so it is sent
 # only when a reader is idle.
 _WAKE = SQL(
-    "IF (CASE WHEN pg_catalog.pg_try_advisory_lock(1734701942, 0)"
-    " THEN NOT pg_catalog.pg_advisory_unlock(1734701942, 0)"
+    "IF (CASE WHEN pg_catalog.pg_try_advisory_lock({first}, {second})"
+    " THEN NOT pg_catalog.pg_advisory_unlock({first}, {second})"
     " ELSE true END) THEN NOTIFY geosvc_change; END IF;"
+).format(
+    first=NumberLiteral(READER_IDLE_LOCK[0]),
+    second=NumberLiteral(READER_IDLE_LOCK[1]),
 )
 _UNKNOWN = SQL(
     "RAISE LOG 'geosvc: publication {id} cannot tell what a statement changed in %: %',"

@@ -72,7 +72,7 @@ STATES: dict[str, tuple[str, int, str, str, str]] = {
     "policed": (
         f"""CREATE TABLE policed {TABLE}; INSERT INTO policed VALUES (1, 'SRID=4326;POINT(1 1)');
         ALTER TABLE policed ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON policed USING (1 / (id - 1) = 0)""",
-        500, "unreadable-value", "cannot", "work out",
+        500, "unreadable-value", "cannot", "cannot compute",
     ),
     "writing": (
         "CREATE VIEW writing AS SELECT id, writes() AS n, geom FROM plain",

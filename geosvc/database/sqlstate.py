@@ -1,6 +1,8 @@
-"""From what asyncpg raises to what geosvc says: the only map of SQLSTATEs."""
+"""The RequestError for an error of asyncpg: the table of the SQLSTATEs of reads.
 
-import re
+The errors of writes are in `geosvc/database/writes/write_errors.py`.
+"""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,12 +13,8 @@ from geosvc.database.target import NotConnected, first_line
 from geosvc.errors import (
     CollectionBroken,
     CollectionUnavailable,
-    Conflict,
     DatabaseUnavailable,
-    Forbidden,
     ForeignServerUnavailable,
-    InternalError,
-    InvalidFeature,
     Locked,
     QueryCancelled,
     QueryTimeout,
@@ -27,11 +25,10 @@ from geosvc.errors import (
     UnreadableGeometry,
     UnreadableValue,
 )
-from geosvc.events import ReadFailed, WriteFailed, emit
+from geosvc.events import ReadFailed, emit
 from geosvc.redaction import scrub
 from geosvc.trace import current_run, current_trace
 
-# The connection may be dead: see `is_lost`.
 LOST = (
     OSError,
     asyncpg.PostgresConnectionError,
@@ -41,11 +38,16 @@ LOST = (
     asyncpg.IdleSessionTimeoutError,
     asyncpg.InternalClientError,
 )
-# What another transaction was in the way of, or the replay of a standby: the same again may succeed.
+"""After these errors the connection may be dead; `is_lost` tells whether it is."""
+
 RETRYABLE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+"""Conflicts with another transaction, or with the replay of a standby. A retry may succeed."""
+
 RETRIED = (*LOST, *RETRYABLE)
+
 STALE_PLAN = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
-# The catalog is behind the database: a table or column of the statement is gone or has another type.
+"""A prepared statement is older than a change of its tables. A retry prepares it again."""
+
 STALE_CATALOG = (
     asyncpg.UndefinedTableError,
     asyncpg.UndefinedColumnError,
@@ -57,6 +59,9 @@ STALE_CATALOG = (
     asyncpg.OutdatedSchemaCacheError,
     asyncpg.InsufficientPrivilegeError,
 )
+"""The statement may be older than a change of the database: a table or a column is gone, or has
+another type."""
+
 DATABASE_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -65,82 +70,98 @@ DATABASE_ERRORS = (
     TimeoutError,
 )
 
-_POSTGIS_REFUSED = ("XX000", "22023", "38000")  # what PostGIS raises for a geometry or an SRID
+POSTGIS_REFUSED = ("XX000", "22023", "38000")
+"""The SQLSTATEs that PostGIS raises for a geometry or an SRID."""
 
-_Told = tuple[type[RequestError], str]
-_VALUE: _Told = (UnreadableValue, "the database cannot work out a value of a feature")
-_GONE = "something that it is read from is gone or was changed: a table, column, function, type, server or user mapping"
+OTHER_TYPE = "a geometry is of another type, dimension or SRID than its column was declared with"
 
-_OTHER_TYPE = "a geometry is of another type, dimension or SRID than its column was declared with"
+ClientError = tuple[type[RequestError], str]
+"""(class, detail) of the error that a client sees."""
 
-# What a read becomes by its SQLSTATE, or by the class of it. See also `database.reads.failure_cause`.
-READ_STATES: dict[str, _Told] = {
-    "0A000": (
-        CollectionBroken,
-        "it is read from something that PostgreSQL does not support in this way",
-    ),
-    "25006": (
-        CollectionBroken,
-        "a function that it is read from wants to write, and reads may not",
-    ),
+_VALUE: ClientError = (UnreadableValue, "the database cannot compute a value of a feature")
+_CHANGED = (
+    "a source of the collection is gone or was changed: a table, column, function, type, server"
+    " or user mapping"
+)
+
+READ_STATES: dict[str, ClientError] = {
+    "0A000": (CollectionBroken, "PostgreSQL does not support how the collection is read"),
+    "25006": (CollectionBroken, "a function of the collection writes, and reads are read-only"),
     "42501": (
         StaleCatalog,
-        "the role of the service lacks a privilege on something that it is read from",
+        "the role of the service lacks a privilege on a source of the collection",
     ),
-    "42P17": (CollectionBroken, "a view or policy that it is read from refers to itself"),
-    "55000": (CollectionUnavailable, "something that it is read from is not ready"),
+    "42P17": (CollectionBroken, "a view or policy of the collection refers to itself"),
+    "55000": (CollectionUnavailable, "a source of the collection is not ready"),
     "XX001": (CollectionBroken, "the database found damaged data"),
     "XX002": (CollectionBroken, "the database found a damaged index"),
-    "HV00N": (ForeignServerUnavailable, "a foreign server that it is read from cannot be reached"),
+    "HV00N": (ForeignServerUnavailable, "a foreign server of the collection cannot be reached"),
 }
-READ_CLASSES: dict[str, _Told] = {
+"""The error for a SQLSTATE of a read. See also `geosvc/database/reads/failure_cause.py`."""
+
+READ_CLASSES: dict[str, ClientError] = {
     "08": (DatabaseUnavailable, "the database cannot be reached"),
-    "28": (DatabaseUnavailable, "the database does not let the service in"),
+    "21": _VALUE,
+    "22": _VALUE,
+    "23": _VALUE,
+    "28": (DatabaseUnavailable, "the database refuses the login of the service"),
+    "2B": _VALUE,
+    "2F": (CollectionBroken, "a function of the collection does not work"),
+    "38": _VALUE,
+    "39": (CollectionBroken, "a function of the collection does not work"),
     "3D": (DatabaseUnavailable, "the database does not exist"),
+    "3F": (StaleCatalog, _CHANGED),
     "40": (
         DatabaseUnavailable,
-        "another transaction, or the replay of a standby, was in the way; try again",
+        "a conflict with another transaction, or with the replay of a standby; try again",
     ),
+    "42": (StaleCatalog, _CHANGED),
+    "44": _VALUE,
     "53": (DatabaseUnavailable, "the database has no resources left"),
-    "55": (CollectionUnavailable, "something that it is read from is in use"),
+    "54": _VALUE,
+    "55": (CollectionUnavailable, "a source of the collection is in use"),
     "57": (DatabaseUnavailable, "the database is shutting down or starting up"),
+    "58": (CollectionBroken, "a file of the collection cannot be read"),
     "72": (DatabaseUnavailable, "the snapshot of the read is too old; try again"),
-    "2F": (CollectionBroken, "a function that it is read from does not work"),
-    "39": (CollectionBroken, "a function that it is read from does not work"),
-    "3F": (StaleCatalog, _GONE),
-    "42": (StaleCatalog, _GONE),
-    "58": (CollectionBroken, "a file that it is read from cannot be read"),
     "F0": (CollectionBroken, "the configuration of the server has a fault"),
-    "HV": (CollectionBroken, "the foreign data wrapper that it is read with refuses"),
-    "XX": (CollectionBroken, "the database failed within"),
-    **dict.fromkeys(("21", "22", "23", "2B", "38", "44", "54", "P0"), _VALUE),
+    "HV": (CollectionBroken, "the foreign data wrapper of the collection reports an error"),
+    "P0": _VALUE,
+    "XX": (CollectionBroken, "the database has an internal error"),
 }
-_NOT_FILLED = (
+"""The error for a class of SQLSTATEs, which is their first two characters."""
+
+_NOT_FILLED: ClientError = (
     CollectionUnavailable,
     "a materialised view is not filled yet: REFRESH MATERIALIZED VIEW fills it",
 )
-_UNLOGGED = (CollectionUnavailable, "an unlogged or temporary table cannot be read on a standby")
-_UNSET = (
-    CollectionBroken,
-    "a setting that it is read from is not made in this session: ALTER ROLE … SET makes it",
+_UNLOGGED: ClientError = (
+    CollectionUnavailable,
+    "an unlogged or temporary table cannot be read on a standby",
 )
-_REMOTE = (CollectionBroken, "the foreign server that it is read from refuses the statement")
-# By the function of the server's source, whose name no language changes.
-_BY_SOURCE: dict[tuple[str, str], _Told] = {
+_UNSET: ClientError = (
+    CollectionBroken,
+    "a setting that the collection needs is not set in this session: ALTER ROLE … SET sets it",
+)
+_REMOTE: ClientError = (
+    CollectionBroken,
+    "the foreign server of the collection refuses the statement",
+)
+
+# By SQLSTATE and by the function in the source code of PostgreSQL that raised the error. Its name
+# is the same in every language of the server's messages.
+_BY_SOURCE: dict[tuple[str, str], ClientError] = {
     ("55000", "ExecOpenScanRelation"): _NOT_FILLED,
     ("0A000", "get_relation_info"): _UNLOGGED,
-    ("42704", "GetUserMapping"): (CollectionBroken, _GONE),
-    **dict.fromkeys(
-        (
-            ("42704", "find_option"),
-            ("42704", "GetConfigOptionByName"),
-            ("42704", "GetConfigOptionByNum"),
-        ),
-        _UNSET,
-    ),
+    ("42704", "GetUserMapping"): (CollectionBroken, _CHANGED),
+    ("42704", "find_option"): _UNSET,
+    ("42704", "GetConfigOptionByName"): _UNSET,
+    ("42704", "GetConfigOptionByNum"): _UNSET,
 }
-# Without a place in the statement these tell of a stored text that is read as a name or a query: regclass, tsquery, ltree.
-_NAMES = ("3F000", "42601", "42602", "42704", "42883", "42P01")
+# PostgreSQL also raises these when it parses a stored text as a name or a query: regclass, tsquery,
+# ltree. The error then has no position in the statement.
+_PARSED_TEXT = ("3F000", "42601", "42602", "42704", "42883", "42P01")
+
+_SERVER_AWAY = frozenset({"08", "28", "3D", "53", "57"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,57 +175,47 @@ class Locker:
     seconds: float
 
     def __str__(self) -> str:
-        who = f"process {self.pid} ({self.application or 'no application_name'})"
-        return f"{self.schema}.{self.relation} is locked in ACCESS EXCLUSIVE mode by {who} since {self.seconds:.0f} s"
+        relation = f"{self.schema}.{self.relation}"
+        process = f"process {self.pid} ({self.application or 'no application_name'})"
+        return (
+            f"{relation} is locked in ACCESS EXCLUSIVE mode by {process} since {self.seconds:.0f} s"
+        )
 
 
 def is_full(error: asyncpg.PostgresError) -> bool:
-    """Whether the server, or PgBouncer, takes no more connections."""
-    too_many = isinstance(error, asyncpg.TooManyConnectionsError)
-    return too_many or (error.sqlstate == "08P01" and "no more connections allowed" in str(error))
+    """Whether the server, or PgBouncer, accepts no more connections."""
+    if isinstance(error, asyncpg.TooManyConnectionsError):
+        return True
+    return error.sqlstate == "08P01" and "no more connections allowed" in str(error)
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the connection is dead, so that a read that has sent nothing yet may try another. What a statement raised, such
-    as 08001 of a foreign server, says nothing of the connection that it ran on.
+    """Whether the connection is dead. A read that has sent no rows yet can then use another one.
+
+    An error of a statement, such as 08001 of a foreign server, does not end the connection.
     """
     if isinstance(error, asyncpg.PostgresError):
         severity = getattr(error, "severity_en", None) or getattr(error, "severity", None)
-        return isinstance(error, LOST) and severity in (
-            None,
-            "FATAL",
-            "PANIC",
-        )  # None: the driver's own
+        # the errors that asyncpg itself raises have no severity
+        ends_session = severity in (None, "FATAL", "PANIC")
+        return isinstance(error, LOST) and ends_session
     if isinstance(error, asyncpg.DataError | TimeoutError | ConnectionRefusedError):
-        return False  # a value that cannot be sent; a server that is not there
+        return False  # a value that asyncpg cannot send, or a server that is not there
     return isinstance(error, LOST)
 
 
-def _locked(lockers: Sequence[Locker]) -> RequestError:
-    trace = current_trace.get()
-    collection = trace.collection if trace is not None else None
-    names = {name for each in lockers for name in (each.relation, f"{each.schema}.{each.relation}")}
-    subject = (
-        f"the table of {collection}" if collection in names else "a table that it is read from"
-    )
-    detail = f"{subject} is locked (ACCESS EXCLUSIVE) by another session; try again later"
-    reason = "; ".join(map(str, lockers)) or "the lock was gone when it was looked for"
-    return Locked(detail, reason=reason)
-
-
 def translate(error: BaseException, statement: str, lockers: Sequence[Locker] = ()) -> RequestError:
-    """The RequestError that a client sees for a failure of asyncpg's; the details go to the log, as a ReadFailed.
+    """Return the RequestError for a failed read. Emits `ReadFailed` with what clients do not see.
 
     Args:
         error: one of DATABASE_ERRORS.
         statement: the name of the statement that failed.
-        lockers: for one that waited too long for a lock: who holds some.
+        lockers: sessions that hold locks, if the statement waited too long for a lock.
     """
-    reason = (
-        first_line(error)
-        if isinstance(error, NotConnected)
-        else f"{type(error).__name__}: {_message(error)}"
-    )
+    if isinstance(error, NotConnected):
+        reason = first_line(error)
+    else:
+        reason = f"{type(error).__name__}: {message_of(error)}"
     outcome, _ = outcome_of(error)
     if outcome == "cancelled":
         return QueryCancelled("an operator cancelled the query; try again later", reason=reason)
@@ -213,43 +224,58 @@ def translate(error: BaseException, statement: str, lockers: Sequence[Locker] = 
             "the query took longer than the service allows; ask for less, or filter more",
             reason=reason,
         )
-    if not isinstance(error, asyncpg.PostgresError):
-        of_a_value = isinstance(error, asyncpg.DataError)  # the driver cannot send it
-        return (
-            UnreadableValue(_VALUE[1])
-            if of_a_value
-            else DatabaseUnavailable("the database cannot be reached", reason=reason)
-        )
-    return _translate_read(error, statement, reason, lockers)
+    if isinstance(error, asyncpg.PostgresError):
+        return _translate_read(error, statement, reason, lockers)
+    if isinstance(error, asyncpg.DataError):
+        # asyncpg cannot send a value
+        _, detail = _VALUE
+        return UnreadableValue(detail)
+    return DatabaseUnavailable("the database cannot be reached", reason=reason)
 
 
 def _translate_read(
     error: asyncpg.PostgresError, statement: str, reason: str, lockers: Sequence[Locker]
 ) -> RequestError:
     sqlstate = error.sqlstate or "XX000"
-    if _is_of_another_type(error):
+    if is_of_another_type(error):
         trace = current_trace.get()
         if trace is not None and not trace.has_fresh_catalog:
-            return StaleType(_OTHER_TYPE, reason=reason)
-    if sqlstate in _POSTGIS_REFUSED:
+            return StaleType(OTHER_TYPE, reason=reason)
+    if sqlstate in POSTGIS_REFUSED:
         return UnreadableGeometry(
-            "PostGIS cannot write a geometry of this collection; the log has its words",
+            "PostGIS cannot write a geometry of this collection; the log has its message",
             reason=reason,
         )
-    told = _of_a_read(error, sqlstate)
-    if (
-        told[0] is DatabaseUnavailable
-    ):  # the reason is told once by the catalog's follower, and by each request that fails
-        return told[0](told[1], reason=first_line(error))
+    error_class, detail = _client_error(error, sqlstate)
+    if error_class is DatabaseUnavailable:
+        # the catalog follower reports it once, and so does each request that fails
+        return DatabaseUnavailable(detail, reason=first_line(error))
     if not statement.startswith("catalog."):
-        emit(ReadFailed(statement=statement, sqlstate=sqlstate, message=_message(error)))
+        emit(ReadFailed(statement=statement, sqlstate=sqlstate, message=message_of(error)))
     if isinstance(error, asyncpg.LockNotAvailableError):
         return _locked(lockers)
-    return told[0](told[1], reason=reason)
+    return error_class(detail, reason=reason)
 
 
-def _is_of_another_type(error: asyncpg.PostgresError) -> bool:
-    """Whether a geometry is of another type, dimension or SRID than a cast, or a column, demands."""
+def _locked(lockers: Sequence[Locker]) -> RequestError:
+    names: set[str] = set()
+    for locker in lockers:
+        names.add(locker.relation)
+        names.add(f"{locker.schema}.{locker.relation}")
+    trace = current_trace.get()
+    table = "a table of the collection"
+    if trace is not None and trace.collection in names:
+        table = f"the table of {trace.collection}"
+    reason = "the lock was released before geosvc looked who held it"
+    if lockers:
+        reason = "; ".join(map(str, lockers))
+    return Locked(
+        f"{table} is locked (ACCESS EXCLUSIVE) by another session; try again later", reason=reason
+    )
+
+
+def is_of_another_type(error: asyncpg.PostgresError) -> bool:
+    """Whether a geometry is of another type, dimension or SRID than a cast or a column requires."""
     return getattr(error, "server_source_function", None) in (
         "postgis_valid_typmod",
         "srid_check_latlong",
@@ -257,222 +283,71 @@ def _is_of_another_type(error: asyncpg.PostgresError) -> bool:
 
 
 def describe_read(error: asyncpg.PostgresError) -> str:
-    """What the failure of a read means, and the database's words without values: for operators."""
-    return f"{_of_a_read(error, error.sqlstate or 'XX000')[1]}: {_message(error)}"
+    """Describe the failure of a read for operators, with the server's message without values."""
+    _, detail = _client_error(error, error.sqlstate or "XX000")
+    return f"{detail}: {message_of(error)}"
 
 
-def _of_a_read(error: asyncpg.PostgresError, sqlstate: str) -> _Told:
+def _client_error(error: asyncpg.PostgresError, sqlstate: str) -> ClientError:
+    """The error for a SQLSTATE, and for where PostgreSQL raised it."""
     if isinstance(error, STALE_PLAN):
-        return StalePlan, _GONE
-    if _is_foreign(error, sqlstate):
-        away = sqlstate[:2] in _AWAY
-        return READ_STATES["HV00N"] if away else _REMOTE
+        return StalePlan, _CHANGED
+    by_class = READ_CLASSES.get(sqlstate[:2], _VALUE)
+    if _is_of_foreign_server(error, sqlstate):
+        is_away = sqlstate[:2] in _SERVER_AWAY
+        return READ_STATES["HV00N"] if is_away else _REMOTE
     source = (sqlstate, str(getattr(error, "server_source_function", None)))
     if source in _BY_SOURCE:
         return _BY_SOURCE[source]
-    if (
-        sqlstate in _NAMES
-        and getattr(error, "position", None) is None
-        and getattr(error, "context", None) is None
-    ):
+    if _is_of_parsed_text(error, sqlstate):
         return _VALUE
-    if (
-        _is_in_a_function(error)
-        and READ_CLASSES.get(sqlstate[:2], _VALUE)[0] is StaleCatalog
-        and sqlstate != "42501"
-    ):
-        return CollectionBroken, _GONE
-    return READ_STATES.get(sqlstate) or READ_CLASSES.get(sqlstate[:2], _VALUE)
+    if by_class[0] is StaleCatalog and _is_in_function(error, sqlstate):
+        # the function needs something that is gone: a new catalog does not help
+        return CollectionBroken, _CHANGED
+    return READ_STATES.get(sqlstate, by_class)
 
 
-def _is_in_a_function(error: asyncpg.PostgresError) -> bool:
-    """Whether something is missing to a function that the statement calls, for which no fresh catalog helps."""
-    return getattr(error, "position", None) is None and getattr(error, "context", None) is not None
+def _is_of_foreign_server(error: asyncpg.PostgresError, sqlstate: str) -> bool:
+    """Whether the error is of another server, read by a foreign table or dblink."""
+    if "remote SQL command" in str(getattr(error, "context", None)):
+        return True
+    return sqlstate.startswith("08") and not is_lost(error)
 
 
-_AWAY = frozenset({"08", "28", "3D", "53", "57"})
+def _is_of_parsed_text(error: asyncpg.PostgresError, sqlstate: str) -> bool:
+    """Whether PostgreSQL could not parse a stored text as a name or a query."""
+    if has_position(error) or has_context(error):
+        return False
+    return sqlstate in _PARSED_TEXT
 
 
-def _is_foreign(error: asyncpg.PostgresError, sqlstate: str) -> bool:
-    """Whether a statement told of another server, by a foreign table or dblink: its own connection goes on."""
-    remote = "remote SQL command" in str(getattr(error, "context", None))
-    return remote or (sqlstate[:2] == "08" and not is_lost(error))
+def _is_in_function(error: asyncpg.PostgresError, sqlstate: str) -> bool:
+    """Whether a function that the statement calls raised the error, and not for a privilege."""
+    if has_position(error) or not has_context(error):
+        return False
+    return sqlstate != "42501"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What PostgreSQL names of a rule that does not hold; empty where it names none.
-
-    Attributes:
-        schema, table: of the constraint; a partition has constraints of its own.
-        type: the domain whose rule it is.
-    """
-
-    schema: str
-    table: str
-    constraint: str
-    column: str = ""
-    type: str = ""
+def has_position(error: asyncpg.PostgresError) -> bool:
+    """Whether the error points to a place in the text of the statement."""
+    return getattr(error, "position", None) is not None
 
 
-_MAX_TOLD = 300
-_MISFIT = re.compile(r"does not match column type|dimension but (geometry|column)")
-_NO_VALUE = "a value cannot be taken as the type of its property"
-_OF_HSTORE = re.compile(
-    r"Syntax error near|Unexpected end of string"
-)  # which has no SQLSTATE before PostgreSQL 16
-_UNSTORED = "the database cannot store this geometry"
-
-# The function that failed; PL/pgSQL is called so in every language of the server's messages.
-_FUNCTION = re.compile(
-    r'PL/pgSQL[^\n(]*?(?P<pl>[^\s«»"(]+\([^()\n]*\))|SQL function "(?P<sql>[^"\n]+)"'
-)
-# What such a function trips over. Triggers pass values of the feature on to other columns, which may be too short or too small
-# for them: 22001 and 22003 are none.
-_STUMBLES = re.compile(r"22(?!001|003)|21000|2F|54001|P000[23]")
-
-# The classes that the standard and PostgreSQL use; functions may raise others, and 45 is theirs by custom.
-_SERVERS_OWN = re.compile(r"(?!45)[0-4A-H]|5[34578]|72|XX")
-_ABOUT_THE_SERVER = frozenset({"08", "25", "40", "42", "53", "55", "57"})
-
-_REFUSALS: dict[str, tuple[type[RequestError], str]] = {
-    "23502": (InvalidFeature, "a value is missing that the database demands"),
-    "23503": (Conflict, "what the feature refers to, or what refers to it, stands in the way"),
-    "23505": (Conflict, "another feature has the same value, which must be unique"),
-    "23514": (Conflict, "the feature does not fulfil a condition of the database"),
-    "23P01": (Conflict, "another feature excludes this one"),
-    "44000": (Conflict, "the feature would not be part of the collection"),
-    "21000": (InvalidFeature, "the same id is there twice"),
-    "42501": (Forbidden, "the database does not allow it to the service"),
-    "25006": (DatabaseUnavailable, "the database is read only now"),
-    "55P03": (DatabaseUnavailable, "somebody else holds a lock"),
-    "42601": (InvalidFeature, _NO_VALUE),
-    "42P10": (InvalidFeature, "the collection has no unique key to find features by"),
-}
-_REFUSALS_BY_CLASS: dict[str, tuple[type[RequestError], str]] = {
-    **{name: each for name, each in READ_CLASSES.items() if each[0] is DatabaseUnavailable},
-    "40": (DatabaseUnavailable, "other changes were in the way, again and again"),
-    "22": (InvalidFeature, _NO_VALUE),
-    "23": (Conflict, "a constraint of the database does not hold"),
-    "54": (InvalidFeature, "the feature is larger than the database takes"),
-}
+def has_context(error: asyncpg.PostgresError) -> bool:
+    """Whether the error names the functions that were running."""
+    return getattr(error, "context", None) is not None
 
 
-def translate_write(error: BaseException, statement: str) -> RequestError:
-    """The same for a write: a refusal of the database's is the client's to mend, and names the constraint or column.
-
-    Args:
-        error: one of DATABASE_ERRORS.
-        statement: the name of the statement that failed.
-    """
-    if not isinstance(error, asyncpg.PostgresError) or isinstance(
-        error, asyncpg.QueryCanceledError
-    ):
-        return translate(error, statement)
-    sqlstate = error.sqlstate or "XX000"
-    # what is said of a feature may quote it: operators learn what kind of fault it is
-    of_a_value = sqlstate.startswith("42") and getattr(error, "position", None) is None
-    words = _message(error) if sqlstate[:2] in _ABOUT_THE_SERVER and not of_a_value else ""
-    reason = f"{type(error).__name__}: {words}".removesuffix(": ")
-    emit(WriteFailed(statement=statement, sqlstate=sqlstate, message=reason))
-    return (
-        _of_a_function(error, sqlstate, reason)
-        or _of_a_stumble(error, sqlstate, reason)
-        or _of_a_value(error, sqlstate, reason)
-        or _of_a_rule(error, sqlstate, reason)
-    )
-
-
-def _of_a_function(error: asyncpg.PostgresError, sqlstate: str, reason: str) -> RequestError | None:
-    """What a trigger raises was written for those who use the table; one that does not work is nobody's fault but its own."""
-    own = _SERVERS_OWN.match(sqlstate) or _STUMBLES.match(sqlstate)
-    if not own or getattr(error, "server_source_function", None) == "exec_stmt_raise":
-        told = str(error.args[0] if error.args else "").split("\n", 1)[0][:_MAX_TOLD]
-        kind = Conflict if sqlstate.startswith("23") else InvalidFeature
-        constraint = getattr(error, "constraint_name", None)
-        refusal = kind(f"the database refuses it: {told}", constraint=constraint, reason=reason)
-        refusal.rule = Rule("", "", "", column=getattr(error, "column_name", None) or "")
-        return refusal
-    if (
-        sqlstate.startswith("42")
-        and sqlstate != "42501"
-        and getattr(error, "context", None) is not None
-    ):
-        return InternalError(
-            "a function of the database does not work", reason=_naming_the_function(error, reason)
-        )
-    return None
-
-
-def _of_a_stumble(error: asyncpg.PostgresError, sqlstate: str, reason: str) -> RequestError | None:
-    """What a function of a trigger, a CHECK or a default trips over, rather than raises: our own statement calls none."""
-    if _STUMBLES.match(sqlstate) or sqlstate in _POSTGIS_REFUSED:
-        told = _naming_the_function(error, reason)
-        if told != reason:
-            return InternalError("a function of the database fails on this feature", reason=told)
-    if sqlstate == "22012":
-        return InvalidFeature(
-            "a rule of the table (a CHECK, a default or a generated column) divides by zero",
-            reason=reason,
-        )
-    return None
-
-
-def _naming_the_function(error: asyncpg.PostgresError, reason: str) -> str:
-    """The reason with the function that failed, by its name alone: the context quotes statements and values."""
-    match = _FUNCTION.search(str(getattr(error, "context", None) or ""))
-    return reason if match is None else f"{reason} in the function {match['pl'] or match['sql']}"
-
-
-def _of_a_value(error: asyncpg.PostgresError, sqlstate: str, reason: str) -> RequestError | None:
-    if sqlstate == "XX000" and _OF_HSTORE.match(str(error)) is not None:
-        return InvalidFeature(_NO_VALUE, reason=reason)
-    if _is_of_another_type(error) and "SRID" in str(
-        error
-    ):  # which is the column's, and no client's
-        return StaleType(_OTHER_TYPE, reason=reason)
-    if sqlstate in _POSTGIS_REFUSED and (sqlstate != "22023" or "eometry" in str(error)):
-        detail = (
-            "the geometry is of another kind or dimension than its column takes"
-            if _MISFIT.search(str(error))
-            else _UNSTORED
-        )
-        return InvalidFeature(detail, pointer="/geometry", reason=reason)
-    if not isinstance(error, STALE_CATALOG) or sqlstate == "42501":
-        return None
-    if (
-        getattr(error, "position", None) is None
-    ):  # it is no name of the statement's, but of a value, as of regclass
-        return InvalidFeature(
-            "a value names something that the database does not have", reason=reason
-        )
-    return StaleCatalog("the write failed", reason=reason)
-
-
-def _of_a_rule(error: asyncpg.PostgresError, sqlstate: str, reason: str) -> RequestError:
-    constraint, column = (
-        getattr(error, "constraint_name", None),
-        getattr(error, "column_name", None),
-    )
-    kind, detail = _REFUSALS.get(sqlstate) or _REFUSALS_BY_CLASS.get(
-        sqlstate[:2], (InternalError, "the write failed")
-    )
-    if constraint is not None:
-        detail = f"{detail} (constraint {constraint})"
-    refusal = kind(detail, constraint=constraint, reason=reason)
-    schema, table, domain = (
-        getattr(error, f"{name}_name", None) or "" for name in ("schema", "table", "data_type")
-    )
-    refusal.rule = Rule(schema, table, constraint or "", column or "", domain)
-    return refusal
-
-
-def _message(error: BaseException) -> str:
-    """The first line of what was said, without the values of the statement that was run last."""
-    # errors of class 22 quote the value that a client sent, and what a function raises may be anything
-    sqlstate = (error.sqlstate or "") if isinstance(error, asyncpg.PostgresError) else ""
-    if sqlstate.startswith(("22", "P0")) and sqlstate not in _POSTGIS_REFUSED:
+def message_of(error: BaseException) -> str:
+    """The first line of an error, without the values of the statement that ran last."""
+    sqlstate = ""
+    if isinstance(error, asyncpg.PostgresError):
+        sqlstate = error.sqlstate or ""
+    # class 22 quotes the value that a client sent, and P0 has any text that a function raises
+    if sqlstate.startswith(("22", "P0")) and sqlstate not in POSTGIS_REFUSED:
         return type(error).__name__
-    run = current_run.get()
     message = first_line(error)
-    return scrub(message, run.args if run is not None else ())
+    run = current_run.get()
+    if run is None:
+        return scrub(message, ())
+    return scrub(message, run.args)

@@ -14,10 +14,10 @@ import asyncpg
 from geosvc.bodies.feature_faults import value_at_fault
 from geosvc.bodies.feature_reader import FeatureReader
 from geosvc.bodies.raw_feature import Posted
-from geosvc.database.sqlstate import translate_write
 from geosvc.database.writes.plans import Plans
 from geosvc.database.writes.seen_keys import SeenKeys
 from geosvc.database.writes.transaction import Transaction
+from geosvc.database.writes.write_errors import translate_write
 from geosvc.database.writes.writer import try_again
 from geosvc.errors import BodyTooLarge, Conflict, InvalidFeature, RequestError
 from geosvc.model.collection import Collection

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from geosvc.bodies.feature_faults import escape
 from geosvc.database.reads.runner import Reads
-from geosvc.database.sqlstate import Rule
+from geosvc.database.writes.write_errors import Rule
 from geosvc.errors import Conflict, InvalidFeature, RequestError
 from geosvc.model.collection import Collection
 from geosvc.sql.files import load_statement

@@ -13,9 +13,10 @@ from typing import Generic, TypeVar
 
 from geosvc.database.pool import CLOSE_SECONDS, Database
 from geosvc.database.running import Running
-from geosvc.database.sqlstate import DATABASE_ERRORS, RETRYABLE, translate_write
+from geosvc.database.sqlstate import DATABASE_ERRORS, RETRYABLE
 from geosvc.database.target import NotConnected
 from geosvc.database.writes.transaction import Transaction
+from geosvc.database.writes.write_errors import translate_write
 from geosvc.events import WriteRetried, emit
 from geosvc.model.row import Row
 from geosvc.sql.compose import Statement

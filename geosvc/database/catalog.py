@@ -1,12 +1,12 @@
-"""The catalog follower: reads the catalog, and reads it again whenever the database's own catalog has changed.
+"""The catalog follower: reads the catalog, and reads it again when PostgreSQL's own catalog changes.
 
-It looks at a fingerprint every few seconds (docs/decisions/0003): that needs no privilege, works on replicas and behind
-PgBouncer, and tells every worker. A request for an unknown collection looks at once, so a new table is there when asked for.
+Every few seconds it compares a fingerprint (docs/decisions/0003). This needs no privilege, works on
+replicas and behind PgBouncer, and each worker does it by itself. A request for an unknown collection
+compares it at once, so that a new table is served immediately.
 """
 
 import asyncio
 import time
-from collections.abc import Sequence
 
 from geosvc.catalog.collections import (
     Catalog,
@@ -39,68 +39,85 @@ MAX_LASTING = 256
 
 
 def selection_of(settings: Settings) -> CollectionSelection:
-    """What the settings say of which collections are published."""
-    overrides = {
-        name: Override(**each.model_dump(exclude={"slow_query_ms"}))
-        for name, each in settings.collections.items()
-    }
+    """Return which collections the settings publish, and how."""
+    overrides = {}
+    for name, collection_settings in settings.collections.items():
+        values = collection_settings.model_dump(exclude={"slow_query_ms"})
+        overrides[name] = Override(**values)
     return CollectionSelection(
-        settings.schemas, settings.tables, settings.exclude_tables, settings.writable, overrides
+        settings.schemas,
+        settings.tables,
+        settings.exclude_tables,
+        settings.writable,
+        overrides,
     )
 
 
 async def load_catalog(
     database: Database, selection: CollectionSelection, fingerprint: str, extension: str
 ) -> Catalog:
-    """The catalog as it is now. Raises: RequestError."""
+    """Read the catalog as it is now. Raises: RequestError."""
     rows = await database.fetch(load_statement("catalog", (list(selection.schemas),)))
-    catalog = build_catalog((row[0] for row in rows), selection, fingerprint, extension)
+    descriptions = (row[0] for row in rows)
+    catalog = build_catalog(descriptions, selection, fingerprint, extension)
     await _define_reference_systems(database, catalog)
-    until = time.monotonic() + KEYS_SECONDS
-    wrong = [
-        each.id
-        for each in catalog.collections.values()
-        if await _repeats_its_key(database, each, until)
-    ]
-    return without_keys(catalog, wrong) if wrong else catalog
+    ends_at = time.monotonic() + KEYS_SECONDS
+    wrong_keys = []
+    for collection in catalog.collections.values():
+        if await _repeats_its_key(database, collection, ends_at):
+            wrong_keys.append(collection.id)
+    if not wrong_keys:
+        return catalog
+    return without_keys(catalog, wrong_keys)
 
 
 async def _define_reference_systems(database: Database, catalog: Catalog) -> None:
-    """Reads what the SRIDs mean that EPSG does not know."""
-    srids = {
-        each.geometry.srid
-        for each in catalog.collections.values()
-        if not is_well_known(each.geometry.srid)
-    }
+    """Read the definitions of the SRIDs that are not codes of EPSG."""
+    srids = set()
+    for collection in catalog.collections.values():
+        srid = collection.geometry.srid
+        if not is_well_known(srid):
+            srids.add(srid)
     if not srids:
         return
     try:
         rows = await database.fetch(load_statement("reference_systems", (sorted(srids),)))
-    except RequestError:  # the role may not read the table: what PROJ knows by itself is left
+    except RequestError:
+        # the role may not read spatial_ref_sys: only the definitions of PROJ remain
         return
     for srid, *definitions in rows:
         define_crs(Srid(srid), definitions)
 
 
-async def _repeats_its_key(database: Database, collection: Collection, until: float) -> bool:
-    """Whether several rows have a key that the settings name; what cannot be told in time is believed."""
-    left = until - time.monotonic()
-    if not collection.key or collection.key_is_unique or left <= 0:
+async def _repeats_its_key(database: Database, collection: Collection, ends_at: float) -> bool:
+    """Whether several rows have the same values of the key that the settings name.
+
+    False if this is not found out in time.
+    """
+    if not collection.key or collection.key_is_unique:
+        return False
+    seconds = ends_at - time.monotonic()
+    if seconds <= 0:
         return False
     try:
-        rows = await database.fetch(count_repeats(collection, at_most=1), timeout_seconds=left)
+        rows = await database.fetch(count_repeats(collection, at_most=1), timeout_seconds=seconds)
     except RequestError:
         return False
-    if rows[0][0]:
+    is_repeated = bool(rows[0][0])
+    if is_repeated:
         emit(KeyRepeated(collection=collection.id, key=", ".join(collection.key)))
-    return bool(rows[0][0])
+    return is_repeated
 
 
 class CatalogFollower:
     """Holds the catalog of one worker and keeps it up to date."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
+        url = ""
+        if settings.database_url is not None:
+            url = settings.database_url.get_secret_value()
         self._database = database
+        self._target = target_of(url)
         self._selection = selection_of(settings)
         self._poll_seconds = settings.catalog_poll_seconds
         self._catalog: Catalog | None = None
@@ -108,59 +125,71 @@ class CatalogFollower:
         self._looked_at = -LOOK_AGAIN_SECONDS
         self._began_at = self._looked_at
         self._lost = False
-        self._told: str | None = None  # why the last look failed
-        self._target = target_of(
-            settings.database_url.get_secret_value() if settings.database_url else ""
-        )
-        self._lasting: set[tuple[str, str]] = set()
+        self._reported_reason: str | None = None
+        # (reason, fingerprint) of the errors that a fresh catalog did not remove
+        self._lasting_errors: set[tuple[str, str]] = set()
 
     @property
     def catalog(self) -> Catalog:
-        """The catalog as it was last read. Raises: DatabaseUnavailable when it never was."""
+        """The catalog that was read last. Raises: DatabaseUnavailable if none was read yet."""
         if self._catalog is None:
             raise DatabaseUnavailable("the database has not been reached yet")
         return self._catalog
 
     @property
     def current(self) -> Catalog | None:
-        """The catalog as it was last read; None when it never was."""
+        """The catalog that was read last; None if none was read yet."""
         return self._catalog
 
-    async def moved_since(self, seen: Catalog | None, fault: RequestError) -> bool:
-        """Whether a statement that failed may succeed when it is made anew: the catalog has moved on from `seen`, or only a
-        plan was old. It is looked at once for a fault, which may last for long.
+    async def may_retry(self, seen: Catalog | None, error: RequestError) -> bool:
+        """Whether a request that failed may succeed when its statement is made again.
+
+        That is so if the catalog is another one than `seen`, or if only the plan of the statement
+        was old. The catalog is looked at once for each lasting error, not at every request.
+
+        Args:
+            seen: the catalog from which the statement was made.
         """
-        known = (fault.reason or fault.detail, seen.fingerprint if seen is not None else "")
-        if self._catalog is seen and known not in self._lasting:
+        is_old_plan = isinstance(error, StalePlan)
+        fingerprint = seen.fingerprint if seen is not None else ""
+        known_error = (error.reason or error.detail, fingerprint)
+        if self._catalog is seen and known_error not in self._lasting_errors:
             await self.look()
-            if self._catalog is seen and not isinstance(fault, StalePlan):
-                self._lasting = (
-                    {*self._lasting, known} if len(self._lasting) < MAX_LASTING else {known}
-                )
-        return self._catalog is not seen or isinstance(fault, StalePlan)
+            if self._catalog is seen and not is_old_plan:
+                self._remember(known_error)
+        return self._catalog is not seen or is_old_plan
+
+    def _remember(self, lasting_error: tuple[str, str]) -> None:
+        if len(self._lasting_errors) >= MAX_LASTING:
+            self._lasting_errors.clear()
+        self._lasting_errors.add(lasting_error)
 
     def is_up(self) -> bool:
-        """Whether the database answered when it was last looked at."""
+        """Whether the database answered the last look."""
         return self._catalog is not None and not self._lost
 
     def size(self) -> int:
-        """How many collections there are."""
-        return len(self._catalog.collections) if self._catalog is not None else 0
+        """The number of collections."""
+        return len(self.collections())
 
     def collections(self) -> tuple[Collection, ...]:
-        """The collections as they were last read; none when they never were."""
-        return tuple(self._catalog.collections.values()) if self._catalog is not None else ()
+        """Return the collections that were read last; none if none were read yet."""
+        if self._catalog is None:
+            return ()
+        return tuple(self._catalog.collections.values())
 
     def find(self, collection_id: str) -> Collection | None:
-        """A collection as it was last read."""
-        return self._catalog.collections.get(collection_id) if self._catalog is not None else None
+        """Return a collection as it was read last."""
+        if self._catalog is None:
+            return None
+        return self._catalog.collections.get(collection_id)
 
     def has_publication(self) -> bool:
-        """Whether the changes of a collection are logged."""
+        """Whether a collection is published."""
         return any(collection.publication is not None for collection in self.collections())
 
     async def collection(self, collection_id: str) -> Collection:
-        """The collection of this id, also when it was made a moment ago.
+        """Return the collection with this id, also if it was created a moment ago.
 
         Raises: NotFound, DatabaseUnavailable.
         """
@@ -169,80 +198,92 @@ class CatalogFollower:
         return self.catalog[collection_id]
 
     async def look(self, at_most_every: float = 0.0) -> None:
-        """Reads the catalog if it has changed, unless somebody looked less than `at_most_every` seconds ago. Failures
-        are events; the last catalog stays.
+        """Read the catalog if it has changed. If this fails, the last catalog stays.
+
+        Calls that come while a look is running share the next one.
+
+        Args:
+            at_most_every: do nothing if the last look ended less than so many seconds ago.
         """
-        asked_at = time.monotonic()
+        requested_at = time.monotonic()
         async with self._looking:
-            if self._began_at > asked_at or time.monotonic() - self._looked_at < at_most_every:
-                return  # all who wait for a look share the next
+            began_later = self._began_at > requested_at
+            if began_later or time.monotonic() - self._looked_at < at_most_every:
+                return
             self._began_at = time.monotonic()
-            try:
-                await self._reload_if_changed()
-            except RequestError as error:
-                self._report_failure(error)
-            except (
-                LookupError,
-                TypeError,
-                ValueError,
-            ) as error:  # a catalog that geosvc does not understand
-                self._tell_once(CatalogFailed(reason=f"{type(error).__name__}: {error}"))
-            else:
-                self._report_success()
+            await self._look_once()
             self._looked_at = time.monotonic()
 
+    async def _look_once(self) -> None:
+        """Read the catalog if it has changed. Failures are events."""
+        try:
+            await self._reload_if_changed()
+        except RequestError as error:
+            self._report_failure(error)
+        except (LookupError, TypeError, ValueError) as error:
+            # a description that geosvc does not understand
+            self._report_once(CatalogFailed(reason=f"{type(error).__name__}: {error}"))
+        else:
+            self._report_success()
+
     async def follow(self) -> None:
-        """Looks for changes until it is cancelled."""
+        """Look for changes until it is cancelled."""
         task = asyncio.current_task()
         while True:
             await self.look()
             if not self._lost:
                 await self._database.keep_warm()
+            # asyncpg can hide a cancellation that comes while it connects
             if task is not None and task.cancelling():
-                return  # asyncpg can hide a cancellation that comes as a connection does
+                return
             await asyncio.sleep(self._poll_seconds)
 
     async def _reload_if_changed(self) -> None:
-        started = time.perf_counter()
-        schemas: Sequence[str] = list(self._selection.schemas)
+        started_at = time.perf_counter()
+        schemas = list(self._selection.schemas)
         rows = await self._database.fetch(load_statement("catalog_fingerprint", (schemas,)))
         fingerprint, extension = rows[0][0], rows[0][1]
-        if (
-            self._catalog is not None
-            and self._catalog.fingerprint == fingerprint
-            and not self._catalog.incomplete
-        ):
-            return
-        if self._catalog is not None and self._catalog.extension != extension:
-            await self._database.expire()  # codecs are keyed by the OIDs of the types
+        before = self._catalog
+        if before is not None:
+            if before.fingerprint == fingerprint and not before.incomplete:
+                return
+            if before.extension != extension:
+                # the codecs of open connections know the types by their OIDs
+                await self._database.expire()
         catalog = await load_catalog(self._database, self._selection, fingerprint, extension)
-        if catalog == self._catalog:  # still incomplete
-            return
+        if catalog == before:
+            return  # it is still incomplete
         self._catalog = catalog
-        duration_ms = round((time.perf_counter() - started) * 1000, 1)
-        emit(CatalogLoaded(collections=len(self._catalog.collections), duration_ms=duration_ms))
+        duration_ms = round((time.perf_counter() - started_at) * 1000, 1)
+        emit(CatalogLoaded(collections=len(catalog.collections), duration_ms=duration_ms))
         if not extension:
             emit(PostgisMissing(database=self._target.database, cure="CREATE EXTENSION postgis"))
 
     def _report_failure(self, error: RequestError) -> None:
         reason = error.reason or error.detail
         if not isinstance(error, DatabaseUnavailable):
-            self._tell_once(CatalogFailed(reason=reason))
+            self._report_once(CatalogFailed(reason=reason))
             return
-        to = self._target
         self._lost = True
-        self._tell_once(
-            DatabaseLost(reason, to.host, to.port, to.database, to.role, self._poll_seconds)
+        target = self._target
+        lost = DatabaseLost(
+            reason,
+            target.host,
+            target.port,
+            target.database,
+            target.role,
+            self._poll_seconds,
         )
+        self._report_once(lost)
 
-    def _tell_once(self, failure: CatalogFailed | DatabaseLost) -> None:
-        """The same failure again at every look would bury the rest of the log."""
-        if failure.reason != self._told:
+    def _report_once(self, failure: CatalogFailed | DatabaseLost) -> None:
+        """Report a failure, unless the last look failed for the same reason."""
+        if failure.reason != self._reported_reason:
             emit(failure)
-        self._told = failure.reason
+        self._reported_reason = failure.reason
 
     def _report_success(self) -> None:
         if self._lost:
             emit(DatabaseFound())
         self._lost = False
-        self._told = None
+        self._reported_reason = None

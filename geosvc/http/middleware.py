@@ -134,7 +134,7 @@ async def _handled(
     except _MAY_BE_STALE as error:
         if not _can_run_again(request, error):
             raise
-        if not await follower.moved_since(seen, error):
+        if not await follower.may_retry(seen, error):
             if not isinstance(error, StaleType):
                 raise
             # the catalog is right, so a value is at fault: the handler looks at each
@@ -143,7 +143,7 @@ async def _handled(
     try:
         return await handler(request)
     except StaleCatalog as error:
-        if await follower.moved_since(seen, error):
+        if await follower.may_retry(seen, error):
             raise Unavailable("the collection is being altered; try again") from error
         raise
 

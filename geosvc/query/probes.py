@@ -1,6 +1,6 @@
 """Statements that find out why a read failed, and at which feature and property.
 
-`database.reads.failure_cause` runs them.
+`database.reads.failure_cause` and `database.reads.failure_location` run them.
 """
 
 from collections.abc import Iterator, Sequence

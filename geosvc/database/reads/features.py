@@ -9,7 +9,8 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from geosvc.database.pool import Database
-from geosvc.database.reads.failure_cause import attribute_failure, locate_failure
+from geosvc.database.reads.failure_cause import attribute_failure
+from geosvc.database.reads.failure_location import locate_failure
 from geosvc.database.reads.fallback_read import allows_fallback, read_fallback
 from geosvc.database.reads.runner import Reads
 from geosvc.encode.batches import BatchSize

@@ -8,6 +8,7 @@ values around it are written as usual (docs/decisions/0027).
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import orjson
 
@@ -37,6 +38,7 @@ _DIGITS = 9  # as PostGIS's own cast writes them
 
 _WriteList = Callable[[TypeName, Sequence[str]], Statement]
 _WriteOne = Callable[[str, RequestError], str]
+_Null = TypeVar("_Null", str, None)
 
 
 def is_refusal(error: RequestError) -> bool:
@@ -84,8 +86,8 @@ class ValueWriter:
         values = [text for text in texts if text is not None]
         if not values:
             return [NULL] * len(texts)
-        written = iter(await self._json(type_name, values))
-        return [NULL if text is None else next(written) for text in texts]
+        written = await self._json(type_name, values)
+        return _with_nulls(texts, written, NULL)
 
     async def text(self, type_name: TypeName, texts: Sequence[str | None]) -> list[str | None]:
         """Write each value as its cast to text does; where the cast fails, as its type prints it.
@@ -95,8 +97,8 @@ class ValueWriter:
         Raises: RequestError if the cause is not a value.
         """
         values = [text for text in texts if text is not None]
-        written = iter(await self._in_halves(type_name, values, write_as_text, _printed_text))
-        return [None if text is None else next(written) for text in texts]
+        written = await self._in_halves(type_name, values, write_as_text, _printed_text)
+        return _with_nulls(texts, written, None)
 
     async def _json(self, type_name: TypeName, texts: list[str]) -> list[str]:
         try:
@@ -125,7 +127,7 @@ class ValueWriter:
         heads = [orjson.dumps(name).decode() + ":" for name in names]
         objects = []
         for values in zip(*columns, strict=True):
-            members = map("".join, zip(heads, values, strict=True))
+            members = [head + value for head, value in zip(heads, values, strict=True)]
             objects.append("{" + ",".join(members) + "}")
         return objects
 
@@ -201,6 +203,20 @@ class ValueWriter:
 
 def _printed_text(text: str, _: RequestError) -> str:
     return text
+
+
+def _with_nulls(
+    texts: Sequence[str | None], written: Sequence[str], null: _Null
+) -> list[str | _Null]:
+    """The written values, with `null` where a text is None."""
+    remaining = iter(written)
+    values: list[str | _Null] = []
+    for text in texts:
+        if text is None:
+            values.append(null)
+        else:
+            values.append(next(remaining))
+    return values
 
 
 def _nest(values: Sequence[str], lengths: Sequence[int]) -> str:

@@ -97,7 +97,9 @@ async def _read_piece(parser: BulkParser, load: BulkLoad, piece: Piece, offload:
     run = offload.run_piece
     if piece.longest * parser.scale > THREAD_BYTES or is_dense(array):
         run = offload.run_in_child
-    posted, refused = await run(parser.reader.read_many, array, piece.first, load.bad_ones_left)
+    posted, refused = await run(
+        parser.reader.read_many, array, piece.first, load.rejections_to_failure
+    )
     parser.received += len(posted) + len(refused)
     load.reject(refused)
     return posted

@@ -115,12 +115,14 @@ def _next_rows(rows: Sequence[Row]) -> int:
 
 def _split(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
     """Divide changes into pieces of at most BATCH_BYTES, or of one change."""
-    begin = piece_bytes = 0
+    begin = 0
+    piece_bytes = 0
     for number, change in enumerate(changes):
         change_bytes = len(change.old or "") + len(change.new or "")
         if piece_bytes + change_bytes > BATCH_BYTES and number > begin:
             yield changes[begin:number]
-            begin, piece_bytes = number, 0
+            begin = number
+            piece_bytes = 0
         piece_bytes += change_bytes
     if changes:
         yield changes[begin:]

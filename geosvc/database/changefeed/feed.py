@@ -69,7 +69,7 @@ class Feed:
         self.should_read = asyncio.Event()
 
     @property
-    def _open(self) -> asyncpg.Connection:
+    def _opened(self) -> asyncpg.Connection:
         assert self._connection is not None
         return self._connection
 
@@ -112,11 +112,11 @@ class Feed:
         self.epoch = blake2b(identity.encode(), digest_size=6).hexdigest()
 
     async def _listen(self) -> None:
-        self._open.add_termination_listener(self._wake)
+        self._opened.add_termination_listener(self._wake)
         self.polls_because = polling_reason(self._settings, standby=self.standby)
         if self.polls_because is None:
-            await self._open.execute(_SESSION)
-            await self._open.add_listener(CHANNEL, self._wake)
+            await self._opened.execute(_SESSION)
+            await self._opened.add_listener(CHANNEL, self._wake)
 
     def _wake(self, *_: object) -> None:
         """A listener of asyncpg's, for notifications and for the end of the connection."""
@@ -131,8 +131,8 @@ class Feed:
         with Running(statement) as running:
             running.connected()
             # outside a transaction a pooler may give each message another session
-            async with self._open.transaction(readonly=True) if self._pooled else nullcontext():
-                rows: Sequence[Any] = await self._open.fetch(
+            async with self._opened.transaction(readonly=True) if self._pooled else nullcontext():
+                rows: Sequence[Any] = await self._opened.fetch(
                     statement.text, *statement.args, timeout=seconds
                 )
             running.got(len(rows))
@@ -199,7 +199,7 @@ class Feed:
 
     async def _lock(self, text: str) -> None:
         try:
-            await self._open.execute(text, *READER_IDLE_LOCK)
+            await self._opened.execute(text, *READER_IDLE_LOCK)
         except DATABASE_ERRORS as error:
             raise translate(error, "feed.lock") from error
 

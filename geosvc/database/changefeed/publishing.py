@@ -26,14 +26,18 @@ from geosvc.sql.compose import SQL, Identifier, compose
 from geosvc.sql.files import load_statement
 
 _UNPUBLISHABLE = {
-    RelationKind.VIEW: "a view, whose rows change with its tables: publish the tables that it reads",
+    RelationKind.VIEW: (
+        "a view, whose rows change with its tables: publish the tables that it reads"
+    ),
     RelationKind.MATERIALISED_VIEW: (
         "a materialised view, which has no triggers: publish the tables that it reads"
     ),
     RelationKind.FOREIGN_TABLE: (
         "a foreign table, whose rows change on another server: publish the table there"
     ),
-    RelationKind.FUNCTION: "a function, whose rows come from tables: publish the tables that it reads",
+    RelationKind.FUNCTION: (
+        "a function, whose rows come from tables: publish the tables that it reads"
+    ),
 }
 
 
@@ -65,7 +69,8 @@ async def publish(settings: Settings, url: str, collection_id: str) -> Published
         await _require_log(session)
         collections = await _collections(session, settings, collection_id)
         table = collections[0]
-        await read_tree(session, table)  # a role that may not publish must not wait for a lock
+        # first without a lock: a role that is not permitted to publish must not wait for one
+        await read_tree(session, table)
         await _lock(session, table)
         tree = await read_tree(session, table)
         publication = await _register(session, table)

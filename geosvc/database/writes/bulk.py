@@ -36,7 +36,7 @@ class BulkReport:
 
     Attributes:
         rejected: (index, error) of the features that cannot be stored.
-        repaired: (index, what was changed), at most `Loading.max_rejected` of them.
+        repaired: (index, what was changed), at most `BulkOptions.max_rejected` of them.
         ids: (index, id) of the features that were stored; None if there are too many, or if
             features have no ids.
     """
@@ -76,19 +76,19 @@ class BulkOptions:
 class BulkLoad:
     """One load. `run` or `store` stores its features, `report` has the result."""
 
-    def __init__(self, loading: BulkOptions) -> None:
-        self._loading = loading
+    def __init__(self, options: BulkOptions) -> None:
+        self._options = options
         self._seen = SeenKeys()
         self.report = BulkReport()
-        if not loading.collection.key:
+        if not options.collection.key:
             self.report.ids = None
 
     @property
-    def bad_ones_left(self) -> int:
-        """How many more invalid features end the load. A reader need not report more of them."""
-        if not self._loading.lenient:
+    def rejections_to_failure(self) -> int:
+        """How many more invalid features make the load fail. A reader can stop at as many."""
+        if not self._options.lenient:
             return 1
-        return max(self._loading.max_rejected - len(self.report.rejected), 0) + 1
+        return max(self._options.max_rejected - len(self.report.rejected), 0) + 1
 
     def reject(self, refused: Sequence[Rejection]) -> None:
         """Add features that cannot be stored to the report.
@@ -96,14 +96,14 @@ class BulkLoad:
         Raises: RequestError, the first of them, if the load is not lenient; BodyTooLarge if there
             are too many.
         """
-        if refused and not self._loading.lenient:
+        if refused and not self._options.lenient:
             index, error = refused[0]
             error.index = index
             raise error
         self.report.rejected += refused
-        if len(self.report.rejected) > self._loading.max_rejected:
+        if len(self.report.rejected) > self._options.max_rejected:
             raise BodyTooLarge(
-                f"more than {self._loading.max_rejected} features are bad; nothing was stored"
+                f"more than {self._options.max_rejected} features are invalid; nothing was stored"
             )
 
     async def run(self, transaction: Transaction, pieces: AsyncIterator[Posted]) -> BulkReport:
@@ -118,7 +118,7 @@ class BulkLoad:
     async def store(self, transaction: Transaction, posted: Posted) -> None:
         """Store the features of a piece. Raises: RequestError; the errors of asyncpg."""
         self._report_repairs(posted)
-        if self._loading.upsert:
+        if self._options.upsert:
             posted = self._without_duplicates(posted)
         # one statement sets the same columns of all of its features
         positions_by_columns: dict[int, list[int]] = defaultdict(list)
@@ -132,7 +132,7 @@ class BulkLoad:
 
     def _report_repairs(self, posted: Posted) -> None:
         self.report.number_repaired += len(posted.repairs)
-        room = self._loading.max_rejected - len(self.report.repaired)
+        room = self._options.max_rejected - len(self.report.repaired)
         self.report.repaired += posted.repairs[:room]
 
     def _without_duplicates(self, posted: Posted) -> Posted:
@@ -141,8 +141,15 @@ class BulkLoad:
         if not repeated:
             return posted
         error = InvalidFeature("the body contains the same id twice", pointer="/id")
-        self.reject([(posted.indexes[position], error) for position in sorted(repeated)])
-        return posted.part(position for position in range(len(posted)) if position not in repeated)
+        rejections: list[Rejection] = []
+        remaining: list[int] = []
+        for position, index in enumerate(posted.indexes):
+            if position in repeated:
+                rejections.append((index, error))
+            else:
+                remaining.append(position)
+        self.reject(rejections)
+        return posted.part(remaining)
 
     async def _store_part(self, transaction: Transaction, posted: Posted, present: int) -> None:
         """Store features that set the same columns; halve them if the database refuses one."""
@@ -164,7 +171,7 @@ class BulkLoad:
         is_explained = refusal.pointer is not None or refusal.constraint is not None
         if is_explained or not isinstance(refusal, InvalidFeature):
             return refusal
-        return value_at_fault(self._loading.collection, posted.properties[0]) or refusal
+        return value_at_fault(self._options.collection, posted.properties[0]) or refusal
 
     def _plan(self, present: int) -> WritePlan:
         """The statement for features that set some columns.
@@ -172,15 +179,15 @@ class BulkLoad:
         Args:
             present: a bit for each column with a default.
         """
-        loading = self._loading
-        source = PostedColumns(loading.reader.columns_of(present), loading.keyed, loading.crs)
+        options = self._options
+        source = PostedColumns(options.reader.columns_of(present), options.keyed, options.crs)
         returning = Returning.IDS
         if self.report.ids is None:
             returning = Returning.COUNTS
         on_conflict = OnConflict.FAIL
-        if loading.upsert:
+        if options.upsert:
             on_conflict = OnConflict.UPDATE
-        return loading.plans.insert(loading.collection, source, returning, on_conflict)
+        return options.plans.insert(options.collection, source, returning, on_conflict)
 
     async def _insert(self, transaction: Transaction, posted: Posted, plan: WritePlan) -> None:
         """Insert features within a savepoint, again after a deadlock.
@@ -206,8 +213,10 @@ class BulkLoad:
             stored = len(rows)
             created = sum(is_created for _, is_created in rows)
             # a trigger may have dropped some features: no row can then be matched to its feature
-            if stored == len(posted) and len(ids) + stored <= self._loading.max_ids:
-                ids += [(index, row[0]) for index, row in zip(posted.indexes, rows, strict=True)]
+            is_complete = stored == len(posted)
+            if is_complete and len(ids) + stored <= self._options.max_ids:
+                feature_ids = [feature_id for feature_id, _ in rows]
+                ids += zip(posted.indexes, feature_ids, strict=True)
             else:
                 self.report.ids = None
         self.report.created += created

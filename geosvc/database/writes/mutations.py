@@ -5,6 +5,7 @@ snapshot: if another transaction changes it meanwhile, the write starts again. A
 have run, the feature is read again.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -28,8 +29,8 @@ from geosvc.query.versions import content_hash_of
 from geosvc.requests.items import GeometryStyle, ItemsQuery
 from geosvc.sql.compose import Statement
 
-MAX_ATTEMPTS = 60  # at a feature that others change meanwhile
-# at a feature that has the same values each time: others may change it and change it back
+MAX_ATTEMPTS = 60  # if other transactions change the feature meanwhile
+# if the compared values are the same each time: others may change them and change them back
 _SAME_HASH_ATTEMPTS = 20
 
 
@@ -72,7 +73,7 @@ async def create_feature(
 async def change_feature(
     session: Session, target: ChangeTarget, change: FeatureChange, offload: Offload
 ) -> StoredFeature:
-    """Changes a feature.
+    """Change a feature.
 
     Some posted values are compared with the stored ones. If another transaction changes these
     values meanwhile, they are compared again.
@@ -80,20 +81,13 @@ async def change_feature(
     Raises: NotFound, PreconditionFailed, InvalidFeature, RepeatedId.
     """
     update = Update(change, target.crs, target.preconditions, _representation(target))
-    compared_parts = await offload.run(change.weight, change.compared_parts, target.crs)
-    compared = Compared(change, *compared_parts)
-    compares = change.geometry_is_compared or bool(compared.properties)
-    content_hashes: list[ContentHash | None] = []
-    for _ in range(MAX_ATTEMPTS):
-        if compares:
-            update = await _without_unchanged(session, target, update, compared, offload)
-        statement = update_feature(target.collection, target.key, update)
-        rows = await session.fetch(statement)
-        found, feature_id, version, modified, text = rows[0]
-        content_hashes.append(update.content_hash)
-        is_final = version is not None or not found or update.content_hash is None
-        if is_final or content_hashes.count(update.content_hash) > _SAME_HASH_ATTEMPTS:
-            break
+    properties, digits = await offload.run(change.weight, change.compared_parts, target.crs)
+    if change.geometry_is_compared or properties:
+        compared = Compared(change, properties, digits)
+        row = await _update_compared(session, target, update, compared, offload)
+    else:
+        row = await _update(session, target, update)
+    found, feature_id, version, modified, text = row
     if version is None:
         raise await explain_unchanged(session, target, found=found)
     if target.collection.is_view:
@@ -103,6 +97,35 @@ async def change_feature(
         if stored is not None:
             return stored
     return StoredFeature(text, version, modified, feature_id)
+
+
+async def _update(session: Session, target: ChangeTarget, update: Update) -> Row:
+    """Run an update: (number of features found, feature id, version, last change, feature)."""
+    rows = await session.fetch(update_feature(target.collection, target.key, update))
+    return rows[0]
+
+
+async def _update_compared(
+    session: Session, target: ChangeTarget, update: Update, compared: Compared, offload: Offload
+) -> Row:
+    """Run an update without the values that are stored already.
+
+    It runs again while another transaction has changed the compared values since they were read.
+
+    Raises: NotFound, PreconditionFailed, InvalidFeature, RepeatedId.
+    """
+    attempts_by_hash: Counter[ContentHash | None] = Counter()
+    attempts = 0
+    while True:
+        remaining = await _without_unchanged(session, target, update, compared, offload)
+        row = await _update(session, target, remaining)
+        found, _, version, _, _ = row
+        attempts += 1
+        attempts_by_hash[remaining.content_hash] += 1
+        has_ended = version is not None or not found
+        is_same_again = attempts_by_hash[remaining.content_hash] > _SAME_HASH_ATTEMPTS
+        if has_ended or is_same_again or attempts == MAX_ATTEMPTS:
+            return row
 
 
 def _representation(target: ChangeTarget) -> ItemsQuery | None:
@@ -117,7 +140,8 @@ async def _without_unchanged(
 ) -> Update:
     """The update without the values that are stored already.
 
-    It has a content hash, so that it changes nothing if the compared values differ from those read here.
+    It has a content hash, so that it changes nothing if the compared values differ from those that
+    are read here.
 
     Raises: NotFound, PreconditionFailed, InvalidFeature, RepeatedId.
     """

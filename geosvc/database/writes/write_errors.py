@@ -41,11 +41,11 @@ _STATES: dict[str, ClientError] = {
     "23502": (InvalidFeature, "a required value is missing"),
     "23503": (
         Conflict,
-        "a foreign key refers to a row that does not exist, or that is still referred to",
+        "the feature refers to something that does not exist, or something still refers to it",
     ),
     "23505": (Conflict, "another feature has the same value, which must be unique"),
     "23514": (Conflict, "the feature violates a CHECK constraint of the database"),
-    "23P01": (Conflict, "the feature conflicts with another one (exclusion constraint)"),
+    "23P01": (Conflict, "the feature conflicts with another one"),
     "25006": (DatabaseUnavailable, "the database is read-only now"),
     "42501": (Forbidden, "the role of the service is not permitted to do this"),
     "42601": (InvalidFeature, _INVALID_VALUE),

@@ -41,4 +41,5 @@ def _is_in(run: Hashes, hashes: Hashes) -> NDArray[np.bool_]:
     positions = np.searchsorted(run, hashes)
     # a hash greater than all others has the position behind the last one
     positions = np.minimum(positions, len(run) - 1)
-    return run[positions] == hashes
+    is_in: NDArray[np.bool_] = run[positions] == hashes
+    return is_in

@@ -12,7 +12,7 @@ from benchmarks.data import COLLECTION
 from benchmarks.literals import pgbench_script
 from benchmarks.pgbench import Sessions, measure_pgbench
 from benchmarks.results import Result, Target
-from geosvc.cql2.building import Caps
+from geosvc.cql2.caps import Caps
 from geosvc.model.crs import CRS84
 from geosvc.query.cql2.condition import select_by_filter
 from geosvc.requests.filters import FilterRules, parse_filter

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import shapely
 
-from geosvc.cql2.building import Caps
+from geosvc.cql2.caps import Caps
 from geosvc.cql2.tree import (
     And,
     Arithmetic,

@@ -1,273 +1,228 @@
-"""CQL2 JSON to the tree. Source: OGC 21-065r2, 8.3 and its schema cql2.json."""
+"""Parses CQL2 JSON to the tree. Source: OGC 21-065r2, 8.3 and its schema cql2.json."""
 
-from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
 import orjson
 
-from geosvc.cql2.building import (
-    Builder,
-    Caps,
+from geosvc.cql2.caps import Caps, CapsChecker
+from geosvc.cql2.json_operators import OPERATORS, JsonOperation, check_count
+from geosvc.cql2.literal_parsing import (
     GeometryReader,
-    condition,
-    make_date,
-    make_edge,
-    make_number,
-    make_timestamp,
-    scalar,
-    value_of,
+    parse_date,
+    parse_interval_end,
+    parse_number,
+    parse_timestamp,
 )
-from geosvc.cql2.names import ARRAY, SPATIAL, TEMPORAL, WKT
+from geosvc.cql2.names import WKT
+from geosvc.cql2.narrowing import as_condition, as_scalar, as_value
 from geosvc.cql2.tree import (
     And,
-    Arithmetic,
-    ArithmeticOperator,
     Array,
-    ArrayOperator,
-    ArrayPredicate,
-    Between,
     Boolean,
-    Comparison,
-    ComparisonOperator,
     Condition,
     Date,
-    Folded,
     Function,
     In,
     IntervalLiteral,
-    IsNull,
-    Like,
     Node,
-    Not,
     Number,
     Or,
     Property,
     Scalar,
-    Spatial,
-    SpatialOperator,
-    Temporal,
-    TemporalOperator,
     Text,
     Timestamp,
+    Value,
 )
 from geosvc.errors import InvalidFilter
 
-_GEOMETRIES = frozenset(WKT.values())
+_GEOMETRY_TYPES = frozenset(WKT.values())
 
 
-def _decimal(text: str) -> Decimal:
+def _decode_float(text: str) -> Decimal:
+    """A number of JSON with all its digits."""
     try:
         return Decimal(text)
     except InvalidOperation:
         raise ValueError("a number is out of range") from None
 
 
-_DECODER = msgspec.json.Decoder(float_hook=_decimal)
+def _as_text(value: Any, at: str) -> str:
+    """The value, if it is a text that PostgreSQL can take. Raises: InvalidFilter."""
+    if not isinstance(value, str):
+        raise InvalidFilter("a text was expected", at)
+    if "\0" in value:
+        raise InvalidFilter("a text holds a NUL character", at)
+    return value
 
 
-class _Parser:
+def _is_number(value: Any) -> bool:
+    is_boolean = isinstance(value, bool)  # which Python counts among the integers
+    return isinstance(value, int | Decimal) and not is_boolean
+
+
+_DECODER = msgspec.json.Decoder(float_hook=_decode_float)
+
+
+class _JsonParser:
+    """Makes nodes of decoded JSON. Each method raises InvalidFilter.
+
+    `at` is the pointer to the value that a method parses. `_check` counts every node that is made.
+    """
+
     def __init__(self, caps: Caps, geometries: GeometryReader) -> None:
-        self._builder = Builder(caps)
+        self._checker = CapsChecker(caps)
+        self._check = self._checker.check
         self._geometries = geometries
 
-    def node(self, value: Any, at: str) -> Node:
-        """Whatever stands there."""
+    def parse(self, value: Any, at: str) -> Node:
+        """A node of any kind, with all nodes below it."""
         if isinstance(value, bool):
-            return self._builder.made(Boolean(value, at=at))
+            return self._check(Boolean(value, at=at))
         if isinstance(value, int | Decimal):
-            return self._builder.made(Number(make_number(str(value), at), at=at))
+            return self._check(Number(parse_number(str(value), at), at=at))
         if isinstance(value, str):
-            return self._builder.made(Text(self._text(value, at), at=at))
+            return self._check(Text(_as_text(value, at), at=at))
+        if value is None:
+            raise InvalidFilter("null is no value of CQL2; ask with isNull", at)
+        self._checker.enter(at)
         if isinstance(value, list):
-            return self._within(at, lambda: self._array(value, at))
-        if isinstance(value, dict):
-            return self._within(at, lambda: self._object(value, at))
-        raise InvalidFilter("null is no value of CQL2; ask with isNull", at)
-
-    def _within(self, at: str, made: Callable[[], Node]) -> Node:
-        self._builder.enter(at)
-        node = made()
-        self._builder.leave()
+            node = self._parse_array(value, at)
+        else:
+            node = self._parse_object(value, at)
+        self._checker.leave()
         return node
 
-    def _text(self, value: Any, at: str) -> str:
-        if not isinstance(value, str):
-            raise InvalidFilter("a text was expected", at)
-        if "\0" in value:
-            raise InvalidFilter("a text holds a NUL character", at)
-        return value
+    def _parse_array(self, values: list[Any], at: str) -> Node:
+        elements: list[Value] = []
+        for index, value in enumerate(values):
+            elements.append(as_value(self.parse(value, f"{at}/{index}")))
+        return self._check(Array(tuple(elements), at=at))
 
-    def _array(self, values: list[Any], at: str) -> Node:
-        elements = tuple(
-            value_of(self.node(each, f"{at}/{place}")) for place, each in enumerate(values)
-        )
-        return self._builder.made(Array(elements, at=at))
-
-    def _scalars(self, values: Sequence[Any], at: str) -> tuple[Scalar, ...]:
-        return tuple(scalar(self.node(each, f"{at}/{place}")) for place, each in enumerate(values))
-
-    def _object(self, value: dict[str, Any], at: str) -> Node:
+    def _parse_object(self, value: dict[str, Any], at: str) -> Node:
+        """An object, whose kind follows from the members that it has."""
         if "op" in value:
-            return self._operator(value, at)
+            return self._parse_operation(value, at)
         if "property" in value:
-            return self._builder.made(
-                Property(self._text(value["property"], f"{at}/property"), at=at)
-            )
+            name = _as_text(value["property"], f"{at}/property")
+            return self._check(Property(name, at=at))
         if "date" in value or "timestamp" in value:
-            return self._instant(value, at)
+            return self._parse_instant(value, at)
         if "interval" in value:
-            return self._interval(value["interval"], f"{at}/interval")
+            return self._parse_interval(value["interval"], f"{at}/interval")
         if "bbox" in value and "type" not in value:
-            return self._box(value["bbox"], f"{at}/bbox")
-        if isinstance(value.get("type"), str) and value["type"] in _GEOMETRIES:
-            return self._geometry(value, at)
+            return self._parse_box(value["bbox"], f"{at}/bbox")
+        geometry_type = value.get("type")
+        if isinstance(geometry_type, str) and geometry_type in _GEOMETRY_TYPES:
+            return self._parse_geometry(value, at)
         raise InvalidFilter(
-            "an object with op, property, date, timestamp, interval, bbox or a geometry was expected",
+            "an object with op, property, date, timestamp, interval, bbox or a geometry was "
+            "expected",
             at,
         )
 
-    def _geometry(self, value: dict[str, Any], at: str) -> Node:
+    # Literals
+
+    def _parse_instant(self, value: dict[str, Any], at: str) -> Node:
+        """An object with `date` or `timestamp`."""
+        if "date" in value:
+            place = f"{at}/date"
+            text = _as_text(value["date"], place)
+            day = parse_date(text, place)
+            return self._check(Date(day, at=at))
+        place = f"{at}/timestamp"
+        text = _as_text(value["timestamp"], place)
+        instant = parse_timestamp(text, place)
+        return self._check(Timestamp(instant, at=at))
+
+    def _parse_interval(self, ends: Any, at: str) -> Node:
+        if not isinstance(ends, list) or len(ends) != 2:
+            raise InvalidFilter("an array of two was expected", at)
+        start = self._parse_interval_end(ends[0], f"{at}/0")
+        end = self._parse_interval_end(ends[1], f"{at}/1")
+        return self._check(IntervalLiteral(start, end, at=at))
+
+    def _parse_interval_end(self, end: Any, at: str) -> Scalar | None:
+        if isinstance(end, str):
+            return parse_interval_end(_as_text(end, at), at)
+        return as_scalar(self.parse(end, at))
+
+    def _parse_geometry(self, value: dict[str, Any], at: str) -> Node:
         try:
             geojson = orjson.dumps(value, default=float)
         except orjson.JSONEncodeError:
             raise InvalidFilter(
                 "the geometry is nested too deeply, or has a number out of range", at
             ) from None
-        return self._builder.made(self._geometries.geometry(geojson, at))
+        return self._check(self._geometries.geometry(geojson, at))
 
-    def _instant(self, value: dict[str, Any], at: str) -> Node:
-        member = "date" if "date" in value else "timestamp"
-        text, place = self._text(value[member], f"{at}/{member}"), f"{at}/{member}"
-        made = (
-            Date(make_date(text, place), at=at)
-            if member == "date"
-            else Timestamp(make_timestamp(text, place), at=at)
-        )
-        return self._builder.made(made)
-
-    def _interval(self, edges: Any, at: str) -> Node:
-        if not isinstance(edges, list) or len(edges) != 2:
-            raise InvalidFilter("an array of two was expected", at)
-        start, end = (self._edge(edge, f"{at}/{place}") for place, edge in enumerate(edges))
-        return self._builder.made(IntervalLiteral(start, end, at=at))
-
-    def _edge(self, edge: Any, at: str) -> Scalar | None:
-        return (
-            make_edge(self._text(edge, at), at)
-            if isinstance(edge, str)
-            else scalar(self.node(edge, at))
-        )
-
-    def _box(self, numbers: Any, at: str) -> Node:
-        if not isinstance(numbers, list) or any(
-            isinstance(each, bool) or not isinstance(each, int | Decimal) for each in numbers
-        ):
+    def _parse_box(self, values: Any, at: str) -> Node:
+        if not isinstance(values, list) or not all(map(_is_number, values)):
             raise InvalidFilter("an array of numbers was expected", at)
-        floats = [float(make_number(str(each), at)) for each in numbers]
-        return self._builder.made(self._geometries.box(floats, at))
+        numbers = [float(parse_number(str(value), at)) for value in values]
+        return self._check(self._geometries.box(numbers, at))
 
-    def _operator(self, value: dict[str, Any], at: str) -> Node:
-        op, args = value["op"], value.get("args", [])
+    # Operators and functions
+
+    def _parse_operation(self, value: dict[str, Any], at: str) -> Node:
+        """An object with `op` and `args`."""
+        op = value["op"]
+        args = value.get("args", [])
         if not isinstance(op, str):
             raise InvalidFilter("the name of an operator or a function was expected", f"{at}/op")
         if not isinstance(args, list):
             raise InvalidFilter("an array of arguments was expected", f"{at}/args")
         if op in ("and", "or"):
-            return self._junction(op, args, at)
-        if op not in _MAKERS:
-            return self._builder.made(
-                Function(op, tuple(map(value_of, self._nodes(args, at))), at=at)
-            )
-        number, make = _MAKERS[op]
-        if len(args) != number:
-            raise InvalidFilter(
-                f"{op} takes {number} argument{'s' * (number > 1)}, not {len(args)}", f"{at}/args"
-            )
-        return self._builder.made(
-            self._in(args, at) if op == "in" else make(self._nodes(args, at), at)
-        )
+            return self._parse_junction(op, args, at)
+        if op == "in":
+            return self._parse_in(args, at)
+        operator = OPERATORS.get(op)
+        if operator is None:
+            return self._parse_function(op, args, at)
+        check_count(op, args, operator.count, at)
+        nodes = self._parse_args(args, at)
+        node = operator.make(JsonOperation(op, nodes, at))
+        return self._check(node)
 
-    def _nodes(self, args: list[Any], at: str) -> tuple[Node, ...]:
-        return tuple(self.node(each, f"{at}/args/{place}") for place, each in enumerate(args))
+    def _parse_function(self, name: str, args: list[Any], at: str) -> Node:
+        values = [as_value(arg) for arg in self._parse_args(args, at)]
+        return self._check(Function(name, tuple(values), at=at))
 
-    def _junction(self, op: str, args: list[Any], at: str) -> Node:
+    def _parse_args(self, args: list[Any], at: str) -> list[Node]:
+        nodes: list[Node] = []
+        for index, arg in enumerate(args):
+            nodes.append(self.parse(arg, f"{at}/args/{index}"))
+        return nodes
+
+    def _parse_junction(self, op: str, args: list[Any], at: str) -> Node:
+        """Two conditions or more, with `and` or `or` between them."""
         if len(args) < 2:
             raise InvalidFilter(f"{op} takes two conditions or more", f"{at}/args")
-        each = tuple(map(condition, self._nodes(args, at)))
-        return self._builder.made(And(each, at=at) if op == "and" else Or(each, at=at))
+        conditions = [as_condition(arg) for arg in self._parse_args(args, at)]
+        if op == "and":
+            return self._check(And(tuple(conditions), at=at))
+        return self._check(Or(tuple(conditions), at=at))
 
-    def _in(self, args: list[Any], at: str) -> Node:
-        if not isinstance(args[1], list) or not args[1]:
+    def _parse_in(self, args: list[Any], at: str) -> Node:
+        """The operator `in`, whose second argument is an array."""
+        check_count("in", args, 2, at)
+        tested, values = args
+        if not isinstance(values, list) or not values:
             raise InvalidFilter("an array of one value or more was expected", f"{at}/args/1")
-        value = scalar(self.node(args[0], f"{at}/args/0"))
-        return In(value, self._scalars(args[1], f"{at}/args/1"), at=at)
-
-
-def _like(args: Sequence[Node], at: str) -> Like:
-    text, pattern = map(scalar, args)
-    inner = pattern
-    while isinstance(inner, Folded):
-        inner = inner.text
-    if not isinstance(inner, Text):
-        raise InvalidFilter("a pattern was expected", f"{at}/args/1")
-    return Like(text, pattern, at=at)
-
-
-def _camel(name: str) -> str:
-    """T_FINISHEDBY in text is t_finishedBy in JSON."""
-    return name.lower().removesuffix("by") + "By" if name.endswith("BY") else name.lower()
-
-
-_Maker = Callable[[Sequence[Any], str], Node]
-
-
-def _comparison(op: ComparisonOperator) -> _Maker:
-    return lambda args, at: Comparison(op, *map(scalar, args), at=at)
-
-
-def _arithmetic(op: ArithmeticOperator) -> _Maker:
-    return lambda args, at: Arithmetic(op, *map(scalar, args), at=at)
-
-
-def _spatial(op: SpatialOperator) -> _Maker:
-    return lambda args, at: Spatial(op, *args, at=at)
-
-
-def _temporal(op: TemporalOperator) -> _Maker:
-    return lambda args, at: Temporal(op, *args, at=at)
-
-
-def _array(op: ArrayOperator) -> _Maker:
-    return lambda args, at: ArrayPredicate(op, *args, at=at)
-
-
-_COMPARISONS: Sequence[ComparisonOperator] = ("=", "<>", "<", "<=", ">", ">=")
-_ARITHMETIC: Sequence[ArithmeticOperator] = ("+", "-", "*", "/", "%", "div", "^")
-# by operator: how many arguments it takes, and what is made of them
-_MAKERS: dict[str, tuple[int, _Maker]] = {
-    **{op: (2, _comparison(op)) for op in _COMPARISONS},
-    **{op: (2, _arithmetic(op)) for op in _ARITHMETIC},
-    **{_camel(name): (2, _spatial(op)) for name, op in SPATIAL.items()},
-    **{_camel(name): (2, _temporal(op)) for name, op in TEMPORAL.items()},
-    **{_camel(name): (2, _array(op)) for name, op in ARRAY.items()},
-    "not": (1, lambda args, at: Not(condition(args[0]), at=at)),
-    "isNull": (1, lambda args, at: IsNull(value_of(args[0]), at=at)),
-    "casei": (1, lambda args, at: Folded("casei", scalar(args[0]), at=at)),
-    "accenti": (1, lambda args, at: Folded("accenti", scalar(args[0]), at=at)),
-    "like": (2, _like),
-    "between": (3, lambda args, at: Between(*map(scalar, args), at=at)),
-    "in": (2, lambda args, at: In(*args, at=at)),
-}
+        value = as_scalar(self.parse(tested, f"{at}/args/0"))
+        members: list[Scalar] = []
+        for index, member in enumerate(values):
+            members.append(as_scalar(self.parse(member, f"{at}/args/1/{index}")))
+        return self._check(In(value, tuple(members), at=at))
 
 
 def parse_json(text: bytes, caps: Caps, geometries: GeometryReader, root: str = "") -> Condition:
-    """The tree of a filter in CQL2 JSON.
+    """Parses a filter in CQL2 JSON.
 
     Args:
-        root: the pointer to the filter, where it is part of a document.
-    Raises: InvalidFilter, with a pointer to the fault and what was expected there.
+        root: the pointer to the filter, if it is part of a document.
+    Raises: InvalidFilter, with a pointer to the mistake and what was expected there.
     """
     if len(text) > caps.length:
         raise InvalidFilter(f"the filter has more than {caps.length} bytes", root)
@@ -277,4 +232,4 @@ def parse_json(text: bytes, caps: Caps, geometries: GeometryReader, root: str = 
         raise InvalidFilter("the filter is nested too deeply", root) from None
     except (msgspec.DecodeError, ValueError) as error:
         raise InvalidFilter(f"the filter is no JSON: {error}", root) from None
-    return condition(_Parser(caps, geometries).node(value, root))
+    return as_condition(_JsonParser(caps, geometries).parse(value, root))

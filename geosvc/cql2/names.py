@@ -1,9 +1,36 @@
-"""The names of CQL2's own operators, in upper case for the text encoding; the JSON encoding writes them in lower case."""
+"""The names of the operators and geometry types of CQL2.
+
+Names are in upper case here, as in CQL2 text. CQL2 JSON writes them in lower or camel case.
+"""
 
 from collections.abc import Mapping
 
-from geosvc.cql2.tree import ArrayOperator, SpatialOperator, TemporalOperator
+from geosvc.cql2.tree import (
+    ArithmeticOperator,
+    ArrayOperator,
+    ComparisonOperator,
+    SpatialOperator,
+    TemporalOperator,
+)
 
+COMPARISONS: Mapping[str, ComparisonOperator] = {
+    "=": "=",
+    "<>": "<>",
+    "<": "<",
+    "<=": "<=",
+    ">": ">",
+    ">=": ">=",
+}
+SUMS: Mapping[str, ArithmeticOperator] = {
+    "+": "+",
+    "-": "-",
+}
+PRODUCTS: Mapping[str, ArithmeticOperator] = {
+    "*": "*",
+    "/": "/",
+    "%": "%",
+    "DIV": "div",
+}
 SPATIAL: Mapping[str, SpatialOperator] = {
     "S_INTERSECTS": "intersects",
     "S_EQUALS": "equals",
@@ -37,7 +64,7 @@ ARRAY: Mapping[str, ArrayOperator] = {
     "A_CONTAINEDBY": "containedby",
     "A_OVERLAPS": "overlaps",
 }
-WKT: Mapping[str, str] = {
+WKT: Mapping[str, str] = {  # to the types of GeoJSON
     "POINT": "Point",
     "LINESTRING": "LineString",
     "POLYGON": "Polygon",
@@ -54,3 +81,4 @@ COORDINATE_DEPTH: Mapping[str, int] = {
     "MultiLineString": 2,
     "MultiPolygon": 3,
 }
+"""How many lists are around each position in the `coordinates` of a GeoJSON geometry."""

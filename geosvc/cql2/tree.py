@@ -1,6 +1,6 @@
-"""The tree that CQL2 in text and in JSON are parsed to: the same filter gives equal trees, wherever its parts stood.
+"""The tree of a filter. CQL2 text and CQL2 JSON of the same filter are parsed to equal trees.
 
-A node knows where it stood, for what is said of it: a place in the text, counted from 1, or a pointer into the JSON.
+Each node has its place in the filter, for error messages. The place does not count for equality.
 """
 
 from dataclasses import dataclass, field
@@ -11,6 +11,8 @@ from typing import Literal
 from geosvc.model.bbox import Bbox
 
 At = int | str
+"""A place: in text the number of a character, counted from 1; in JSON the pointer to a value."""
+
 ComparisonOperator = Literal["=", "<>", "<", "<=", ">", ">="]
 ArithmeticOperator = Literal["+", "-", "*", "/", "%", "div", "^"]
 SpatialOperator = Literal[
@@ -38,7 +40,7 @@ ArrayOperator = Literal["equals", "contains", "containedby", "overlaps"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """A node that knows where it stood."""
+    """A node with its place in the filter."""
 
     at: At = field(default=1, compare=False)
 
@@ -59,14 +61,14 @@ class Text(Placed):
 
 @dataclass(frozen=True, slots=True)
 class Number(Placed):
-    """A number with its digits."""
+    """A number with all digits that were written."""
 
     value: Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class Boolean(Placed):
-    """TRUE or FALSE: a value, and a condition as well."""
+    """TRUE or FALSE, which is a value and a condition."""
 
     value: bool
 
@@ -87,7 +89,11 @@ class Timestamp(Placed):
 
 @dataclass(frozen=True, slots=True)
 class IntervalLiteral(Placed):
-    """From an instant to another, both within; None is unbounded."""
+    """An interval from `start` to `end`, which belong to it.
+
+    Attributes:
+        start, end: None if the interval has no such end.
+    """
 
     start: "Scalar | None"
     end: "Scalar | None"
@@ -95,10 +101,11 @@ class IntervalLiteral(Placed):
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """A geometry in the CRS that it was given in.
+    """A geometry literal in the CRS in which it was written.
 
     Attributes:
-        ewkb: x before y.
+        srid: the SRID of that CRS.
+        ewkb: the geometry as EWKB, in axis order x, y.
     """
 
     srid: int
@@ -107,15 +114,18 @@ class Native:
 
 @dataclass(frozen=True, slots=True)
 class Geometry(Placed):
-    """A geometry literal, checked and in two dimensions.
+    """A geometry literal that has been checked. It has two dimensions.
 
     Attributes:
-        ewkb: in longitude and latitude, SRID 4326.
-        bounds: (xmin, ymin, xmax, ymax) of it, degrees; across the antimeridian east is beyond 180.
-        native: EWKB in the CRS that it was given in; None where that is longitude and latitude.
-        parts: of a collection of different types, which few operators can be asked about.
-        box: the box that it is, if it is one.
-        across: EWKB of what lies on both sides of the antimeridian, whole: east of it, west of it, and both of these.
+        ewkb: EWKB in longitude and latitude, SRID 4326.
+        bounds: (xmin, ymin, xmax, ymax) in degrees. If the geometry crosses the antimeridian, xmax
+            is above 180.
+        native: the geometry in the CRS in which it was written; None if that is WGS 84.
+        parts: the geometries of a collection of several types; empty for all other geometries.
+        box: the box, if the literal was written as a box.
+        across: EWKB in degrees of a geometry that crosses the antimeridian: the whole geometry
+            with longitudes from 0 to 360, the same moved by -360, and both together. None for all
+            other geometries.
     """
 
     ewkb: bytes = field(repr=False)
@@ -128,14 +138,14 @@ class Geometry(Placed):
 
 @dataclass(frozen=True, slots=True)
 class Array(Placed):
-    """Elements in parentheses."""
+    """An array of values."""
 
     elements: tuple["Value", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Function(Placed):
-    """A function of the service's own, by its name as it was written."""
+    """A call of a function by its name, such as `lower(name)`."""
 
     name: str
     args: tuple["Value", ...]
@@ -143,7 +153,7 @@ class Function(Placed):
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic(Placed):
-    """Two numbers and what is made of them."""
+    """An arithmetic operation with two operands."""
 
     op: ArithmeticOperator
     left: "Scalar"
@@ -152,7 +162,7 @@ class Arithmetic(Placed):
 
 @dataclass(frozen=True, slots=True)
 class Folded(Placed):
-    """A text without its case (CASEI) or without its accents (ACCENTI)."""
+    """A text whose case (CASEI) or accents (ACCENTI) are ignored."""
 
     what: Literal["casei", "accenti"]
     text: "Scalar"
@@ -160,28 +170,28 @@ class Folded(Placed):
 
 @dataclass(frozen=True, slots=True)
 class And(Placed):
-    """All of them hold."""
+    """True if all of several conditions are true."""
 
     args: tuple["Condition", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or(Placed):
-    """One of them holds."""
+    """True if at least one of several conditions is true."""
 
     args: tuple["Condition", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Not(Placed):
-    """It does not hold."""
+    """True if a condition is false."""
 
     arg: "Condition"
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison(Placed):
-    """Two scalars and how they compare."""
+    """A comparison of two scalars."""
 
     op: ComparisonOperator
     left: "Scalar"
@@ -190,7 +200,7 @@ class Comparison(Placed):
 
 @dataclass(frozen=True, slots=True)
 class Like(Placed):
-    """A text matches a pattern, in which % is any text and _ any character."""
+    """True if a text matches a pattern: `%` matches any text, `_` any character."""
 
     text: "Scalar"
     pattern: "Scalar"
@@ -198,7 +208,7 @@ class Like(Placed):
 
 @dataclass(frozen=True, slots=True)
 class Between(Placed):
-    """A scalar lies between two, or is one of them."""
+    """True if `low` <= `value` <= `high`."""
 
     value: "Scalar"
     low: "Scalar"
@@ -207,7 +217,7 @@ class Between(Placed):
 
 @dataclass(frozen=True, slots=True)
 class In(Placed):
-    """A scalar is one of several."""
+    """True if a scalar equals one of several."""
 
     value: "Scalar"
     among: tuple["Scalar", ...]
@@ -215,14 +225,14 @@ class In(Placed):
 
 @dataclass(frozen=True, slots=True)
 class IsNull(Placed):
-    """There is no value."""
+    """True if a value is NULL."""
 
     value: "Value"
 
 
 @dataclass(frozen=True, slots=True)
 class Spatial(Placed):
-    """How two geometries lie to each other."""
+    """A spatial predicate: a relation of two geometries."""
 
     op: SpatialOperator
     left: "Value"
@@ -231,7 +241,7 @@ class Spatial(Placed):
 
 @dataclass(frozen=True, slots=True)
 class Temporal(Placed):
-    """How two times lie to each other."""
+    """A temporal predicate: a relation of two instants or intervals."""
 
     op: TemporalOperator
     left: "Value"
@@ -240,7 +250,7 @@ class Temporal(Placed):
 
 @dataclass(frozen=True, slots=True)
 class ArrayPredicate(Placed):
-    """How two arrays relate, as sets."""
+    """An array predicate: a relation of two arrays as sets."""
 
     op: ArrayOperator
     left: "Value"
@@ -266,22 +276,3 @@ Condition = (
     | Property
 )
 Node = Condition | Value
-
-SCALARS = (Property, Text, Number, Boolean, Date, Timestamp, Arithmetic, Folded, Function)
-VALUES = (*SCALARS, IntervalLiteral, Geometry, Array)
-CONDITIONS = (
-    And,
-    Or,
-    Not,
-    Comparison,
-    Like,
-    Between,
-    In,
-    IsNull,
-    Spatial,
-    Temporal,
-    ArrayPredicate,
-    Boolean,
-    Function,
-    Property,
-)

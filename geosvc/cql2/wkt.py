@@ -1,4 +1,4 @@
-"""Geometries and boxes within CQL2 text: WKT to GeoJSON, which is what geometries are checked as.
+"""Reads the geometries and boxes in CQL2 text, which are WKT, and makes GeoJSON geometries of them.
 
 Source: OGC 21-065r2, Annex B, geometryLiteral.
 """
@@ -7,57 +7,61 @@ from typing import Any
 
 import orjson
 
-from geosvc.cql2.building import Builder, make_number
+from geosvc.cql2.caps import CapsChecker
+from geosvc.cql2.literal_parsing import parse_number
 from geosvc.cql2.names import COORDINATE_DEPTH, WKT
 from geosvc.cql2.tokens import Token, TokenKind, Tokens
 
+_MAX_POSITION_NUMBERS = 4
+
 
 class WktReader:
-    """Reads what stands behind the name of a geometry type."""
+    """Reads geometries from the tokens of a filter."""
 
-    def __init__(self, tokens: Tokens, builder: Builder) -> None:
+    def __init__(self, tokens: Tokens, checker: CapsChecker) -> None:
         self._tokens = tokens
-        self._builder = builder
+        self._checker = checker
 
     def read(self, name: Token) -> bytes:
-        """The geometry as GeoJSON. Raises: InvalidFilter."""
+        """Reads a geometry, and returns it as GeoJSON.
+
+        Args:
+            name: the name of the geometry type, which has been taken.
+        Raises: InvalidFilter.
+        """
         return orjson.dumps(self._geometry(name))
 
     def box(self) -> list[float]:
-        """The numbers in parentheses. Raises: InvalidFilter."""
-        self._tokens.expect("(")
+        """Reads numbers in parentheses. Raises: InvalidFilter."""
+        self._tokens.expect_sign("(")
         numbers = [self._number()]
-        while self._tokens.has_sign(","):
+        while self._tokens.take_sign(","):
             numbers.append(self._number())
-        self._tokens.expect(")")
+        self._tokens.expect_sign(")")
         return numbers
 
     def _geometry(self, name: Token) -> dict[str, Any]:
         geometry_type = WKT[name.word]
-        if self._tokens.next.word == "Z":
-            self._tokens.take()
+        self._tokens.take_word("Z")
         if geometry_type == "GeometryCollection":
-            self._builder.enter(name.at)
+            self._checker.enter(name.at)
             members = self._members()
-            self._builder.leave()
+            self._checker.leave()
             return {"type": geometry_type, "geometries": members}
-        depth = COORDINATE_DEPTH[geometry_type]
-        if depth == 0:
-            self._tokens.expect("(")
-            position = self._position()
-            self._tokens.expect(")")
-            return {"type": geometry_type, "coordinates": position}
-        return {
-            "type": geometry_type,
-            "coordinates": self._coordinates(depth, geometry_type == "MultiPoint"),
-        }
+        if geometry_type == "Point":
+            coordinates: list[Any] = self._position_in_parentheses()
+        else:
+            depth = COORDINATE_DEPTH[geometry_type]
+            coordinates = self._coordinates(depth, geometry_type == "MultiPoint")
+        return {"type": geometry_type, "coordinates": coordinates}
 
     def _members(self) -> list[dict[str, Any]]:
-        self._tokens.expect("(")
+        """The geometries of a collection."""
+        self._tokens.expect_sign("(")
         members = [self._member()]
-        while self._tokens.has_sign(","):
+        while self._tokens.take_sign(","):
             members.append(self._member())
-        self._tokens.expect(")")
+        self._tokens.expect_sign(")")
         return members
 
     def _member(self) -> dict[str, Any]:
@@ -65,41 +69,50 @@ class WktReader:
             raise self._tokens.unexpected("a geometry")
         return self._geometry(self._tokens.take())
 
-    def _coordinates(self, depth: int, in_parentheses: bool) -> list[Any]:
-        """Positions, lists of them, and so on.
+    def _coordinates(self, depth: int, may_enclose: bool) -> list[Any]:
+        """A list in parentheses: of positions if `depth` is 1, else of lists.
 
         Args:
-            in_parentheses: whether each position may be in parentheses of its own.
+            may_enclose: whether each position may have parentheses of its own.
         """
-        self._tokens.expect("(")
-        found = [self._element(depth, in_parentheses)]
-        while self._tokens.has_sign(","):
-            found.append(self._element(depth, in_parentheses))
-        self._tokens.expect(")")
-        return found
+        self._tokens.expect_sign("(")
+        elements = [self._element(depth, may_enclose)]
+        while self._tokens.take_sign(","):
+            elements.append(self._element(depth, may_enclose))
+        self._tokens.expect_sign(")")
+        return elements
 
-    def _element(self, depth: int, in_parentheses: bool) -> list[Any]:
+    def _element(self, depth: int, may_enclose: bool) -> list[Any]:
         if depth > 1:
-            return self._coordinates(depth - 1, in_parentheses)
-        if in_parentheses and self._tokens.has_sign("("):
-            position = self._position()
-            self._tokens.expect(")")
-            return position
+            return self._coordinates(depth - 1, may_enclose)
+        if may_enclose and self._tokens.next.is_sign("("):
+            return self._position_in_parentheses()
         return self._position()
 
+    def _position_in_parentheses(self) -> list[float]:
+        self._tokens.expect_sign("(")
+        position = self._position()
+        self._tokens.expect_sign(")")
+        return position
+
     def _position(self) -> list[float]:
+        """Two to four numbers with blanks between them."""
         position = [self._number(), self._number()]
-        while len(position) < 4 and (
-            self._tokens.next.kind is TokenKind.NUMBER or self._tokens.next.text in ("-", "+")
-        ):
+        while len(position) < _MAX_POSITION_NUMBERS and self._begins_number():
             position.append(self._number())
         return position
 
+    def _begins_number(self) -> bool:
+        token = self._tokens.next
+        return token.kind is TokenKind.NUMBER or token.is_sign("-") or token.is_sign("+")
+
     def _number(self) -> float:
-        sign = -1.0 if self._tokens.has_sign("-") else 1.0
-        if sign > 0:
-            self._tokens.has_sign("+")
+        """A number, which may have a sign."""
+        is_negative = self._tokens.take_sign("-")
+        if not is_negative:
+            self._tokens.take_sign("+")
         if self._tokens.next.kind is not TokenKind.NUMBER:
             raise self._tokens.unexpected("a number")
         token = self._tokens.take()
-        return sign * float(make_number(token.text, token.at))
+        number = float(parse_number(token.text, token.at))
+        return -number if is_negative else number

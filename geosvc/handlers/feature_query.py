@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from geosvc.cql2.building import Caps
+from geosvc.cql2.caps import Caps
 from geosvc.encode.batches import BatchSize
 from geosvc.formats import FeatureFormats
 from geosvc.http.keys import FORMATS, FUNCTIONS, OFFLOAD, SETTINGS

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 
-from geosvc.cql2.building import Caps
+from geosvc.cql2.caps import Caps
 from geosvc.cql2.json import parse_json
 from geosvc.cql2.text import parse_text
 from geosvc.cql2.tree import Condition

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geosvc.cql2.building import Caps
+from geosvc.cql2.caps import Caps
 from geosvc.cql2.json import parse_json
 from geosvc.cql2.names import ARRAY, SPATIAL, TEMPORAL
 from geosvc.cql2.text import parse_text

@@ -158,7 +158,7 @@ async def test_a_principal_gets_no_answer_that_was_kept_for_another(
 
 
 def _questions(client: Client) -> list[Any]:
-    return [each for shelf in cache_of(client)._shelves.values() for each in shelf.entries]
+    return [each for table in cache_of(client)._tables.values() for each in table.entries]
 
 
 async def test_a_304_needs_no_answer_in_memory(service: Service, live_url: str) -> None:
@@ -288,7 +288,7 @@ async def test_the_count_is_shared_by_the_pages_of_the_same_features(live: Clien
             "f=csv",
         ):
             await ask(live, f"{ITEMS}?filter=population%3E20&{query}")
-            await until(lambda: not cache_of(live)._flights)
+            await until(lambda: not cache_of(live)._tasks)
     assert names.count("items.page") == 5
     assert sorted(name for name in names if name != "items.page") == [
         "items.count",
@@ -309,7 +309,7 @@ async def test_a_compressed_page_is_compressed_once(
     live: Client, coding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, body = await ask(live, ITEMS)
-    await until(lambda: _questions(live) and not cache_of(live)._flights)
+    await until(lambda: _questions(live) and not cache_of(live)._tasks)
     before = cache_of(live).bytes
     async with live.get(
         ITEMS, headers={"Accept-Encoding": coding}, auto_decompress=False
@@ -329,7 +329,7 @@ async def test_a_compressed_page_is_compressed_once(
 async def test_head_is_get_without_a_body(live: Client) -> None:
     got, body = await ask(live, ITEMS)
     with statements() as names:
-        await until(lambda: len(cache_of(live)) > 0 and not cache_of(live)._flights)
+        await until(lambda: len(cache_of(live)) > 0 and not cache_of(live)._tasks)
         head, nothing = await ask(live, ITEMS, "HEAD")
         known, _ = await ask(live, ITEMS, "HEAD", If_None_Match=got.headers["ETag"])
     assert (head.status, nothing, int(head.headers["Content-Length"])) == (200, b"", len(body))

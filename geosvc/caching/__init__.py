@@ -1,1 +1,1 @@
-"""Answers kept in memory at the version of their table."""
+"""Keeps answers in memory, each for one version of the table that it is about."""

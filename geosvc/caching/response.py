@@ -1,48 +1,47 @@
-"""A body as it is kept, with what it becomes in a content coding once somebody wants it so."""
+"""A response as the cache keeps it: a whole body, also in the content codings that were needed."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from geosvc.encode.compression import compress
 from geosvc.model.feature import StoredFeature
 
 _HEADERS_BYTES = 512
+"""About what the headers of a response take in memory."""
 
 
+@dataclass(slots=True, eq=False)
 class CachedResponse:
-    """A whole body.
+    """A whole response body with its headers.
 
     Attributes:
-        plain: before it is compressed.
-        headers: of an answer with it.
-        feature: the validators of the feature that it is, without its text; None when it is a page.
-        lasting: whether it says all that was asked for, so that it is worth keeping.
+        plain: the body before it is compressed.
+        feature: the validators of the feature that the body contains; None for a page.
+        lasting: whether the answer is complete. Only complete answers are kept: a page without
+            the count that was requested is not.
     """
 
-    __slots__ = ("_coded", "feature", "headers", "lasting", "plain")
-
-    def __init__(
-        self,
-        plain: bytes,
-        headers: Mapping[str, str],
-        feature: StoredFeature | None = None,
-        *,
-        lasting: bool = True,
-    ) -> None:
-        self.plain = plain
-        self.headers = headers
-        self.feature = feature
-        self.lasting = lasting
-        self._coded: dict[str, bytes] = {}
+    plain: bytes
+    headers: Mapping[str, str]
+    feature: StoredFeature | None = None
+    lasting: bool = field(default=True, kw_only=True)
+    _coded: dict[str, bytes] = field(default_factory=dict, init=False)  # by content coding
 
     @property
     def size_bytes(self) -> int:
-        """What it takes in memory."""
-        return len(self.plain) + _HEADERS_BYTES + sum(map(len, self._coded.values()))
+        """The memory that the response takes, in bytes."""
+        coded_bytes = sum(map(len, self._coded.values()))
+        return len(self.plain) + _HEADERS_BYTES + coded_bytes
 
     def coded(self, coding: str) -> tuple[bytes, int]:
-        """The body in a content coding, and how many bytes more are kept for it than before: made once."""
+        """Returns the body in a content coding. It is compressed once and then kept.
+
+        Returns:
+            the compressed body, and how many bytes more the response takes since this call.
+        """
         coded = self._coded.get(coding)
         if coded is not None:
             return coded, 0
-        coded = self._coded[coding] = compress(self.plain, coding)
+        coded = compress(self.plain, coding)
+        self._coded[coding] = coded
         return coded, len(coded)

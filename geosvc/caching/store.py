@@ -1,129 +1,133 @@
-"""Answers kept in memory for as long as they hold: bounded by bytes, the least recently used go first.
+"""The cache of answers: bounded by bytes; the answers that were not used for longest go first.
 
-An answer belongs to a question and to a version of the published table that it is about. Whoever asks says which version the
-table has now, having read the change log since it began to ask, and so never meets an answer of another one. That is all that
-freshness rests on: no notification has to arrive in time (docs/decisions/0021).
+How an answer stays fresh (docs/decisions/0021):
+
+1. A request comes. It reads the version of the table from the change log, and asks for the answer
+   of this version. An answer of another version is never returned, and no notification has to
+   arrive in time.
+2. If there is no answer of this version, one is computed, once for all requests that wait for it
+   (geosvc/caching/single_flight.py). They get it as soon as it is there.
+3. The answer is unconfirmed now: the table may have changed since the version was read, and the
+   answer may show the change. So the version is read again. If it is the same, nothing has changed
+   in between, and the answer is kept. Otherwise it is dropped.
+
+Until step 3 ends, other requests that have read the same version get the unconfirmed answer. It is
+at least as new as the version that they have read.
 """
 
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from functools import partial
-from hashlib import blake2b
 from itertools import count
 from time import monotonic
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
-from geosvc.errors import InternalError
-from geosvc.model.principal import Principal
+from geosvc.caching.cache_key import CacheKey, Kind
+from geosvc.caching.single_flight import Flight
 
 ENTRY_BYTES = 768
-"""What an entry takes beside its value."""
+"""The memory that an entry takes beside its value."""
 
-_DIGEST_BYTES = 12
 _T = TypeVar("_T")
 
-Kind = Literal["page", "item", "count", "extent"]
 Work = Callable[[], Coroutine[Any, Any, _T]]
+"""Makes an answer."""
+
 SizeOf = Callable[[_T], int | None]
-"""The bytes of an answer; None when it is not to be kept."""
+"""The bytes of an answer; None if it must not be kept."""
 
 
 class VersionSource(Protocol):
-    """The versions of published tables."""
+    """The versions of published tables, from the change log."""
 
     async def current(self, publication: int) -> int | None:
-        """The version of a published table as of a read of the change log that began after this call; None while the log
-        cannot be read, or when the table is not published.
+        """Returns the version of a table by a read of the log that began after this call.
+
+        None while the log cannot be read, and for a table that is not published.
         """
         ...
 
     def last_known(self, publication: int) -> int | None:
-        """The version as it was last read."""
+        """Returns the version of a table at the last read; None if it is not known."""
         ...
 
 
-class CacheKey(NamedTuple):
-    """What is asked, of which published table.
+class _VersionedKey(NamedTuple):
+    """Names an answer of one version of its table."""
+
+    key: CacheKey
+    version: int
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """A kept answer.
 
     Attributes:
-        digest: of all that makes one answer differ from another, but for the version.
+        stored_at: the time by the clock of the cache, seconds.
+        used: the number of its last use; uses of all entries are counted together.
     """
 
-    kind: Kind
-    publication: int
-    digest: str
+    value: object
+    bytes: int
+    stored_at: float
+    used: int
 
 
-def cache_key(kind: Kind, publication: int, principal: Principal, *parts: object) -> CacheKey:
-    """The question of these parts, whose `repr` tells them apart.
-
-    Args:
-        principal: whose privileges the answer is made with.
-    """
-    text = repr((kind, publication, principal, *parts))
-    return CacheKey(
-        kind,
-        publication,
-        blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest(),
-    )
-
-
-class _Entry:
-    __slots__ = ("bytes", "stored_at", "used", "value")
-
-    def __init__(self, value: object, size_bytes: int, stored_at: float) -> None:
-        self.value = value
-        self.bytes = size_bytes
-        self.stored_at = stored_at
-        self.used = 0
-
-
+@dataclass(slots=True, eq=False)
 class _TableEntries:
-    """The answers about one version of one table, the least recently used first."""
+    """The kept answers about one version of one table.
 
-    __slots__ = ("bytes", "entries", "version")
+    Attributes:
+        entries: the entry that was not used for longest comes first.
+        bytes: of all entries.
+    """
 
-    def __init__(self, version: int) -> None:
-        self.version = version
-        self.entries: OrderedDict[CacheKey, _Entry] = OrderedDict()
-        self.bytes = 0
+    version: int
+    entries: OrderedDict[CacheKey, _Entry] = field(default_factory=OrderedDict)
+    bytes: int = 0
+
+    @property
+    def oldest_use(self) -> int:
+        """The number of the last use of the first entry."""
+        first = next(iter(self.entries.values()))
+        return first.used
 
 
-class _Flight:
-    """Work on a question, and those who wait for it."""
+@dataclass(slots=True, eq=False)
+class _Unconfirmed:
+    """An answer that is kept if the version of its table is still the same.
 
-    __slots__ = ("key", "size", "task", "value", "version", "waiting")
+    Attributes:
+        name: its key, and the version that was read before it was computed.
+        bytes: what its entry will take.
+    """
 
-    def __init__(self, key: CacheKey, version: int) -> None:
-        self.key = key
-        self.version = version
-        self.waiting: set[asyncio.Future[Any]] = set()
-        self.task: asyncio.Task[Any] | None = None
-        self.value: Any = None
-        self.size: int | None = None
+    name: _VersionedKey
+    value: object
+    bytes: int
 
 
 class Cache:
-    """The answers of one process.
-
-    Work for an answer begins when the version is known. The answer is handed out as soon as it is there and kept when the log,
-    read once more after that, still tells the same version: then nothing can have changed in between. Until it has been read
-    again, those who ask at the same version share the answer as they shared the work; that they read this version themselves
-    tells as much.
+    """The answers of one worker.
 
     Attributes:
-        lookups: how often there was an answer (`hit`), or none (`miss`), or somebody at work on it (`shared`), by kind.
-        refused: answers that were not kept, by reason: the version had `moved`, the log was `unreadable`, or `large`.
-        evicted, moved: entries that made room, and those whose version is gone.
-        bytes: of all entries, at most `max_bytes`.
+        lookups: how many requests found an answer (`hit`), began to compute one (`miss`), or
+            shared what another computed (`shared`), by kind.
+        refused: how many answers were not kept, by reason: the version had `moved`, the log was
+            `unreadable`, the answer was too `large`.
+        evicted: how many entries were removed to make room.
+        moved: how many entries were removed because their table has another version.
+        bytes: of all entries; at most `max_bytes`.
         hit_age_seconds: the sum of the ages of entries when they were used.
     """
 
     def __init__(
         self, versions: VersionSource, max_bytes: int, clock: Callable[[], float] = monotonic
     ) -> None:
-        """With `max_bytes` 0 nothing is kept or shared."""
+        """If `max_bytes` is 0, nothing is kept or shared."""
         self.versions = versions
         self.max_bytes = max_bytes
         self.bytes = 0
@@ -134,206 +138,252 @@ class Cache:
         self.hit_age_seconds = 0.0
         self._clock = clock
         self._uses = count()
-        self._shelves: dict[int, _TableEntries] = {}
-        self._flights: dict[tuple[CacheKey, int], _Flight] = {}
-        self._ended: dict[int, list[_Flight]] = {}
+        self._tables: dict[int, _TableEntries] = {}
+        self._flights: dict[_VersionedKey, Flight[Any]] = {}
+        self._unconfirmed: dict[_VersionedKey, _Unconfirmed] = {}
+        self._to_confirm: dict[int, list[_Unconfirmed]] = {}  # while a task confirms their table
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def __len__(self) -> int:
-        return sum(len(shelf.entries) for shelf in self._shelves.values())
+        return sum(len(table.entries) for table in self._tables.values())
 
     def holds(self, key: CacheKey) -> bool:
-        """Whether there is an answer, which may be of a version that is gone."""
-        shelf = self._shelves.get(key.publication)
-        return shelf is not None and key in shelf.entries
+        """Whether an answer is kept, of whatever version."""
+        table = self._tables.get(key.publication)
+        return table is not None and key in table.entries
 
     def find(self, key: CacheKey, version: int) -> Any:
-        """The answer at this version; None when there is none.
+        """Returns the kept answer of a version; None if there is none.
 
         Args:
             version: by `VersionSource.current`, called after the request came.
         """
-        shelf = self._shelves.get(key.publication)
-        if shelf is None:
+        table = self._tables.get(key.publication)
+        if table is None:
             return None
-        if shelf.version != version:
+        if table.version != version:
+            # If the requested version is the newest, nobody asks for the kept answers any more.
+            # It can also be older than they are: a slow request has read it before the last change.
             if self.versions.last_known(key.publication) == version:
-                self._drop(key.publication)  # nobody can ask for what is there any more
+                self._drop_table(key.publication)
             return None
-        entry = shelf.entries.get(key)
+        entry = table.entries.get(key)
         if entry is None:
             return None
-        shelf.entries.move_to_end(key)
+        table.entries.move_to_end(key)
         entry.used = next(self._uses)
         self.hit_age_seconds += self._clock() - entry.stored_at
         self.lookups[key.kind, "hit"] += 1
         return entry.value
 
     async def share(self, key: CacheKey, version: int, work: Work[_T], size_of: SizeOf[_T]) -> _T:
-        """The answer at this version: the one that is kept, the one that others wait for, or that of `work`.
+        """Returns the answer of a version, from the first of these that has it.
 
-        One who is cancelled does not disturb the others; when the last has left, the work is cancelled. What it raises, all of
-        them get.
+        1. the kept answers,
+        2. the unconfirmed answers,
+        3. a computation that another request has begun,
+        4. `work`.
+
+        A request that is cancelled does not disturb the others. When the last one is cancelled,
+        so is the work. If the work raises an exception, all requests get it.
         """
         if not self.max_bytes:
             return await work()
         found = self.find(key, version)
         if found is not None:
             return cast("_T", found)
-        flight = self._flights.get((key, version))
-        self.lookups[key.kind, "miss" if flight is None else "shared"] += 1
-        if flight is None:
-            flight = self._begin(key, version, work, size_of)
-        elif flight.size is not None:
-            return cast("_T", flight.value)
-        future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
-        flight.waiting.add(future)
+        name = _VersionedKey(key, version)
+        unconfirmed = self._unconfirmed.get(name)
+        if unconfirmed is not None:
+            self.lookups[key.kind, "shared"] += 1
+            return cast("_T", unconfirmed.value)
+        flight = self._flights.get(name)
+        if flight is not None:
+            self.lookups[key.kind, "shared"] += 1
+        else:
+            self.lookups[key.kind, "miss"] += 1
+            flight = self._begin_flight(name, work, size_of)
+        answer: asyncio.Future[_T] = flight.join()
         try:
-            return await future
+            return await answer
         finally:
-            flight.waiting.discard(future)
-            if not flight.waiting and flight.task is not None and not flight.task.done():
-                del self._flights[key, version]
-                flight.task.cancel()
+            was_cancelled = flight.leave(answer)
+            if was_cancelled:
+                del self._flights[name]
 
     def put_unconfirmed(
         self, key: CacheKey, version: int | None, value: object, size_bytes: int
     ) -> None:
-        """Takes an answer that was made without `share`, to be kept as one of those.
+        """Adds an answer that was computed without `share`. It is kept if it can be confirmed.
 
         Args:
-            version: the version as it was known before the work began; None when it was not.
+            version: as it was known before the answer was computed; None if it was not known.
         """
         if not self.max_bytes:
             return
         self.lookups[key.kind, "miss"] += 1
         if version is None:
             self.refused["unreadable"] += 1
-        elif (key, version) not in self._flights:
-            flight = self._flights[key, version] = _Flight(key, version)
-            flight.value = value
-            self._complete(flight, size_bytes)
+            return
+        name = _VersionedKey(key, version)
+        if name not in self._flights and name not in self._unconfirmed:
+            self._add_unconfirmed(name, value, size_bytes)
 
     def resize(self, key: CacheKey, value: object, by_bytes: int) -> None:
-        """Takes note that an answer that `find` or `share` gave takes more bytes than it did."""
-        shelf = self._shelves.get(key.publication)
-        entry = shelf.entries.get(key) if shelf is not None else None
-        if shelf is None or entry is None or entry.value is not value:
-            for flight in self._flights.values():  # it is not kept yet, or will not be
-                if flight.value is value and flight.size is not None:
-                    flight.size += by_bytes
-            return
-        entry.bytes += by_bytes
-        shelf.bytes += by_bytes
-        self.bytes += by_bytes
-        self._make_room()
+        """Counts that an answer of `find` or `share` takes more bytes than before."""
+        table = self._tables.get(key.publication)
+        if table is not None:
+            entry = table.entries.get(key)
+            if entry is not None and entry.value is value:
+                entry.bytes += by_bytes
+                self._count_bytes(table, by_bytes)
+                self._make_room()
+                return
+        for unconfirmed in self._unconfirmed.values():
+            if unconfirmed.value is value:
+                unconfirmed.bytes += by_bytes
 
     async def close(self) -> None:
-        """Ends all work and forgets everything."""
+        """Cancels all work and forgets all answers."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for publication in list(self._shelves):
-            self._drop(publication)
+        for publication in list(self._tables):
+            self._drop_table(publication)
 
-    def _begin(self, key: CacheKey, version: int, work: Work[Any], size_of: SizeOf[Any]) -> _Flight:
-        flight = self._flights[key, version] = _Flight(key, version)
-        flight.task = self._start(work())
-        flight.task.add_done_callback(partial(self._resolve, flight, size_of))
+    # Computing an answer
+
+    def _begin_flight(self, name: _VersionedKey, work: Work[_T], size_of: SizeOf[_T]) -> Flight[_T]:
+        task = self._start_task(work())
+        flight = Flight(task)
+        self._flights[name] = flight
+        end = partial(self._end_flight, name, flight, size_of)
+        task.add_done_callback(end)
         return flight
 
-    def _start(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
+    def _end_flight(
+        self,
+        name: _VersionedKey,
+        flight: Flight[_T],
+        size_of: SizeOf[_T],
+        task: "asyncio.Task[_T]",
+    ) -> None:
+        """Gives the answer to all who wait for it, and has it confirmed."""
+        flight.deliver()
+        if self._flights.get(name) is not flight:
+            return  # nobody waited any more; another one may have begun
+        del self._flights[name]
+        if task.cancelled() or task.exception() is not None:
+            return
+        value = task.result()
+        size_bytes = size_of(value)
+        if size_bytes is not None:
+            self._add_unconfirmed(name, value, size_bytes)
+
+    def _start_task(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _resolve(self, flight: _Flight, size_of: SizeOf[Any], task: "asyncio.Task[Any]") -> None:
-        waiting = [future for future in flight.waiting if not future.done()]
-        error = (
-            InternalError("the work ended without an answer")
-            if task.cancelled()
-            else task.exception()
-        )
-        if error is not None:
-            if self._flights.get((flight.key, flight.version)) is flight:
-                del self._flights[flight.key, flight.version]
-            for future in waiting:
-                future.set_exception(error)
-            return
-        flight.value = task.result()
-        for future in waiting:
-            future.set_result(flight.value)
-        if self._flights.get((flight.key, flight.version)) is flight:
-            self._complete(flight, size_of(flight.value))
+    # Confirming an answer
 
-    def _complete(self, flight: _Flight, size_bytes: int | None) -> None:
-        """Keeps an answer when the version turns out not to have moved."""
-        if size_bytes is None or size_bytes + ENTRY_BYTES > self.max_bytes:
-            del self._flights[flight.key, flight.version]
-            self.refused["large"] += size_bytes is not None
-            return
-        flight.size = size_bytes + ENTRY_BYTES
-        publication = flight.key.publication
-        if publication in self._ended:
-            self._ended[publication].append(flight)
-        else:
-            self._ended[publication] = [flight]
-            self._start(self._confirm(publication))
-
-    async def _confirm(self, publication: int) -> None:
-        """Reads the version once more for all answers that came since it was last read."""
-        try:
-            while ended := self._ended[publication]:
-                self._ended[publication] = []
-                try:
-                    version = await self.versions.current(publication)
-                finally:
-                    for flight in ended:
-                        del self._flights[flight.key, flight.version]
-                for flight in ended:
-                    if version == flight.version:
-                        self._keep(flight)
-                    else:
-                        self.refused["unreadable" if version is None else "moved"] += 1
-        finally:
-            for flight in self._ended.pop(publication):
-                del self._flights[flight.key, flight.version]
-
-    def _keep(self, flight: _Flight) -> None:
-        if flight.size is None or flight.size > self.max_bytes:
+    def _add_unconfirmed(self, name: _VersionedKey, value: object, size_bytes: int) -> None:
+        """Has the version of the table read again, to keep the answer if it is the same."""
+        entry_bytes = size_bytes + ENTRY_BYTES
+        if entry_bytes > self.max_bytes:
             self.refused["large"] += 1
             return
-        publication = flight.key.publication
-        shelf = self._shelves.get(publication)
-        if shelf is None or shelf.version != flight.version:
-            self._drop(publication)
-            shelf = self._shelves[publication] = _TableEntries(flight.version)
-        entry = _Entry(flight.value, flight.size, self._clock())
-        entry.used = next(self._uses)
-        replaced = shelf.entries.pop(flight.key, None)
-        shelf.entries[flight.key] = entry
-        more = entry.bytes - (replaced.bytes if replaced is not None else 0)
-        shelf.bytes += more
-        self.bytes += more
+        unconfirmed = _Unconfirmed(name, value, entry_bytes)
+        self._unconfirmed[name] = unconfirmed
+        publication = name.key.publication
+        if publication in self._to_confirm:
+            self._to_confirm[publication].append(unconfirmed)
+        else:
+            self._to_confirm[publication] = [unconfirmed]
+            self._start_task(self._confirm_table(publication))
+
+    async def _confirm_table(self, publication: int) -> None:
+        """Confirms the answers about a table until there are no more.
+
+        Answers that come while the version is read need a read that begins later. They are
+        confirmed together by the next read.
+        """
+        try:
+            while self._to_confirm[publication]:
+                batch = self._to_confirm[publication]
+                self._to_confirm[publication] = []
+                await self._confirm(publication, batch)
+        finally:
+            # not empty if the task was cancelled
+            self._forget_unconfirmed(self._to_confirm.pop(publication))
+
+    async def _confirm(self, publication: int, batch: list[_Unconfirmed]) -> None:
+        """Reads the version once, and keeps the answers that are of this version."""
+        try:
+            version = await self.versions.current(publication)
+        finally:
+            self._forget_unconfirmed(batch)
+        for unconfirmed in batch:
+            if unconfirmed.name.version == version:
+                self._keep(unconfirmed)
+            elif version is None:
+                self.refused["unreadable"] += 1
+            else:
+                self.refused["moved"] += 1
+
+    def _forget_unconfirmed(self, batch: list[_Unconfirmed]) -> None:
+        for unconfirmed in batch:
+            del self._unconfirmed[unconfirmed.name]
+
+    # Keeping an answer
+
+    def _keep(self, confirmed: _Unconfirmed) -> None:
+        if confirmed.bytes > self.max_bytes:
+            self.refused["large"] += 1  # it has grown since it was added
+            return
+        key, version = confirmed.name
+        table = self._tables.get(key.publication)
+        if table is None or table.version != version:
+            self._drop_table(key.publication)
+            table = _TableEntries(version)
+            self._tables[key.publication] = table
+        replaced = table.entries.pop(key, None)
+        if replaced is not None:
+            self._count_bytes(table, -replaced.bytes)
+        entry = _Entry(
+            value=confirmed.value,
+            bytes=confirmed.bytes,
+            stored_at=self._clock(),
+            used=next(self._uses),
+        )
+        table.entries[key] = entry
+        self._count_bytes(table, entry.bytes)
         self._make_room()
 
     def _make_room(self) -> None:
+        """Removes the entries that were not used for longest until the others fit."""
         while self.bytes > self.max_bytes:
-            # tables are few, and this happens once a miss at the most
-            publication, shelf = min(
-                self._shelves.items(), key=lambda each: next(iter(each[1].entries.values())).used
-            )
-            entry = shelf.entries.popitem(last=False)[1]
-            shelf.bytes -= entry.bytes
-            self.bytes -= entry.bytes
+            # this looks at every table; they are few, and it happens at most once for a miss
+            publication = min(self._tables, key=self._oldest_use)
+            table = self._tables[publication]
+            _, entry = table.entries.popitem(last=False)
+            self._count_bytes(table, -entry.bytes)
             self.evicted += 1
-            if not shelf.entries:
-                del self._shelves[publication]
+            if not table.entries:
+                del self._tables[publication]
 
-    def _drop(self, publication: int) -> None:
-        """Forgets all answers about a table, at once."""
-        shelf = self._shelves.pop(publication, None)
-        if shelf is not None:
-            self.bytes -= shelf.bytes
-            self.moved += len(shelf.entries)
+    def _oldest_use(self, publication: int) -> int:
+        table = self._tables[publication]
+        return table.oldest_use
+
+    def _drop_table(self, publication: int) -> None:
+        """Forgets all kept answers about a table."""
+        table = self._tables.pop(publication, None)
+        if table is not None:
+            self.bytes -= table.bytes
+            self.moved += len(table.entries)
+
+    def _count_bytes(self, table: _TableEntries, more_bytes: int) -> None:
+        table.bytes += more_bytes
+        self.bytes += more_bytes

@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 
 from aiohttp import hdrs, web
 
+from geosvc.caching.cache_key import CacheKey, Kind, cache_key
 from geosvc.caching.response import CachedResponse
-from geosvc.caching.store import CacheKey, Kind, SizeOf, cache_key
+from geosvc.caching.store import SizeOf
 from geosvc.http.keys import CACHE, CATALOG, CODE_VERSION, PRINCIPAL, SETTINGS, TRACE
 from geosvc.http.streaming import PreEncodedResponse
 from geosvc.http.validators import CACHE_CONTROL, coding_of, not_modified

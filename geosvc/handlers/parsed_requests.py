@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from aiohttp import hdrs, web
 
-from geosvc.caching.store import CacheKey
+from geosvc.caching.cache_key import CacheKey
 from geosvc.handlers.cached_answer import cache_key_of, tag_of_version
 from geosvc.handlers.feature_query import FeatureQuery
 from geosvc.http.keys import PRINCIPAL

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geosvc.caching.store import ENTRY_BYTES, Cache, CacheKey, cache_key
+from geosvc.caching.cache_key import CacheKey, cache_key
+from geosvc.caching.store import ENTRY_BYTES, Cache
 from geosvc.errors import InternalError, NotFound
 from geosvc.model.principal import ANONYMOUS, Principal
 
@@ -406,7 +407,8 @@ async def _live_through(chance: Random, max_bytes: int) -> None:
     await turns(60)
     _check(cache)
     assert not cache._flights
-    assert not cache._ended
+    assert not cache._unconfirmed
+    assert not cache._to_confirm
     assert not cache._tasks
 
 
@@ -439,11 +441,11 @@ async def _ask_anything(cache: Cache, log: Log, chance: Random) -> None:
 
 def _check(cache: Cache) -> None:
     assert 0 <= cache.bytes <= cache.max_bytes
-    assert cache.bytes == sum(shelf.bytes for shelf in cache._shelves.values())
-    for publication, shelf in cache._shelves.items():
-        assert shelf.entries
-        assert shelf.bytes == sum(entry.bytes for entry in shelf.entries.values())
-        uses = [entry.used for entry in shelf.entries.values()]
+    assert cache.bytes == sum(table.bytes for table in cache._tables.values())
+    for publication, table in cache._tables.items():
+        assert table.entries
+        assert table.bytes == sum(entry.bytes for entry in table.entries.values())
+        uses = [entry.used for entry in table.entries.values()]
         assert uses == sorted(uses)
-        for entry in shelf.entries.values():
-            assert entry.value == (publication, shelf.version)
+        for entry in table.entries.values():
+            assert entry.value == (publication, table.version)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,11 +100,16 @@ class Stream:
 
 @asynccontextmanager
 async def subscribed(
-    client: Client, path: str, last_event_id: str | None = None
+    client: Client,
+    path: str,
+    last_event_id: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Stream]:
     """A stream of changes that has begun."""
-    headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
-    async with client.get(URL(path, encoded=True), headers=headers, timeout=None) as response:
+    given = dict(headers or {})
+    if last_event_id:
+        given["Last-Event-ID"] = last_event_id
+    async with client.get(URL(path, encoded=True), headers=given, timeout=None) as response:
         assert response.status == 200, await response.text()
         stream = Stream(response)
         reading = asyncio.create_task(stream.read())

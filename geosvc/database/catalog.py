@@ -29,6 +29,7 @@ from geosvc.events import (
 )
 from geosvc.model.collection import Collection
 from geosvc.model.crs import Srid, define_crs, is_well_known
+from geosvc.model.principal import ANONYMOUS, acting_for
 from geosvc.query.sample_rows import count_repeats
 from geosvc.settings import Settings
 from geosvc.sql.files import load_statement
@@ -217,7 +218,8 @@ class CatalogFollower:
     async def _look_once(self) -> None:
         """Read the catalog if it has changed. Failures are events."""
         try:
-            await self._reload_if_changed()
+            with acting_for(ANONYMOUS):  # the catalog is read for all principals
+                await self._reload_if_changed()
         except RequestError as error:
             self._report_failure(error)
         except (LookupError, TypeError, ValueError) as error:

@@ -15,6 +15,7 @@ from time import monotonic, perf_counter
 from geosvc.database.connection import MISSING, Connection
 from geosvc.database.connection_setup import ConnectionSetup
 from geosvc.database.connection_source import ConnectionSource
+from geosvc.database.principal_role import role_commands
 from geosvc.database.read_retry import run_read
 from geosvc.database.row_stream import OpenStream, StreamPlaces, TimedCursor, settle
 from geosvc.database.running import Running
@@ -26,6 +27,7 @@ from geosvc.database.transaction_commands import (
     commit,
     roll_back,
 )
+from geosvc.model.principal import current_principal
 from geosvc.model.row import Row
 from geosvc.settings import Settings
 from geosvc.sql.compose import Statement
@@ -100,14 +102,16 @@ class Database:
     ) -> AsyncIterator[Connection]:
         """A connection that is prepared, in a transaction if that is asked for.
 
-        Behind PgBouncer it is always in a transaction.
+        Behind PgBouncer it is always in a transaction, and so it is for a principal whose
+        statements have a role of their own.
 
         Args:
             running: the statement that the connection is for.
             isolation: of the transaction, as BEGIN takes it; "" is the default of the server.
         Raises: PoolExhausted, NotConnected; the errors of asyncpg.
         """
-        in_transaction = in_transaction or self._settings.pgbouncer
+        role = role_commands(current_principal.get())
+        in_transaction = in_transaction or self._settings.pgbouncer or role != ""
         was_full = self._source.is_full
         collection, begun = _claim_of(running)
         ends = monotonic() + self._settings.pool_acquire_seconds
@@ -117,7 +121,7 @@ class Database:
                 running.run.pool_was_full = was_full
                 connection.serve(running.run)  # type: ignore[attr-defined]
             if in_transaction:
-                await self._beginning.begin(connection, isolation, ends)
+                await self._beginning.begin(connection, isolation, role, ends)
             if running is not None:
                 running.connected()
             try:

@@ -34,7 +34,7 @@ class TransactionBeginning:
         self._is_pooled = settings.pgbouncer
         self._begin = "BEGIN" if writes else "BEGIN READ ONLY"
 
-    async def begin(self, connection: Connection, isolation: str, ends: float) -> None:
+    async def begin(self, connection: Connection, isolation: str, role: str, ends: float) -> None:
         """Begins a transaction.
 
         Behind a pooler, BEGIN may wait until the pooler has a connection to the server. It waits as
@@ -42,10 +42,11 @@ class TransactionBeginning:
 
         Args:
             isolation: as BEGIN takes it; "" is the default of the server.
+            role: by `role_commands`.
             ends: when the wait ends, by the monotonic clock.
         Raises: PoolExhausted; the errors of asyncpg.
         """
-        command = f"{self._begin} {isolation}{self._setup.after_begin}"
+        command = f"{self._begin} {isolation}{self._setup.after_begin}{role}"
         if not self._is_pooled:
             await connection.execute(command)
             return

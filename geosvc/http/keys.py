@@ -78,7 +78,7 @@ OBSERVED = web.AppKey("observed", Observed)
 
 TRACE = web.RequestKey("trace", Trace)
 PRINCIPAL = web.RequestKey("principal", Principal)
-"""Who sends the request; the middleware sets it."""
+"""Who sends the request; `http.middleware.set_principal` sets it."""
 
 BODY = web.RequestKey("body", bytes)
 """The body, once it is read as a whole."""

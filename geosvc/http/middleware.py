@@ -30,7 +30,7 @@ from geosvc.http.response_headers import REQUEST_ID_HEADER, request_ids
 from geosvc.http.send_monitor import SLICE_BYTES
 from geosvc.http.streaming import PreEncodedResponse, break_off, send_whole
 from geosvc.http.validators import coding_of
-from geosvc.model.principal import ANONYMOUS
+from geosvc.model.principal import ANONYMOUS, Principal, current_principal
 from geosvc.redaction import scrub
 from geosvc.requests.preconditions import tag_of_coding
 from geosvc.trace import Trace, current_trace
@@ -53,7 +53,7 @@ async def wrap_request(request: web.Request, handler: Handler) -> web.StreamResp
     trace = request[TRACE] = Trace(request_id, request.method)
     trace.peer, trace.user_agent = request.remote, request.headers.get(hdrs.USER_AGENT)
     trace.forwarded_for = request.headers.getall(hdrs.X_FORWARDED_FOR, None)
-    request[PRINCIPAL] = ANONYMOUS  # the place for authentication
+    set_principal(request, ANONYMOUS)  # the place for authentication
     current_trace.set(trace)
     app = request.app
     observed = app[OBSERVED]
@@ -71,6 +71,12 @@ async def wrap_request(request: web.Request, handler: Handler) -> web.StreamResp
     if isinstance(body, bytes) and len(body) > SLICE_BYTES:
         return await _send_whole(request, response, body)
     return response
+
+
+def set_principal(request: web.Request, principal: Principal) -> None:
+    """Sets who sends a request, for its handler and for its statements."""
+    request[PRINCIPAL] = principal
+    current_principal.set(principal)
 
 
 async def _send_whole(request: web.Request, response: web.Response, body: bytes) -> web.Response:

@@ -27,6 +27,7 @@ from geosvc.live.change_reader import ChangeReader
 from geosvc.live.evaluation import RESYNC, EncodedEvent, SelectionGroup, evaluate_batch
 from geosvc.live.subscriber import Subscriber
 from geosvc.model.collection import Collection as SpatialCollection
+from geosvc.model.principal import acting_for
 from geosvc.model.snapshot import Position, Snapshot
 from geosvc.requests.event_id import encode_event_id
 from geosvc.requests.items import ItemsQuery
@@ -224,8 +225,10 @@ class Topic:
         batch, and nobody must get an event twice.
         """
         evaluated: list[tuple[set[Subscriber], Sequence[EncodedEvent]]] = []
-        for (_, query), subscribers in list(self._subscribers.items()):
-            evaluated.append((subscribers, await self._evaluate(query, subscribers, batch)))
+        for (principal, query), subscribers in list(self._subscribers.items()):
+            with acting_for(principal):
+                events = await self._evaluate(query, subscribers, batch)
+            evaluated.append((subscribers, events))
         for subscribers, events in evaluated:
             for subscriber in list(subscribers):
                 self._send(subscriber, events)

@@ -1,5 +1,8 @@
 """Who sends a request."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 
@@ -22,3 +25,23 @@ class Principal(NamedTuple):
 
 
 ANONYMOUS = Principal()
+current_principal: ContextVar[Principal] = ContextVar("current_principal", default=ANONYMOUS)
+"""The principal for whom the statements of this task run.
+
+The middleware sets it for each request, and the tasks that a request begins have it too. What a
+task does for several requests at once runs within `acting_for`.
+"""
+
+
+@contextmanager
+def acting_for(principal: Principal) -> Iterator[None]:
+    """A context in which the statements of this task run for a principal.
+
+    Args:
+        principal: of all the requests that the work is for; ANONYMOUS for the work of geosvc.
+    """
+    token = current_principal.set(principal)
+    try:
+        yield
+    finally:
+        current_principal.reset(token)

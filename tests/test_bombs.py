@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -18,9 +18,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from geosvc.database.changefeed.publishing import publish
+from geosvc.database.migrations import migrate_up
 from geosvc.errors import TooCostly, Unavailable
 from geosvc.offload.children import ChildFailed, ChildLimits, Children
 from geosvc.offload.fair_semaphore import FairSemaphore
+from geosvc.settings import Settings
 from tests.bombs import (
     MEBI,
     TABLE,
@@ -35,7 +38,7 @@ from tests.bombs import (
     slivers,
     writes,
 )
-from tests.conftest import execute
+from tests.conftest import execute, settings_for
 from tests.holding import holds_of, longest_hold
 from tests.processes import Running, children_of, serving, unexpected
 
@@ -157,6 +160,46 @@ def test_no_bomb_holds_the_loop(
         assert not other.failed
         assert not unexpected(running)
         running.stop()
+
+
+def test_no_filter_of_a_subscriber_holds_the_loop_when_it_comes_or_at_a_change(
+    bare_database_url: str,
+) -> None:
+    execute(bare_database_url, TABLE)
+    migrate_up(Settings(), bare_database_url)
+    asyncio.run(publish(settings_for(bare_database_url), bare_database_url, "areas"))
+    filters = [each for each in queries() if each.path.startswith("items?filter=")]
+    with serving(bare_database_url) as running, ExitStack() as streams:
+        with another(running.url) as other:
+            other.wait_for(IDLE_REQUESTS)
+            bound = max(HELD_SECONDS, 2 * longest_hold(holds_of(running.admin_url)))
+            for bomb in filters:
+                path = bomb.path.replace("items", "changes", 1)
+                response = streams.enter_context(_opened(running, f"/collections/areas/{path}"))
+                assert response.status in (200, 400), (bomb.name, response.status)
+                held = longest_hold(holds_of(running.admin_url))
+                assert held <= bound, f"{bomb.name} held the loop for up to {held} seconds"
+            for _ in range(5):
+                execute(bare_database_url, "UPDATE areas SET number = number + 1")
+                other.wait_for(other.answered + IDLE_REQUESTS)
+            held = longest_hold(holds_of(running.admin_url))
+            assert held <= bound, f"the changes held the loop for up to {held} seconds"
+        assert not other.failed
+        assert not unexpected(running)
+
+
+@contextmanager
+def _opened(running: Running, path: str) -> Iterator[http.client.HTTPResponse]:
+    """A stream of events that has begun."""
+    parts = urlsplit(running.url)
+    connection = http.client.HTTPConnection(
+        parts.hostname or "", parts.port, timeout=PATIENCE_SECONDS
+    )
+    try:
+        connection.request("GET", path)
+        yield connection.getresponse()
+    finally:
+        connection.close()
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,19 @@ from geosvc.errors import Forbidden, NotPublished, RequestError
 from geosvc.events import ClientGone, StreamAborted, emit
 from geosvc.handlers.feature_query import reading_rules
 from geosvc.http.documents import collection_of, query_of
-from geosvc.http.keys import CATALOG, HUB, PRINCIPAL, SETTINGS, STREAMING, TRACE
+from geosvc.http.keys import CATALOG, HUB, OFFLOAD, PRINCIPAL, SETTINGS, STREAMING, TRACE
 from geosvc.http.send_monitor import SLICE_BYTES
 from geosvc.http.streaming import break_off
+from geosvc.live.evaluation import Selection
 from geosvc.live.hub import Subscription
+from geosvc.model.collection import Collection
 from geosvc.model.media_type import EVENTS
 from geosvc.model.snapshot import Position
+from geosvc.query.change_log.selected import plan_states
 from geosvc.requests.declared import LAST_EVENT_ID
 from geosvc.requests.event_id import parse_event_id
+from geosvc.requests.filters import MOST_WEIGHT, WEIGHT
+from geosvc.requests.items import ItemsQuery
 from geosvc.requests.negotiation import negotiate_media_type
 from geosvc.requests.subscription import parse_subscription
 
@@ -44,7 +49,7 @@ async def parse_subscription_request(request: web.Request) -> Subscription:
     """What a client subscribes to. Raises: RequestError."""
     collection = await collection_of(request)
     values = query_of(request)
-    query = parse_subscription(values, collection, reading_rules(request, paged=False))
+    query = await _parse_query(request, collection, values)
     negotiate_media_type(None, request.headers.get(hdrs.ACCEPT), (EVENTS,))
     position = _parse_position(request, values)
     if collection.row_security:
@@ -54,9 +59,20 @@ async def parse_subscription_request(request: web.Request) -> Subscription:
         )
     if collection.publication is None:
         raise NotPublished(collection.id)
+    selection = Selection.of(query, request[PRINCIPAL])
+    weight = query.filter.weight if query.filter is not None else 0
+    plan = await request.app[OFFLOAD].run(weight, plan_states, collection, selection.query)
     drop = partial(break_off, request)
-    publication = collection.publication.id
-    return Subscription(request[PRINCIPAL], collection, publication, query, position, drop)
+    return Subscription(selection, plan, collection.publication.id, position, drop)
+
+
+async def _parse_query(
+    request: web.Request, collection: Collection, values: Mapping[str, str]
+) -> ItemsQuery:
+    """Which changes; a long query string is parsed in a thread. Raises: RequestError."""
+    weight = min(WEIGHT * len(request.rel_url.raw_query_string), MOST_WEIGHT)
+    rules = reading_rules(request, paged=False)
+    return await request.app[OFFLOAD].run(weight, parse_subscription, values, collection, rules)
 
 
 def _parse_position(request: web.Request, values: Mapping[str, str]) -> tuple[str, Position] | None:

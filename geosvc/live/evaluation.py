@@ -25,7 +25,7 @@ from geosvc.model.collection import Collection
 from geosvc.model.crs import WGS84, bounds_in_degrees
 from geosvc.model.principal import ANONYMOUS, Principal
 from geosvc.model.row import Row
-from geosvc.query.change_log.selected import select_states
+from geosvc.query.change_log.selected import StatesPlan
 from geosvc.requests.event_id import encode_event_id
 from geosvc.requests.items import ItemsQuery
 
@@ -167,8 +167,7 @@ class EncodedEvent:
 
 async def evaluate_batch(
     database: Database,
-    collection: Collection,
-    query: ItemsQuery,
+    plan: StatesPlan,
     batch: Batch,
     epoch: str,
     *,
@@ -185,7 +184,7 @@ async def evaluate_batch(
     for change in batch.changes:
         if change.operation not in (ChangeOperation.PUBLISH, ChangeOperation.UNPUBLISH):
             of_rows.append(change)
-    events = await evaluate(database, collection, query, of_rows, needs_shapes=needs_shapes)
+    events = await evaluate(database, plan, of_rows, needs_shapes=needs_shapes)
     encoded: list[EncodedEvent] = []
     for event in events:
         event_id = encode_event_id(epoch, batch.position(event.change))
@@ -195,13 +194,13 @@ async def evaluate_batch(
 
 async def evaluate(
     database: Database,
-    collection: Collection,
-    query: ItemsQuery,
+    plan: StatesPlan,
     changes: Sequence[Change],
     *,
     needs_shapes: bool,
 ) -> list[ChangeEvent]:
     """Evaluates changes of rows. Raises: RequestError."""
+    collection, query = plan.collection, plan.query
     if not _logs_all_columns(collection):
         changes = [replace(change, old=None, new=None) for change in changes]
     logged: list[str] = []
@@ -209,26 +208,25 @@ async def evaluate(
         logged.extend(state for state in (change.old, change.new) if state is not None)
     rows: list[Row | None] = []
     if logged:
-        rows = await _select(database, collection, query, logged, needs_shapes=needs_shapes)
+        rows = await _select(database, plan, logged, needs_shapes=needs_shapes)
     following = iter(rows)
     return [_event_of(collection, query, change, following) for change in changes]
 
 
 async def _select(
     database: Database,
-    collection: Collection,
-    query: ItemsQuery,
+    plan: StatesPlan,
     states: Sequence[str],
     *,
     needs_shapes: bool,
 ) -> list[Row | None]:
-    """Returns a row of `select_states` for each state; None where PostGIS or a type refuses it.
+    """Returns a row of the plan for each state; None where PostGIS or a type refuses it.
 
     A refusal fails the whole statement, so that halves are tried until the bad state is alone.
     """
 
     async def read(some: Sequence[str]) -> list[Row | None]:
-        statement = select_states(collection, query, some, with_geometry=needs_shapes)
+        statement = plan.select(some, with_geometry=needs_shapes)
         return list(await database.fetch(statement))
 
     return await read_in_halves(states, read, is_refusal, _unreadable_state)

@@ -16,11 +16,9 @@ from geosvc.live.subscriber import Subscriber
 from geosvc.live.topic import FeedCounters, Topic, TopicContext, encode_resync, epoch_of
 from geosvc.live.topic_registry import TopicRegistry
 from geosvc.model.collection import Collection as SpatialCollection
-from geosvc.model.principal import Principal
 from geosvc.model.snapshot import Position, Snapshot
-from geosvc.query.change_log.selected import select_states
+from geosvc.query.change_log.selected import StatesPlan
 from geosvc.requests.event_id import encode_event_id
-from geosvc.requests.items import ItemsQuery
 
 READY_SECONDS = 5.0
 LAG_SECONDS = 0.05
@@ -47,18 +45,23 @@ class Subscription:
     """What a client subscribes to.
 
     Attributes:
-        principal: who subscribes.
+        selection: which features of the collection.
+        plan: how the logged rows are evaluated for the selection.
         publication: the id of the published table in the change log.
         last: the epoch and the position after which to resume; None: from now on.
         drop: closes the connection of a client that does not keep up.
     """
 
-    principal: Principal
-    collection: SpatialCollection
+    selection: Selection
+    plan: StatesPlan
     publication: int
-    query: ItemsQuery
     last: tuple[str, Position] | None
     drop: Callable[[], None]
+
+    @property
+    def collection(self) -> SpatialCollection:
+        """The collection whose changes are subscribed to."""
+        return self.plan.collection
 
 
 class Hub:
@@ -185,8 +188,6 @@ class Hub:
 
     async def _check(self, subscription: Subscription) -> None:
         """Raises: RequestError."""
-        # planning finds what is wrong with a filter
-        select_states(subscription.collection, subscription.query, (), with_geometry=False)
         if self._is_closed or not await self._reader.ready(READY_SECONDS):
             raise DatabaseUnavailable(
                 "the change log cannot be read at the moment; try again later"
@@ -228,13 +229,13 @@ class Hub:
         The topic sends what comes after the present snapshot; what is before it is replayed.
         """
         subscriber = Subscriber(
-            Selection.of(subscription.query, subscription.principal),
+            subscription.selection,
             self._reader.snapshot,
             self._limits.waiting_bytes,
             subscription.drop,
         )
         topic = self._topic_of(subscription)
-        topic.add(subscriber)
+        topic.add(subscriber, subscription.plan)
         self._reader.poll_now()
         if self._is_closed:
             subscriber.end()
@@ -276,18 +277,17 @@ class Hub:
             yield 0, encode_resync(event_id, "the log does not reach back that far")
 
     async def _encode(self, subscription: Subscription, batch: Batch, epoch: str) -> bytes:
-        selection = Selection.of(subscription.query, subscription.principal)
+        box = subscription.selection.box
         evaluated = await evaluate_batch(
             self._database,
-            subscription.collection,
-            selection.query,
+            subscription.plan,
             batch,
             epoch,
-            needs_shapes=selection.box is not None,
+            needs_shapes=box is not None,
         )
         pieces: list[bytes] = []
         for encoded in evaluated:
-            piece = encoded.encode_for(selection.box)
+            piece = encoded.encode_for(box)
             if piece is not None:
                 pieces.append(piece)
         self.counters.sent += len(pieces)

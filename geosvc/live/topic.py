@@ -29,8 +29,8 @@ from geosvc.live.subscriber import Subscriber
 from geosvc.model.collection import Collection as SpatialCollection
 from geosvc.model.principal import acting_for
 from geosvc.model.snapshot import Position, Snapshot
+from geosvc.query.change_log.selected import StatesPlan, plan_states
 from geosvc.requests.event_id import encode_event_id
-from geosvc.requests.items import ItemsQuery
 
 RETRY_SECONDS = 0.5
 _TRANSIENT = (DatabaseUnavailable, PoolExhausted, QueryTimeout, QueryCancelled)
@@ -93,6 +93,7 @@ class Topic:
         self._changed = asyncio.Event()
         self._is_advancing = False
         self._subscribers: dict[SelectionGroup, set[Subscriber]] = {}
+        self._plans: dict[SelectionGroup, StatesPlan] = {}
         # an empty context: the task works for all subscribers, not for the request that is first
         self._task = asyncio.create_task(self._run(), context=Context())
         self._task.add_done_callback(self._on_task_end)
@@ -139,9 +140,11 @@ class Topic:
             self._position = Position(since)
         self._changed.set()
 
-    def add(self, subscriber: Subscriber) -> None:
-        """Adds a subscriber."""
-        self._subscribers.setdefault(subscriber.selection.group, set()).add(subscriber)
+    def add(self, subscriber: Subscriber, plan: StatesPlan) -> None:
+        """Adds a subscriber, with the plan of its query."""
+        group = subscriber.selection.group
+        self._subscribers.setdefault(group, set()).add(subscriber)
+        self._plans.setdefault(group, plan)
 
     def remove(self, subscriber: Subscriber) -> None:
         """Removes a subscriber."""
@@ -150,6 +153,7 @@ class Topic:
         subscribers.discard(subscriber)
         if not subscribers:
             self._subscribers.pop(group, None)
+            self._plans.pop(group, None)
 
     def close(self) -> None:
         """Ends all subscribers; what waits for them is still sent."""
@@ -225,24 +229,24 @@ class Topic:
         batch, and nobody must get an event twice.
         """
         evaluated: list[tuple[set[Subscriber], Sequence[EncodedEvent]]] = []
-        for (principal, query), subscribers in list(self._subscribers.items()):
+        for group, subscribers in list(self._subscribers.items()):
+            principal, _ = group
             with acting_for(principal):
-                events = await self._evaluate(query, subscribers, batch)
+                events = await self._evaluate(group, subscribers, batch)
             evaluated.append((subscribers, events))
         for subscribers, events in evaluated:
             for subscriber in list(subscribers):
                 self._send(subscriber, events)
 
     async def _evaluate(
-        self, query: ItemsQuery, subscribers: Collection[Subscriber], batch: Batch
+        self, group: SelectionGroup, subscribers: Collection[Subscriber], batch: Batch
     ) -> Sequence[EncodedEvent]:
         """Raises: RequestError of a kind that may be gone at the next try."""
         needs_shapes = any(subscriber.selection.box is not None for subscriber in subscribers)
         try:
             return await evaluate_batch(
                 self._context.database,
-                self._collection,
-                query,
+                self._plan_of(group),
                 batch,
                 self._epoch,
                 needs_shapes=needs_shapes,
@@ -257,6 +261,14 @@ class Topic:
                 subscriber.put(resync)
                 subscriber.end()
             return ()
+
+    def _plan_of(self, group: SelectionGroup) -> StatesPlan:
+        """The plan of a query; made anew when the table was altered. Raises: InvalidFilter."""
+        plan = self._plans.get(group)
+        if plan is None or plan.collection is not self._collection:
+            _, query = group
+            plan = self._plans[group] = plan_states(self._collection, query)
+        return plan
 
     def _send(self, subscriber: Subscriber, events: Sequence[EncodedEvent]) -> None:
         counters = self._context.counters

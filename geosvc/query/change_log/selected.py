@@ -1,6 +1,7 @@
 """The statement that evaluates logged rows for subscribers."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from geosvc.model.collection import Collection
 from geosvc.query.conditions import conditions
@@ -11,39 +12,67 @@ from geosvc.query.projection import write_feature
 from geosvc.requests.items import GeometryStyle, ItemsQuery
 from geosvc.sql.compose import SQL, Composable, Identifier, Param, Statement, compose
 
+_EVALUATE = SQL(
+    "SELECT coalesce({selected}, false), {feature}, {geometry}"
+    " FROM unnest({states}) WITH ORDINALITY AS logged(state, place),"
+    " LATERAL json_populate_record(NULL::{table}, logged.state::json) AS t"
+    " ORDER BY logged.place"
+)
+_NO_GEOMETRY = SQL("NULL::bytea")
 
-def select_states(
-    collection: Collection, query: ItemsQuery, states: Sequence[str], *, with_geometry: bool
-) -> Statement:
-    """Find out which logged rows a query selects, and write them as features.
 
-    A row is (whether it is selected, the feature in UTF-8, its geometry in CRS84), in the order of
-    `states`.
+@dataclass(frozen=True, slots=True)
+class StatesPlan:
+    """How logged rows are evaluated for subscribers with the same query.
 
-    Args:
-        states: rows of the table as JSON, as its triggers log them.
-        with_geometry: whether the geometry is returned; else it is NULL.
+    A filter may take long to plan, and many batches of rows are evaluated with it.
+
+    Attributes:
+        with_geometry, without_geometry: the statements for any rows.
     """
+
+    collection: Collection
+    query: ItemsQuery
+    with_geometry: Statement
+    without_geometry: Statement
+
+    def select(self, states: Sequence[str], *, with_geometry: bool) -> Statement:
+        """Find out which logged rows the query selects, and write them as features.
+
+        A row is (whether it is selected, the feature in UTF-8, its geometry in CRS84), in the order
+        of `states`.
+
+        Args:
+            states: rows of the table as JSON, as its triggers log them.
+            with_geometry: whether the geometry is returned; else it is NULL.
+        """
+        planned = self.with_geometry if with_geometry else self.without_geometry
+        args = [list(states) if arg is _STATES else arg for arg in planned.args]
+        return replace(planned, args=tuple(args))
+
+
+_STATES: list[str] = []  # stands for the rows in the arguments of a plan
+
+
+def plan_states(collection: Collection, query: ItemsQuery) -> StatesPlan:
+    """Plan the evaluation of logged rows. Raises: InvalidFilter."""
     tests = list(conditions(collection, query, GeometryTest.SAFE))
     if not tests:
         tests.append(SQL("true"))
-    geometry: Composable = SQL("NULL::bytea")
-    if with_geometry:
-        value = column_value(collection.geometry)
-        geometry = written_geometry(collection.geometry, GeometryStyle(), value)
     feature = write_feature(
         collection, query, GEOJSON_PROJECTION, GeometryTest.SAFE, raising=False
     ).feature
-    part = SQL(
-        "SELECT coalesce({selected}, false), {feature}, {geometry}"
-        " FROM unnest({states}) WITH ORDINALITY AS logged(state, place),"
-        " LATERAL json_populate_record(NULL::{table}, logged.state::json) AS t"
-        " ORDER BY logged.place"
-    ).format(
-        selected=SQL(" AND ").join(tests),
-        feature=feature,
-        geometry=geometry,
-        states=Param(list(states), "text[]"),
-        table=Identifier(collection.schema, collection.name),
-    )
-    return compose("feed.states", part)
+    value = column_value(collection.geometry)
+    geometry = written_geometry(collection.geometry, GeometryStyle(), value)
+
+    def compose_with(written: Composable) -> Statement:
+        part = _EVALUATE.format(
+            selected=SQL(" AND ").join(tests),
+            feature=feature,
+            geometry=written,
+            states=Param(_STATES, "text[]"),
+            table=Identifier(collection.schema, collection.name),
+        )
+        return compose("feed.states", part)
+
+    return StatesPlan(collection, query, compose_with(geometry), compose_with(_NO_GEOMETRY))

@@ -298,7 +298,7 @@ class Elements:
                 parts.append(text[max(start, 0) : stop])
             whole = b"".join(self._open) + b",".join(parts)
         lengths = cut.closes - cut.opens[:count] + 1
-        return Piece(first, count, whole, cut.whole_depth, int(lengths.max()))
+        return Piece(first, count, whole, cut.whole_depth, int(np.max(lengths)))
 
     def _keep_open(self, text: bytes, cut: _Cut) -> None:
         """Keeps the text of the element that has begun and not ended."""

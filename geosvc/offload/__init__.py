@@ -1,7 +1,6 @@
-"""Work that would keep the event loop busy for more than a few milliseconds, done elsewhere
-(docs/decisions/0036).
+"""Runs work that would block the event loop for more than a few milliseconds (docs/decisions/0036).
 
-`offload` decides where: at once, in a thread, or in a child process. `turns` bounds how much is
-done at once. `children` are the child processes, as the service sees them, and `child` is the
-program that they run.
+`offload` decides where work runs: on the loop, in a thread, or in a child process.
+`fair_semaphore` limits how much runs at the same time. `children` starts the child processes and
+sends them tasks; `child` is the program that they run.
 """

@@ -1,9 +1,9 @@
-"""What a child process runs: one task after another, until the service closes the socket or a task
-takes too much.
+"""The program of a child process. It runs one task after another until the service closes the
+socket, or until a task exceeds its limits.
 
-A task comes as a pickled function with its arguments, and its result or its error goes back. The
-kernel ends the process when a task takes too much time, in the midst of whatever it calls; then
-nobody answers, and the service knows why by the exit status.
+A task is a pickled function with its arguments. The reply is its result or its error. When a task
+takes too much time, the kernel ends the process, even in the middle of a call of C. There is no
+reply then; the exit status tells the service the reason.
 """
 
 import gc
@@ -14,7 +14,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,11 @@ NEEDED = ("geosvc.bodies.feature_reader", "geosvc.requests.search")
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to be done.
+    """A function to run in a child.
 
     Attributes:
-        definitions: what SRIDs of the database mean.
-        function: found by its name in the child.
+        definitions: the definitions of SRIDs that only the database has.
+        function: pickled by its name, so the child must be able to import it.
     """
 
     definitions: tuple[CustomDefinition, ...]
@@ -43,14 +43,14 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came of it.
+    """The outcome of a task.
 
     Attributes:
-        result: unless it failed.
-        error: what was raised.
-        failure: the stack of what nobody expected.
-        out_of_memory: whether memory ended before the task did.
-        last: whether the process ends, so that its memory goes back.
+        result: what the function returned, if it did.
+        error: the RequestError that it raised.
+        failure: the stack of an unexpected exception; empty if there was none.
+        out_of_memory: whether the task needed more memory than it may have.
+        last: whether the process ends after this reply, so that its memory is freed.
     """
 
     result: Any = None
@@ -61,7 +61,7 @@ class Reply:
 
 
 def carry_out(task: Task) -> Reply:
-    """Does a task."""
+    """Runs a task."""
     for srid, text in task.definitions:
         define_crs(srid, (text,))
     try:
@@ -71,17 +71,17 @@ def carry_out(task: Task) -> Reply:
     except MemoryError:
         return Reply(out_of_memory=True, last=True)
     except Exception as error:
-        if "bad_alloc" in str(error):  # what GEOS calls it
+        if "bad_alloc" in str(error):  # GEOS reports exhausted memory so
             return Reply(out_of_memory=True, last=True)
         return Reply(failure=traceback.format_exc())
 
 
 def serve(connection: Connection, cpu_seconds: float, kept_bytes: int) -> None:
-    """Does what comes through a connection until it is closed.
+    """Runs the tasks that arrive through a connection until it is closed.
 
     Args:
-        cpu_seconds: that one task may take.
-        kept_bytes: of memory; a process that needed more ends.
+        cpu_seconds: processor time that one task may take.
+        kept_bytes: memory; a process that has needed more ends after its reply.
     """
     while True:
         try:
@@ -93,7 +93,7 @@ def serve(connection: Connection, cpu_seconds: float, kept_bytes: int) -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
         del request
         last = reply.last or _peak_bytes() > kept_bytes
-        connection.send_bytes(_packed(reply, last=last))
+        connection.send_bytes(_pickle_reply(reply, last=last))
         del reply
         if last:
             return
@@ -105,38 +105,45 @@ def _peak_bytes() -> int:
 
 def _answer(request: bytes) -> Reply:
     try:
-        return carry_out(pickle.loads(request))  # noqa: S301 - of the service itself
+        return carry_out(pickle.loads(request))  # noqa: S301 - the service itself wrote it
     except MemoryError:
         return Reply(out_of_memory=True)
 
 
-def _packed(reply: Reply, *, last: bool) -> bytes:
+def _pickle_reply(reply: Reply, *, last: bool) -> bytes:
     try:
-        whole = Reply(reply.result, reply.error, reply.failure, reply.out_of_memory, last)
-        return pickle.dumps(whole, pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps(replace(reply, last=last), pickle.HIGHEST_PROTOCOL)
     except MemoryError:
         return pickle.dumps(Reply(out_of_memory=True, last=last), pickle.HIGHEST_PROTOCOL)
 
 
 def limit_memory(more_bytes: int) -> None:
-    """Lets the process take so many bytes beside those that it has now, where the system can
-    tell.
+    """Limits the memory of the process to what it has now and `more_bytes`.
+
+    Does nothing where the system has no /proc/self/status.
     """
     status = Path("/proc/self/status")
-    if status.exists():
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        now = int(lines["VmData"].split()[0]) * 1024
-        resource.setrlimit(resource.RLIMIT_DATA, (now + more_bytes, now + more_bytes))
+    if not status.exists():
+        return
+    for line in status.read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "VmData":
+            present_bytes = int(value.split()[0]) * 1024
+            limit = present_bytes + more_bytes
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def main() -> None:
-    """Serves the socket whose number is the first argument, within the seconds and the bytes of the
-    others.
+    """Serves a socket.
+
+    The arguments of the command line are the number of the socket, and the limits of a task:
+    seconds of processor time, and bytes of memory.
     """
-    fd, cpu_seconds, memory_bytes = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C is for the service, which closes the socket
+    socket_number = int(sys.argv[1])
+    cpu_seconds = float(sys.argv[2])
+    memory_bytes = int(sys.argv[3])
+    # on Ctrl-C the service closes the socket, and then this process ends
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     give_memory_back()
     for name in NEEDED:
@@ -144,4 +151,4 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     limit_memory(memory_bytes)
-    serve(Connection(fd), cpu_seconds, _peak_bytes() + memory_bytes // 2)
+    serve(Connection(socket_number), cpu_seconds, _peak_bytes() + memory_bytes // 2)

@@ -1,5 +1,6 @@
-"""Child processes that do what could hold up or end the service: each one task at a time, started
-when it is needed.
+"""Child processes for work that could block or crash the service.
+
+Each runs one task at a time and is started when it is first needed.
 """
 
 import asyncio
@@ -9,9 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -23,35 +23,25 @@ from geosvc.offload.child import Reply, Task
 from geosvc.offload.fair_semaphore import FairSemaphore
 from geosvc.settings import foreign_variables
 
-WAITING = 32
+WAITING = 32  # requests that may wait for a child
 WAIT_SECONDS = 5.0
 END_SECONDS = 5.0
 _PROGRAM = "from geosvc.offload.child import main; main()"
-_PATIENCE = 10  # times the seconds of the processor, on a machine that is busy with something else
-_ON_PURPOSE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
-@contextmanager
-def _no_room(ours: socket.socket) -> Iterator[None]:
-    """Where the system starts no more processes."""
-    try:
-        yield
-    except OSError:
-        ours.close()
-        raise Unavailable("the service has no room for large requests now; send it again") from None
+_PATIENCE = 10  # seconds to wait for a reply, for each second of processor time: others use it too
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class ChildFailed(Exception):
-    """Something in a child failed that nobody expected; the text is its stack."""
+    """An unexpected exception in a child; the text is its stack."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildLimits:
-    """What one task may take.
+    """The limits of one task.
 
     Attributes:
-        cpu_seconds: of the processor.
-        memory_bytes: beside what the process has when it starts.
+        cpu_seconds: processor time.
+        memory_bytes: memory in addition to what the process has when it starts.
     """
 
     cpu_seconds: float
@@ -59,7 +49,7 @@ class ChildLimits:
 
 
 class Child:
-    """One child process. It blocks, and belongs in a thread."""
+    """One child process. Its methods block, so they are called in a thread."""
 
     def __init__(self, limits: ChildLimits) -> None:
         self._limits = limits
@@ -67,50 +57,50 @@ class Child:
         self._connection: Connection | None = None
 
     def call(self, task: Task) -> Any:
-        """The result of a task. Raises: what it raises; TooCostly, Unavailable, ChildFailed."""
+        """Runs a task in the child and returns its result.
+
+        Raises: the RequestError of the task; TooCostly, Unavailable, ChildFailed.
+        """
         request = pickle.dumps(task, pickle.HIGHEST_PROTOCOL)
         connection = self._connection or self._start()
         try:
             connection.send_bytes(request)
             del request
             if not connection.poll(_PATIENCE * self._limits.cpu_seconds):
-                self.kill()  # it does not even come to use its time
-            reply: Reply = pickle.loads(connection.recv_bytes())  # noqa: S301 - of our own program
+                self.kill()  # it has not even used its processor time: it hangs
+            reply: Reply = pickle.loads(connection.recv_bytes())  # noqa: S301 - from our program
         except (EOFError, OSError):
-            raise self._told(self.end()) from None
+            raise self._error_after_end(self.end()) from None
         if reply.last:
             self.end()
         if reply.error is not None:
             raise reply.error
         if reply.out_of_memory:
-            raise self._told(None)
+            raise self._report_too_costly(0, self._memory_reason())
         if reply.failure:
             raise ChildFailed(reply.failure)
         return reply.result
 
     def _start(self) -> Connection:
         ours, theirs = socket.socketpair()
-        limits = map(str, (theirs.fileno(), self._limits.cpu_seconds, self._limits.memory_bytes))
-        # no threads of libraries that nobody needs
-        # an empty entry is the present folder
-        path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100
-        environment = foreign_variables() | {
-            "OPENBLAS_NUM_THREADS": "1",
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": path,
-        }
-        with theirs, _no_room(ours):
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _PROGRAM, *limits],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-            )
+        number = theirs.fileno()
+        command = [sys.executable, "-P", "-c", _PROGRAM, str(number)]
+        command += [str(self._limits.cpu_seconds), str(self._limits.memory_bytes)]
+        environment = _environment()
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    command, env=environment, stdin=subprocess.DEVNULL, pass_fds=(number,)
+                )
+        except OSError:  # the system starts no more processes
+            ours.close()
+            detail = "the service has no room for large requests now; send it again"
+            raise Unavailable(detail) from None
         self._connection = Connection(ours.detach())
         return self._connection
 
     def kill(self) -> None:
-        """Ends what it does now."""
+        """Ends the process at once, with the task that it runs."""
         if self._process is not None:
             self._process.kill()
 
@@ -122,55 +112,71 @@ class Child:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        process, self._process = self._process, None
+        process = self._process
         if process is None:
             return 0
+        self._process = None
         try:
             return process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
 
-    def _told(self, status: int | None) -> TooCostly | Unavailable:
-        """Why there is no result.
+    def _error_after_end(self, status: int) -> TooCostly | Unavailable:
+        """The error for a task whose process has ended without a reply.
 
         Args:
-            status: of the process that ended; None where it had too little memory.
+            status: the exit status of the process.
         """
-        if status is not None and -status in _ON_PURPOSE:
+        if -status in _STOP_SIGNALS:
             return Unavailable("the service is being stopped; send it again")
-        if status is None:
-            reason = f"more than {self._limits.memory_bytes >> 20} MiB of memory"
-        elif status == -signal.SIGPROF:
+        reason = "more than there is"
+        if status == -signal.SIGPROF:
             reason = f"more than {self._limits.cpu_seconds:g} seconds"
-        else:
-            reason = "more than there is"
-        emit(ChildEnded(status=0 if status is None else status, reason=reason))
+        return self._report_too_costly(status, reason)
+
+    def _memory_reason(self) -> str:
+        return f"more than {self._limits.memory_bytes >> 20} MiB of memory"
+
+    def _report_too_costly(self, status: int, reason: str) -> TooCostly:
+        emit(ChildEnded(status=status, reason=reason))
         return TooCostly(f"reading and checking the body takes {reason}")
+
+
+def _environment() -> dict[str, str]:
+    """The environment of a child: the modules of this process, and no threads in libraries."""
+    folders = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 - "" is the present one
+    return foreign_variables() | {
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(folders),
+    }
 
 
 class Children:
     """The child processes of a worker.
 
     Args:
-        number: how many there are at the most.
+        number: the most that run at the same time.
     """
 
     def __init__(self, number: int, limits: ChildLimits) -> None:
-        self._turns = FairSemaphore(number, WAITING, WAIT_SECONDS)
+        self._semaphore = FairSemaphore(number, WAITING, WAIT_SECONDS)
         self._idle = [Child(limits) for _ in range(number)]
         self._children = tuple(self._idle)
         self._threads = ThreadPoolExecutor(number, "children")
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
-        """The result of a function, which a child finds by its name.
+        """Runs a function in a child and returns its result.
 
-        It goes on when nobody waits for it any more.
+        A task that has begun is completed even if the caller is cancelled.
 
-        Raises: what the function raises; TooCostly, Unavailable.
+        Args:
+            function: pickled by its name, so the child must be able to import it.
+        Raises: the RequestError of the function; TooCostly, Unavailable, ChildFailed.
         """
-        await self._turns.enter()
-        child = self._idle.pop()  # the last that worked
+        await self._semaphore.enter()
+        child = self._idle.pop()  # the one that was used last: it has been started
         task = Task(custom_definitions(), function, args)
         work = asyncio.get_running_loop().run_in_executor(self._threads, child.call, task)
         work.add_done_callback(lambda _: self._put_back(child))
@@ -179,10 +185,10 @@ class Children:
 
     def _put_back(self, child: Child) -> None:
         self._idle.append(child)
-        self._turns.leave()
+        self._semaphore.leave()
 
     def close(self) -> None:
-        """Ends all of them."""
+        """Ends all children."""
         for child in self._children:
             child.kill()
         self._threads.shutdown()
@@ -191,6 +197,9 @@ class Children:
 
 
 def forget(work: "asyncio.Future[Any]") -> None:
-    """Takes the exception of work that nobody may wait for, so that asyncio does not report it."""
+    """Reads the exception of work for which nobody may be waiting.
+
+    asyncio would log an exception that nobody reads.
+    """
     if not work.cancelled():
         work.exception()

@@ -1,4 +1,4 @@
-"""So many at once, the others in the order in which they came."""
+"""A semaphore with a bounded queue: those who wait get a place in the order of their arrival."""
 
 import asyncio
 
@@ -6,26 +6,29 @@ from geosvc.errors import Unavailable
 
 
 class FairSemaphore:
-    """Places to work.
+    """Limits how many tasks work at the same time, and how many wait for that.
 
     Args:
-        at_once: how many work at the same time.
-        waiting: how many may wait for a place.
-        wait_seconds: how long one may wait; None as long as it takes.
+        places: how many work at the same time.
+        max_waiting: how many may wait for a place.
+        wait_seconds: how long one may wait; None for no limit.
     """
 
-    def __init__(self, at_once: int, waiting: int, wait_seconds: float | None) -> None:
-        self._places = asyncio.Semaphore(at_once)
-        self._most_waiting = waiting
+    def __init__(self, places: int, max_waiting: int, wait_seconds: float | None) -> None:
+        self._places = asyncio.Semaphore(places)
+        self._max_waiting = max_waiting
         self._waiting = 0
         self._wait_seconds = wait_seconds
 
     async def enter(self) -> None:
-        """Waits for a place. Raises: Unavailable."""
+        """Waits for a place.
+
+        Raises: Unavailable when too many wait already, or when the wait takes too long.
+        """
         if not self._places.locked():
-            await self._places.acquire()  # which does not wait
+            await self._places.acquire()  # there is a free place, so this does not wait
             return
-        if self._waiting >= self._most_waiting:
+        if self._waiting >= self._max_waiting:
             raise _busy()
         self._waiting += 1
         try:
@@ -37,7 +40,7 @@ class FairSemaphore:
             self._waiting -= 1
 
     def leave(self) -> None:
-        """Gives the place to the next."""
+        """Frees the place; the one that has waited longest gets it."""
         self._places.release()
 
 

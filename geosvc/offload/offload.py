@@ -1,83 +1,89 @@
-"""Where work is done: at once when it is small, in a thread when it is not, in a child process when
-it is large.
+"""Decides where work runs: small work on the loop, larger work in a thread, large work in a child
+process.
 
-A thread lets the loop go on only between two calls of C, and nobody can end it: what is large is in
-C for seconds.
+While a thread is within a call of C that holds the interpreter's lock, the loop stands still, and
+nothing can end the call. Large bodies cause calls of seconds, so a child process reads them.
 """
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar, TypeVarTuple
 
 from geosvc.offload.children import WAIT_SECONDS, WAITING, ChildLimits, Children, forget
 from geosvc.offload.fair_semaphore import FairSemaphore
 
-AT_ONCE_BYTES = 4 << 10
+LOOP_BYTES = 4 << 10
 THREAD_BYTES = 64 << 10
 THREADS = 2
+_UNLIMITED = 1 << 30
 
 _Args = TypeVarTuple("_Args")
 _T = TypeVar("_T")
 
 
 class Offload:
-    """What one worker has to do its work with.
+    """The threads and child processes of one worker.
 
     Args:
-        number: how many child processes there are at the most.
+        number: the most child processes at the same time.
     """
 
     def __init__(self, number: int, limits: ChildLimits) -> None:
         self._children = Children(number, limits)
-        self._short = FairSemaphore(THREADS, WAITING, WAIT_SECONDS)
-        self._long = FairSemaphore(THREADS, 1 << 30, None)
+        self._requests = FairSemaphore(THREADS, WAITING, WAIT_SECONDS)
+        self._pieces = FairSemaphore(THREADS, _UNLIMITED, None)
         self._threads = ThreadPoolExecutor(2 * THREADS, "offload")
 
     async def run(self, weight: int, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
-        """The result of a pure function.
+        """Runs a pure function where its work belongs, and returns its result.
 
         Args:
-            weight: the bytes of what it reads, or as many as cost what it does.
+            weight: the number of bytes that the function reads; for other work, the number of
+                bytes whose reading takes as long.
         Raises: what the function raises; TooCostly, Unavailable.
         """
-        if weight <= AT_ONCE_BYTES:
+        if weight <= LOOP_BYTES:
             return function(*args)
         if weight <= THREAD_BYTES:
             return await self.run_in_thread(function, *args)
         return await self.run_in_child(function, *args)
 
     async def run_in_child(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
-        """The result of a function that may take long, or much memory.
+        """Runs a function that may take long, or need much memory.
 
-        Raises: TooCostly, Unavailable.
+        Raises: what the function raises; TooCostly, Unavailable.
         """
-        found: _T = await self._children.run(function, *args)
-        return found
+        result: _T = await self._children.run(function, *args)
+        return result
 
     async def run_in_thread(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
-        """The result of a function that may be in C for some milliseconds at a time.
+        """Runs a function whose calls of C take some milliseconds at most.
 
-        Raises: Unavailable.
+        Raises: what the function raises; Unavailable.
         """
-        return await self._in_thread(self._short, function, *args)
+        call = partial(function, *args)
+        return await self._in_thread(self._requests, call)
 
     async def run_piece(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
-        """The same for a piece of something that has begun, and waits for its turn as long as it
-        takes.
-        """
-        return await self._in_thread(self._long, function, *args)
+        """Runs a function on a piece of a bulk load. It waits for a thread without a limit, since
+        the load has begun.
 
-    async def _in_thread(
-        self, turns: FairSemaphore, function: Callable[[*_Args], _T], *args: *_Args
-    ) -> _T:
-        await turns.enter()
-        work = asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args))
-        work.add_done_callback(lambda _: turns.leave())
+        Raises: what the function raises.
+        """
+        call = partial(function, *args)
+        return await self._in_thread(self._pieces, call)
+
+    async def _in_thread(self, semaphore: FairSemaphore, call: Callable[[], _T]) -> _T:
+        await semaphore.enter()
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._threads, call)
+        work.add_done_callback(lambda _: semaphore.leave())
         work.add_done_callback(forget)
         return await asyncio.shield(work)
 
     def close(self) -> None:
-        """Ends all of it."""
+        """Ends the child processes and the threads."""
         self._children.close()
         self._threads.shutdown(wait=False)

@@ -1,7 +1,8 @@
-"""The other workers of the service.
+"""Requests between the workers of the service.
 
-Each keeps its own numbers; who is asked for them asks the others over Unix sockets in a folder that
-only this user can enter, so that any worker answers for all.
+Each worker counts for itself. A worker that is asked for a report requests the reports of the
+others over Unix sockets, so that any worker can answer for all. The sockets are in a folder that
+only this user can enter.
 """
 
 import asyncio
@@ -22,10 +23,11 @@ PARTS = ("metrics", "slow", "pool", "live")
 
 @dataclass(frozen=True, slots=True)
 class WorkerSlot:
-    """A worker's place among its siblings.
+    """A worker's place among all workers of the service.
 
     Attributes:
-        number: from 0; a worker that is started in place of a dead one has its number.
+        number: of the worker, from 0; a worker that replaces a dead one gets its number.
+        workers: how many workers there are.
         folder: of the sockets.
     """
 
@@ -34,42 +36,48 @@ class WorkerSlot:
     folder: Path
 
     def socket(self, number: int) -> str:
-        """Where a worker listens."""
+        """The path of the Unix socket of a worker."""
         return str(self.folder / f"{number}.sock")
 
 
 class WorkerPeers:
-    """What this worker and the others know.
+    """Collects the reports of all workers.
 
     Args:
-        place: None for a process that is alone.
-        tell: this worker's answer for each of PARTS, as JSON can carry it.
+        slot: of this worker; None if it is the only process.
+        report: this worker's report for one of PARTS, as values that JSON can write.
     """
 
-    def __init__(self, slot: WorkerSlot | None, tell: Callable[[str], Any]) -> None:
-        self._place = slot
-        self._tell = tell
+    def __init__(self, slot: WorkerSlot | None, report: Callable[[str], Any]) -> None:
+        self._slot = slot
+        self._report = report
 
     @property
     def number(self) -> int:
         """The worker's own number."""
-        return self._place.number if self._place is not None else 0
+        if self._slot is None:
+            return 0
+        return self._slot.number
 
     async def collect(self, part: str) -> dict[int, Any]:
-        """What each worker tells, by its number; None for one that does not answer in time."""
-        if self._place is None:
-            return {0: self._tell(part)}
-        numbers = range(self._place.workers)
-        answers = await asyncio.gather(
-            *(self._ask(self._place, number, part) for number in numbers)
-        )
-        return dict(zip(numbers, answers, strict=True))
+        """The report of each worker, by its number; None for one that does not answer in time.
+
+        Args:
+            part: one of PARTS.
+        """
+        if self._slot is None:
+            return {0: self._report(part)}
+        numbers = range(self._slot.workers)
+        requests = [self._ask(self._slot, number, part) for number in numbers]
+        reports = await asyncio.gather(*requests)
+        return dict(zip(numbers, reports, strict=True))
 
     async def _ask(self, slot: WorkerSlot, number: int, part: str) -> Any:
         if number == slot.number:
-            return self._tell(part)
+            return self._report(part)
+        connector = UnixConnector(slot.socket(number))
+        timeout = ClientTimeout(ASK_SECONDS)
         try:
-            connector, timeout = UnixConnector(slot.socket(number)), ClientTimeout(ASK_SECONDS)
             async with (
                 ClientSession(connector=connector, timeout=timeout) as session,
                 session.get(f"http://worker/{part}") as response,
@@ -79,27 +87,29 @@ class WorkerPeers:
             return None
 
     def application(self) -> web.Application:
-        """What answers the siblings."""
+        """The application that answers the other workers."""
 
-        async def tell(request: web.Request) -> web.Response:
+        async def report(request: web.Request) -> web.Response:
             part = request.match_info["part"]
             if part not in PARTS:
                 raise web.HTTPNotFound
-            return web.Response(
-                body=orjson.dumps(self._tell(part)), content_type="application/json"
-            )
+            body = orjson.dumps(self._report(part))
+            return web.Response(body=body, content_type="application/json")
 
         application = web.Application()
-        application.router.add_get("/{part}", tell)
+        application.router.add_get("/{part}", report)
         return application
 
     async def listen(self) -> web.AppRunner | None:
-        """Answers the siblings until the runner is cleaned up; None when there are none."""
-        if self._place is None:
+        """Begins to answer the other workers.
+
+        Returns: the runner, which answers until it is cleaned up; None if there are no others.
+        """
+        if self._slot is None:
             return None
-        path = self._place.socket(self._place.number)
+        path = self._slot.socket(self._slot.number)
         with suppress(FileNotFoundError):
-            os.unlink(path)  # of a worker that died  # noqa: PTH108
+            os.unlink(path)  # a dead worker may have left it  # noqa: PTH108
         runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=STOP_SECONDS)
         await runner.setup()
         await web.UnixSite(runner, path).start()

@@ -1,18 +1,18 @@
-"""The connections of a listener: aiohttp's, but for how they end and what is answered to what is no
-HTTP request.
+"""The connections of a listener: those of aiohttp, with four differences (docs/decisions/0039).
 
-aiohttp drops what arrives on every connection once it is to close, so that an upload in flight
-never ends, and waits the grace time twice. Here idle connections are closed, the others read and
-answer the request that they have.
-
-aiohttp has no time for a head but that of an idle connection. Here a head that has begun has a time
-of its own, and so has the first one, from the connect on.
+- How they end: aiohttp drops the bytes that arrive on a connection that is to be closed, so an
+  upload in progress never ends, and it waits the grace time twice. Here idle connections are closed
+  at once, and the others read and answer the request that they have.
+- The time for a head (the request line and the headers): aiohttp limits it only by the time that an
+  idle connection may last. Here a head that has begun has a time limit of its own, and so has the
+  first head, from the connect on.
+- How many there are: above a limit, idle connections are closed and no new ones are accepted.
+- What is not valid HTTP is answered with a problem.
 """
 
 import asyncio
 import socket
 from contextlib import suppress
-from itertools import islice
 from math import inf
 from time import monotonic
 
@@ -28,15 +28,28 @@ from geosvc.server.listening import Listener
 from geosvc.server.malformed import Unacceptable, error_of, fault_of
 from geosvc.stopping import Stop
 
-TOLD_SECONDS = 60.0
-IDLE_CLOSED_SHARE = 1 / 16
-FIRST_REQUEST_SECONDS = (
-    1.0  # for a request on a connection that was accepted a moment before the stop
-)
+REPORT_SECONDS = 60.0  # at least so long between two events of a full listener
+IDLE_CLOSED_SHARE = 1 / 16  # of all connections, when there are too many
+FIRST_REQUEST_SECONDS = 1.0  # for a connection that was accepted just before the stop
+_HEAD_END = b"\r\n\r\n"
+
+
+def _error_message(status: int, error: Exception) -> tuple[_ErrInfo, StreamReader]:
+    """A message that aiohttp answers by `handle_error`, in the place of a request."""
+    return _ErrInfo(status=status, exc=error, message=""), EMPTY_PAYLOAD
 
 
 class Connection(web.RequestHandler):
-    """One connection."""
+    """One connection.
+
+    Attributes:
+        _ending: whether the connection ends after its next answer.
+        _head_timer: ends a head that takes too long; None when no head is expected.
+        _head_number: how many requests had arrived when the timer was set.
+        _head_begun: whether bytes of the head have arrived.
+        _last_bytes: the last four bytes that arrived.
+        _newest_body: the body of the request that arrived last.
+    """
 
     __slots__ = (
         "_ending",
@@ -57,82 +70,95 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins to read."""
         self._ending = False
-        self._head_timer, self._last_bytes, self._newest_body = None, b"", EMPTY_PAYLOAD
+        self._head_timer = None
+        self._last_bytes = b""
+        self._newest_body = EMPTY_PAYLOAD
         super().connection_made(transport)
         self._expect_head(begun=False)
         if isinstance(self._manager, Connections) and self._manager.ending:
             self.end()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Ends."""
-        self._forget_head()
+        """Forgets the connection."""
+        self._stop_head_timer()
         super().connection_lost(exc)
 
     def end(self) -> None:
-        """Closes it if it is idle, else after the answer to the request that it has, or is about to
-        have.
+        """Closes the connection: at once if it is idle, otherwise after the next answer.
+
+        A new connection may still send its first request.
         """
         if self._request_count and self.is_idle:
             self.force_close()
             return
-        self._ending = self._close = True
+        self._ending = True
+        self._close = True
         if not self._request_count:
-            self._loop.call_later(FIRST_REQUEST_SECONDS, self._end_unused)
+            self._loop.call_later(FIRST_REQUEST_SECONDS, self._close_unused)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is asked on it: no request has arrived whole since the last answer."""
+        """Whether no complete request has arrived since the last answer."""
         return self._waiter is not None and not self._waiter.done()
 
-    def _end_unused(self) -> None:
+    def _close_unused(self) -> None:
         if not self._request_count:
             self.force_close()
 
     def data_received(self, data: bytes) -> None:
-        """Takes bytes of a request; of the last one too."""
+        """Parses bytes that have arrived, and notices when heads begin and end."""
         self._last_bytes = (self._last_bytes + data[-4:])[-4:]
-        requests, between = self._request_count, self._newest_body.is_eof()
-        if not self._ending:
-            super().data_received(data)
+        requests_before = self._request_count
+        is_between_requests = self._newest_body.is_eof()
+        if self._ending:
+            self._parse_while_ending(data)
         else:
-            self._close = False  # or aiohttp drops them
-            try:
-                super().data_received(data)
-            finally:
-                self._close = True
-        if self._request_count > requests:
-            self._take_head()
-        elif between and data.strip(
-            b"\r\n"
-        ):  # empty lines before a request are nothing (RFC 9112 2.2)
-            self._begin_head()
+            super().data_received(data)
+        if self._request_count > requests_before:
+            self._note_head_end()
+        elif is_between_requests and data.strip(b"\r\n"):
+            # empty lines before a request do not begin a head (RFC 9112 2.2)
+            self._note_head_begin()
         if self._messages:
-            self._refuse()
+            self._refuse_faulty()
 
-    def _take_head(self) -> None:
-        """A head is whole with the last bytes, and the next may have begun with them.
+    def _parse_while_ending(self, data: bytes) -> None:
+        """Parses bytes of the last request; aiohttp drops them while `_close` is set."""
+        self._close = False
+        try:
+            super().data_received(data)
+        finally:
+            self._close = True
 
-        The parser does not tell what it keeps: what follows a body in the same bytes is not seen
-        until more comes, and such a connection is closed as an idle one is.
+    def _note_head_end(self) -> None:
+        """Notes that a head is complete; the next one may have begun in the same bytes.
+
+        The parser does not tell which bytes it keeps. So bytes that follow a body in the same piece
+        are not noticed until more arrive, and until then the connection counts as idle.
         """
-        self._forget_head()
+        self._stop_head_timer()
         self._newest_body = self._messages[-1][1]
-        if self._newest_body is EMPTY_PAYLOAD and self._last_bytes != b"\r\n\r\n":
-            self._begin_head()
+        has_no_body = self._newest_body is EMPTY_PAYLOAD
+        if has_no_body and self._last_bytes != _HEAD_END:
+            self._note_head_begin()
 
-    def _begin_head(self) -> None:
+    def _note_head_begin(self) -> None:
         if self._head_timer is None and not self._upgraded:
             self._expect_head(begun=True)
         self._head_begun = True
 
     def _expect_head(self, *, begun: bool) -> None:
-        if isinstance(self._manager, Connections) and self._manager.head_seconds is not inf:
-            self._head_begun, self._head_number = begun, self._request_count
-            self._head_timer = self._loop.call_later(
-                self._manager.head_seconds, self._end_late_head
-            )
+        """Sets the timer of the next head."""
+        if not isinstance(self._manager, Connections):
+            return
+        head_seconds = self._manager.head_seconds
+        if head_seconds is inf:
+            return
+        self._head_begun = begun
+        self._head_number = self._request_count
+        self._head_timer = self._loop.call_later(head_seconds, self._end_late_head)
 
-    def _forget_head(self) -> None:
+    def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
@@ -140,28 +166,26 @@ class Connection(web.RequestHandler):
     def _end_late_head(self) -> None:
         self._head_timer = None
         if self._request_count != self._head_number:
-            return  # it became whole behind an Upgrade that was declined
+            return  # the head is complete: it followed a request whose Upgrade was declined
         if self._waiter is None or self._waiter.done():
-            self._expect_head(begun=self._head_begun)  # the request before it is being answered
+            # the request before is still being answered
+            self._expect_head(begun=self._head_begun)
         elif self._head_begun:
-            late = Unacceptable(
-                HeadTimeout("the request line and the headers did not arrive in time")
-            )
+            detail = "the request line and the headers did not arrive in time"
             self._request_count += 1
-            self._messages.append((_ErrInfo(status=408, exc=late, message=""), EMPTY_PAYLOAD))
+            self._messages.append(_error_message(408, Unacceptable(HeadTimeout(detail))))
             self._waiter.set_result(None)
         else:
             self.force_close()
 
-    def _refuse(self) -> None:
-        """Puts an error in the place of requests that the service does not take."""
+    def _refuse_faulty(self) -> None:
+        """Replaces requests that the service does not accept by errors."""
         for number, (message, _) in enumerate(self._messages):
-            fault = fault_of(message) if isinstance(message, RawRequestMessage) else None
+            if not isinstance(message, RawRequestMessage):
+                continue
+            fault = fault_of(message)
             if fault is not None:
-                self._messages[number] = (
-                    _ErrInfo(status=400, exc=fault, message=""),
-                    EMPTY_PAYLOAD,
-                )
+                self._messages[number] = _error_message(400, fault)
 
     def handle_error(
         self,
@@ -170,17 +194,19 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answers what is no request."""
-        super().handle_error(
-            request, status, exc, message
-        )  # it logs, and sees to what was sent already
+        """Answers a message that is not a request."""
+        # aiohttp's logs the error, and raises if a part of an answer was sent already
+        super().handle_error(request, status, exc, message)
         response = problem_response(error_of(status, exc), request_id="")
         response.headers["Server"] = "geosvc"
         response.force_close()
         return response
 
     def cut(self) -> "asyncio.Task[None] | None":
-        """Breaks it off, which cancels its request. Returns what is still to end."""
+        """Breaks the connection off, which cancels its request.
+
+        Returns: the task that handles the request and has not ended yet; None if there is none.
+        """
         task = self._task_handler
         if self.transport is not None:
             self.transport.abort()
@@ -191,120 +217,137 @@ class Connections(web.Server):
     """All connections of a listener.
 
     Attributes:
-        head_seconds: how long a head may take, and how long none may come on a new connection.
-        most: how many are taken. Above it those that have been idle for longest are closed, and
-            nobody is accepted until there is room: whoever asks for a descriptor then still gets
-            one.
-        ending: whether each is to end after its next answer.
+        head_seconds: how long a head may take, and how long a new connection may send nothing.
+        max_connections: above it, the connections that were opened first among the idle ones are
+            closed, and no new ones are accepted until there is room. So there are always file
+            descriptors left for the rest of the service.
+        ending: whether each connection ends after its next answer.
     """
 
     head_seconds: float = inf
-    most: float = inf
+    max_connections: float = inf
     listener: Listener
     ending = False
-    _told_at = -inf
-    _moved: asyncio.Event
+    _reported_at = -inf
+    _one_ended: asyncio.Event
 
     def __call__(self) -> web.RequestHandler:
-        """A new one."""
+        """Makes a new connection."""
         return Connection(self, loop=self._loop, **self._kwargs)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Counts one."""
+        """Counts a connection."""
         super().connection_made(handler, transport)
-        if len(self._connections) >= self.most:
+        if len(self._connections) >= self.max_connections:
             self._make_room()
+
+    def _own_connections(self) -> list[Connection]:
+        """All connections, in the order in which they were opened."""
+        return [each for each in self._connections if isinstance(each, Connection)]
 
     def _make_room(self) -> None:
         self.listener.pause()
-        if monotonic() - self._told_at > TOLD_SECONDS:
-            self._told_at = monotonic()
+        if monotonic() - self._reported_at > REPORT_SECONDS:
+            self._reported_at = monotonic()
             emit(ConnectionsFull(url=self.listener.url, connections=len(self._connections)))
-        idle = (each for each in self._connections if isinstance(each, Connection) and each.is_idle)
-        for each in list(
-            islice(idle, max(int(self.most * IDLE_CLOSED_SHARE), 1))
-        ):  # the first came first
-            each.force_close()
+        most_closed = max(int(self.max_connections * IDLE_CLOSED_SHARE), 1)
+        idle = [each for each in self._own_connections() if each.is_idle]
+        for connection in idle[:most_closed]:
+            connection.force_close()
 
     def connection_lost(
         self, handler: web.RequestHandler, exc: BaseException | None = None
     ) -> None:
-        """Forgets one, when its request has ended too."""
-        task = handler._task_handler  # noqa: SLF001 - as the class above does
+        """Forgets a connection, when its request has ended too."""
+        task = handler._task_handler  # noqa: SLF001 - as in aiohttp's method
         super().connection_lost(handler, exc)
-        if task is not None:  # it counts until then
-            task.add_done_callback(self._went)
-        self._went()
+        if task is not None:  # the connection counts until the task has ended
+            task.add_done_callback(self._note_end)
+        self._note_end()
 
-    def _went(self, _: object = None) -> None:
+    def _note_end(self, _: object = None) -> None:
         if self.ending:
-            self._moved.set()
-        elif self.most is not inf and self.listener.paused and len(self._connections) < self.most:
+            self._one_ended.set()
+            return
+        if self.max_connections is inf or not self.listener.paused:
+            return
+        if len(self._connections) < self.max_connections:
             self.listener.resume()
 
     def pre_shutdown(self) -> None:
-        """Ends those that are idle; the others, and those that come from now on, have one more
-        answer.
-        """
+        """Closes idle connections. The others, and new ones, end after their next answer."""
         self.ending = True
-        self._moved = asyncio.Event()
-        for each in list(self._connections):
-            if isinstance(each, Connection):
-                each.end()
+        self._one_ended = asyncio.Event()
+        for connection in self._own_connections():
+            connection.end()
 
     async def wait_ended(self, seconds: float) -> bool:
-        """Whether all have ended within so many seconds, with the last byte of their answers
-        sent.
+        """Waits until all connections have ended, with the last byte of their answers sent.
+
+        Returns: whether they have ended within so many seconds.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._connections:
-                    self._moved.clear()
-                    await self._moved.wait()
+                    self._one_ended.clear()
+                    await self._one_ended.wait()
         return not self._connections
 
     async def cut(self, seconds: float) -> None:
-        """Breaks off those that have not ended, and waits so many seconds for their statements to
-        be cancelled.
+        """Breaks off the connections that have not ended.
+
+        Args:
+            seconds: the longest wait for their statements to be cancelled.
         """
-        left = [each for each in self._connections if isinstance(each, Connection)]
+        left = self._own_connections()
         emit(RequestsCut(requests=len(left)))
-        tasks = [task for each in left if (task := each.cut()) is not None]
+        tasks: list[asyncio.Task[None]] = []
+        for connection in left:
+            task = connection.cut()
+            if task is not None:
+                tasks.append(task)
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
         self._connections.clear()
 
 
 class Runner(web.AppRunner):
-    """Runs an application as aiohttp does, with these connections and listeners of its own."""
+    """Runs an application as aiohttp does, with `Connections` and `Listener`."""
 
     _listener: Listener | None = None
 
-    async def listen(self, sockets: list[socket.socket], most: int, head_seconds: float) -> str:
-        """Starts the application, then listens for so many connections at a time.
+    async def listen(
+        self, sockets: list[socket.socket], max_connections: int, head_seconds: float
+    ) -> str:
+        """Starts the application, then listens.
 
-        Returns where. Raises: StartError.
+        Returns: the URL of the listener.
+        Raises: StartError.
         """
         await self.setup()
-        assert isinstance(self.server, Connections)
-        self._listener = self.server.listener = Listener(sockets, self.server)
-        self.server.most, self.server.head_seconds = most, head_seconds
-        self._listener.accept()
-        return self._listener.url
+        connections = self.server
+        assert isinstance(connections, Connections)
+        listener = Listener(sockets, connections)
+        connections.listener = listener
+        connections.max_connections = max_connections
+        connections.head_seconds = head_seconds
+        self._listener = listener
+        listener.accept()
+        return listener.url
 
     async def stop_listening(self) -> None:
-        """Closes what listens."""
+        """Closes the listener."""
         if self._listener is not None:
             await self._listener.close()
             self._listener = None
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        server.__class__ = Connections  # aiohttp has no other place to put it
+        server.__class__ = Connections  # aiohttp has no parameter for the class
         return server
 
     async def end(self, stop: Stop) -> None:
-        """Lets requests end, in the time that the stop has. Nothing listens any more."""
+        """Lets requests end, in the time that the stop has; the listener is closed already."""
         if isinstance(self.server, Connections):
             self.server.pre_shutdown()
             await self.shutdown()

@@ -1,5 +1,5 @@
-"""Listening sockets: bound, accepted from, and closed so that nobody who has connected is
-forgotten.
+"""Listening sockets: binds them, accepts connections from them, and closes them without losing a
+client that has connected.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 
 
 def bind(host: str, port: int, *, shared: bool) -> list[socket.socket]:
-    """Sockets for all addresses of the host, on the same port.
+    """Binds a socket to each address of the host, on the same port.
 
     Args:
-        port: 0 takes a free one.
+        port: 0 for any free port.
         shared: whether other sockets of this user may have the port too (SO_REUSEPORT).
-    Raises: StartError when somebody else listens there.
+    Raises: StartError when another program listens there.
     """
     sockets: list[socket.socket] = []
     try:
@@ -30,16 +30,11 @@ def bind(host: str, port: int, *, shared: bool) -> list[socket.socket]:
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         for family, kind, protocol, _, address in dict.fromkeys(found):
-            each = socket.socket(family, kind, protocol)
-            sockets.append(each)
-            # a port is free although connections of a service that has ended are still in TIME_WAIT
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if shared:
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            if family == socket.AF_INET6:
-                each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            port = port or (sockets[0].getsockname()[1] if len(sockets) > 1 else 0)
-            each.bind((address[0], port, *address[2:]))
+            bound = socket.socket(family, kind, protocol)
+            sockets.append(bound)
+            _set_options(bound, shared=shared)
+            bound.bind((address[0], port, *address[2:]))
+            port = bound.getsockname()[1]  # the other addresses get the same one
     except OSError as error:
         for each in sockets:
             each.close()
@@ -47,40 +42,49 @@ def bind(host: str, port: int, *, shared: bool) -> list[socket.socket]:
     return sockets
 
 
+def _set_options(unbound: socket.socket, *, shared: bool) -> None:
+    # a port can be bound although connections of an earlier service are still in TIME_WAIT
+    unbound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        unbound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if unbound.family == socket.AF_INET6:
+        unbound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+
+
 def _reason(error: OSError) -> str:
-    taken = error.errno == errno.EADDRINUSE
     reason = error.strerror or str(error)
-    if taken:
+    if error.errno == errno.EADDRINUSE:
         reason += "; GEOSVC_REUSE_PORT lets one instance take over from another"
     return reason
 
 
 def reserve(host: str, port: int, *, reused: bool) -> list[socket.socket]:
-    """Bound sockets that keep a port for the workers, which share it.
+    """Binds sockets that reserve a port for the workers, which share it.
 
     Args:
-        reused: whether another service may have it already.
-    Raises: StartError when another does that may not.
+        reused: whether another service may listen on the port already.
+    Raises: StartError when another service listens there although it may not.
     """
     if not reused:
-        for each in bind(
-            host, port, shared=False
-        ):  # fails where another listens, whether or not it shares its port
-            each.close()
+        # this fails where another service listens, even one that shares its port
+        for unshared in bind(host, port, shared=False):
+            unshared.close()
     return bind(host, port, shared=True)
 
 
 def url_of(bound: socket.socket) -> str:
-    """Where a socket listens."""
+    """The URL at which a socket listens."""
     host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    if ":" in host:
+        host = f"[{host}]"
+    return f"http://{host}:{port}"
 
 
 class Listener:
-    """The sockets that a protocol is served on.
+    """The listening sockets of a protocol. It accepts connections and can pause.
 
-    A server of the loop's own cannot pause: asyncio's forgets connections that it had accepted
-    when it is closed, and its clients wait for ever. So connections are accepted here.
+    A server of asyncio cannot pause: when it is closed, it forgets connections that it has accepted
+    and not yet served, and their clients wait forever. So connections are accepted here.
     """
 
     def __init__(
@@ -93,9 +97,9 @@ class Listener:
         self.url = url_of(sockets[0])
 
     def accept(self) -> None:
-        """Accepts connections from now on.
+        """Begins to accept connections.
 
-        Raises: StartError when another service listens there that came first.
+        Raises: StartError when another service has begun to listen there.
         """
         try:
             for each in self._sockets:
@@ -106,7 +110,7 @@ class Listener:
         self.resume()
 
     def pause(self) -> None:
-        """Accepts no more; who connects waits."""
+        """Stops accepting connections; new clients wait in the queues of the sockets."""
         self.paused = True
         loop = asyncio.get_running_loop()
         for each in self._sockets:
@@ -120,7 +124,7 @@ class Listener:
             loop.add_reader(each, self._accept_some, each)
 
     def _accept_some(self, listening: socket.socket) -> None:
-        """Accepts those who wait; a few at once, since a connection counts when it has begun."""
+        """Accepts clients that wait: a few at a time, since a connection counts when it is served."""
         try:
             for _ in range(ACCEPTED_AT_ONCE):
                 self._begin(listening.accept()[0])
@@ -144,11 +148,11 @@ class Listener:
             connection.close()
 
     async def close(self) -> None:
-        """Listens no more. Who has connected by now is still served."""
+        """Closes the sockets. Clients that have connected by now are still served."""
         self.pause()
         sockets, self._sockets = self._sockets, []
         for each in sockets:
-            with suppress(OSError):  # BlockingIOError when nobody is left
+            with suppress(OSError):  # BlockingIOError when no client waits
                 while True:
                     self._begin(each.accept()[0])
             each.close()

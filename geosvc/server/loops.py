@@ -8,21 +8,25 @@ import uvloop
 
 
 def new_loop(kind: Literal["uvloop", "asyncio"]) -> asyncio.AbstractEventLoop:
-    """Makes the loop of the settings, which reports what nobody handled, except abandoned name
-    look-ups.
+    """Makes the event loop of this kind. It reports unhandled errors, except those of abandoned
+    look-ups of host names.
     """
-    loop = uvloop.new_event_loop() if kind == "uvloop" else asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop
+    if kind == "uvloop":
+        loop = uvloop.new_event_loop()
+    else:
+        loop = asyncio.new_event_loop()
     loop.set_exception_handler(report_unhandled)
     return loop
 
 
 def report_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Passes a fault that nobody handled to the loop's own report.
+    """Reports an unhandled error by the default handler of the loop.
 
-    A look-up of a host name goes on after the connection that wanted it was cancelled: uvloop's
-    create_connection waits for it without cancelling it. When it fails then, nobody can handle it,
-    and nothing is wrong.
+    An abandoned look-up of a host name is not reported. uvloop's create_connection does not cancel
+    its look-up when it is cancelled itself, so no code can handle a failure of it.
     """
-    abandoned = "future" in context and isinstance(context.get("exception"), socket.gaierror)
-    if not abandoned:
+    is_look_up = isinstance(context.get("exception"), socket.gaierror)
+    is_abandoned = is_look_up and "future" in context
+    if not is_abandoned:
         loop.default_exception_handler(context)

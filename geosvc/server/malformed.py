@@ -1,4 +1,4 @@
-"""What is answered to what is no request that HTTP/1.1 allows, before any application sees it."""
+"""The errors for messages that HTTP/1.1 does not allow. They are found before any handler runs."""
 
 import re
 
@@ -16,15 +16,15 @@ from geosvc.errors import (
     UnknownVersion,
 )
 
-# aiohttp quotes the line in its message; a name that RFC 9110 5.6.2 allows is a method that nobody
-# here implements
+# A request line as aiohttp quotes it in its message. If the method is a token (RFC 9110 5.6.2), the
+# line is valid, and the service does not implement the method.
 _METHOD_AND_TARGET = re.compile(r"  b['\"][!#$%&'*+.^_`|~0-9A-Za-z-]+ \S+ HTTP/1\.[01]['\"]")
 _OTHER_VERSION = "Invalid HTTP version"
-_SPOKEN = "HTTP/1.1 and HTTP/1.0 are spoken here"
+_SUPPORTED = "HTTP/1.1 and HTTP/1.0 are spoken here"
 
 
 class Unacceptable(Exception):
-    """A message that the parser takes and the service does not."""
+    """A message that aiohttp's parser accepts and the service refuses."""
 
     def __init__(self, error: RequestError) -> None:
         super().__init__(error.detail)
@@ -32,9 +32,7 @@ class Unacceptable(Exception):
 
 
 def error_of(status: int, exception: BaseException | None) -> RequestError:
-    """What the client is told of a request that aiohttp answers with this status; nothing that it
-    sent is quoted.
-    """
+    """The error for a message that aiohttp answers with this status. It quotes nothing of it."""
     if isinstance(exception, Unacceptable):
         return exception.error
     if status != 400:
@@ -42,25 +40,33 @@ def error_of(status: int, exception: BaseException | None) -> RequestError:
     if isinstance(exception, BadHttpMethod) and _METHOD_AND_TARGET.search(exception.message):
         return UnknownMethod("no resource here knows this method")
     if isinstance(exception, BadStatusLine) and _OTHER_VERSION in exception.message:
-        return UnknownVersion(_SPOKEN)
+        return UnknownVersion(_SUPPORTED)
     if isinstance(exception, LineTooLong):
         return FieldsTooLarge("the request line or a header is longer than the service reads")
     return MalformedRequest("this is not a valid HTTP/1.1 request")
 
 
 def fault_of(message: RawRequestMessage) -> Unacceptable | None:
-    """What is wrong with a message that the parser takes.
+    """The fault of a message that aiohttp's parser accepts; None if there is none.
 
     Source: RFC 9110 10.1.1 and 15.6.6, RFC 9112 6.1.
     """
-    version, headers = message.version, message.headers
-    if version != HttpVersion11:
-        if version < HttpVersion10:  # without headers, and the answer would be without any, too
-            return Unacceptable(MalformedRequest("this is not a valid HTTP/1.1 request"))
-        if version > HttpVersion11:
-            return Unacceptable(UnknownVersion(_SPOKEN))
-        if hdrs.TRANSFER_ENCODING in headers:
-            return Unacceptable(MalformedRequest("HTTP/1.0 has no Transfer-Encoding"))
+    headers = message.headers
+    if message.version != HttpVersion11:
+        error = _error_of_version(message)
+        if error is not None:
+            return Unacceptable(error)
     if hdrs.EXPECT in headers and headers[hdrs.EXPECT].lower() != "100-continue":
         return Unacceptable(UnknownExpectation("100-continue is all that can be expected"))
+    return None
+
+
+def _error_of_version(message: RawRequestMessage) -> RequestError | None:
+    """The error of a message of another version than HTTP/1.1."""
+    if message.version < HttpVersion10:  # it has no headers, and its answer would have none
+        return MalformedRequest("this is not a valid HTTP/1.1 request")
+    if message.version > HttpVersion11:
+        return UnknownVersion(_SUPPORTED)
+    if hdrs.TRANSFER_ENCODING in message.headers:
+        return MalformedRequest("HTTP/1.0 has no Transfer-Encoding")
     return None

@@ -1,4 +1,4 @@
-"""One process that serves: the listeners, and a stop that lets running requests end."""
+"""One process that serves: it starts the listeners, and lets running requests end at a stop."""
 
 import asyncio
 import gc
@@ -45,16 +45,17 @@ GC_THRESHOLDS = (50_000, 20, 100)
 
 
 def runner_arguments(settings: Settings) -> dict[str, Any]:
-    """How aiohttp serves, on every listener."""
+    """The arguments of aiohttp's runner, for every listener."""
+    access_log: logging.Logger | None = None
+    if settings.telemetry or settings.access_log:
+        access_log = logging.getLogger(__name__)
     return {
         "handle_signals": False,
-        "access_log": logging.getLogger(__name__)
-        if settings.telemetry or settings.access_log
-        else None,
+        "access_log": access_log,
         "access_log_class": RequestEnds,
         "shutdown_timeout": settings.shutdown_grace_seconds,
         "keepalive_timeout": KEEPALIVE_SECONDS,
-        # `bodies.inflating` notices what is cut off, and bounds what it inflates
+        # `bodies.inflating` inflates bodies: it notices truncated ones and limits their size
         "auto_decompress": False,
         "max_line_size": settings.max_url_bytes,
         "max_field_size": settings.max_url_bytes,
@@ -66,20 +67,17 @@ def _runner(app: web.Application, settings: Settings) -> Runner:
 
 
 async def _start(settings: Settings, service: Runner, admin: Runner, *, shared: bool) -> None:
-    # the service first: its start opens what the admin listener looks into
     head_seconds = settings.read_stall_seconds
-    url = await service.listen(
-        bind(settings.host, settings.port, shared=shared), connections(settings), head_seconds
-    )
+    # the service first: its start opens the components that the admin listener describes
+    sockets = bind(settings.host, settings.port, shared=shared)
+    url = await service.listen(sockets, connections(settings), head_seconds)
     admin_sockets = bind(settings.admin_host, settings.admin_port, shared=shared)
     admin_url = await admin.listen(admin_sockets, ADMIN_CONNECTIONS, head_seconds)
     emit(ServerStarted(url=url, admin_url=admin_url, pid=os.getpid()))
 
 
-async def _end(starting: "asyncio.Task[None]") -> None:
-    """Ends a start that a signal came before; a database that does not answer holds it up for
-    seconds.
-    """
+async def _cancel_start(starting: "asyncio.Task[None]") -> None:
+    """Cancels a start that has not ended; a database that does not answer delays it for seconds."""
     starting.cancel()
     with suppress(asyncio.CancelledError):
         await starting
@@ -87,7 +85,7 @@ async def _end(starting: "asyncio.Task[None]") -> None:
 
 @web.middleware
 async def _traced(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Tells which request the current span is of."""
+    """Connects the current span with its request."""
     note_request(request[TRACE])
     return await handler(request)
 
@@ -96,7 +94,7 @@ async def serve(settings: Settings, slot: WorkerSlot | None = None) -> None:
     """Serves until SIGTERM, SIGINT or SIGHUP, then lets running requests end within the grace time.
 
     Args:
-        place: of this worker among others that listen on the same ports.
+        slot: of this worker among others that listen on the same ports; None for a single process.
     Raises: StartError when a port is taken.
     """
     stopped = asyncio.Event()
@@ -107,15 +105,12 @@ async def serve(settings: Settings, slot: WorkerSlot | None = None) -> None:
     app = build_app(settings, slot)
     if settings.otel:
         app.middlewares.append(_traced)
-    service, admin, stop = (
-        _runner(app, settings),
-        _runner(build_admin_app(app), settings),
-        app[STOP],
-    )
+    stop = app[STOP]
+    service = _runner(app, settings)
+    admin = _runner(build_admin_app(app), settings)
+    transports = transports_of(service, admin)
     watching = asyncio.create_task(
-        watch_clients(
-            app[SEND_MONITOR], settings.write_stall_seconds, transports_of(service, admin)
-        )
+        watch_clients(app[SEND_MONITOR], settings.write_stall_seconds, transports)
     )
     try:
         shared = settings.reuse_port or slot is not None
@@ -126,24 +121,30 @@ async def serve(settings: Settings, slot: WorkerSlot | None = None) -> None:
             starting.result()
             await stopping
         stop.begun = True
-        emit(
-            ServerStopping(
-                delay_seconds=settings.shutdown_delay_seconds,
-                grace_seconds=settings.shutdown_grace_seconds,
-            )
-        )
+        _report_stop(settings)
         if starting.done():
             await asyncio.sleep(settings.shutdown_delay_seconds)
-        await _end(starting)
+        await _cancel_start(starting)
     finally:
         stop.start_grace(settings.shutdown_grace_seconds)
         await _stop(service, admin, stop)
         watching.cancel()
 
 
+def _report_stop(settings: Settings) -> None:
+    emit(
+        ServerStopping(
+            delay_seconds=settings.shutdown_delay_seconds,
+            grace_seconds=settings.shutdown_grace_seconds,
+        )
+    )
+
+
 def _stop_with_supervisor(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
-    """Stops a worker when its supervisor is gone, killed perhaps: the end of a pipe tells, also of
-    one that died before.
+    """Stops this worker when its supervisor has ended, for example because it was killed.
+
+    The supervisor holds one end of a pipe. The pipe closes when it ends, and is closed already if
+    it ended before this call.
     """
     supervisor = parent_process()
     if supervisor is None:
@@ -158,12 +159,12 @@ def _stop_with_supervisor(loop: asyncio.AbstractEventLoop, stopped: asyncio.Even
 
 
 async def _stop(service: Runner, admin: Runner, stop: Stop) -> None:
-    """Ends requests, then what they need.
+    """Ends the requests, then the components that they need.
 
-    The admin listener tells of the stop until the last request has ended.
+    The admin listener reports the stop until the last request has ended.
     """
     await service.stop_listening()
-    if service.app[SETTINGS].reuse_port:  # who takes over answers there
+    if service.app[SETTINGS].reuse_port:  # the instance that takes over answers on this port
         await admin.stop_listening()
     await service.end(stop)
     await admin.stop_listening()
@@ -178,14 +179,16 @@ async def _stop(service: Runner, admin: Runner, stop: Stop) -> None:
 
 
 def transports_of(*runners: Runner) -> Callable[[], Iterator[asyncio.Transport | None]]:
-    """Tells those of all connections that are open."""
+    """A function that yields the transports of all open connections of these runners."""
 
-    def tell() -> Iterator[asyncio.Transport | None]:
+    def open_transports() -> Iterator[asyncio.Transport | None]:
         for runner in runners:
-            if runner.server is not None:
-                yield from (connection.transport for connection in runner.server.connections)
+            if runner.server is None:
+                continue
+            for connection in runner.server.connections:
+                yield connection.transport
 
-    return tell
+    return open_transports
 
 
 def run(settings: Settings, slot: WorkerSlot | None = None) -> None:
@@ -194,8 +197,8 @@ def run(settings: Settings, slot: WorkerSlot | None = None) -> None:
     if slot is None:
         report_settings(settings)
     stop_tracing = start_tracing(settings)
-    # rows come by the thousand and live for a page: with Python's thresholds, looking for cycles
-    # among them and among everything that was imported takes a fifth of the time
+    # A page makes thousands of rows that live for one request. With Python's thresholds, the garbage
+    # collector takes a fifth of the time to search them and everything that was imported.
     sys.setswitchinterval(0.001)
     give_memory_back()
     gc.freeze()
@@ -209,8 +212,8 @@ def run(settings: Settings, slot: WorkerSlot | None = None) -> None:
 
 
 def report_settings(settings: Settings) -> None:
-    """Says which GEOSVC_ variables do nothing, what lets strangers write, and what there are too
-    few descriptors for.
+    """Reports settings that are probably mistakes: unknown GEOSVC_ variables, collections that
+    everybody can write to, and limits that need more file descriptors than there are.
     """
     raise_limit()
     report_limit(settings)
@@ -221,7 +224,7 @@ def report_settings(settings: Settings) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether this machine alone reaches it."""
+    """Whether only this machine can reach a host."""
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,5 @@
-"""Which web pages may do what. A browser names the origin of the page; other programs name none.
+"""What web pages of other origins may do. A browser names the origin of a page; other programs do
+not.
 
 Source: the Fetch standard 3.3, Fetch Metadata Request Headers.
 """
@@ -17,11 +18,11 @@ _READING = (hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS, hdrs.METH_POST)  #
 
 
 def refuse_foreign_writes(request: web.Request) -> None:
-    """Allows writes to own pages, to pages of CORS_ORIGINS, and to other programs.
+    """Allows writes to own pages, to pages of CORS_ORIGINS, and to programs other than browsers.
 
-    Where PUBLIC_URL is set, only its pages are own pages: the Host of a request is the name by
-    which a page calls the service, and a page whose name leads here calls it by its own name (DNS
-    rebinding).
+    Where PUBLIC_URL is set, only its pages are own pages. Otherwise the Host of the request tells
+    which pages are, and that can be forged: a foreign page whose host name resolves to this service
+    sends its own name as Host (DNS rebinding).
 
     Raises: Forbidden.
     """
@@ -33,7 +34,7 @@ def refuse_foreign_writes(request: web.Request) -> None:
 
 
 def refuse_other_origins(request: web.Request) -> None:
-    """Allows pages of the admin listener, pages of PUBLIC_URL, and other programs.
+    """Allows pages of the admin listener, pages of PUBLIC_URL, and programs other than browsers.
 
     The admin listener answers only to its own names, so its Host can be trusted.
 
@@ -86,8 +87,10 @@ def answer_preflight(request: web.Request) -> web.Response:
 
     Raises: Forbidden.
     """
+    origin = request.headers.get(hdrs.ORIGIN)
+    allowed_origins = request.app[SETTINGS].cors_origins
     methods: tuple[str, ...] = _READING
-    if request.headers.get(hdrs.ORIGIN) in request.app[SETTINGS].cors_origins:
+    if origin in allowed_origins:
         methods = (*_READING, *_CHANGING)
     elif _would_write(request):
         raise Forbidden(

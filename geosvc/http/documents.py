@@ -1,4 +1,4 @@
-"""Documents: the answers that are no streams, as JSON, and as a page for people."""
+"""Answers that are not streams: a document as JSON, or as an HTML page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,7 +25,8 @@ def query_of(request: web.Request) -> Mapping[str, str]:
 
 async def collection_of(request: web.Request) -> Collection:
     """The collection in the path. Raises: NotFound, DatabaseUnavailable."""
-    catalog, collection_id = request.app[CATALOG], request.match_info["collectionId"]
+    catalog = request.app[CATALOG]
+    collection_id = request.match_info["collectionId"]
     collection = catalog.find(collection_id) or await catalog.collection(collection_id)
     request[TRACE].collection = collection.id
     return collection
@@ -35,7 +36,8 @@ def negotiate(
     request: web.Request, values: Mapping[str, str], offered: Sequence[MediaType]
 ) -> MediaType:
     """The media type that a request prefers. Raises: InvalidParameter, NotAcceptable."""
-    return negotiate_media_type(values.get("f"), request.headers.get(hdrs.ACCEPT), offered)
+    accept = request.headers.get(hdrs.ACCEPT)
+    return negotiate_media_type(values.get("f"), accept, offered)
 
 
 def read_document_request(
@@ -74,7 +76,8 @@ def document_response(
     Raises: InvalidParameter, NotAcceptable.
     """
     values = query_of(request)
-    if negotiate(request, values, (media_type, HTML)) is not HTML:
+    preferred = negotiate(request, values, (media_type, HTML))
+    if preferred is not HTML:
         return json_response(document, media_type)
     others = ((media_type, alternate_href(values, media_type)),)
     return html_response(request, template, others, document=document, **more)

@@ -16,7 +16,7 @@ from geosvc.http.problem import problem_response
 def error_response(
     request: web.Request, error: RequestError, stack: str | None = None
 ) -> web.Response:
-    """The problem, or a page for people; an error of the service is reported too.
+    """The problem as JSON or as an HTML page. An error of the service is reported too.
 
     Args:
         stack: of an unexpected exception, without values of the request.
@@ -24,7 +24,7 @@ def error_response(
     if error.status >= 500:
         _report(request, error, stack)
     if wants_page(request, ERROR_TYPES):
-        with suppress(InvalidParameter):  # for a Host that cannot be part of a link
+        with suppress(InvalidParameter):  # a Host that cannot be part of a link
             return problem_page(request, error)
     return problem_response(error, request[TRACE].request_id)
 
@@ -53,7 +53,8 @@ def router_response(request: web.Request, error: web.HTTPException) -> web.Respo
     It answers an OPTIONS that no handler takes.
     """
     if isinstance(error, web.HTTPMethodNotAllowed):
-        allowed = sorted(_allowed(request, error.allowed_methods | {hdrs.METH_OPTIONS}))
+        known = error.allowed_methods | {hdrs.METH_OPTIONS}
+        allowed = sorted(_allowed(request, known))
         if request.method == hdrs.METH_OPTIONS:
             return web.Response(headers={hdrs.ALLOW: ", ".join(allowed)})
         detail = f"{request.method} is not for this resource"
@@ -66,11 +67,13 @@ def router_response(request: web.Request, error: web.HTTPException) -> web.Respo
 def _allowed(request: web.Request, methods: set[str]) -> set[str]:
     """Of the methods that the router knows for a path, those that the collection allows."""
     match parts_of(request):
-        case ("collections", name, "items", *feature):
-            allowed: tuple[str, ...] = READING_METHODS
-            for collection in request.app[CATALOG].collections():
-                if collection.id == name:
-                    methods_of = item_methods if feature else items_methods
-                    allowed = methods_of(collection)
-            return methods & set(allowed)
-    return methods
+        case ("collections", collection_id, "items"):
+            methods_of = items_methods
+        case ("collections", collection_id, "items", *_):
+            methods_of = item_methods
+        case _:
+            return methods
+    for collection in request.app[CATALOG].collections():
+        if collection.id == collection_id:
+            return methods & set(methods_of(collection))
+    return methods & set(READING_METHODS)

@@ -28,10 +28,17 @@ Link = dict[str, str]
 REL = "http://www.opengis.net/def/rel/ogc/1.0"
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
 _MAX_PORT = 65_535
+_SCHEMA_LINKS = (
+    ("schema/feature", "describedby", "JSON Schema of a feature as GeoJSON"),
+    ("schema", f"{REL}/schema", "Schema of the properties"),
+    ("queryables", f"{REL}/queryables", "Queryables: what a filter may name"),
+    ("sortables", f"{REL}/sortables", "Sortables: what sortby may name"),
+)
+"""The schemas of a collection: (path, rel, title)."""
 
 
 def base_url(request: web.Request) -> str:
-    """The root URL that clients see: PUBLIC_URL, else where the request came to.
+    """The root URL that clients see: PUBLIC_URL, or the URL to which the request was sent.
 
     Raises: InvalidParameter when Host cannot be part of a URL.
     """
@@ -87,8 +94,9 @@ def legal_links(about: About) -> list[Link]:
     terms-of-service.
     """
     links = []
-    if about.license is not None and about.license.url is not None:
-        links.append(link(about.license.url, "license", HTML, about.license.name))
+    licence = about.license
+    if licence is not None and licence.url is not None:
+        links.append(link(licence.url, "license", HTML, licence.name))
     if about.terms is not None:
         links.append(link(about.terms, "terms-of-service", HTML, "Terms of service"))
     return links
@@ -127,25 +135,27 @@ def changes_url(base: str, collection: Collection, values: Mapping[str, str] | N
 def collection_links(
     base: str, collection: Collection, items_types: Iterable[MediaType]
 ) -> list[Link]:
-    """The links of a collection: itself, its features in each media type, its schemas.
-
-    And its changes where they are logged: OGC 23-057r1 calls the link to them `hub`.
+    """The links of a collection: itself, its features in each media type, its schemas, and its
+    changes where they are logged.
 
     Args:
         items_types: the media types of its features.
+    Source: OGC 23-057r1 for the rel `hub` of the changes.
     """
     url = collection_url(base, collection)
-    links = [*document_links(url), *_links_to_items(url, items_types)]
+    links = document_links(url)
+    links += _links_to_items(url, items_types)
     links.append(link(f"{url}/export", "enclosure", GEOJSON, "All features as one download"))
     if collection.has_change_stream:
-        links.append(link(changes_url(base, collection), "hub", EVENTS, "Stream of changes"))
-    queryables, sortables = "Queryables: what a filter may name", "Sortables: what sortby may name"
-    links += [
-        link(f"{url}/schema/feature", "describedby", SCHEMA, "JSON Schema of a feature as GeoJSON"),
-        link(f"{url}/schema", f"{REL}/schema", SCHEMA, "Schema of the properties"),
-        link(f"{url}/queryables", f"{REL}/queryables", SCHEMA, queryables),
-        link(f"{url}/sortables", f"{REL}/sortables", SCHEMA, sortables),
-    ]
+        changes = changes_url(base, collection)
+        links.append(link(changes, "hub", EVENTS, "Stream of changes"))
+    return links + _links_to_schemas(url)
+
+
+def _links_to_schemas(collection_href: str) -> list[Link]:
+    links: list[Link] = []
+    for path, rel, title in _SCHEMA_LINKS:
+        links.append(link(f"{collection_href}/{path}", rel, SCHEMA, title))
     return links
 
 
@@ -161,7 +171,7 @@ def _links_to_items(collection_href: str, items_types: Iterable[MediaType]) -> l
 
 
 def queryables_header(base: str, collection: Collection) -> str:
-    """The header Link of whatever can be filtered.
+    """The header Link of a resource that can be filtered.
 
     Source: OGC 19-079r2 /req/queryables/queryables-link B.
     """
@@ -171,7 +181,9 @@ def queryables_header(base: str, collection: Collection) -> str:
 
 def _with_query(url: str, values: Iterable[tuple[str, str]]) -> str:
     query = urlencode(list(values), quote_via=quote, safe=",:/")
-    return f"{url}?{query}" if query else url
+    if not query:
+        return url
+    return f"{url}?{query}"
 
 
 def items_links(
@@ -190,11 +202,13 @@ def items_links(
     """
     url = items_url(base, collection)
     media_type, *others = media_types
-    links = [link(_with_query(url, values.items()), "self", media_type, "This page")]
+    this_page = _with_query(url, values.items())
+    links = [link(this_page, "self", media_type, "This page")]
     for other in others:
-        href = _with_query(url, {**values, "f": other.short}.items())
+        href = f"{url}{alternate_href(values, other)}"
         links.append(link(href, "alternate", other, other.title))
-    links.append(link(collection_url(base, collection), "collection", JSON, "The collection"))
+    collection_href = collection_url(base, collection)
+    links.append(link(collection_href, "collection", JSON, "The collection"))
     if cursor is not None:
         href = next_page(base, collection, values, cursor)
         links.append(link(href, "next", media_type, "Next page"))
@@ -203,7 +217,10 @@ def items_links(
 
 def next_page(base: str, collection: Collection, values: Mapping[str, str], cursor: str) -> str:
     """The URL of the next page: the same parameters with another cursor."""
-    parameters = {name: value for name, value in values.items() if name not in PLACE_OF_PAGE}
+    parameters: dict[str, str] = {}
+    for name, value in values.items():
+        if name not in PLACE_OF_PAGE:
+            parameters[name] = value
     parameters["cursor"] = cursor
     return _with_query(items_url(base, collection), parameters.items())
 
@@ -224,8 +241,9 @@ def search_links(
         link(collection_url(base, collection), "collection", JSON, "The collection"),
     ]
     if cursor is not None:
-        following = {"method": "POST", "body": {"cursor": cursor}, "merge": True}
-        links.append({**link(url, "next", media_type, "Next page"), **following})
+        next_page_link = link(url, "next", media_type, "Next page")
+        post = {"method": "POST", "body": {"cursor": cursor}, "merge": True}
+        links.append({**next_page_link, **post})
     return links
 
 

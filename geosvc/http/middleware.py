@@ -46,26 +46,31 @@ _MAY_BE_STALE = (StaleCatalog, UnreadableGeometry, UnreadableValue)
 
 @web.middleware
 async def wrap_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Everything that surrounds a handler: in one middleware, since each costs every request."""
+    """Everything that surrounds a handler, in one middleware: each more would cost every request."""
     request_id = request.headers.get(REQUEST_ID_HEADER)
     if request_id is None or not _REQUEST_ID.fullmatch(request_id):
         request_id = next(request_ids)
-    trace = request[TRACE] = Trace(request_id, request.method)
-    trace.peer, trace.user_agent = request.remote, request.headers.get(hdrs.USER_AGENT)
+    trace = Trace(request_id, request.method)
+    trace.peer = request.remote
+    trace.user_agent = request.headers.get(hdrs.USER_AGENT)
     trace.forwarded_for = request.headers.getall(hdrs.X_FORWARDED_FOR, None)
+    request[TRACE] = trace
     set_principal(request, ANONYMOUS)  # the place for authentication
     current_trace.set(trace)
     app = request.app
     observed = app[OBSERVED]
-    trace.operation, trace.route = observed.operations.get(request.match_info.handler, NO_OPERATION)
+    handler_of_route = request.match_info.handler
+    trace.operation, trace.route = observed.operations.get(handler_of_route, NO_OPERATION)
     if observed.telemetry:
         observed.live[trace] = request
         trace.measured = True
     response = await _guarded(request, handler, app[CATALOG])
     if not isinstance(response, web.Response):
         return response
+    body = response.body
     if type(response) is not PreEncodedResponse:
-        trace.bytes = len(response.body) if isinstance(response.body, bytes) else 0
+        if isinstance(body, bytes):
+            trace.bytes = len(body)
         _compress_whole_body(request, response)
     body = response.body
     if isinstance(body, bytes) and len(body) > SLICE_BYTES:
@@ -92,7 +97,8 @@ def only_known_hosts(known: KnownHosts) -> Middleware:
 
     @web.middleware
     async def check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not known.answers(request.headers.getall(hdrs.HOST, ())):
+        hosts = request.headers.getall(hdrs.HOST, ())
+        if not known.answers(hosts):
             raise MisdirectedRequest(
                 "the admin listener does not answer to this Host:"
                 " GEOSVC_ADMIN_HOSTS does not name it"
@@ -110,7 +116,7 @@ async def _guarded(
         return await _handled(request, handler, follower)
     except asyncio.CancelledError:
         trace = request[TRACE]
-        if not trace.aborted:  # else the service has cut it off
+        if not trace.aborted:  # otherwise the service itself has cut the connection
             emit(ClientGone(method=trace.method, route=trace.route))
         end_trace(request, trace, CLIENT_CLOSED_REQUEST)
         raise
@@ -119,9 +125,11 @@ async def _guarded(
     except RequestError as error:
         return error_response(request, error)
     except Exception as error:  # whatever it is, the client learns only the request id
-        values = (*request.query.values(), *request.match_info.values(), request.query_string)
+        values = [*request.query.values(), *request.match_info.values()]
+        values.append(request.query_string)
         stack = scrub("".join(traceback.format_exception(error)), values)
-        response = error_response(request, InternalError(scrub(str(error), values)), stack)
+        internal_error = InternalError(scrub(str(error), values))
+        response = error_response(request, internal_error, stack)
         if request.get(STREAMING):
             break_off(request)
             raise
@@ -143,7 +151,7 @@ async def _handled(
         if not await follower.may_retry(seen, error):
             if not isinstance(error, StaleType):
                 raise
-            # the catalog is right, so a value is at fault: the handler looks at each
+            # the catalog is right, so a value is the cause: the handler now checks each value
             request[TRACE].has_fresh_catalog = True
     seen = follower.current
     try:

@@ -1,4 +1,4 @@
-"""Where the service is mounted: at the root of a server, or under a prefix of another application."""
+"""Where the service is mounted: at the root of a server, or under a prefix of an application."""
 
 from aiohttp import web
 
@@ -15,6 +15,6 @@ def prefix_of(request: web.Request) -> str:
 
 def parts_of(request: web.Request) -> tuple[str, ...]:
     """Returns the decoded segments of the path below the prefix."""
-    depth = prefix_of(request).count("/")
+    prefix_depth = prefix_of(request).count("/")
     segments = [part for part in request.rel_url.parts if part not in ("/", "")]
-    return tuple(segments[depth:])
+    return tuple(segments[prefix_depth:])

@@ -1,4 +1,4 @@
-"""How long to wait for a client that sends a body: it may pause, but may not stay slow."""
+"""How long the service waits for a client that sends a body. It may pause, but not stay slow."""
 
 _WHITE_SPACE = b" \t\r\n"
 

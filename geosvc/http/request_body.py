@@ -1,4 +1,4 @@
-"""The bodies of requests: media type, coding, and reading within the limits of size and time."""
+"""Reads the bodies of requests: their media type, their coding, and limits of size and time."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
@@ -33,7 +33,8 @@ def media_type_of(
     """
     if hdrs.CONTENT_TYPE not in request.headers:
         raise InvalidBody("the request has no Content-Type")
-    essence = request.headers[hdrs.CONTENT_TYPE].partition(";")[0].strip().lower()
+    essence, _, _ = request.headers[hdrs.CONTENT_TYPE].partition(";")
+    essence = essence.strip().lower()
     names: list[str] = []
     for media_type in accepted:
         if essence in media_type.names:
@@ -89,7 +90,7 @@ async def read_pieces(
 async def _read_some(content: StreamReader, pace: BodyPace) -> bytes:
     """The bytes that arrive next; none at the end. Raises: BodyTimeout."""
     if content.is_eof():
-        return await content.readany()  # all of it is here
+        return await content.readany()  # the rest has arrived already
     started = monotonic()
     try:
         async with asyncio.timeout(pace.left_seconds):
@@ -122,7 +123,8 @@ async def read_body(
 
     Raises: as `read_pieces`.
     """
-    return await read_rest(request, b"", read_pieces(request, max_bytes, setting), max_bytes)
+    pieces = read_pieces(request, max_bytes, setting)
+    return await read_rest(request, b"", pieces, max_bytes)
 
 
 async def read_rest(
@@ -131,7 +133,8 @@ async def read_rest(
     """The whole body, after its head was read. Raises: as `read_pieces`."""
     if BODY in request:
         return request[BODY]
-    pieces, size = [head], len(head)
+    pieces = [head]
+    size = len(head)
     async with _in_time(request):
         async for piece in rest:
             pieces.append(piece)
@@ -142,21 +145,24 @@ async def read_rest(
         raise BodyTooLarge(
             f"one feature may have {max_bytes} bytes, as {PREFIX}MAX_FEATURE_BYTES says"
         )
-    body = request[BODY] = b"".join(pieces)
+    body = b"".join(pieces)
+    request[BODY] = body
     return body
 
 
 async def read_head(
     request: web.Request, max_bytes: int, is_enough: Callable[[bytes], Awaitable[bool]]
 ) -> tuple[bytes, AsyncIterator[bytes]]:
-    """The head of a body, as much as `is_enough`, and the rest of it.
+    """Reads the head of a body.
 
-    `is_enough` is called each time the head has doubled.
-
+    Args:
+        is_enough: whether these first bytes are enough; called each time they have doubled.
+    Returns: the head, and the rest of the body.
     Raises: as `read_pieces`.
     """
     rest = read_pieces(request, max_bytes)
-    head, checked_bytes = bytearray(), 0
+    head = bytearray()
+    checked_bytes = 0
     async with _in_time(request):
         async for piece in rest:
             head += piece
@@ -168,7 +174,7 @@ async def read_head(
 
 
 async def chained(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """A body whose head was read already."""
+    """A body as one stream, when its head has been read already."""
     yield head
     async for piece in rest:
         yield piece

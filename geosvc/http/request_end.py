@@ -1,4 +1,4 @@
-"""The end of a request: when its response is sent, or when its client has gone."""
+"""The end of a request: its response was sent, or its client has disconnected."""
 
 import asyncio
 from time import perf_counter
@@ -55,6 +55,10 @@ async def end_abandoned_requests(live: dict[Trace, web.Request]) -> None:
     while True:
         await asyncio.sleep(ABANDONED_SECONDS)
         for trace, request in list(live.items()):
-            if trace.prepared_at and (request.transport is None or request.transport.is_closing()):
+            if trace.prepared_at and _is_abandoned(request):
                 trace.aborted = True
                 end_trace(request, trace, CLIENT_CLOSED_REQUEST)
+
+
+def _is_abandoned(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()

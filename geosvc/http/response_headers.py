@@ -48,7 +48,7 @@ def _add_private_headers(
 
 
 async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Adds the headers of the public listener: the same, and CORS."""
+    """Adds the headers of the public listener: those of the admin listener, and CORS."""
     app = request.app
     _add_private_headers(request, response, app)
     headers = response.headers
@@ -56,7 +56,7 @@ async def add_common_headers(request: web.Request, response: web.StreamResponse)
     allowed = app[SETTINGS].cors_origins
     everybody = "*" in allowed
     if not everybody:
-        # for origins that may not read, too: a cache must not mix them up
+        # also for origins that may not read the answer: a cache must keep them apart
         headers.add(hdrs.VARY, "Origin")
     if origin is None or not (everybody or origin in allowed):
         return
@@ -69,12 +69,15 @@ async def add_common_headers(request: web.Request, response: web.StreamResponse)
 def server_timing(trace: Trace) -> str:
     """The times of a request until its response begins, in milliseconds.
 
-    What is left of the total is encoding. Source: W3C Server Timing 3.1.
+    The time that is not parsing, waiting or the database is encoding. Source: W3C Server Timing
+    3.1.
     """
     trace.prepared_at = perf_counter()
-    total = trace.prepared_at - trace.started
+    total_ms = (trace.prepared_at - trace.started) * 1e3
     if not trace.first_run_at:
-        return _WITHOUT_DATABASE % (total * 1e3)
-    parse, pool, db = trace.parse_seconds, trace.pool_seconds, trace.db_seconds
-    encode = max(total - parse - pool - db, 0.0)
-    return _SERVER_TIMING % (parse * 1e3, pool * 1e3, db * 1e3, encode * 1e3, total * 1e3)
+        return _WITHOUT_DATABASE % total_ms
+    parse_ms = trace.parse_seconds * 1e3
+    pool_ms = trace.pool_seconds * 1e3
+    db_ms = trace.db_seconds * 1e3
+    encode_ms = max(total_ms - parse_ms - pool_ms - db_ms, 0.0)
+    return _SERVER_TIMING % (parse_ms, pool_ms, db_ms, encode_ms, total_ms)

@@ -89,17 +89,23 @@ class SendMonitor:
 
         Raises: MemoryExhausted when there is no room, even after the slowest were cut off.
         """
-        more = 0 if id(body) in self._users else len(body)
-        if more and self.held_bytes and not self._make_room(more):
-            raise MemoryExhausted("clients that read slowly hold the memory for answers; try again")
-        sending = self._sending[transport] = Sending(transport, trace, body, len(body))
-        self._users[id(body)] = self._users.get(id(body), 0) + 1
-        self._bodies_bytes += more
+        users = self._users.get(id(body), 0)
+        if not users:
+            self._reserve(len(body))
+        self._users[id(body)] = users + 1
+        sending = Sending(transport, trace, body, len(body))
+        self._sending[transport] = sending
         try:
             yield sending
         finally:
             if self._sending.pop(transport, None) is not None:
                 self._release(body)
+
+    def _reserve(self, size: int) -> None:
+        """Counts the bytes of a body. Raises: MemoryExhausted."""
+        if self.held_bytes and not self._make_room(size):
+            raise MemoryExhausted("clients that read slowly hold the memory for answers; try again")
+        self._bodies_bytes += size
 
     def _release(self, body: bytes) -> None:
         self._users[id(body)] -= 1
@@ -113,7 +119,8 @@ class SendMonitor:
         Args:
             seconds: since the last sweep, as far as the process could send anything meanwhile.
         """
-        before, self._paces = self._paces, {}
+        before = self._paces
+        self._paces = {}
         waiting_bytes = 0
         for transport in transports:
             waiting = transport.get_write_buffer_size()
@@ -161,7 +168,10 @@ class SendMonitor:
 
     def _slowest_first(self) -> list[asyncio.Transport]:
         """The connections whose rate is known."""
-        known = [each for each, pace in self._paces.items() if pace.sweeps >= _MIN_SWEEPS]
+        known: list[asyncio.Transport] = []
+        for transport, pace in self._paces.items():
+            if pace.sweeps >= _MIN_SWEEPS:
+                known.append(transport)
         return sorted(known, key=self._rate_of)
 
     def _rate_of(self, transport: asyncio.Transport) -> float:
@@ -173,8 +183,10 @@ class SendMonitor:
         route = collection = None
         sending = self._sending.get(transport)
         if sending is not None:
-            sending.trace.aborted = True
-            route, collection = sending.trace.route, sending.trace.collection
+            trace = sending.trace
+            trace.aborted = True
+            route = trace.route
+            collection = trace.collection
             if sending.body is not None:
                 del self._sending[transport]
                 self._release(sending.body)

@@ -35,8 +35,10 @@ async def send_stream(
     """
     async with aclosing(pieces):
         first = await anext(pieces)
-        response = web.StreamResponse(headers={**headers, hdrs.VARY: "Accept, Accept-Encoding"})
-        coding = negotiate_coding(request.headers.get(hdrs.ACCEPT_ENCODING), CODINGS)
+        response = web.StreamResponse(headers=headers)
+        response.headers[hdrs.VARY] = "Accept, Accept-Encoding"
+        accepted_codings = request.headers.get(hdrs.ACCEPT_ENCODING)
+        coding = negotiate_coding(accepted_codings, CODINGS)
         compressor: Compressor | None = None
         if coding is not None:
             response.headers[hdrs.CONTENT_ENCODING] = coding
@@ -46,12 +48,14 @@ async def send_stream(
             return response
         if coding is not None:
             compressor = make_compressor(coding)
+        trace = request[TRACE]
+        monitor = request.app[SEND_MONITOR]
         try:
-            with request.app[SEND_MONITOR].stream(transport_of(request), request[TRACE]):
+            with monitor.stream(transport_of(request), trace):
                 await _send(request, response, first, pieces, compressor)
         except RequestError as error:
-            trace = request[TRACE]
-            emit(StreamAborted(route=trace.route, collection=trace.collection, reason=str(error)))
+            reason = str(error)
+            emit(StreamAborted(route=trace.route, collection=trace.collection, reason=reason))
             break_off(request)
         except ConnectionError:
             _report_client_gone(request)
@@ -95,8 +99,9 @@ async def send_whole(request: web.Request, response: web.Response, body: bytes) 
 
     Raises: MemoryExhausted, before the first byte.
     """
+    monitor = request.app[SEND_MONITOR]
     try:
-        with request.app[SEND_MONITOR].hold(transport_of(request), request[TRACE], body):
+        with monitor.hold(transport_of(request), request[TRACE], body):
             await response.prepare(request)
             if request.method != hdrs.METH_HEAD:
                 await _write_slices(response, body)

@@ -1,4 +1,4 @@
-"""What the kernel knows of a connection, and how to end one at once."""
+"""What the kernel knows about a connection, and how to end one at once."""
 
 import asyncio
 import socket
@@ -23,9 +23,9 @@ def bytes_acknowledged(transport: asyncio.Transport) -> int:
 
 
 def reset(transport: asyncio.Transport) -> None:
-    """Ends a connection at once, with everything that the kernel still holds for the client.
+    """Ends a connection at once, and discards what the kernel still holds for the client.
 
-    A close would leave that: megabytes.
+    After a close, the kernel would go on sending it: up to megabytes.
     """
     connection = transport.get_extra_info("socket")
     if connection is not None:

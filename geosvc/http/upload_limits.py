@@ -1,7 +1,8 @@
-"""What the bodies of requests may take of a worker (docs/decisions/0038).
+"""Limits of the bodies that a worker receives at a time (docs/decisions/0038).
 
-Bytes that are held until a body is whole, and slots for bodies that are stored as they arrive.
-Without room a request is refused with 503 before more of its body is read.
+There is a limit of bytes that are held until a body is complete, and of slots for bodies that are
+stored while they arrive. A request beyond a limit is refused with 503, before more of its body is
+read.
 """
 
 import asyncio
@@ -86,7 +87,8 @@ class Uploads:
     def slot(self, request: web.Request) -> "UploadSlot":
         """A slot for the body of a request, not taken yet."""
         trace = request[TRACE]
-        return UploadSlot(self._slots, self._clients.holder(trace.peer, trace.forwarded_for))
+        client = self._clients.holder(trace.peer, trace.forwarded_for)
+        return UploadSlot(self._slots, client)
 
 
 class UploadSlot:

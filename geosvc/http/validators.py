@@ -77,7 +77,8 @@ def with_validators(request: web.Request, response: web.Response) -> web.Respons
         return response
     content_type = response.headers[hdrs.CONTENT_TYPE].encode()
     key = blake2b(content_type).digest()
-    etag = f'"{blake2b(response.body, digest_size=_TAG_BYTES, key=key).hexdigest()}"'
+    tag = blake2b(response.body, digest_size=_TAG_BYTES, key=key).hexdigest()
+    etag = f'"{tag}"'
     coding = coding_of(request, response.body)
     sent_etag = etag
     if coding is not None:

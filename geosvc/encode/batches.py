@@ -1,4 +1,4 @@
-"""The number of rows in a batch: few at first, then as many as fill it, whatever their size."""
+"""Chooses the number of rows of each batch: few at first, then as many as fill the batch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,17 +7,18 @@ from geosvc.model.row import Row
 from geosvc.query.feature_format import first_column_bytes
 
 FIRST_ROWS = 100
+_MAX_GROWTH = 4  # a batch has at most so many times the rows of the one before
 _TEXT_PER_STORED = 3  # GeoJSON is about three times as long as the compressed row
 
 
 @dataclass(slots=True)
 class BatchSize:
-    """Aims at batches of `target_bytes` by the size of the last batch.
+    """Computes how many rows fill a batch of `target_bytes`, from the size of the last batch.
 
     Attributes:
-        max_rows: of a batch.
-        expected_row_bytes: what the catalog expects a row to take.
-        encoded_bytes: measures the features of a batch.
+        max_rows: the most rows of a batch.
+        expected_row_bytes: the size of a row in storage, as the catalog estimates it.
+        encoded_bytes: measures the encoded features of a batch.
     """
 
     max_rows: int
@@ -35,7 +36,7 @@ class BatchSize:
             expected_bytes = self.expected_row_bytes * _TEXT_PER_STORED
             return self._within(self.target_bytes // expected_bytes, FIRST_ROWS)
         row_bytes = max(self.encoded_bytes(last) // len(last), 1)
-        most = min(self.max_rows, 4 * len(last))
+        most = min(self.max_rows, _MAX_GROWTH * len(last))
         return self._within(self.target_bytes // row_bytes, most)
 
     def _within(self, rows: int, most: int) -> int:

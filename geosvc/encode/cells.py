@@ -83,14 +83,16 @@ def _cell(raw: bytes, characters: int) -> Cell:
         return Cell("null", "NULL")
     kind = _kind_of(raw, text, characters)
     if kind == "json" and len(raw) > _ONE_LINE and characters > SHORT_CHARACTERS:
-        text = bytes(msgspec.json.format(raw, indent=2)).decode()
+        indented = msgspec.json.format(raw, indent=2)
+        text = bytes(indented).decode()
     return _shorten(kind, text, characters)
 
 
 def _kind_of(raw: bytes, text: str, characters: int) -> CellKind:
     if raw.startswith(b'"'):
-        is_link = len(text) <= characters and _URL.fullmatch(text)
-        return "link" if is_link else "text"
+        if len(text) <= characters and _URL.fullmatch(text):
+            return "link"
+        return "text"
     if raw.startswith((b"{", b"[")):
         return "json"
     if raw in (b"true", b"false"):
@@ -110,7 +112,7 @@ def _decode(text: bytes) -> _Feature:
     try:
         return msgspec.json.decode(text, type=_Feature)
     except msgspec.DecodeError:
-        # a column of type json may contain half a surrogate pair
+        # a column of type json may contain one half of a surrogate pair
         valid = _ESCAPE.sub(_replace_lone_surrogate, text)
         return msgspec.json.decode(valid, type=_Feature)
 

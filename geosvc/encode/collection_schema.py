@@ -47,11 +47,11 @@ class Schemas:
         return document
 
     def queryables(self, url: str, collection: Collection) -> Json:
-        """The properties that a filter may name."""
+        """The schema of the properties that a filter may name."""
         return self._describe_some(url, collection, queryables(collection))
 
     def sortables(self, url: str, collection: Collection) -> Json:
-        """The properties that `sortby` may name."""
+        """The schema of the properties that `sortby` may name."""
         names = {column.name for column in collection.columns if column.sortable}
         return self._describe_some(url, collection, names)
 
@@ -90,14 +90,17 @@ class Schemas:
         A column has at most one role; that of the id has priority.
         """
         roles: dict[str, Json] = {}
-        if len(collection.key) == 1 and schemas[collection.key[0]]["type"] in IDENTIFYING:
-            roles[collection.key[0]] = {"x-ogc-role": "id"}
+        if len(collection.key) == 1:
+            key = collection.key[0]
+            if schemas[key]["type"] in IDENTIFYING:
+                roles[key] = {"x-ogc-role": "id"}
         for name, role in _temporal_roles(collection).items():
             roles.setdefault(name, {"x-ogc-role": role})
         for column in collection.columns:
-            if column.refers_to is None or column.refers_to not in self.referable:
+            target = column.refers_to
+            if target is None or target not in self.referable:
                 continue
-            collection_id, key_type = self.referable[column.refers_to]
+            collection_id, key_type = self.referable[target]
             if schemas[column.name]["type"] == key_type:
                 reference = {"x-ogc-role": "reference", "x-ogc-collectionId": collection_id}
                 roles.setdefault(column.name, reference)
@@ -122,7 +125,8 @@ def describe_schemas(collections: Iterable[Collection]) -> Schemas:
             continue
         key_type = column_schema(collection.key_columns[0])["type"]
         if key_type in IDENTIFYING:
-            reference = Reference(collection.schema, collection.name, collection.key[0])
+            key = collection.key[0]
+            reference = Reference(collection.schema, collection.name, key)
             referable.setdefault(reference, (collection.id, key_type))
     return Schemas(referable)
 
@@ -138,17 +142,17 @@ def describe_comment(name: str, comment: str | None) -> Json:
 
 def _writable(collection: Collection) -> frozenset[str]:
     """The names of the properties that clients can create or change."""
-    names: set[str] = set()
+    columns: list[Column | GeometryColumn] = []
     geometry = collection.geometry
     if collection.insertable:
-        names.update(column.name for column in writable_columns(collection, Mode.CREATE))
+        columns += writable_columns(collection, Mode.CREATE)
         if geometry.insertable:
-            names.add(geometry.name)
+            columns.append(geometry)
     if collection.updatable:
-        names.update(column.name for column in writable_columns(collection, Mode.REPLACE))
+        columns += writable_columns(collection, Mode.REPLACE)
         if geometry.updatable:
-            names.add(geometry.name)
-    return frozenset(names)
+            columns.append(geometry)
+    return frozenset(column.name for column in columns)
 
 
 def _temporal_roles(collection: Collection) -> dict[str, str]:
@@ -158,8 +162,13 @@ def _temporal_roles(collection: Collection) -> dict[str, str]:
     granularity (/req/advanced-property-roles).
     """
     names = collection.temporal
+    if not names:
+        return {}
     if len(names) == 1:
         return {names[0]: "primary-instant"}
-    if len({collection.by_name[name].type_name == "date" for name in names}) != 1:
+    start, end = names
+    start_is_date = collection.by_name[start].type_name == "date"
+    end_is_date = collection.by_name[end].type_name == "date"
+    if start_is_date != end_is_date:
         return {}
-    return dict(zip(names, ("primary-interval-start", "primary-interval-end"), strict=True))
+    return {start: "primary-interval-start", end: "primary-interval-end"}

@@ -13,11 +13,18 @@ from geosvc.model.crs import CRS84, UNKNOWN, WGS84, Crs
 
 MAX_DEPTH = 32
 LEAST_POSITIONS = 4  # of a ring: RFC 7946 3.1.6
-_SRID_FLAG, _M_FLAG, _Z_FLAG = 0x20000000, 0x40000000, 0x80000000
+_SRID_FLAG = 0x20000000
+_M_FLAG = 0x40000000
+_Z_FLAG = 0x80000000
+_SHAPE_BITS = 0xFF
+_POINT = 1
+_LINE = 2
 _PLAIN = {1: "Point", 2: "LineString", 3: "Polygon"}
 _MULTI = {4: "MultiPoint", 5: "MultiLineString", 6: "MultiPolygon"}
-_COLLECTION, _TRIANGLE = 7, 17
+_COLLECTION = 7
+_TRIANGLE = 17
 _PATCHES = (15, 16)  # polyhedral surface, TIN: their members are polygons and triangles
+_DOUBLE_BYTES = 8
 
 
 class _Unwritable(ValueError):
@@ -26,7 +33,11 @@ class _Unwritable(ValueError):
 
 @dataclass(slots=True)
 class _EwkbReader:
-    """Reads a geometry and its members from the current position on."""
+    """Reads a geometry and its members from the current position on.
+
+    In its methods, `order` is the byte order as `struct` writes it, and `kind` the type of a
+    geometry with the flags of its dimensions.
+    """
 
     ewkb: bytes
     precision: int
@@ -49,52 +60,84 @@ class _EwkbReader:
         return text
 
     def _positions(self, order: str, count: int, kind: int) -> list[str]:
+        """The next positions, as JSON arrays."""
         stored_axes = _count_axes(kind)
-        values = unpack_from(f"{order}{count * stored_axes}d", self.ewkb, self.position)
-        self.position += count * stored_axes * 8
-        written_axes = [1, 0] if self.crs.has_y_first else [0, 1]
+        size = count * stored_axes
+        values = unpack_from(f"{order}{size}d", self.ewkb, self.position)
+        self.position += size * _DOUBLE_BYTES
+        written_axes = [0, 1]
+        if self.crs.has_y_first:
+            written_axes = [1, 0]
         if kind & _Z_FLAG:
             written_axes.append(2)  # GeoJSON has no M
         positions: list[str] = []
-        for start in range(0, count * stored_axes, stored_axes):
+        for start in range(0, size, stored_axes):
             coordinates = [self._coordinate(values[start + axis]) for axis in written_axes]
             positions.append(_array(coordinates))
         return positions
 
     def _coordinates(self, order: str, kind: int) -> str:
-        shape = kind & 0xFF
-        if shape == 1:
+        """The coordinates of a point, line, polygon or triangle."""
+        shape = kind & _SHAPE_BITS
+        if shape == _POINT:
             return self._positions(order, 1, kind)[0]
-        if shape == 2:
-            line = self._positions(order, self._number(order), kind)
+        if shape == _LINE:
+            line = self._counted_positions(order, kind)
             if len(line) == 1:
                 raise _Unwritable("a line of one position")
             return _array(line)
         rings: list[list[str]] = []
         for _ in range(self._number(order)):
-            rings.append(self._positions(order, self._number(order), kind))
+            rings.append(self._counted_positions(order, kind))
         if not any(rings):
             return "[]"
         for ring in rings:
-            if len(ring) < LEAST_POSITIONS or ring[0] != ring[-1]:
+            is_closed = len(ring) >= LEAST_POSITIONS and ring[0] == ring[-1]
+            if not is_closed:
                 raise _Unwritable("a ring that is not closed, or of less than four positions")
         return _array(map(_array, rings))
 
+    def _counted_positions(self, order: str, kind: int) -> list[str]:
+        """The next positions, after their number."""
+        count = self._number(order)
+        return self._positions(order, count, kind)
+
     def _skip_empty_point(self) -> bool:
-        """Skips POINT EMPTY, which EWKB writes as NaN: GeoJSON leaves it out of a multipoint."""
+        """Skips POINT EMPTY, which EWKB writes as NaN: GeoJSON leaves it out of a multipoint.
+
+        Returns: whether there was one.
+        """
         order = self._byte_order()
         (kind,) = unpack_from(f"{order}I", self.ewkb, self.position + 1)
-        if kind & 0xFF != 1:
+        if kind & _SHAPE_BITS != _POINT:
             return False
-        start = self.position + (9 if kind & _SRID_FLAG else 5)
+        start = self.position + 5
+        if kind & _SRID_FLAG:
+            start += 4
         axes = _count_axes(kind)
-        if not all(map(isnan, unpack_from(f"{order}{axes}d", self.ewkb, start))):
+        coordinates = unpack_from(f"{order}{axes}d", self.ewkb, start)
+        if not all(map(isnan, coordinates)):
             return False
-        self.position = start + axes * 8
+        self.position = start + axes * _DOUBLE_BYTES
         return True
 
     def _byte_order(self) -> str:
         return "<" if self.ewkb[self.position] == 1 else ">"
+
+    def _check_srid(self, srid: int) -> None:
+        # a geometry without SRID is assumed to be in WGS 84
+        if (srid or WGS84) != self.crs.srid:
+            raise _Unwritable("in another CRS")
+
+    def _members(self, order: str, shape: int, depth: int) -> list[tuple[str, str]]:
+        """The members of a geometry that is neither plain nor a curve."""
+        if shape not in _MULTI and shape != _COLLECTION and shape not in _PATCHES:
+            raise _Unwritable("a curve")
+        members: list[tuple[str, str]] = []
+        for _ in range(self._number(order)):
+            if not self._skip_empty_point():
+                members.append(self.geometry(depth + 1))
+        return members
 
     def geometry(self, depth: int = 0) -> tuple[str, str]:
         """(type, coordinates or members) of the geometry at the position."""
@@ -103,21 +146,18 @@ class _EwkbReader:
         order = self._byte_order()
         self.position += 1
         kind = self._number(order)
-        srid = self._number(order) if kind & _SRID_FLAG else UNKNOWN
-        # members have the SRID of the whole; a geometry without SRID is assumed to be in WGS 84
-        if not depth and (srid or WGS84) != self.crs.srid:
-            raise _Unwritable("in another CRS")
-        shape = kind & 0xFF
+        srid: int = UNKNOWN
+        if kind & _SRID_FLAG:
+            srid = self._number(order)
+        if not depth:  # members have the SRID of the whole
+            self._check_srid(srid)
+        shape = kind & _SHAPE_BITS
         if shape in _PLAIN or shape == _TRIANGLE:
-            return _PLAIN.get(shape, "Polygon"), self._coordinates(order, kind)
-        if shape not in _MULTI and shape != _COLLECTION and shape not in _PATCHES:
-            raise _Unwritable("a curve")
-        members: list[tuple[str, str]] = []
-        for _ in range(self._number(order)):
-            if not self._skip_empty_point():
-                members.append(self.geometry(depth + 1))
+            name = _PLAIN.get(shape, "Polygon")
+            return name, self._coordinates(order, kind)
+        members = self._members(order, shape, depth)
         if shape == _COLLECTION:
-            return "GeometryCollection", _array(_member(*member) for member in members)
+            return "GeometryCollection", _array(_member(name, text) for name, text in members)
         # an empty member is left out, like an empty point of a multipoint
         coordinates = [text for _, text in members if text != "[]"]
         return _MULTI.get(shape, "MultiPolygon"), _array(coordinates)
@@ -134,7 +174,10 @@ def _array(elements: Iterable[str]) -> str:
 
 
 def _member(name: str, text: str) -> str:
-    key = "geometries" if name == "GeometryCollection" else "coordinates"
+    """The members of a GeoJSON geometry, of its type and its coordinates or members."""
+    key = "coordinates"
+    if name == "GeometryCollection":
+        key = "geometries"
     return f'{{"type":"{name}","{key}":{text}}}'
 
 
@@ -149,6 +192,7 @@ def geojson_of_ewkb(ewkb: bytes, precision: int, crs: Crs = CRS84) -> str | None
         crs: the CRS of the geometry; its axis order is written.
     """
     try:
-        return _member(*_EwkbReader(ewkb, precision, crs).geometry())
+        name, text = _EwkbReader(ewkb, precision, crs).geometry()
     except (_Unwritable, struct_error, IndexError):
         return None
+    return _member(name, text)

@@ -12,12 +12,20 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-# characters that a text column may contain and HTML may not (HTML 13.2.3.5)
-_NO_TEXT = re.compile(
-    "[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
-    + "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17))
-    + "]"
-)
+_UNICODE_PLANES = 17
+
+
+def _no_text() -> re.Pattern[str]:
+    """The characters that a text column may contain and HTML may not (HTML 13.2.3.5)."""
+    characters = "\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
+    for plane in range(_UNICODE_PLANES):
+        begin = plane << 16
+        characters += chr(begin | 0xFFFE)
+        characters += chr(begin | 0xFFFF)
+    return re.compile(f"[{characters}]")
+
+
+_NO_TEXT = _no_text()
 _NOT_OF_AN_EXPORT = ("limit", "offset", "cursor", "count", "f")
 
 
@@ -43,8 +51,12 @@ def _write_number(number: int | None) -> str:
 
 def _write_geometry_type(name: str) -> str:
     """The type of a geometry column in words."""
-    words = {"GEOMETRY": "any geometry", "GEOMETRYCOLLECTION": "collections of geometries"}
-    return words.get(name, name.lower().replace("multi", "multi-").replace("string", " string"))
+    if name == "GEOMETRY":
+        return "any geometry"
+    if name == "GEOMETRYCOLLECTION":
+        return "collections of geometries"
+    words = name.lower().replace("multi", "multi-")
+    return words.replace("string", " string")
 
 
 def _write_segment(name: str) -> str:
@@ -55,7 +67,8 @@ def _write_segment(name: str) -> str:
 def _href(values: Mapping[str, str]) -> str:
     if not values:
         return ""
-    return "?" + urlencode(list(values.items()), quote_via=quote)
+    parameters = list(values.items())
+    return "?" + urlencode(parameters, quote_via=quote)
 
 
 def _without(values: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
@@ -63,7 +76,7 @@ def _without(values: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
 
 
 def _first_page(values: Mapping[str, str]) -> str:
-    """The same query from its first page on."""
+    """The href of the first page of the same query."""
     return _href(_without(values, ("cursor", "offset")))
 
 
@@ -96,7 +109,7 @@ def _environment() -> Environment:
 
 
 def _show(character: re.Match[str]) -> str:
-    """The symbol of a control character; for others the replacement character."""
+    """The visible symbol of a control character, or the replacement character for others."""
     code = ord(character[0])
     if code < 0x20:
         return chr(0x2400 + code)

@@ -15,20 +15,23 @@ Json = dict[str, Any]
 TEXT: Json = {"type": "string"}
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
 _ZONE = r"[+-](0[0-9]|1[0-5])(:[0-5][0-9]){0,2}"
+
+
+def _integer_type(bits: int, name: str | None = None) -> Json:
+    """The schema of a signed integer, with the name of its format if it has one."""
+    limit = 1 << (bits - 1)
+    schema: Json = {"type": "integer"}
+    if name is not None:
+        schema["format"] = name
+    schema["minimum"] = -limit
+    schema["maximum"] = limit - 1
+    return schema
+
+
 _TYPES: Mapping[str, Json] = {
-    "int2": {"type": "integer", "minimum": -(1 << 15), "maximum": (1 << 15) - 1},
-    "int4": {
-        "type": "integer",
-        "format": "int32",
-        "minimum": -(1 << 31),
-        "maximum": (1 << 31) - 1,
-    },
-    "int8": {
-        "type": "integer",
-        "format": "int64",
-        "minimum": -(1 << 63),
-        "maximum": (1 << 63) - 1,
-    },
+    "int2": _integer_type(16),
+    "int4": _integer_type(32, "int32"),
+    "int8": _integer_type(64, "int64"),
     "oid": {"type": "integer", "format": "uint32", "minimum": 0, "maximum": (1 << 32) - 1},
     "float4": {"type": "number", "format": "float"},
     "float8": {"type": "number", "format": "double"},
@@ -49,10 +52,14 @@ _CHECKED_TEXTS = frozenset({"text", "varchar"})  # char(n) is compared without i
 # the types that are served: arcs become segments, surfaces of patches become multipolygons
 _GEOMETRIES = {
     "GEOMETRY": "any",
-    **dict.fromkeys(("CIRCULARSTRING", "COMPOUNDCURVE"), "linestring"),
+    "CIRCULARSTRING": "linestring",
+    "COMPOUNDCURVE": "linestring",
     "MULTICURVE": "multilinestring",
-    **dict.fromkeys(("CURVEPOLYGON", "TRIANGLE"), "polygon"),
-    **dict.fromkeys(("MULTISURFACE", "POLYHEDRALSURFACE", "TIN"), "multipolygon"),
+    "CURVEPOLYGON": "polygon",
+    "TRIANGLE": "polygon",
+    "MULTISURFACE": "multipolygon",
+    "POLYHEDRALSURFACE": "multipolygon",
+    "TIN": "multipolygon",
 }
 
 
@@ -68,24 +75,27 @@ def _whole_type(schema: Json, bounds: ValueBounds) -> Json:
         maxima.append(math.floor(bounds.maximum))
     if bounds.below is not None:
         maxima.append(math.ceil(bounds.below) - 1)
-    bounded = {**schema, "type": "integer", "minimum": max(minima), "maximum": min(maxima)}
-    for name in ("minimum", "maximum"):
-        if bounded[name] in (-math.inf, math.inf):
-            del bounded[name]
+    bounded = dict(schema)
+    bounded["type"] = "integer"
+    for name, limit in (("minimum", max(minima)), ("maximum", min(maxima))):
+        if limit not in (-math.inf, math.inf):
+            bounded[name] = limit
     return bounded
 
 
 def _number_type(schema: Json, bounds: ValueBounds) -> Json:
     """The schema of numbers; of an inclusive and an exclusive bound it has the stricter one."""
     found = dict(schema)
-    if bounds.above is not None and (bounds.minimum is None or bounds.above >= bounds.minimum):
-        found["exclusiveMinimum"] = bounds.above
-    elif bounds.minimum is not None:
-        found["minimum"] = bounds.minimum
-    if bounds.below is not None and (bounds.maximum is None or bounds.below <= bounds.maximum):
-        found["exclusiveMaximum"] = bounds.below
-    elif bounds.maximum is not None:
-        found["maximum"] = bounds.maximum
+    minimum, above = bounds.minimum, bounds.above
+    if above is not None and (minimum is None or above >= minimum):
+        found["exclusiveMinimum"] = above
+    elif minimum is not None:
+        found["minimum"] = minimum
+    maximum, below = bounds.maximum, bounds.below
+    if below is not None and (maximum is None or below <= maximum):
+        found["exclusiveMaximum"] = below
+    elif maximum is not None:
+        found["maximum"] = maximum
     return found
 
 
@@ -123,10 +133,12 @@ def _bounded(type_name: str, schema: Json, bounds: ValueBounds) -> Json:
 
 
 def type_schema(typed: TypedName, bounds: ValueBounds = UNBOUNDED) -> Json:
-    """The schema of a value of this type. NULL is no value, so no schema describes it."""
+    """The schema of a value of this type. It does not describe NULL, which is not a value."""
     if typed.enum is not None:
         return {"type": "string", "enum": list(typed.enum)}
-    types = _TYPES if typed.type_schema == "pg_catalog" else {}
+    types: Mapping[str, Json] = {}
+    if typed.type_schema == "pg_catalog":
+        types = _TYPES
     name = typed.type_name
     if typed.category == "A" and name.startswith("_"):
         element_name = name[1:]
@@ -149,4 +161,5 @@ def geometry_schema(geometry: GeometryColumn) -> Json:
 
     It has a format and no type (OGC 23-058r2, /req/schemas/properties).
     """
-    return {"format": f"geometry-{_GEOMETRIES.get(geometry.type, geometry.type.lower())}"}
+    served_type = _GEOMETRIES.get(geometry.type, geometry.type.lower())
+    return {"format": f"geometry-{served_type}"}

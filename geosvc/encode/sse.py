@@ -6,9 +6,9 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 def encode_event(event_id: str, name: str, content: bytes) -> bytes:
-    """An event.
+    """Encodes an event.
 
-    A line end in the content, which JSON may have between its tokens, begins another `data` line.
+    JSON may have line ends between its tokens. Each line of the content becomes a `data` line.
     """
     if b"\n" in content or b"\r" in content:
         content = b"\ndata: ".join(_LINE_END.split(content))
@@ -16,9 +16,9 @@ def encode_event(event_id: str, name: str, content: bytes) -> bytes:
 
 
 def encode_heartbeat(event_id: str | None) -> bytes:
-    """A comment, with the event id from which to resume if it is known.
+    """Encodes a comment, with the event id from which to resume if it is known.
 
-    A browser keeps the id without an event for the page.
+    A browser keeps the id, and the page gets no event.
     """
     if event_id is None:
         return b": heartbeat\n\n"
@@ -26,5 +26,10 @@ def encode_heartbeat(event_id: str | None) -> bytes:
 
 
 def encode_beginning(event_id: str, retry_milliseconds: int) -> bytes:
-    """The beginning of a stream: the time before a reconnection, and the id to resume from."""
+    """Encodes the beginning of a stream.
+
+    Args:
+        event_id: from which the client resumes after a disconnection.
+        retry_milliseconds: how long the client waits before it connects again.
+    """
     return b"retry: %d\nid: %b\n\n" % (retry_milliseconds, event_id.encode())

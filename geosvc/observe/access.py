@@ -1,7 +1,8 @@
 """The access log: a JSON line for each request.
 
-Lines are collected and written a few times a second, since a write of its own would cost more than
-many requests. A line has the route and not the path: ids and values of parameters may be private.
+Lines are collected and written a few times a second, since a write for each line would cost more
+than many a request. A line has the route instead of the path, because ids and values of parameters
+may be private.
 """
 
 import asyncio
@@ -60,15 +61,16 @@ class AccessLog:
             "db_ms": round(trace.db_seconds * 1000, 2),
             "send_ms": round(trace.send_seconds * 1000, 2),
         }
-        self._lines.append(orjson.dumps(line, option=orjson.OPT_UTC_Z))
+        text = orjson.dumps(line, option=orjson.OPT_UTC_Z)
+        self._lines.append(text + b"\n")
         if len(self._lines) >= MAX_WAITING:
             self._flush()
 
     def _flush(self) -> None:
         if self._lines:
-            lines = self._lines
+            lines = b"".join(self._lines)
             self._lines = []
-            self._write(b"\n".join([*lines, b""]).decode())
+            self._write(lines.decode())
 
     async def _flush_regularly(self) -> None:
         while True:

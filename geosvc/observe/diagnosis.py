@@ -1,8 +1,9 @@
 """Asks the database why a statement was slow: its plan, and facts about its relations.
 
-The questions have a connection of their own. Each fingerprint is diagnosed at most once in
-EVERY_SECONDS, all together at most MAX_PER_MINUTE times. A diagnosis is kept for the lines between.
-A failure is counted and reported once; the line in the log then has no plan.
+These statements have a connection of their own. Each fingerprint is diagnosed at most once in
+EVERY_SECONDS, and all fingerprints together at most MAX_PER_MINUTE times a minute. In between, the
+diagnosis is used again. A failure is counted and reported once; the line in the log then has no
+plan.
 """
 
 import asyncio
@@ -54,18 +55,28 @@ class Diagnoser:
         Args:
             args: None when they were too large to be kept.
         """
-        kept = self._kept.get(fingerprint)
-        if kept is not None and monotonic() - kept[0] < EVERY_SECONDS:
+        kept = self._find_kept(fingerprint)
+        if kept is not None:
             self._explained.add(("kept",))
-            return kept[1]
+            return kept
         if self._is_limited():
             self._explained.add(("limited",))
             return Diagnosis()
-        if args is None or not text.lstrip().upper().startswith(_EXPLAINABLE):
+        can_be_explained = text.lstrip().upper().startswith(_EXPLAINABLE)
+        if args is None or not can_be_explained:
             return Diagnosis()
         self._in_minute += 1
         diagnosis = await self._try_diagnosing(text, args)
         self._keep(fingerprint, diagnosis)
+        return diagnosis
+
+    def _find_kept(self, fingerprint: str) -> Diagnosis | None:
+        """The diagnosis that is kept, if it is not too old."""
+        if fingerprint not in self._kept:
+            return None
+        made_at, diagnosis = self._kept[fingerprint]
+        if monotonic() - made_at >= EVERY_SECONDS:
+            return None
         return diagnosis
 
     def _is_limited(self) -> bool:
@@ -106,20 +117,23 @@ class Diagnoser:
 
     async def _diagnose(self, text: str, args: Sequence[object]) -> Diagnosis:
         explain = Statement("operations.explain", f"EXPLAIN (FORMAT JSON, VERBOSE) {text}", args)
-        rows = await self._fetch(explain)
-        plan = parse_plan(rows[0][0][0]["Plan"])
+        explained = await self._fetch(explain)
+        documents = explained[0][0]
+        plan = parse_plan(documents[0]["Plan"])
         relations = await self._fetch_relations(plan)
         functions = await self._fetch_functions(plan)
-        session = (await self._fetch(load_statement("plan_session")))[0]
+        sessions = await self._fetch(load_statement("plan_session"))
+        work_mem_bytes, role, database, postgis = sessions[0]
+        samples = await self._sample_columns(relations)
         return Diagnosis(
             plan=plan,
             relations=relations,
             functions=functions,
-            work_mem_bytes=session[0],
-            role=session[1],
-            database=session[2],
-            postgis=session[3],
-            column_samples=await self._sample_columns(relations),
+            work_mem_bytes=work_mem_bytes,
+            role=role,
+            database=database,
+            postgis=postgis,
+            column_samples=samples,
         )
 
     async def _fetch_relations(self, plan: Node) -> dict[RelationName, Relation]:
@@ -127,15 +141,16 @@ class Diagnoser:
         schemas = [schema for schema, _ in names]
         tables = [table for _, table in names]
         relations: dict[RelationName, Relation] = {}
-        for row in await self._fetch(load_statement("plan_relations", (schemas, tables))):
-            relation = row[0]
+        rows = await self._fetch(load_statement("plan_relations", (schemas, tables)))
+        for (relation,) in rows:
             relations[relation["schema"], relation["name"]] = relation
         return relations
 
     async def _fetch_functions(self, plan: Node) -> dict[str, Mapping[str, Any]]:
         functions: dict[str, Mapping[str, Any]] = {}
-        statement = load_statement("plan_functions", (functions_of(plan),))
-        for name, volatile, own, generic, signature in await self._fetch(statement):
+        names = functions_of(plan)
+        rows = await self._fetch(load_statement("plan_functions", (names,)))
+        for name, volatile, own, generic, signature in rows:
             functions[name] = {
                 "volatile": volatile,
                 "own": own,

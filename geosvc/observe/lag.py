@@ -1,4 +1,4 @@
-"""Measures how late the event loop runs a timer, because a handler blocks it."""
+"""Measures how late the event loop runs a timer. It is late when something blocks the loop."""
 
 import asyncio
 from time import perf_counter, process_time
@@ -16,8 +16,10 @@ async def watch_loop(lag: Histogram, held: Histogram) -> None:
         held: the part of the delay in which this process used a CPU.
     """
     while True:
-        started, worked = perf_counter(), process_time()
+        started = perf_counter()
+        cpu_started = process_time()
         await asyncio.sleep(EVERY_SECONDS)
-        late = max(perf_counter() - started - EVERY_SECONDS, 0.0)
-        lag.observe((), late)
-        held.observe((), min(late, process_time() - worked))
+        late_seconds = max(perf_counter() - started - EVERY_SECONDS, 0.0)
+        cpu_seconds = process_time() - cpu_started
+        lag.observe((), late_seconds)
+        held.observe((), min(late_seconds, cpu_seconds))

@@ -1,4 +1,4 @@
-"""The log on standard error, a line for each event: JSON, or text for people on a terminal."""
+"""The log on standard error. It has a line for each event, in JSON or as text for a terminal."""
 
 import logging
 import sys
@@ -19,11 +19,16 @@ _LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+_FIRST_FIELDS = ("event", "level", "timestamp")
 
 
 def _as_json(_: Any, __: str, line: dict[str, Any]) -> str:
-    first = {name: line.pop(name) for name in ("event", "level", "timestamp") if name in line}
-    return orjson.dumps({**first, **line}, default=str).decode()
+    ordered: dict[str, Any] = {}
+    for name in _FIRST_FIELDS:
+        if name in line:
+            ordered[name] = line.pop(name)
+    ordered.update(line)
+    return orjson.dumps(ordered, default=str).decode()
 
 
 def _renderer(log_format: str) -> Callable[..., Any]:
@@ -83,7 +88,7 @@ def start_log(settings: Settings) -> Callable[[], None]:
     root.addHandler(handler)
     previous = root.level
     root.level = max(level, logging.WARNING)
-    # A failure in a handler is an event. The rest of this log is about clients that send no HTTP.
+    # Failures of handlers are events. What else aiohttp logs is about clients that do not send HTTP.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     unsubscribe = subscribe(write, but=(Measurement,))
 

@@ -1,15 +1,15 @@
 """The metrics of a worker, for Prometheus.
 
-Counting happens several times a request, so it uses plain numbers; prometheus-client only writes
-them. Each worker counts for itself, and its series have its number as a label, so that a worker
-that restarts resets only its own series (docs/decisions/0012).
+Counting happens several times in each request, so the counters are plain numbers.
+prometheus-client only writes them. Each worker counts for itself, and its series have the number of
+the worker as a label. So a worker that restarts resets only its own series (docs/decisions/0012).
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, ClassVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -23,11 +23,26 @@ from prometheus_client.exposition import generate_latest
 from geosvc.events import Event, QueryEnded, RequestEnded, failures, subscribe
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_ZEROS = [0.0] * (len(SECONDS) + 2)
 MAX_SERIES = 5_000
 OTHER = "other"
 
 Labels = tuple[str, ...]
+Samples = list[list[Any]]
+"""The values of a metric: [labels, value] of each series."""
+
 Snapshot = list[dict[str, Any]]
+
+
+def _describe(metric: "Counter | Histogram | Gauge | Tally", samples: Samples) -> dict[str, Any]:
+    """A metric as values that JSON can write, for another process."""
+    return {
+        "kind": metric.kind,
+        "name": metric.name,
+        "text": metric.text,
+        "labels": list(metric.labels),
+        "samples": samples,
+    }
 
 
 class Counter:
@@ -52,14 +67,10 @@ class Counter:
 
     def snapshot(self) -> dict[str, Any]:
         """The metric as values that JSON can write, for another process."""
-        samples = [[list(labels), value] for labels, value in self.values.items()]
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "text": self.text,
-            "labels": list(self.labels),
-            "samples": samples,
-        }
+        samples: Samples = []
+        for labels, value in self.values.items():
+            samples.append([list(labels), value])
+        return _describe(self, samples)
 
 
 class Histogram:
@@ -83,20 +94,16 @@ class Histogram:
         except KeyError:
             if len(self.values) >= MAX_SERIES:
                 labels = (OTHER,) * len(self.labels)
-            counted = self.values.setdefault(labels, [0.0] * (len(SECONDS) + 2))
+            counted = self.values.setdefault(labels, _ZEROS.copy())
         counted[bisect_left(SECONDS, seconds)] += 1.0
         counted[-1] += seconds
 
     def snapshot(self) -> dict[str, Any]:
         """The metric as values that JSON can write, for another process."""
-        samples = [[list(labels), list(counted)] for labels, counted in self.values.items()]
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "text": self.text,
-            "labels": list(self.labels),
-            "samples": samples,
-        }
+        samples: Samples = []
+        for labels, counted in self.values.items():
+            samples.append([list(labels), counted.copy()])
+        return _describe(self, samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +114,11 @@ class Gauge:
     text: str
     read: Callable[[], float]
     kind: str = "gauge"
+    labels: ClassVar[Labels] = ()
 
     def snapshot(self) -> dict[str, Any]:
         """The metric as values that JSON can write, for another process."""
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "text": self.text,
-            "labels": [],
-            "samples": [[[], self.read()]],
-        }
+        return _describe(self, [[[], self.read()]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +129,14 @@ class Tally:
     text: str
     labels: Labels
     read: Callable[[], Mapping[Labels, float]]
+    kind: ClassVar[str] = "counter"
 
     def snapshot(self) -> dict[str, Any]:
         """The metric as values that JSON can write, for another process."""
-        samples = [[list(labels), float(value)] for labels, value in self.read().items()]
-        return {
-            "kind": "counter",
-            "name": self.name,
-            "text": self.text,
-            "labels": list(self.labels),
-            "samples": samples,
-        }
+        samples: Samples = []
+        for labels, value in self.read().items():
+            samples.append([list(labels), float(value)])
+        return _describe(self, samples)
 
 
 def _worker_up(value: float) -> dict[str, Any]:
@@ -238,7 +237,10 @@ class Metrics:
 
     def snapshot(self) -> Snapshot:
         """All metrics as values that JSON can write."""
-        self.failures.values = {(part,): float(number) for part, number in failures.items()}
+        counts: dict[Labels, float] = {}
+        for part, number in failures.items():
+            counts[part,] = float(number)
+        self.failures.values = counts
         snapshots: Snapshot = []
         for metric in vars(self).values():
             if isinstance(metric, Counter | Histogram):
@@ -258,13 +260,16 @@ class _Collector:
     def collect(self) -> Iterable[Metric]:
         families: dict[str, Any] = {}
         for worker, snapshot in self._snapshots.items():
-            metrics = [_worker_up(0.0)] if snapshot is None else snapshot
+            metrics = snapshot
+            if metrics is None:
+                metrics = [_worker_up(0.0)]
             for metric in metrics:
                 name = metric["name"]
                 if name not in families:
                     families[name] = _make_family(metric)
+                family = families[name]
                 for labels, value in metric["samples"]:
-                    _add(families[name], [*labels, str(worker)], value)
+                    _add(family, [*labels, str(worker)], value)
         return families.values()
 
 
@@ -277,7 +282,8 @@ _FAMILIES: Mapping[str, Callable[..., Metric]] = {
 
 def _make_family(metric: Mapping[str, Any]) -> Metric:
     make = _FAMILIES[metric["kind"]]
-    return make(metric["name"], f"{metric['text']}.", labels=[*metric["labels"], "worker"])
+    labels = [*metric["labels"], "worker"]
+    return make(metric["name"], f"{metric['text']}.", labels=labels)
 
 
 def _add(family: Any, labels: list[str], value: Any) -> None:

@@ -1,7 +1,7 @@
 """The slow-query log: which statements are slow, and which of them get a line.
 
 The decision is synchronous and cheap. A query that gets a line goes through a bounded queue to one
-task, which asks for the plan. So a storm of slow queries costs a few counters each
+task, which asks for the plan. So many slow queries at once cost only a few counters each
 (docs/decisions/0013).
 """
 
@@ -116,7 +116,9 @@ class SlowQueries:
     def _on_query_end(self, event: Any) -> None:
         run = event.run
         seconds = run.pool_seconds + run.seconds
-        if seconds < self._thresholds.least or seconds < self._thresholds.of_run(run):
+        if seconds < self._thresholds.least:
+            return
+        if seconds < self._thresholds.of_run(run):
             return
         trace = run.trace
         if trace is None or trace.ended:
@@ -151,13 +153,15 @@ class SlowQueries:
             return
         run.reported = True
         # A filter can make a statement of a megabyte. Its EXPLAIN would take longer than itself.
-        is_cut = len(run.text) > MAX_TEXT
-        text = f"{run.text[:MAX_TEXT]} …" if is_cut else run.text
+        text = run.text
+        is_cut = len(text) > MAX_TEXT
+        if is_cut:
+            text = f"{text[:MAX_TEXT]} …"
         print_ = fingerprint(text)
         fields = self._fields_of(run, print_)
-        self._slow.add(
-            (run.name, fields["operation"] or "", fields["collection"] or "", run.origin)
-        )
+        operation = fields["operation"] or ""
+        collection = fields["collection"] or ""
+        self._slow.add((run.name, operation, collection, run.origin))
         entry = self.statistics.of(print_, run.name)
         entry.add(fields, time())
         now = monotonic()
@@ -170,7 +174,13 @@ class SlowQueries:
         args = None
         if not is_cut and size_of(run.args) <= MAX_ARGS_BYTES:
             args = run.args
-        case = SlowQueryCase(text, args, offset_of(run), run.pool_was_full, fields)
+        case = SlowQueryCase(
+            text=text,
+            args=args,
+            offset=offset_of(run),
+            pool_was_full=run.pool_was_full,
+            fields=fields,
+        )
         try:
             self._queue.put_nowait(case)
         except asyncio.QueueFull:
@@ -179,13 +189,16 @@ class SlowQueries:
             self._dropped.add(("queue full",))
 
     def _fields_of(self, run: Run, print_: str) -> dict[str, Any]:
-        fields = {"fingerprint": print_, **measured_fields(run, self._thresholds.of_run(run))}
-        trace = run.trace
+        threshold = self._thresholds.of_run(run)
+        fields: dict[str, Any] = {"fingerprint": print_}
+        fields.update(measured_fields(run, threshold))
+        fields.update(self._client_fields(run.trace))
+        return fields
+
+    def _client_fields(self, trace: Trace | None) -> Mapping[str, Any]:
         if trace is None:
-            client = self._clients.describe(None, None, None)
-        else:
-            client = self._clients.describe(trace.peer, trace.forwarded_for, trace.user_agent)
-        return fields | client
+            return self._clients.describe(None, None, None)
+        return self._clients.describe(trace.peer, trace.forwarded_for, trace.user_agent)
 
     def _describe_args(self, text: str, args: Sequence[object]) -> Any:
         shown = args[:MAX_ARGS_SHOWN]
@@ -228,11 +241,14 @@ class SlowQueries:
             pool_was_full=case.pool_was_full,
             diagnosis=diagnosis,
         )
+        plan: Sequence[str] | None = None
+        if diagnosis.plan is not None:
+            plan = write_plan(diagnosis.plan)
         event = SlowQuery(
             **fields,
             cause=main_cause(fields),
             sql=normalise(case.text),
-            plan=write_plan(diagnosis.plan) if diagnosis.plan is not None else None,
+            plan=plan,
             advice=[advice.as_fields() for advice in advise(evidence)],
             dropped=self._sampler.take_dropped(print_),
         )
@@ -249,12 +265,13 @@ class SlowQueries:
                 self._take_all(trace)
         for print_, burst in self._sampler.bursts.items():
             is_over = is_closing or now - burst.dropped_at > QUIET_SECONDS
-            if not burst.dropped or not is_over:
-                continue
-            entry = self.statistics.by_fingerprint.get(print_)
-            event = SlowQueriesDropped(
-                fingerprint=print_,
-                statement=entry.statement if entry else "",
-                dropped=self._sampler.take_dropped(print_),
-            )
-            emit(event)
+            if burst.dropped and is_over:
+                self._report_burst(print_)
+
+    def _report_burst(self, print_: str) -> None:
+        statement = ""
+        entry = self.statistics.by_fingerprint.get(print_)
+        if entry is not None:
+            statement = entry.statement
+        dropped = self._sampler.take_dropped(print_)
+        emit(SlowQueriesDropped(fingerprint=print_, statement=statement, dropped=dropped))

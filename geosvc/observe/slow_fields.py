@@ -1,4 +1,4 @@
-"""The fields of a slow query's line that need no further question to the database."""
+"""The fields of a slow query's line that need no further statement."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +24,9 @@ def measured_fields(run: Run, threshold: float) -> dict[str, Any]:
     Args:
         threshold: in seconds.
     """
+    response_bytes = 0
+    if run.trace is not None:
+        response_bytes = run.trace.bytes
     return {
         **_request_fields(run),
         "origin": run.origin,
@@ -33,7 +36,7 @@ def measured_fields(run: Run, threshold: float) -> dict[str, Any]:
         "pool_wait_ms": _milliseconds(run.pool_seconds),
         **_request_times(run),
         "rows": run.rows,
-        "bytes": run.trace.bytes if run.trace is not None else 0,
+        "bytes": response_bytes,
         "outcome": run.outcome,
         "sqlstate": run.sqlstate,
         "threshold_ms": _milliseconds(threshold),
@@ -68,7 +71,8 @@ def _request_times(run: Run) -> dict[str, float]:
 
 def main_cause(fields: Mapping[str, Any]) -> str:
     """Where most of the time was spent: `the statement itself took 190 of 291 ms`."""
-    longest = max(_PARTS, key=lambda name: float(fields[name]))
+    times = {name: float(fields[name]) for name in _PARTS}
+    longest = max(times, key=times.__getitem__)
     cause = f"{_PARTS[longest]} took {fields[longest]:.0f} of {fields['total_ms']:.0f} ms"
     if fields["outcome"] != "ok":
         cause += f"; it ended with {fields['outcome']}"
@@ -83,7 +87,8 @@ def offset_of(run: Run) -> int:
     _, offset, number = run.text.rpartition(" OFFSET $")
     if not offset:
         return 0
-    value = run.args[int(number.partition(":")[0]) - 1]
+    digits, _, _ = number.partition(":")
+    value = run.args[int(digits) - 1]
     if not isinstance(value, int):
         return 0
     return value

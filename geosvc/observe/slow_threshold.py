@@ -22,7 +22,10 @@ class Thresholds:
         for name, override in settings.collections.items():
             if override.slow_query_ms is not None:
                 self._collections[name] = override.slow_query_ms / 1000
-        self.least = min([self._general, *self._routes.values(), *self._collections.values()])
+        thresholds = [self._general]
+        thresholds += self._routes.values()
+        thresholds += self._collections.values()
+        self.least = min(thresholds)
 
     def of(self, trace: Trace | None) -> float:
         """The threshold of a request, in seconds; the general one without a request."""

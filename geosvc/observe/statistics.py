@@ -16,7 +16,7 @@ MAX_SAMPLES = 512
 LAST_REQUESTS = 5
 MINUTES = 60
 _LAST = ("cause", "plan", "advice", "sql", "args", "route", "user_agent")
-MOST_CLIENTS = 5  # in the description of a statement
+MOST_CLIENTS = 5  # that the description of a statement names
 STATEMENT_MINUTES = 2 * MINUTES  # a statement keeps; more are pruned
 
 
@@ -125,13 +125,18 @@ class SlowStatement:
         if not self.samples:
             return 0.0
         ordered = sorted(self.samples)
-        index = min(int(share * len(ordered)), len(ordered) - 1)
-        return ordered[index]
+        last = len(ordered) - 1
+        index = int(share * len(ordered))
+        return ordered[min(index, last)]
 
-    def _most_clients(self) -> list[tuple[str, int]]:
+    def _most_clients(self) -> list[dict[str, Any]]:
+        """The clients with the most runs, those with equally many by their address."""
         by_address = sorted(self.clients.items())
         by_count = sorted(by_address, key=itemgetter(1), reverse=True)
-        return by_count[:MOST_CLIENTS]
+        clients: list[dict[str, Any]] = []
+        for address, count in by_count[:MOST_CLIENTS]:
+            clients.append({"client": address, "count": count})
+        return clients
 
     def describe(self) -> dict[str, Any]:
         """The statement for JSON and for pages."""
@@ -143,7 +148,7 @@ class SlowStatement:
             "collections": [name for name, _ in self.collections.most_common()],
             "operations": [name for name, _ in self.operations.most_common()],
             "outcomes": dict(self.outcomes),
-            "clients": [{"client": name, "count": number} for name, number in self._most_clients()],
+            "clients": self._most_clients(),
             "count": self.count,
             "dropped": self.dropped,
             "total_ms": round(self.total_ms, 1),
@@ -180,13 +185,11 @@ class SlowStatement:
         fields: dict[str, Any] = {name: state[name] for name in _SIMPLE_FIELDS}
         for name in _COUNTED:
             fields[f"{name}s"] = Counter(state[f"{name}s"])
-        return cls(
-            **fields,
-            samples=deque(state["samples"], maxlen=MAX_SAMPLES),
-            minutes=Counter(dict(map(tuple, state["minutes"]))),
-            request_ids=deque(state["request_ids"], maxlen=LAST_REQUESTS),
-            last=dict(state["last"]),
-        )
+        fields["samples"] = deque(state["samples"], maxlen=MAX_SAMPLES)
+        fields["request_ids"] = deque(state["request_ids"], maxlen=LAST_REQUESTS)
+        fields["minutes"] = Counter(dict(state["minutes"]))
+        fields["last"] = dict(state["last"])
+        return cls(**fields)
 
 
 _COUNTED = ("collection", "operation", "outcome", "client")
@@ -236,7 +239,8 @@ def merge_states(states: Iterable[Sequence[Mapping[str, Any]]]) -> Statistics:
     """The statistics of several processes together."""
     merged = Statistics()
     for state in states:
-        for entry in map(SlowStatement.of_state, state):
+        for entry_state in state:
+            entry = SlowStatement.of_state(entry_state)
             present = merged.by_fingerprint.setdefault(entry.fingerprint, entry)
             if present is not entry:
                 present.merge(entry)
@@ -256,7 +260,9 @@ def describe_statistics(statistics: Statistics, now: float) -> dict[str, Any]:
     for statement in statements:
         runs.update(statement.minutes)
     end = int(now // 60) + 1
-    minutes = [{"at": at * 60, "count": runs[at]} for at in range(end - MINUTES, end)]
+    minutes: list[dict[str, int]] = []
+    for minute in range(end - MINUTES, end):
+        minutes.append({"at": minute * 60, "count": runs[minute]})
     return {
         "statements": [statement.describe() for statement in statements],
         "minutes": minutes,

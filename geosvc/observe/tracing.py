@@ -3,7 +3,8 @@
 The official instrumentations of aiohttp and asyncpg make the spans. They get tracers that wrap
 those of the SDK and add what the instrumentations do not know: the request that a statement belongs
 to (one task may run look-ups for several requests) and attributes of geosvc. They also keep the
-values of a request out of spans. The packages are an extra; they are imported when tracing starts.
+values of a request out of spans. The packages of OpenTelemetry are optional (the extra `otel`), so
+they are imported when tracing starts.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Cells of a shapefile's table (.dbf) that GDAL would read as another value.
+"""Cells of a shapefile's table (.dbf) that GDAL would read as other values.
 
 GDAL reads `12abc` as 12, a logical value that is blank or `x` as false, and the date `2024-1-1` as
 0000-20-24.
@@ -18,20 +18,27 @@ from numpy.typing import NDArray
 
 from geosvc.sources.dbf import table_of
 
-_HEAD_BYTES = _FIELD_BYTES = 32
+_HEAD_BYTES = 32
+_FIELD_BYTES = 32
 _END_OF_FIELDS = b"\r"
 _ROWS_AT_ONCE = 100_000
 _BLANK = b" \0"
 _INTEGER = re.compile(rb"[+-]?\d+")
 _NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-_TOO_LONG = re.compile(rb"\*+")  # a number that its column has no room for, which is NULL
+_TOO_LONG = re.compile(rb"\*+")  # a number that did not fit into its column: NULL
 _DATE = re.compile(rb"\d{8}")
-_TRUE, _FALSE, _UNKNOWN = frozenset(b"YyTt"), frozenset(b"NnFf"), frozenset(b"? \0")
+_TRUE = frozenset(b"YyTt")
+_FALSE = frozenset(b"NnFf")
+_UNKNOWN = frozenset(b"? \0")
+_LOGICAL = _TRUE | _FALSE | _UNKNOWN
 _NO_DATE = b"00000000"
 _DELETED = ord("*")  # the first byte of a deleted record
 _CellType = Literal["text", "bool", "int8", "numeric"]
-_EXACT_DIGITS, _EXACT_IN_FLOAT = 15, 1 << 53
+_EXACT_DIGITS = 15  # a double has all digits of such an integer
+_EXACT_IN_FLOAT = 1 << 53
 _GDAL_INTEGER_DIGITS = 18  # of the widest column that GDAL reads as integers
+_Bytes = NDArray[np.uint8]
+_Booleans = NDArray[np.bool_]
 _NO_RECORDS = np.zeros((0, 1), dtype=np.uint8)
 _NO_CELL = np.zeros(0, dtype=np.uint8)
 _TYPE_NAMES = {b"N": "number", b"F": "number", b"D": "date", b"L": "logical value"}
@@ -42,9 +49,9 @@ class _Field:
     """A column of the table.
 
     Attributes:
-        type: of dBase: N and F numbers, D dates, L logical values, C texts.
-        decimals: digits after the point.
-        place: the bytes of a record.
+        type: the letter of dBase: N and F for numbers, D dates, L logical values, C texts.
+        decimals: the number of digits after the point.
+        place: the bytes of a record that hold the cell.
     """
 
     type: bytes
@@ -56,8 +63,13 @@ class _Field:
         """The bytes of a cell."""
         return int(self.place.stop - self.place.start)
 
+    @property
+    def may_have_point(self) -> bool:
+        """Whether its numbers may have a decimal point."""
+        return self.decimals > 0 or self.type == b"F"
+
     def is_read_by_gdal(self, cell: bytes) -> bool:
-        """Whether GDAL reads the value that stands in the cell.
+        """Whether GDAL reads the value of a cell correctly.
 
         Args:
             cell: without the blanks around it; not empty.
@@ -65,31 +77,34 @@ class _Field:
         if self.type == b"D":
             return cell == _NO_DATE or _DATE.fullmatch(cell) is not None
         if self.type == b"L":
-            return cell[0] in _TRUE | _FALSE | _UNKNOWN
-        may_have_point = self.decimals or self.type == b"F"
-        pattern = _NUMBER if may_have_point else _INTEGER
-        return pattern.fullmatch(cell) is not None or _TOO_LONG.fullmatch(cell) is not None
+            return cell[0] in _LOGICAL
+        if _TOO_LONG.fullmatch(cell):
+            return True
+        pattern = _INTEGER
+        if self.may_have_point:
+            pattern = _NUMBER
+        return pattern.fullmatch(cell) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class DbfCells:
-    """The columns that are read from the table itself.
+    """The columns that geosvc reads itself, because GDAL would change some of their values.
 
     Attributes:
-        types: by name: text, where a cell is no value of its column's type; bool, where some are
-            blank; int8 and numeric, for integers with more digits than the double has that GDAL
-            reads.
-        notes: what the user must know of them.
+        types: by the name of the column. It is text where a cell is not a value of its column's
+            type; bool where some cells are blank; int8 or numeric for integers with more digits
+            than the double that GDAL reads.
+        notes: what the user must know about these columns.
     """
 
     types: dict[str, _CellType]
     notes: tuple[str, ...]
     _fields: dict[str, _Field]
-    _records: NDArray[np.uint8]
+    _records: _Bytes
 
     @classmethod
     def of(cls, path: Path, names: list[str]) -> "DbfCells":
-        """Finds the columns that GDAL does not read as they are.
+        """Finds the columns in which GDAL would change values.
 
         Args:
             names: of the columns, as GDAL has them, in the order of the table.
@@ -106,7 +121,8 @@ class DbfCells:
             misread = _first_misread(field, records)
             if misread is not None:
                 types[name] = "text"
-                text = _stripped(records[misread, field.place]).decode("latin-1")
+                cell = _stripped(records[misread, field.place])
+                text = cell.decode("latin-1")
                 notes.append(
                     f"{name} stays text, because feature {misread} has {text!r}, "
                     f"which is no {_TYPE_NAMES[field.type]}"
@@ -115,10 +131,11 @@ class DbfCells:
             cell_type = _type_of_cells(field, records)
             if cell_type is not None:
                 types[name] = cell_type
-        return cls(types, tuple(notes), dict(zip(names, fields, strict=True)), records)
+        fields_by_name = dict(zip(names, fields, strict=True))
+        return cls(types, tuple(notes), fields_by_name, records)
 
     def values(self, name: str, fids: NDArray[np.int64]) -> NDArray[Any]:
-        """The cells of the records of these numbers: texts, numbers, booleans, or None."""
+        """The cells of the records with these numbers: texts, numbers, booleans, or None."""
         field = self._fields[name]
         parse = _parser(self.types[name], field)
         values: list[object] = []
@@ -130,11 +147,11 @@ class DbfCells:
         return np.array(values, dtype=object)
 
 
-def _open(table: Path) -> tuple[list[_Field], NDArray[np.uint8]]:
+def _open(table: Path) -> tuple[list[_Field], _Bytes]:
     """The columns, and all records.
 
-    Returns: the records as bytes of shape (rows, width); the first byte says whether the record
-        was deleted.
+    Returns: the columns; the records as bytes of shape (rows, width). The first byte of a record
+        tells whether it was deleted.
     """
     with table.open("rb") as file:
         head = file.read(_HEAD_BYTES)
@@ -143,22 +160,29 @@ def _open(table: Path) -> tuple[list[_Field], NDArray[np.uint8]]:
         begin = int.from_bytes(head[8:10], "little")
         fields = list(_fields(file.read(begin - _HEAD_BYTES)))
     width = int.from_bytes(head[10:12], "little")
+    counted_width = max(width, 1)
     declared_rows = int.from_bytes(head[4:8], "little")
-    present_rows = max(table.stat().st_size - begin, 0) // max(width, 1)
-    rows = min(declared_rows, present_rows)
+    records_bytes = max(table.stat().st_size - begin, 0)
+    rows = min(declared_rows, records_bytes // counted_width)
     is_too_narrow = bool(fields) and fields[-1].place.stop > width
     if not rows or is_too_narrow:
-        return fields, np.zeros((0, max(width, 1)), dtype=np.uint8)
-    return fields, np.memmap(table, dtype=np.uint8, mode="r", offset=begin, shape=(rows, width))
+        return fields, np.zeros((0, counted_width), dtype=np.uint8)
+    shape = (rows, width)
+    records = np.memmap(table, dtype=np.uint8, mode="r", offset=begin, shape=shape)
+    return fields, records
 
 
 def _fields(head: bytes) -> Iterator[_Field]:
+    """The columns, from their descriptors of _FIELD_BYTES each."""
     begin = 1
-    for at in range(0, len(head) - _FIELD_BYTES + 1, _FIELD_BYTES):
+    last = len(head) - _FIELD_BYTES
+    for at in range(0, last + 1, _FIELD_BYTES):
         descriptor = head[at : at + _FIELD_BYTES]
         if descriptor.startswith(_END_OF_FIELDS):
             return
-        field_type, width, decimals = descriptor[11:12], descriptor[16], descriptor[17]
+        field_type = descriptor[11:12]
+        width = descriptor[16]
+        decimals = descriptor[17]
         if field_type == b"C":  # texts may be longer than 255 bytes
             width += 256 * decimals
             decimals = 0
@@ -166,18 +190,20 @@ def _fields(head: bytes) -> Iterator[_Field]:
         begin += width
 
 
-def _parts(field: _Field, records: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """The cells of a column, many at once, each with the number of the first record."""
+def _parts(field: _Field, records: _Bytes) -> Iterator[tuple[int, _Bytes]]:
+    """(number of the first record, cells) of a column, _ROWS_AT_ONCE at a time."""
     for first in range(0, len(records), _ROWS_AT_ONCE):
-        yield first, np.ascontiguousarray(records[first : first + _ROWS_AT_ONCE, field.place])
+        cells = records[first : first + _ROWS_AT_ONCE, field.place]
+        yield first, np.ascontiguousarray(cells)
 
 
-def _first_misread(field: _Field, records: NDArray[np.uint8]) -> int | None:
+def _first_misread(field: _Field, records: _Bytes) -> int | None:
     """The first record whose cell GDAL would read as another value; deleted ones do not count."""
     if field.type not in _TYPE_NAMES or not field.width:
         return None
     for first, cells in _parts(field, records):
-        for index in np.flatnonzero(~_are_plain(field, cells)).tolist():
+        are_unusual = ~_are_plain(field, cells)
+        for index in np.flatnonzero(are_unusual).tolist():
             cell = _stripped(cells[index])
             is_deleted = records[first + index, 0] == _DELETED
             if cell and not is_deleted and not field.is_read_by_gdal(cell):
@@ -185,55 +211,67 @@ def _first_misread(field: _Field, records: NDArray[np.uint8]) -> int | None:
     return None
 
 
-def _are_plain(field: _Field, cells: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _are_digits(cells: _Bytes) -> _Booleans:
+    """Which bytes are ASCII digits."""
+    digits: _Booleans = cells >= ord("0")
+    digits &= cells <= ord("9")
+    return digits
+
+
+def _are_plain(field: _Field, cells: _Bytes) -> _Booleans:
     """Which cells are digits with at most a sign before and a point between, as nearly all are."""
     blanks = cells == ord(" ")
-    digits = (cells >= ord("0")) & (cells <= ord("9"))
+    digits = _are_digits(cells)
     points = cells == ord(".")
     signs = cells == ord("-")
     begins = ~blanks
     begins[:, 1:] &= blanks[:, :-1]
-    plain: NDArray[np.bool_] = (digits | blanks | points | signs).all(axis=1)
+    known = digits | blanks | points | signs
+    misplaced_signs = signs & ~begins
+    plain: _Booleans = known.all(axis=1)
     plain &= begins.sum(axis=1) <= 1
-    may_have_point = field.decimals > 0 or field.type == b"F"
-    plain &= points.sum(axis=1) <= may_have_point
-    plain &= ~(signs & ~begins).any(axis=1)
+    plain &= points.sum(axis=1) <= field.may_have_point
+    plain &= ~misplaced_signs.any(axis=1)
     plain &= digits.any(axis=1)
     if field.type == b"D":
         plain &= digits.all(axis=1)
     return plain
 
 
-def _type_of_cells(field: _Field, records: NDArray[np.uint8]) -> _CellType | None:
-    """The type of a column that GDAL reads with losses; None where it loses nothing."""
+def _type_of_cells(field: _Field, records: _Bytes) -> _CellType | None:
+    """The type of a column that GDAL reads with losses; None if it loses nothing."""
     if field.type == b"L" and _has_blanks(field, records):
         return "bool"
     return _type_of_long_integers(field, records)
 
 
-def _has_blanks(field: _Field, records: NDArray[np.uint8]) -> bool:
-    return bool(np.isin(records[:, field.place], list(_BLANK)).any())
+def _has_blanks(field: _Field, records: _Bytes) -> bool:
+    cells = records[:, field.place]
+    are_blank = np.isin(cells, list(_BLANK))
+    return bool(are_blank.any())
 
 
-def _type_of_long_integers(field: _Field, records: NDArray[np.uint8]) -> _CellType | None:
-    """The type for integers, where a double has too few digits for some of them."""
+def _type_of_long_integers(field: _Field, records: _Bytes) -> _CellType | None:
+    """The type of integers of which some have more digits than a double; None if none has."""
     if field.type != b"N" or field.decimals or field.width <= _GDAL_INTEGER_DIGITS:
         return None
     greatest = least = 0
     for first, cells in _parts(field, records):
-        digits = ((cells >= ord("0")) & (cells <= ord("9"))).sum(axis=1)
+        digits = _are_digits(cells).sum(axis=1)
         is_present = records[first : first + _ROWS_AT_ONCE, 0] != _DELETED
-        for index in np.flatnonzero(is_present & (digits > _EXACT_DIGITS)).tolist():
+        is_long = is_present & (digits > _EXACT_DIGITS)
+        for index in np.flatnonzero(is_long).tolist():
             number = int(_stripped(cells[index]))
             greatest = max(greatest, number)
             least = min(least, number)
     if max(greatest, -least) <= _EXACT_IN_FLOAT:
         return None
-    fits_int8 = least >= -(1 << 63) and greatest < 1 << 63
-    return "int8" if fits_int8 else "numeric"
+    if least >= -(1 << 63) and greatest < 1 << 63:
+        return "int8"
+    return "numeric"
 
 
-def _stripped(cell: NDArray[np.uint8]) -> bytes:
+def _stripped(cell: _Bytes) -> bytes:
     return cell.tobytes().strip(_BLANK)
 
 
@@ -242,7 +280,9 @@ def _parser(cell_type: _CellType, field: _Field) -> Callable[[bytes], object]:
         return _parse_logical
     if cell_type != "text":
         return _parse_integer
-    return _parse_date if field.type == b"D" else _parse_text
+    if field.type == b"D":
+        return _parse_date
+    return _parse_text
 
 
 def _parse_text(cell: bytes) -> str | None:
@@ -257,15 +297,15 @@ def _parse_integer(cell: bytes) -> msgspec.Raw | None:
 
 
 def _parse_date(cell: bytes) -> str | None:
-    """A date as ISO 8601 writes it; a text that is no date as it is."""
-    text = cell.decode("latin-1")
-    try:
-        return date.fromisoformat(f"{text[:4]}-{text[4:6]}-{text[6:]}").isoformat()
-    except ValueError:
-        pass
+    """A date as ISO 8601 writes it; any other text is not changed."""
     if cell == _NO_DATE:
         return None
-    return text or None
+    text = cell.decode("latin-1")
+    iso_text = f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    try:
+        return date.fromisoformat(iso_text).isoformat()
+    except ValueError:
+        return text or None
 
 
 def _parse_logical(cell: bytes) -> bool | None:

@@ -103,10 +103,18 @@ class OgrSource:
             invalid = filter(self._layer.has_invalid_date, self._times.fields)
             self._times.as_texts.update(invalid)
             seen, count = self._inspect()
-        for note in (*self._cells.notes, *self._times.notes):
+        for note in self._cells.notes:
             self._notes.add(note)
-        columns = self._columns()
-        return SourceSchema(columns, seen.type, seen.has_z, self._srid, count, self._layer.bytes)
+        for note in self._times.notes:
+            self._notes.add(note)
+        return SourceSchema(
+            columns=self._columns(),
+            geometry_type=seen.type,
+            has_z=seen.has_z,
+            srid=self._srid,
+            features=count,
+            bytes=self._layer.bytes,
+        )
 
     def _inspect(self) -> tuple[SeenGeometries, int]:
         """Reads all geometries, and the fields whose types depend on their values.
@@ -116,12 +124,15 @@ class OgrSource:
         seen = SeenGeometries()
         count = 0
         self._guesses.reset()
-        for window in self._reader.windows([*self._times.fields, *self._guesses.kinds]):
+        inspected_fields = [*self._times.fields, *self._guesses.kinds]
+        for window in self._reader.windows(inspected_fields):
             self._add_types(window, seen)
             for name in self._guesses.kinds:
-                self._guesses.add_values(name, window.fields[name], self._notes)
+                texts = window.fields[name]
+                self._guesses.add_values(name, texts, self._notes)
             for name in self._times.fields:
-                self._times.add_values(name, window.fields[name], window.first)
+                times = window.fields[name]
+                self._times.add_values(name, times, window.first)
             count = window.first + len(window.geometries)
         return seen, count
 
@@ -130,26 +141,30 @@ class OgrSource:
         present = np.flatnonzero(window.geometries != None)  # noqa: E711 - of an array
         heads = b"".join(wkb[:_WKB_HEAD_BYTES] for wkb in window.geometries[present])
         # GDAL writes all geometries in the same byte order
-        code_type = "<u4" if heads[:1] == b"\x01" else ">u4"
+        code_type = ">u4"
+        if heads.startswith(b"\x01"):
+            code_type = "<u4"
         head_type = np.dtype([("order", "u1"), ("code", code_type)])
         codes = np.frombuffer(heads, dtype=head_type)["code"]
         for code in np.unique(codes):
             if not seen.add_code(int(code)):
-                index = int(present[np.flatnonzero(codes == code)[0]])
+                first = np.flatnonzero(codes == code)[0]
+                index = int(present[first])
                 raise SourceError(
                     f"{self._layer.locate(window.first + index)}: "
                     "the geometry is of a type that cannot be loaded"
                 )
 
     def _columns(self) -> tuple[SourceColumn, ...]:
-        metadata = self._layer.metadata
         fields = self._layer.fields
+        types = self._layer.metadata["ogr_types"]
+        subtypes = self._layer.metadata["ogr_subtypes"]
         columns: list[SourceColumn] = []
-        for name, field, ogr_type, subtype in zip(
-            safe_names(fields), fields, metadata["ogr_types"], metadata["ogr_subtypes"], strict=True
-        ):
-            declared = _SUBTYPES.get(subtype) or _TYPES.get(ogr_type, "text")
-            columns.append(SourceColumn(name, self._type_of_values(field) or declared, field))
+        for index, name in enumerate(safe_names(fields)):
+            field = fields[index]
+            declared = _SUBTYPES.get(subtypes[index]) or _TYPES.get(types[index], "text")
+            column_type = self._type_of_values(field) or declared
+            columns.append(SourceColumn(name, column_type, field))
         return tuple(columns)
 
     def _type_of_values(self, field: str) -> ColumnType | None:
@@ -171,19 +186,24 @@ class OgrSource:
                 names[column.source] = column.name
         self.done_bytes = 0
         for window in self._reader.windows(list(names)):
-            read = [field for field in names if field in window.fields]
-            columns = [names[field] for field in read]
-            values = [self._values(own_columns[field], window) for field in read]
+            columns: list[str] = []
+            values: list[list[Any]] = []
+            for field, name in names.items():
+                if field in window.fields:
+                    columns.append(name)
+                    values.append(self._values(own_columns[field], window))
             for begin in range(0, len(window.fids), rows):
                 part = slice(begin, begin + rows)
                 first = window.first + begin
                 geometries = self._fit(window.geometries[part], first, into)
-                encoded = encode_rows(columns, [array[part] for array in values], len(geometries))
+                values_of_part = [array[part] for array in values]
+                encoded = encode_rows(columns, values_of_part, len(geometries))
                 self._set_done(first + len(geometries))
                 yield FeatureBatch(geometries, encoded, first, self._locate_from(first))
 
     def _set_done(self, features: int) -> None:
-        self.done_bytes = self._layer.bytes * features // max(self._layer.feature_count, 1)
+        all_features = max(self._layer.feature_count, 1)
+        self.done_bytes = self._layer.bytes * features // all_features
 
     def _locate_from(self, first: int) -> LocateFeature:
         def locate(index: int) -> str:
@@ -231,7 +251,8 @@ class OgrSource:
             )
         if array.dtype.kind == "i" and self._driver in _CLAMPING_DRIVERS:
             limits = np.iinfo(array.dtype)
-            clamped = int(np.count_nonzero((array == limits.max) | (array == limits.min)))
+            is_clamped = (array == limits.max) | (array == limits.min)
+            clamped = int(np.count_nonzero(is_clamped))
             self._notes.count(
                 f"{name}: {{}} numbers are {limits.max} or beyond: GDAL reads no larger ones",
                 clamped,
@@ -240,8 +261,10 @@ class OgrSource:
     def _integers(self, column: SourceColumn, window: Window) -> list[Any]:
         """Integers of which some are missing, so that pyogrio returns floats and NaN."""
         floats = window.fields[column.source]
-        if column.type == "int8" and (np.abs(floats) >= _EXACT_IN_FLOAT).any():
-            return self._read_large_integers(column, window)
+        if column.type == "int8":
+            are_large = np.abs(floats) >= _EXACT_IN_FLOAT
+            if are_large.any():
+                return self._read_large_integers(column, window)
         integers: list[int | None] = []
         for number in floats.tolist():
             is_missing = number != number  # noqa: PLR0124 - only NaN is not equal to itself
@@ -249,21 +272,22 @@ class OgrSource:
         return integers
 
     def _read_large_integers(self, column: SourceColumn, window: Window) -> list[Any]:
-        """Integers that a float has too few digits for: the rows that have one are read again."""
+        """Integers that need more digits than a float has; the rows with a value are read again."""
         is_present = ~np.isnan(window.fields[column.source])
         if not self._layer.metadata["capabilities"]["random_read"]:
             raise SourceError(
                 f"{self._layer.path.name}: the numbers of {column.source} are too large to be read "
                 "where some are missing"
             )
+        fids = window.fids[is_present]
         integers = np.full(len(is_present), None, dtype=object)
-        integers[is_present] = self._layer.read_values(column.source, window.fids[is_present])
+        integers[is_present] = self._layer.read_values(column.source, fids)
         values: list[Any] = integers.tolist()
         return values
 
 
 def _open_cells(layer: OgrLayer) -> DbfCells | SqliteCells:
-    """The fields that GDAL would read as other values than those in the file."""
+    """Finds the fields whose values GDAL would read differently from what the file contains."""
     if layer.driver == "GPKG":
         return SqliteCells(layer.path, layer.name, layer.metadata)
     return DbfCells.of(layer.path, layer.fields)

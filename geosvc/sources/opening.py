@@ -2,6 +2,7 @@
 
 import re
 import weakref
+from codecs import BOM_UTF8
 from pathlib import Path
 
 from geosvc.bodies.brackets import BracketScanner
@@ -18,6 +19,8 @@ _SEQUENCES = frozenset({".geojsons", ".geojsonl", ".geojsonseq", ".ndjson", ".js
 _GEOJSON = frozenset({".geojson", ".json"})
 _DELIMITED = frozenset({".csv", ".tsv", ".psv", ".txt"})
 _SPREADSHEETS = frozenset({".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"})
+_WHITE_SPACE = b" \t\r\n"
+_JSON_BEGINS = (b"{", b"\x1e")  # an object; the record separator of a text sequence
 _ESRI_MEMBERS = frozenset({b"spatialReference", b"displayFieldName"})
 _MEMBER = re.compile(rb'"(type|geometryType|spatialReference|displayFieldName)"\s*:\s*("[^"]*")?')
 
@@ -27,12 +30,12 @@ def open_source(
 ) -> Source:
     """Opens a file of features, and reads all of it for its schema.
 
-    The extension says which format it has; the content where the extension does not.
+    The extension decides which format the file has, or its content where the extension does not.
 
     Args:
-        srid: of the coordinates; None: as the file says.
-        layer: for files of several layers.
-        encoding: of its texts; None: as the file says.
+        srid: of the coordinates; None: the file names it.
+        layer: the name of the layer, for files with several.
+        encoding: of the texts; None: the file names it.
     Raises: SourceError; StartError when a package is missing.
     """
     unpacked = unpack(path, layer)
@@ -49,11 +52,12 @@ def open_source(
 
 
 def _open(path: Path, srid: int | None, layer: str | None, encoding: str | None) -> Source:
-    if path.is_dir() and path.suffix.lower() != ".gdb":
-        raise SourceError(f"{path.name}: is a folder")
     extension = path.suffix.lower()
+    if path.is_dir() and extension != ".gdb":
+        raise SourceError(f"{path.name}: is a folder")
     if extension == ".gz":
-        extension = Path(path.stem).suffix.lower()
+        inner_name = Path(path.stem)
+        extension = inner_name.suffix.lower()
     if extension in _SPREADSHEETS:
         raise SourceError(f"{path.name}: is a spreadsheet: save its sheet as CSV, and load that")
     if extension in _DELIMITED:
@@ -67,11 +71,15 @@ def _open(path: Path, srid: int | None, layer: str | None, encoding: str | None)
 
 def _is_geojson(path: Path, extension: str, encoding: str | None) -> bool:
     """Whether the content is GeoJSON, by the extension and the first bytes."""
-    if extension not in _GEOJSON:
-        encoding = None  # the file may be no text at all
-    head = FileReader(path, encoding).head().removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
-    is_json = extension in _GEOJSON or head[:1] in (b"{", b"\x1e")
-    return is_json and not _is_for_gdal(head)
+    is_named_json = extension in _GEOJSON
+    if not is_named_json:
+        encoding = None  # the file may not be a text
+    head = FileReader(path, encoding).head()
+    head = head.removeprefix(BOM_UTF8)
+    head = head.lstrip(_WHITE_SPACE)
+    if not is_named_json and not head.startswith(_JSON_BEGINS):
+        return False
+    return not _is_for_gdal(head)
 
 
 def _is_for_gdal(head: bytes) -> bool:
@@ -80,10 +88,13 @@ def _is_for_gdal(head: bytes) -> bool:
     members: dict[bytes, bytes] = {}
     for start in brackets.at[brackets.depth == 1]:
         member = _MEMBER.match(head, int(start))
-        if member is not None:
-            members[member[1]] = member[2] or b""
+        if member is None:
+            continue
+        name, value = member.groups()
+        members[name] = value or b""
     if b"type" in members:
         return members[b"type"] == b'"Topology"'
-    if members.get(b"geometryType", b"").startswith(b'"esri'):
+    geometry_type = members.get(b"geometryType", b"")
+    if geometry_type.startswith(b'"esri'):
         return True
     return not _ESRI_MEMBERS.isdisjoint(members)

@@ -26,7 +26,8 @@ LocateFeature = Callable[[int], str]
 
 _MIN_RING_POSITIONS = 4
 _ROUNDING_DEGREES = 1e-6  # of coordinates that are written with few digits
-_EWKB_Z, _EWKB_M = 0x80000000, 0x40000000
+_EWKB_Z = 0x80000000
+_EWKB_M = 0x40000000
 _EWKB_FLAGS = 0xF0000000
 # by the type ids of shapely, where 2 is a ring; the last is for None, whose id is -1
 _SHAPELY_TYPES = ("POINT", "LINESTRING", "LINEARRING", *GEOMETRY_TYPES[2:-1], "")
@@ -76,7 +77,8 @@ def fit(
     shapes = _fit_type(shapes, into.geometry_type, locate)
     shapes = _fit_dimensions(shapes, into.has_z)
     shapes = shapely.set_srid(shapes, into.srid or srid or 0)
-    ewkb: list[bytes | None] = shapely.to_wkb(shapes, include_srid=True, flavor="extended").tolist()
+    array = shapely.to_wkb(shapes, include_srid=True, flavor="extended")
+    ewkb: list[bytes | None] = array.tolist()
     return ewkb
 
 
@@ -96,8 +98,9 @@ def _check_degrees(shapes: Shapes, srid: int, locate: LocateFeature) -> None:
         return
     max_x = 2 * half
     max_y = half / 2 + _ROUNDING_DEGREES
-    bounds = np.abs(shapely.bounds(shapes))
-    beyond = np.flatnonzero((bounds > (max_x, max_y, max_x, max_y)).any(axis=1))
+    limits = (max_x, max_y, max_x, max_y)
+    is_beyond = np.abs(shapely.bounds(shapes)) > limits
+    beyond = np.flatnonzero(is_beyond.any(axis=1))
     if beyond.size:
         index = int(beyond[0])
         x_min, y_min, x_max, y_max = shapely.bounds(shapes[index]).tolist()
@@ -121,7 +124,9 @@ def find_ring_fault(ewkb: bytes | None) -> str | None:
 def flip(shapes: Shapes) -> Shapes:
     """The shapes with x and y exchanged."""
     has_z = bool(shapely.has_z(shapes).any())
-    order = [1, 0, 2] if has_z else [1, 0]
+    order = [1, 0]
+    if has_z:
+        order.append(2)
 
     def exchanged(positions: NDArray[np.float64]) -> NDArray[np.float64]:
         return positions[:, order]
@@ -141,11 +146,14 @@ def _transformer(srid: int, target_srid: int) -> Transformer:
 
 
 def transform(shapes: Shapes, transformer: Transformer) -> Shapes:
-    """The shapes in another CRS, x and y; Z stays."""
+    """The shapes in another CRS: x and y are transformed, Z is kept."""
 
     def transformed(positions: NDArray[np.float64]) -> NDArray[np.float64]:
-        x, y = transformer.transform(positions[:, 0], positions[:, 1])
-        return np.column_stack((x, y, positions[:, 2:]))
+        old_x = positions[:, 0]
+        old_y = positions[:, 1]
+        z = positions[:, 2:]
+        x, y = transformer.transform(old_x, old_y)
+        return np.column_stack((x, y, z))
 
     shapes = shapes.copy()
     has_z = shapely.has_z(shapes)
@@ -167,21 +175,23 @@ def _fit_type(shapes: Shapes, geometry_type: GeometryType, locate: LocateFeature
         found[single] = geometry_type
     wrong = np.flatnonzero((found != geometry_type) & (found != ""))
     if wrong.size:
+        index = int(wrong[0])
         raise SourceError(
-            f"{locate(int(wrong[0]))}: the geometry is a {found[wrong[0]]}, "
-            f"expected: {geometry_type}"
+            f"{locate(index)}: the geometry is a {found[index]}, expected: {geometry_type}"
         )
     return shapes
 
 
 def _fit_dimensions(shapes: Shapes, has_z: bool) -> Shapes:
-    """The shapes without M; with Z, 0 for those without, or without Z."""
-    with_z, with_m = shapely.has_z(shapes), shapely.has_m(shapes)
-    wrong = ((with_z != has_z) | with_m) & ~shapely.is_missing(shapes)
+    """The shapes without M, and with or without Z; a Z that is added is 0."""
+    with_z = shapely.has_z(shapes)
+    wrong = (with_z != has_z) | shapely.has_m(shapes)
+    wrong &= ~shapely.is_missing(shapes)
     if not wrong.any():
         return shapes
     shapes = shapes.copy()
-    flat = wrong & ~(with_z & has_z)  # GEOS 3.14 adds no Z to a geometry that has M
+    keeps_z = with_z & has_z
+    flat = wrong & ~keeps_z  # GEOS 3.14 adds no Z to a geometry that has M
     shapes[flat] = shapely.force_2d(shapes[flat])
     if has_z:
         shapes[wrong] = shapely.force_3d(shapes[wrong])

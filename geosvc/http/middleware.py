@@ -46,7 +46,7 @@ _MAY_BE_STALE = (StaleCatalog, UnreadableGeometry, UnreadableValue)
 
 @web.middleware
 async def wrap_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Everything that surrounds a handler, in one middleware: each more would cost every request."""
+    """Everything that surrounds a handler. One middleware costs a request less than several do."""
     request_id = request.headers.get(REQUEST_ID_HEADER)
     if request_id is None or not _REQUEST_ID.fullmatch(request_id):
         request_id = next(request_ids)

@@ -88,7 +88,8 @@ def start_log(settings: Settings) -> Callable[[], None]:
     root.addHandler(handler)
     previous = root.level
     root.level = max(level, logging.WARNING)
-    # Failures of handlers are events. What else aiohttp logs is about clients that do not send HTTP.
+    # Failures of handlers are events. aiohttp's other messages are about clients that do not send
+    # HTTP.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     unsubscribe = subscribe(write, but=(Measurement,))
 

@@ -124,7 +124,7 @@ class Listener:
             loop.add_reader(each, self._accept_some, each)
 
     def _accept_some(self, listening: socket.socket) -> None:
-        """Accepts clients that wait: a few at a time, since a connection counts when it is served."""
+        """Accepts waiting clients: a few at a time, since a connection counts when it is served."""
         try:
             for _ in range(ACCEPTED_AT_ONCE):
                 self._begin(listening.accept()[0])

@@ -197,8 +197,8 @@ def run(settings: Settings, slot: WorkerSlot | None = None) -> None:
     if slot is None:
         report_settings(settings)
     stop_tracing = start_tracing(settings)
-    # A page makes thousands of rows that live for one request. With Python's thresholds, the garbage
-    # collector takes a fifth of the time to search them and everything that was imported.
+    # A page makes thousands of rows that live for one request. With Python's thresholds, searching
+    # for cycles in them and in everything that was imported takes a fifth of the time.
     sys.setswitchinterval(0.001)
     give_memory_back()
     gc.freeze()

@@ -81,7 +81,8 @@ def unpack(path: Path, layer: str | None) -> Unpacked:
     if suffix == ".gml" and path.is_file():
         return _link(path, layer)
     is_zip = suffix == ".zip" and path.is_file()
-    is_gzip = suffix == ".gz" and Path(path.stem).suffix.lower() in _GZIPPED_FOR_GDAL
+    inner_suffix = Path(path.stem).suffix.lower()
+    is_gzip = suffix == ".gz" and inner_suffix in _GZIPPED_FOR_GDAL
     if not is_zip and not is_gzip:
         return Unpacked(path, layer)
     folder = _make_folder()
@@ -117,10 +118,12 @@ def _link(path: Path, layer: str | None) -> Unpacked:
     GDAL writes a guessed schema (.gfs) beside the file, and trusts it when it reads the file again.
     """
     folder = _make_folder()
+    target = Path(folder.name)
     for linked in (path, path.with_suffix(".xsd"), path.with_suffix(".gfs")):
         if linked.exists():
-            (Path(folder.name) / linked.name).symlink_to(linked.absolute())
-    return Unpacked(Path(folder.name) / path.name, layer, folder)
+            link = target / linked.name
+            link.symlink_to(linked.absolute())
+    return Unpacked(target / path.name, layer, folder)
 
 
 def _inflate(path: Path, target: Path) -> Path:
@@ -152,9 +155,8 @@ def _extract(path: Path, layer: str | None, target: Path) -> tuple[Path, str | N
     except RuntimeError:  # zipfile raises it for a missing password
         raise SourceError(f"{path.name}: is encrypted: unpack it") from None
     except OSError as error:
-        raise SourceError(
-            f"{path.name}: cannot be unpacked: {error.strerror or type(error).__name__}"
-        ) from None
+        reason = error.strerror or type(error).__name__
+        raise SourceError(f"{path.name}: cannot be unpacked: {reason}") from None
     # zipfile leaves these parts out
     parts = [part for part in chosen.parts if part not in ("/", "..", ".")]
     found = target.joinpath(*parts)
@@ -165,15 +167,21 @@ def _extract(path: Path, layer: str | None, target: Path) -> tuple[Path, str | N
 
 def _belonging(names: Sequence[str], chosen: PurePosixPath) -> list[str]:
     """The names of the chosen file; of all files in its folder where a layer has several files."""
-    folder = "" if str(chosen.parent) == "." else f"{chosen.parent}/"
-    in_folder = [name for name in names if name.startswith(folder) and not name.endswith("/")]
-    if chosen.suffix.lower() in _OF_SEVERAL_FILES:
-        return in_folder
-    return [name for name in in_folder if PurePosixPath(name) == chosen]
+    has_several_files = chosen.suffix.lower() in _OF_SEVERAL_FILES
+    folder = f"{chosen.parent}/"
+    if folder == "./":
+        folder = ""
+    belonging: list[str] = []
+    for name in names:
+        if name.endswith("/") or not name.startswith(folder):
+            continue
+        if has_several_files or PurePosixPath(name) == chosen:
+            belonging.append(name)
+    return belonging
 
 
 def _candidates(names: Sequence[str]) -> list[PurePosixPath]:
-    """What can be read, of the first group that has any."""
+    """The files of features: those of the first of _GROUPS that has any."""
     readable: dict[PurePosixPath, None] = {}
     for name in names:
         path = PurePosixPath(name)
@@ -208,15 +216,18 @@ def _choose(
     """
     if not found:
         raise SourceError(f"{file}: holds no file of features")
-    named = [path for path in found if layer is not None and _has_name(path, layer)]
-    if len(found) == 1:
-        return found[0], None if named else layer
+    named: list[PurePosixPath] = []
+    if layer is not None:
+        named = [path for path in found if _has_name(path, layer)]
     if len(named) == 1:
         return named[0], None
+    if len(found) == 1:
+        return found[0], layer
     listed = ", ".join(map(str, found[:_LISTED_NAMES]))
     raise SourceError(f"{file}: holds several files, choose one by --layer: {listed}")
 
 
 def _has_name(path: PurePosixPath, name: str) -> bool:
     """Whether a file is called so, with its suffix or folder or without, in any case."""
-    return name.lower() in (path.stem.lower(), path.name.lower(), str(path).lower())
+    names = (path.stem, path.name, str(path))
+    return name.lower() in [each.lower() for each in names]

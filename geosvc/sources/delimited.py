@@ -93,21 +93,29 @@ class DelimitedSource:
             count += 1
             for index, before in kinds.items():
                 text = record.cells[index]
-                if text is not None:
-                    kind = cell_kind(text, before)
-                    kinds[index] = before | kind
-                    is_first_text = kind & TEXT & ~before
-                    if is_first_text or kind & RESPELLED:
-                        self._note_kind(record, index, before, kind)
+                if text is None:
+                    continue
+                kind = cell_kind(text, before)
+                kinds[index] = before | kind
+                is_first_text = kind & TEXT & ~before
+                if is_first_text or kind & RESPELLED:
+                    self._note_kind(record, index, before, kind)
             if not has_points:
                 self._add_geometry(record, seen, srids)
         if has_points:
             seen.types.add("POINT")
         if seen.has_m:
             self._notes.add("measures (M) are left out")
-        srid = self._only_srid(srids)
-        columns = columns_of((self._header.names[index], kind) for index, kind in kinds.items())
-        return SourceSchema(columns, seen.type, seen.has_z, srid, count, self._reader.file.bytes)
+        names = self._header.names
+        columns = columns_of((names[index], kind) for index, kind in kinds.items())
+        return SourceSchema(
+            columns=columns,
+            geometry_type=seen.type,
+            has_z=seen.has_z,
+            srid=self._only_srid(srids),
+            features=count,
+            bytes=self._reader.file.bytes,
+        )
 
     def _note_kind(self, record: Record, index: int, before: int, kind: int) -> None:
         """Notes a value that makes a column text, or that comes back in other words.
@@ -132,19 +140,22 @@ class DelimitedSource:
             )
 
     def _add_geometry(self, record: Record, seen: SeenGeometries, srids: set[int | None]) -> None:
-        text = record.cells[self._header.geometry[0]]
-        if text:
-            self._has_geojson |= may_be_geojson(text)
-            try:
-                srids.add(add_geometry(text, seen))
-            except ValueError as error:
-                raise SourceError(f"{self._reader.locate(record.number)}: {error}") from None
+        (index,) = self._header.geometry
+        text = record.cells[index]
+        if not text:
+            return
+        self._has_geojson |= may_be_geojson(text)
+        try:
+            srids.add(add_geometry(text, seen))
+        except ValueError as error:
+            raise SourceError(f"{self._reader.locate(record.number)}: {error}") from None
 
     def _only_srid(self, srids: set[int | None]) -> int | None:
         """The SRID that the geometries name, or the option, or the names of the columns."""
         named = sorted(srid for srid in srids if srid)
         some_name_none = not srids or None in srids or 0 in srids
-        if len(named) > 1 or (named and some_name_none and self._srid is None):
+        is_mixed = bool(named) and some_name_none and self._srid is None
+        if len(named) > 1 or is_mixed:
             listed = [str(srid) for srid in named]
             if some_name_none:
                 listed.append("none")
@@ -152,10 +163,12 @@ class DelimitedSource:
                 f"{self._path.name}: the geometries have several SRIDs: {', '.join(listed)}: "
                 "a file is in one CRS"
             )
-        srid = named[0] if named else None
+        srid = next(iter(named), None)
         check_srid_option(self._path.name, srid, self._srid)
-        default = WGS84 if self._has_geojson else None
-        return self._srid or srid or self._header.srid or default
+        found = self._srid or srid or self._header.srid
+        if not found and self._has_geojson:
+            return WGS84
+        return found
 
     def batches(self, rows: int = 5000, into: SourceSchema | None = None) -> Iterator[FeatureBatch]:
         """The features, `rows` at a time. Raises: SourceError."""
@@ -169,8 +182,10 @@ class DelimitedSource:
         features = self._features()
         first = 0
         while records := list(islice(features, rows)):
-            locate = [self._reader.locate(record.number) for record in records].__getitem__
-            geometries = fit(self._parse_geometries(records, locate), own.srid, into, locate)
+            places = [self._reader.locate(record.number) for record in records]
+            locate = places.__getitem__
+            shapes = self._parse_geometries(records, locate)
+            geometries = fit(shapes, own.srid, into, locate)
             properties = [encode_cells(record.cells, writers) for record in records]
             yield FeatureBatch(geometries, properties, first, locate)
             first += len(records)
@@ -178,8 +193,9 @@ class DelimitedSource:
     def _parse_geometries(self, records: Sequence[Record], locate: LocateFeature) -> Shapes:
         if len(self._header.geometry) > 1:
             return self._points(records, locate)
-        index = self._header.geometry[0]
-        return parse_geometries([record.cells[index] or None for record in records], locate)
+        (index,) = self._header.geometry
+        texts = [record.cells[index] or None for record in records]
+        return parse_geometries(texts, locate)
 
     def _points(self, records: Sequence[Record], locate: LocateFeature) -> Shapes:
         """Points of two coordinates; None where both are missing."""
@@ -190,11 +206,11 @@ class DelimitedSource:
             y = self._coordinate(record, y_index)
             coordinates.append((x, y))
         positions = np.array(coordinates)
-        is_missing = np.isnan(positions)
-        incomplete = np.flatnonzero(is_missing[:, 0] != is_missing[:, 1])
+        x_is_missing, y_is_missing = np.isnan(positions).T
+        incomplete = np.flatnonzero(x_is_missing != y_is_missing)
         if incomplete.size:
             raise SourceError(f"{locate(int(incomplete[0]))}: has one coordinate only")
-        is_present = ~is_missing[:, 0]
+        is_present = ~x_is_missing
         shapes: Shapes = np.full(len(records), None, dtype=object)
         shapes[is_present] = shapely.points(positions[is_present])
         return shapes
@@ -216,12 +232,13 @@ class DelimitedSource:
         return value
 
     def _writers(self, into: SourceSchema) -> list[CellWriter]:
-        indexes = {self._header.names[index]: index for index in self._header.properties}
+        names = self._header.names
+        indexes = {names[index]: index for index in self._header.properties}
         own_columns = {column.source: column for column in self.schema.columns}
         writers: list[CellWriter] = []
         for column in into.columns:
             own = own_columns.get(column.source)
             if own is not None:
-                converter = cell_converter(own, column)
-                writers.append((indexes[column.source], column.name, converter))
+                index = indexes[column.source]
+                writers.append((index, column.name, cell_converter(own, column)))
         return writers

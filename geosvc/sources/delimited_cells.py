@@ -10,7 +10,7 @@ from geosvc.sources.schema import SourceColumn
 _NUMBER_TYPES = frozenset({"int4", "int8", "numeric", "float8"})
 
 CellWriter = tuple[int, str, Callable[[str], Any]]
-"""The index of a cell, the name of its column, and what the cell is in JSON."""
+"""(index of a cell, name of its column, function that converts the cell for JSON)."""
 
 
 def encode_cells(cells: Sequence[str | None], writers: Sequence[CellWriter]) -> bytes:
@@ -32,13 +32,15 @@ def cell_converter(own: SourceColumn, target: SourceColumn) -> Callable[[str], A
     """
     if target.type == "text":
         return str
-    if target.type == "jsonb" and own.type not in (*_NUMBER_TYPES, "bool"):
-        return _json_or_text
     if own.type == "bool":
         return _boolean
     if own.type in _NUMBER_TYPES:
         return _number
-    return str if target.type == own.type else _text_or_null
+    if target.type == "jsonb":
+        return _json_or_text
+    if target.type == own.type:
+        return str
+    return _text_or_null
 
 
 def _boolean(text: str) -> bool:

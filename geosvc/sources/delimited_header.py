@@ -56,7 +56,8 @@ def read_header(reader: RecordReader, file: str, notes: Notes) -> Header:
     names = _unique(given)
     numbered = [name for name, own in zip(names, given, strict=True) if name != own]
     if numbered:
-        notes.add(f"columns of the same name get the number of their place: {', '.join(numbered)}")
+        listed = ", ".join(numbered)
+        notes.add(f"columns of the same name get the number of their place: {listed}")
     geometry, srid = _find_geometry(reader, names, file)
     properties = [index for index in range(len(names)) if index not in geometry]
     return Header(names, geometry, tuple(properties), srid)
@@ -75,8 +76,10 @@ def _find_geometry(
     longitude = _first_of(_LONGITUDES, indexes)
     latitude = _first_of(_LATITUDES, indexes)
     if longitude is not None and latitude is not None:
-        is_plane = (longitude, latitude) == ("x", "y")
-        return (indexes[longitude], indexes[latitude]), None if is_plane else WGS84
+        geometry_indexes = (indexes[longitude], indexes[latitude])
+        if (longitude, latitude) == ("x", "y"):
+            return geometry_indexes, None
+        return geometry_indexes, WGS84
     geojson = _first_geojson(reader)
     if geojson is not None:
         return (geojson,), None
@@ -107,5 +110,8 @@ def _unique(names: Sequence[str]) -> tuple[str, ...]:
     """The names; one that was there before gets the number of its column."""
     found: list[str] = []
     for number, name in enumerate(names, 1):
-        found.append(f"{name}_{number}" if name in found else name)
+        unique = name
+        if name in found:
+            unique = f"{name}_{number}"
+        found.append(unique)
     return tuple(found)

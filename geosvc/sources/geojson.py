@@ -115,8 +115,14 @@ class GeoJSONSource:
             count += len(features)
         srid = self._seen_crs.resolve(self._members)
         self._is_flipped = has_places and axis_order(Srid(srid)) is AxisOrder.NORTH_EAST
-        columns = columns_of(kinds.items())
-        return SourceSchema(columns, seen.type, seen.has_z, srid, count, self._reader.bytes)
+        return SourceSchema(
+            columns=columns_of(kinds.items()),
+            geometry_type=seen.type,
+            has_z=seen.has_z,
+            srid=srid,
+            features=count,
+            bytes=self._reader.bytes,
+        )
 
     def _add_kinds(
         self, kinds: dict[str, int], features: list[InspectedFeature], first: int
@@ -195,7 +201,9 @@ class GeoJSONSource:
         if not self._is_collection and not self._is_sequence:
             yield self._only_piece()
             return
-        splitter = FeatureCollectionSplitter() if self._is_collection else SequenceSplitter()
+        splitter: FeatureCollectionSplitter | SequenceSplitter = SequenceSplitter()
+        if self._is_collection:
+            splitter = FeatureCollectionSplitter()
         try:
             for data in self._reader.pieces():
                 yield from splitter.feed(data)
@@ -210,7 +218,8 @@ class GeoJSONSource:
 
     def _only_piece(self) -> Piece:
         """A file that is one Feature, or one geometry."""
-        text = b"".join(self._reader.pieces()).removeprefix(_BYTE_ORDER_MARK).strip()
+        text = b"".join(self._reader.pieces())
+        text = text.removeprefix(_BYTE_ORDER_MARK).strip()
         depth = nesting_depth(text)
         if depth > MAX_DEPTH:
             raise SourceError(f"{self._path.name}: is nested deeper than {MAX_DEPTH} brackets")
@@ -254,7 +263,8 @@ class GeoJSONSource:
 
 def _first_line_is_feature(head: bytes) -> bool:
     """Whether the first line is a whole Feature, as in a file with a feature a line."""
-    line = head.removeprefix(_BYTE_ORDER_MARK).lstrip().partition(b"\n")[0]
+    content = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    line, _, _ = content.partition(b"\n")
     if nesting_depth(line) > MAX_DEPTH:
         return False
     try:
@@ -271,6 +281,8 @@ def _parse_geometries(texts: list[bytes], locate: LocateFeature) -> Shapes:
     for index in np.flatnonzero(shapely.is_missing(shapes)).tolist():
         if given[index] is not None:
             fault = find_fault(texts[index])
-            at = f" at {fault.pointer}" if fault.pointer else ""
+            at = ""
+            if fault.pointer:
+                at = f" at {fault.pointer}"
             raise SourceError(f"{locate(index)}: the geometry{at} {fault.detail}")
     return shapes

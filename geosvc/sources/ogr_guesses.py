@@ -1,6 +1,6 @@
-"""Types of the fields of GML without a schema: from the values, by the same rules as for CSV.
+"""Guesses the types of the fields of GML without a schema from the values, by the rules for CSV.
 
-GDAL would read the code 1E5 as 100000.
+GDAL's own guess would read the code 1E5 as the number 100000.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +12,7 @@ import msgspec
 
 from geosvc.sources.column_types import NUMBERS, RESPELLED, cell_kind, column_type
 from geosvc.sources.notes import Notes
+from geosvc.sources.ogr_fields import field_types
 from geosvc.sources.ogr_values import convert_values
 from geosvc.sources.schema import ColumnType
 
@@ -23,7 +24,7 @@ _ID_FIELDS = frozenset({"fid", "gml_id"})
 
 
 def has_schema_file(path: Path) -> bool:
-    """Whether a schema lies beside the file. GDAL may write one when it opens the file."""
+    """Whether there is a schema beside the file. GDAL may write one when it opens the file."""
     return any(path.with_suffix(suffix).exists() for suffix in _SCHEMA_SUFFIXES)
 
 
@@ -48,7 +49,7 @@ class GuessedTypes:
         if metadata["driver"] != "GML" or types_are_known:
             return cls({})
         kinds: dict[str, int] = {}
-        for name, ogr_type in zip(map(str, metadata["fields"]), metadata["ogr_types"], strict=True):
+        for name, ogr_type in field_types(metadata).items():
             if ogr_type == "OFTString" and name not in _ID_FIELDS:
                 kinds[name] = 0
         return cls(kinds)
@@ -60,12 +61,15 @@ class GuessedTypes:
 
     def add_values(self, name: str, texts: Iterable[str | None], notes: Notes) -> None:
         """Adds the kinds of values of a field."""
+        kinds = self.kinds[name]
         for text in texts:
-            if text is not None:
-                kind = cell_kind(text, self.kinds[name])
-                self.kinds[name] |= kind
-                if kind & RESPELLED:
-                    notes.count_respelled(name)
+            if text is None:
+                continue
+            kind = cell_kind(text, kinds)
+            kinds |= kind
+            if kind & RESPELLED:
+                notes.count_respelled(name)
+        self.kinds[name] = kinds
 
     def type_of(self, name: str) -> ColumnType | None:
         """The type of the column; None for a field that is not guessed."""

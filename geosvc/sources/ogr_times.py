@@ -1,4 +1,4 @@
-"""Dates and times of the layers that GDAL reads: with a time zone or without, and invalid ones."""
+"""Dates and times of the layers that GDAL reads: with or without a time zone, or invalid."""
 
 import re
 from collections.abc import Container, Iterable, Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from geosvc.sources.ogr_fields import field_types
 from geosvc.sources.schema import ColumnType
 
 HAS_ZONE = re.compile(r"T.*(?:Z|[+-]\d\d(?::?\d\d)?)$")
@@ -14,13 +15,13 @@ _DRIVERS_IN_UTC = frozenset({"GPKG", "SQLite"})  # by their specifications
 
 @dataclass(slots=True)
 class TimeFields:
-    """The fields of dates and times, and what their values are like.
+    """The fields of dates and times, and what is known about their values.
 
     Attributes:
         fields: the names of the fields of dates and of datetimes.
         datetimes: the names of those of datetimes.
         in_utc: whether times without a zone are in UTC.
-        as_texts: fields with dates that no calendar has.
+        as_texts: fields with dates that no calendar has, which are read as texts.
     """
 
     fields: tuple[str, ...]
@@ -41,13 +42,14 @@ class TimeFields:
         """
         fields: list[str] = []
         datetimes: set[str] = set()
-        for name, ogr_type in zip(map(str, metadata["fields"]), metadata["ogr_types"], strict=True):
+        for name, ogr_type in field_types(metadata).items():
             if ogr_type not in ("OFTDate", "OFTDateTime") or name in without:
                 continue
             fields.append(name)
             if ogr_type == "OFTDateTime":
                 datetimes.add(name)
-        return cls(tuple(fields), frozenset(datetimes), metadata["driver"] in _DRIVERS_IN_UTC)
+        in_utc = metadata["driver"] in _DRIVERS_IN_UTC
+        return cls(tuple(fields), frozenset(datetimes), in_utc)
 
     def add_values(self, name: str, values: Iterable[str | None], first: int) -> None:
         """Adds values of a field.
@@ -58,7 +60,9 @@ class TimeFields:
         if name in self.as_texts:
             if name not in self._invalid:
                 self._find_invalid(name, values, first)
-        elif name in self.datetimes and not (name in self._zoned and name in self._naive):
+            return
+        has_both = name in self._zoned and name in self._naive
+        if name in self.datetimes and not has_both:
             self._add_zones(name, values)
 
     def _find_invalid(self, name: str, values: Iterable[str | None], first: int) -> None:

@@ -12,7 +12,7 @@ from geosvc.sources.schema import ColumnType
 
 
 def _json(text: str) -> object:
-    """A JSON text as it is; any other text as a string."""
+    """The JSON of a text that is JSON; any other text as a string."""
     try:
         return msgspec.json.decode(text, type=msgspec.Raw)
     except msgspec.DecodeError:
@@ -20,18 +20,25 @@ def _json(text: str) -> object:
 
 
 def _bool(value: float) -> bool | None:
-    return None if isnan(value) else bool(value)
+    if isnan(value):
+        return None
+    return bool(value)
 
 
 def _timestamp(text: str) -> str:
-    return text if HAS_ZONE.search(text) else f"{text}Z"
+    """A time with a zone; a time without one is in UTC."""
+    if HAS_ZONE.search(text):
+        return text
+    return f"{text}Z"
 
 
 def _number(value: float) -> object:
-    """A float; infinity in PostgreSQL's word, because JSON has no number for it."""
+    """A float; infinity as PostgreSQL writes it, because JSON has no number for it."""
     if not isinf(value):
         return value
-    return "Infinity" if value > 0 else "-Infinity"
+    if value > 0:
+        return "Infinity"
+    return "-Infinity"
 
 
 def _list(value: Any) -> object:
@@ -67,4 +74,8 @@ def encode_rows(names: Sequence[str], values: Sequence[list[Any]], rows: int) ->
     if not names:
         return [b"{}"] * rows
     encode = msgspec.json.Encoder().encode  # writes NaN and infinity as null, bytes as base64
-    return [encode(dict(zip(names, row, strict=True))) for row in zip(*values, strict=True)]
+    encoded: list[bytes] = []
+    for row in zip(*values, strict=True):
+        members = dict(zip(names, row, strict=True))
+        encoded.append(encode(members))
+    return encoded

@@ -1,4 +1,4 @@
-"""Windows over the features of a layer: as many as memory allows are read at once."""
+"""Reads the features of a layer in windows, each as large as memory allows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,8 +44,8 @@ class WindowReader:
     """Reads a layer, window by window.
 
     Attributes:
-        cells: the fields that are read from the table itself, not by GDAL.
-        times: whose `as_texts` are the fields that are read as texts.
+        cells: reads the fields that GDAL would change.
+        times: its `as_texts` are the fields that are read as texts.
     """
 
     layer: OgrLayer
@@ -77,18 +77,21 @@ class WindowReader:
         except UndecodableText:
             self.layer.refuse_undecodable_text(read_by_gdal, skipped, size)
             raise
-        values = dict(zip(map(str, metadata["fields"]), arrays, strict=True))
-        if len(fids):
-            for name in fields:
-                if name in self.times.as_texts:
-                    values[name] = self.layer.read_dates_as_texts(name, skipped, len(fids))
-                if name in self.cells.types:
-                    values[name] = self.cells.values(name, fids)
+        names = [str(name) for name in metadata["fields"]]
+        values = dict(zip(names, arrays, strict=True))
+        count = len(fids)
+        if not count:
+            return Window(first, fids, geometries, values)
+        for name in fields:
+            if name in self.times.as_texts:
+                values[name] = self.layer.read_dates_as_texts(name, skipped, count)
+            if name in self.cells.types:
+                values[name] = self.cells.values(name, fids)
         return Window(first, fids, geometries, values)
 
 
 def _next_size(window: Window) -> int:
-    """How many features of this size fit into memory."""
+    """The number of features of this size that fit into memory."""
     geometry_bytes = sum(len(wkb) for wkb in window.geometries if wkb is not None)
     feature_bytes = geometry_bytes // len(window.fids) + _ROW_BYTES
     size = max(_SMALLEST_WINDOW, _WINDOW_BYTES // feature_bytes)

@@ -126,15 +126,18 @@ def safe_names(names: Sequence[str], reserved: Iterable[str] = ()) -> tuple[str,
 
 def _numbered(stem: str, number: int, taken: Container[str]) -> str:
     """The stem with the first number, from this one on, that makes a name that is free."""
-    while (name := _truncated(stem, f"_{number}")) in taken:
+    name = _truncated(stem, f"_{number}")
+    while name in taken:
         number += 1
+        name = _truncated(stem, f"_{number}")
     return name
 
 
 def _truncated(name: str, suffix: str = "") -> str:
     """A name of at most MAX_NAME_BYTES bytes, with the suffix."""
     room = MAX_NAME_BYTES - len(suffix)
-    return name.encode("utf-8", "replace")[:room].decode("utf-8", "ignore") + suffix
+    encoded = name.encode("utf-8", "replace")[:room]
+    return encoded.decode("utf-8", "ignore") + suffix
 
 
 def _renamed(
@@ -152,16 +155,23 @@ def widen_type(one: ColumnType, other: ColumnType) -> ColumnType:
     if pair <= set(_EXACT):
         return max(one, other, key=_EXACT.index)
     if pair <= {*_EXACT, *_FLOATING}:
-        return "numeric" if "numeric" in pair else "float8"
-    return "jsonb" if pair & set(_STRUCTURED) else "text"
+        if "numeric" in pair:
+            return "numeric"
+        return "float8"
+    if pair & set(_STRUCTURED):
+        return "jsonb"
+    return "text"
 
 
 def widen_geometry(one: GeometryType, other: GeometryType) -> GeometryType:
-    """The type that takes the geometries of both: a single type and its multi type: the multi."""
+    """The type that takes the geometries of both: the multi type, if one is the multi of the other."""
     if one == other:
         return one
     multi = MULTI_OF.get(one, one)
-    return multi if multi == MULTI_OF.get(other, other) else "GEOMETRY"
+    other_multi = MULTI_OF.get(other, other)
+    if multi == other_multi:
+        return multi
+    return "GEOMETRY"
 
 
 def _widen_column(one: SourceColumn, other: SourceColumn) -> SourceColumn:
@@ -193,8 +203,8 @@ def merge_schemas(schemas: Sequence[SourceSchema]) -> SourceSchema:
         if srid is None:
             srid = schema.srid
         for column in schema.columns:
-            known = columns.get(column.source)
-            columns[column.source] = column if known is None else _widen_column(known, column)
+            known = columns.get(column.source, column)
+            columns[column.source] = _widen_column(known, column)
     return SourceSchema(
         columns=_renamed(tuple(columns.values())),
         geometry_type=reduce(widen_geometry, (schema.geometry_type for schema in schemas)),

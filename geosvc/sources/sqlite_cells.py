@@ -1,7 +1,8 @@
 """Cells of a GeoPackage that are of another type than their column.
 
-SQLite allows them; GDAL reads them as 0 or NULL.
-The SQL here reads the file only, and its names are quoted.
+SQLite allows them; GDAL reads them as 0 or NULL. The SQL here only reads the file, and its names are
+quoted.
+
 Source: SQLite, "Datatypes In SQLite"; GeoPackage 1.3 (OGC 12-128r18) 1.1.1.1.3.
 """
 
@@ -14,8 +15,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from geosvc.sources.ogr_fields import field_types
 from geosvc.sources.source_error import SourceError
 
+_SHOWN_CHARACTERS = 40  # of a cell, in a note
 _DIGIT = "[0-9]"
 _DATE = f"GLOB '{_DIGIT * 4}-{_DIGIT * 2}-{_DIGIT * 2}'"
 _FINER_THAN_GDAL = f"GLOB '*.{_DIGIT * 4}*'"  # GDAL has milliseconds
@@ -35,16 +38,16 @@ _READ_BY_GDAL = {
 
 
 class SqliteCells:
-    """The columns that are read from the table itself, as texts.
+    """The columns that geosvc reads itself, as texts, because GDAL would change some values.
 
     Attributes:
-        types: by name: text, where a cell is not of its column's type; timestamptz, where some
-            have microseconds.
-        notes: what the user must know of them.
+        types: by the name of the column. It is text where a cell is not of its column's type, and
+            timestamptz where some cells have microseconds.
+        notes: what the user must know about these columns.
     """
 
     def __init__(self, path: Path, layer: str, metadata: Mapping[str, Any]) -> None:
-        """Finds the columns that GDAL does not read as they are.
+        """Finds the columns in which GDAL would change values.
 
         Args:
             metadata: what pyogrio says of the layer.
@@ -58,15 +61,16 @@ class SqliteCells:
         if metadata["fid_column"]:
             try:
                 self._find_types(metadata)
-            except sqlite3.Error:  # GDAL reports what is wrong with the file
+            except sqlite3.Error:  # GDAL reports the fault of the file
                 return
 
     def _find_types(self, metadata: Mapping[str, Any]) -> None:
-        ogr_types = dict(zip(map(str, metadata["fields"]), metadata["ogr_types"], strict=True))
+        ogr_types = field_types(metadata)
         conditions: dict[str, str] = {}
         for name, ogr_type in ogr_types.items():
-            if ogr_type in _READ_BY_GDAL:
-                conditions[name] = _READ_BY_GDAL[ogr_type].format(_quoted(name))
+            condition = _READ_BY_GDAL.get(ogr_type)
+            if condition is not None:
+                conditions[name] = condition.format(_quoted(name))
         misread = self._first_cells(conditions)
         conditions = {}
         for name in misread:
@@ -80,7 +84,8 @@ class SqliteCells:
                 self.types[name] = "timestamptz"
                 continue
             self.types[name] = "text"
-            shown = no_timestamps.get(name, cell)[:40]
+            wrong_cell = no_timestamps.get(name, cell)
+            shown = wrong_cell[:_SHOWN_CHARACTERS]
             notes.append(f"{name} stays text, because {shown!r} is not of its type")
         self.notes = tuple(notes)
 
@@ -91,8 +96,10 @@ class SqliteCells:
             f"SELECT {self._key}, CAST({column} AS text) FROM {self._layer} "  # noqa: S608
             f"WHERE {self._key} BETWEEN ? AND ?"
         )
+        first = int(np.min(fids))
+        last = int(np.max(fids))
         try:
-            cells = dict(self._fetch(sql, (int(np.min(fids)), int(np.max(fids)))))
+            cells = dict(self._fetch(sql, (first, last)))
         except sqlite3.Error as error:
             raise SourceError(f"{self._file}: {name}: {error}") from None
         return np.array([cells[fid] for fid in fids.tolist()], dtype=object)

@@ -88,24 +88,35 @@ def add_geometry(text: str, seen: SeenGeometries) -> int | None:
         return _add_wkb(text, seen)
     if may_be_geojson(text):
         return _add_geojson(text.encode(), seen)
+    return _add_wkt(text, seen)
+
+
+def _add_wkt(text: str, seen: SeenGeometries) -> int | None:
     if text.count("(") > MAX_COLLECTIONS:
         _check_collections(len(_COLLECTION_IN_WKT.findall(text)))
-    srid = _SRID.match(text)
-    found = _WKT.match(text, srid.end() if srid is not None else 0)
+    srid: int | None = None
+    wkt_begin = 0
+    prefix = _SRID.match(text)
+    if prefix is not None:
+        srid = int(prefix[1])
+        wkt_begin = prefix.end()
+    found = _WKT.match(text, wkt_begin)
     # the parts of a collection may be curves
-    if (found is None or found[1][0] in "Gg") and _CURVES.search(text):
+    may_have_curves = found is None or found[1][0] in "Gg"
+    if may_have_curves and _CURVES.search(text):
         raise ValueError("the geometry has curves, which cannot be loaded")
     if found is None:
         raise ValueError("the geometry is neither WKT, hexadecimal WKB nor GeoJSON")
-    seen.add_code(_CODES[found[1].upper()])
-    if found[2]:
-        dimensions = found[2].upper()
+    type_name, dimensions = found.groups()
+    seen.add_code(_CODES[type_name.upper()])
+    if dimensions:
+        dimensions = dimensions.upper()
         seen.has_m |= "M" in dimensions
         seen.has_z |= "Z" in dimensions
     elif not seen.has_z:  # PostGIS writes Z coordinates without a Z in the type
         first = _FIRST_POSITION.search(text)
         seen.has_z = first is not None and first[1] is not None
-    return None if srid is None else int(srid[1])
+    return srid
 
 
 def _check_collections(count: int) -> None:
@@ -138,7 +149,8 @@ def _add_geojson(text: bytes, seen: SeenGeometries) -> int | None:
     if geometry.type not in _JSON_TYPES:
         raise ValueError("the geometry has no type of GeoJSON")
     seen.add_code(_JSON_TYPES.index(geometry.type) + 1)
-    first = _JSON_POSITION.search(bytes(geometry.coordinates) or bytes(geometry.geometries))
+    positions = bytes(geometry.coordinates) or bytes(geometry.geometries)
+    first = _JSON_POSITION.search(positions)
     seen.has_z |= first is not None and first[1] == b","
     if geometry.crs is msgspec.UNSET:
         return None
@@ -146,7 +158,9 @@ def _add_geojson(text: bytes, seen: SeenGeometries) -> int | None:
         named = parse_named_crs(geometry.crs)
     except UnknownCrs as error:
         raise ValueError(f"the geometry names an unknown CRS, {error}") from None
-    return None if named is None else int(named.srid)
+    if named is None:
+        return None
+    return int(named.srid)
 
 
 def parse_geometries(texts: Sequence[str | None], locate: LocateFeature) -> Shapes:
@@ -179,13 +193,13 @@ def _parse_into(
     """Parses texts of one format into the shapes at their indexes."""
     if not texts:
         return
+    indexes = list(texts)
     with np.errstate(over="ignore"):  # `fit` finds infinity
-        shapes[list(texts)] = _parse_many(parse, list(texts.values()))
+        shapes[indexes] = _parse_many(parse, list(texts.values()))
     for index, text in texts.items():
         if shapes[index] is None:
-            raise SourceError(
-                f"{locate(index)}: the geometry cannot be read: {_reason(parse, text)}"
-            )
+            reason = _reason(parse, text)
+            raise SourceError(f"{locate(index)}: the geometry cannot be read: {reason}")
 
 
 def _parse_many(parse: Callable[..., Any], texts: Sequence[str]) -> Any:
@@ -197,14 +211,18 @@ def _parse_many(parse: Callable[..., Any], texts: Sequence[str]) -> Any:
 
 def _hex_digits(text: str) -> str:
     """The digits without the prefixes that other programs write."""
-    return text.strip().removeprefix("\\x").removeprefix("0x").removeprefix("0X")
+    digits = text.strip()
+    for prefix in ("\\x", "0x", "0X"):
+        digits = digits.removeprefix(prefix)
+    return digits
 
 
 def _reason(parse: Callable[..., Any], text: str) -> str:
     if parse is shapely.from_geojson:
         fault = find_fault(text.encode())
-        at = f"at {fault.pointer} " if fault.pointer else ""
-        return f"{at}{fault.detail}"
+        if not fault.pointer:
+            return fault.detail
+        return f"at {fault.pointer} {fault.detail}"
     try:
         parse(text)
     except (ShapelyError, NotImplementedError) as error:

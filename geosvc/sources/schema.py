@@ -164,7 +164,7 @@ def widen_type(one: ColumnType, other: ColumnType) -> ColumnType:
 
 
 def widen_geometry(one: GeometryType, other: GeometryType) -> GeometryType:
-    """The type that takes the geometries of both: the multi type, if one is the multi of the other."""
+    """The type that takes the geometries of both, such as the multi type of a single type."""
     if one == other:
         return one
     multi = MULTI_OF.get(one, one)

@@ -1,7 +1,7 @@
 """Cells of a GeoPackage that are of another type than their column.
 
-SQLite allows them; GDAL reads them as 0 or NULL. The SQL here only reads the file, and its names are
-quoted.
+SQLite allows them; GDAL reads them as 0 or NULL. The SQL here only reads the file, and the names in
+it are quoted.
 
 Source: SQLite, "Datatypes In SQLite"; GeoPackage 1.3 (OGC 12-128r18) 1.1.1.1.3.
 """

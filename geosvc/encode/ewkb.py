@@ -182,10 +182,10 @@ def _member(name: str, text: str) -> str:
 
 
 def geojson_of_ewkb(ewkb: bytes, precision: int, crs: Crs = CRS84) -> str | None:
-    """The GeoJSON text of a geometry; None when it has none.
+    """The GeoJSON text of a geometry; None when it cannot be written.
 
-    It has none when it is no EWKB, not finite, in another CRS, a curve or nested deeper than
-    MAX_DEPTH, when a line or ring has too few positions, or when a ring is not closed.
+    It cannot be written when it is not EWKB, not finite, in another CRS, a curve or nested deeper
+    than MAX_DEPTH, when a line or ring has too few positions, or when a ring is not closed.
 
     Args:
         precision: the number of decimals.

@@ -39,7 +39,7 @@ def describe_feature(url: str, collection: Collection) -> Json:
     """The schema of a feature.
 
     It has no property `id`, which GDAL would have twice, and none that GDAL must learn from the
-    features. NULL is no value, so the schema does not describe it.
+    features. The schema does not describe NULL, which is not a value.
     """
     properties: Json = {}
     for column in collection.columns:

@@ -1,7 +1,7 @@
 """The names that a listener answers to.
 
-A request to any other name is refused, so that no page of another site reaches the listener by a
-name of its own (DNS rebinding). Source: RFC 9110 7.2 and 7.4.
+A request to any other name is refused. Otherwise a page of another site could reach the listener
+by a name of its own (DNS rebinding). Source: RFC 9110 7.2 and 7.4.
 """
 
 import re

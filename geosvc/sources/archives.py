@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 
 from geosvc.sources.source_error import SourceError
 
-# Of the files in an archive, those of the first group that has any can be read: a table beside a
-# layer is about the layer.
+# Of the files in an archive, only those of one group are read: the first group of which there are
+# files. A table beside a layer, for example, describes the layer.
 _GROUPS = (
     frozenset(
         {

@@ -44,7 +44,7 @@ class Source(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is lost on the way into the table; complete when all features have been read."""
+        """Notes about values that are changed or lost; complete when all features are read."""
         ...
 
     def batches(self, rows: int = 5000, into: SourceSchema | None = None) -> Iterator[FeatureBatch]:

@@ -62,7 +62,7 @@ class DelimitedSource:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is changed or lost on the way into the table, for a person."""
+        """Notes for a person about values that are changed or lost in the table."""
         return self._notes.lines
 
     @property

@@ -1,4 +1,4 @@
-"""What is wrong with features of GeoJSON that cannot be decoded, for a person."""
+"""Describes, for a person, why features of GeoJSON cannot be decoded."""
 
 import codecs
 import json
@@ -22,7 +22,7 @@ _NOT_UTF8 = f"is not UTF-8: {ENCODING_HINT}"
 
 
 def explain_invalid(piece: Piece, error: msgspec.ValidationError) -> tuple[str, int]:
-    """What is wrong with a feature whose members have wrong types.
+    """Describes the fault of a feature whose members have wrong types.
 
     Args:
         error: of the list of the features of the piece.
@@ -41,7 +41,7 @@ def explain_invalid(piece: Piece, error: msgspec.ValidationError) -> tuple[str, 
 
 
 def explain_malformed(piece: Piece) -> tuple[str, int]:
-    """What is wrong with the first feature of a piece that is not JSON.
+    """Describes the fault of the first feature of a piece that is not JSON.
 
     Returns: what is wrong; the index of the feature in the piece.
     """

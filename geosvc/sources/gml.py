@@ -1,4 +1,4 @@
-"""What GDAL does not report of GML: that it is cut off, and that geometries are in several CRSs."""
+"""Finds faults of GML that GDAL does not report: a truncated file, geometries in several CRSs."""
 
 from pathlib import Path
 from xml.parsers import expat

@@ -1,4 +1,4 @@
-"""What is changed or lost on the way from a file into a table, for a person.
+"""Notes for a person about values that are changed or lost between a file and its table.
 
 Each kind of change is one note, with its column and how often it occurs.
 """

@@ -91,7 +91,7 @@ class OgrSource:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is lost on the way into the table, for a person."""
+        """Notes for a person about values that are changed or lost in the table."""
         return self._notes.lines
 
     @cached_property
@@ -168,7 +168,7 @@ class OgrSource:
         return tuple(columns)
 
     def _type_of_values(self, field: str) -> ColumnType | None:
-        """The type that the values need, where it is not that of the field."""
+        """The type that the values need, if it differs from the type of the field."""
         return (
             self._cells.types.get(field)
             or self._guesses.type_of(field)

@@ -54,7 +54,7 @@ def source_errors(pyogrio: ModuleType, path: Path, notes: Notes) -> Iterator[Non
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield
-    except UnboundLocalError:  # pyogrio raises it for a CRS that is no text
+    except UnboundLocalError:  # pyogrio raises it for a CRS that is not a text
         raise SourceError(
             f"{path.name}: its CRS cannot be read: remove it (.prj), and name the CRS with --srid"
         ) from None
@@ -73,7 +73,7 @@ def source_errors(pyogrio: ModuleType, path: Path, notes: Notes) -> Iterator[Non
 
 
 def _errors_of(pyogrio: ModuleType) -> tuple[type[Exception], ...]:
-    """What pyogrio raises for files. Not every release has all of the classes."""
+    """The exceptions that pyogrio raises for files. Not every release has all of them."""
     errors = pyogrio.errors
     return tuple(getattr(errors, name) for name in _PYOGRIO_ERRORS if hasattr(errors, name))
 

@@ -100,7 +100,7 @@ class OgrLayer:
         return f"{self.path.name}: feature {number}"
 
     def prj_text(self) -> str | None:
-        """What the .prj of a shapefile says; None for other formats, and when it is empty."""
+        """The text of the .prj of a shapefile; None for other formats, and when it is empty."""
         if self.driver != "ESRI Shapefile":
             return None
         prj = find_sibling(self.path, ".prj")
@@ -109,7 +109,7 @@ class OgrLayer:
         return prj.read_text("latin-1").strip(" \t\r\n\0") or None
 
     def read(self, fields: Sequence[str], first: int, size: int) -> Any:
-        """What pyogrio reads of `size` features: metadata, fids, WKB and the values of each field.
+        """Reads `size` features by pyogrio: metadata, fids, WKB and the values of each field.
 
         Raises: InvalidDate, UndecodableText, SourceError.
         """

@@ -93,7 +93,7 @@ class TimeFields:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user must know."""
+        """What the user must know about these fields."""
         notes = list(self._invalid.values())
         if not self.in_utc:
             for name in sorted(self._naive & self._zoned):

@@ -1,4 +1,4 @@
-"""What is wrong with a file."""
+"""The error for a file that cannot be loaded."""
 
 from geosvc.errors import StartError
 

@@ -1,4 +1,4 @@
-"""Splits features that PostgreSQL wrote as JSON into the cells of an HTML table.
+"""Splits features, which PostgreSQL wrote as JSON, into the cells of an HTML table.
 
 A value stays the text that PostgreSQL wrote, so nothing is rounded.
 """

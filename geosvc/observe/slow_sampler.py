@@ -39,7 +39,8 @@ class Sampler:
             self._make_room(now)
             if len(self.bursts) >= MAX_BURSTS:
                 fingerprint = OTHERS
-            burst = self.bursts.setdefault(fingerprint, _Burst(self._lines, now))
+            new_burst = _Burst(self._lines, now)
+            burst = self.bursts.setdefault(fingerprint, new_burst)
         refill = (now - burst.refilled_at) * self._lines / 60
         burst.allowed = min(burst.allowed + refill, self._lines)
         burst.refilled_at = now

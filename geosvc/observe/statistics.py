@@ -77,10 +77,9 @@ class SlowStatement:
         if len(self.minutes) > STATEMENT_MINUTES:
             self._prune_minutes()
         for name in _COUNTED:
-            counts = getattr(self, f"{name}s")
             value = line.get(name)
-            if value and (value in counts or len(counts) < MAX_STATEMENTS):
-                counts[value] += 1
+            if value:
+                _count(getattr(self, f"{name}s"), value)
         if line.get("request_id"):
             self.request_ids.append(line["request_id"])
 
@@ -208,6 +207,12 @@ _SIMPLE_FIELDS = (
     "send_ms",
     "last_at",
 )
+
+
+def _count(counts: Counter[str], value: str) -> None:
+    """Counts a value; a new one only if there are not too many."""
+    if value in counts or len(counts) < MAX_STATEMENTS:
+        counts[value] += 1
 
 
 class Statistics:

@@ -33,7 +33,8 @@ def explain_invalid(piece: Piece, error: msgspec.ValidationError) -> tuple[str, 
     if element is None:
         return explain_malformed(piece)
     index = int(element[1])
-    message = _ELEMENT.sub("", message).replace("$", "").removesuffix(" - at ``")
+    message = _ELEMENT.sub("", message).replace("$", "")
+    message = message.removesuffix(" - at ``")
     if ".properties[...]" in message:
         name = _unreadable_property(piece, index)
         message = message.replace("`.properties[...]`", name)
@@ -69,7 +70,7 @@ def explain_malformed(piece: Piece) -> tuple[str, int]:
 
 
 def not_utf8_or(problem: str, pieces: Iterable[bytes]) -> str:
-    """That a file is not UTF-8, where that is so: then the problem has no meaning."""
+    """The problem of a file; but if the file is not UTF-8, that is the problem."""
     try:
         for _ in codecs.iterdecode(pieces, "utf-8-sig"):
             pass
@@ -80,7 +81,8 @@ def not_utf8_or(problem: str, pieces: Iterable[bytes]) -> str:
 
 def _unreadable_property(piece: Piece, index: int) -> str:
     """The first property of a feature whose value cannot be read."""
-    properties = loaded_decoder.decode(b"[" + piece.text + b"]")[index].properties
+    features = loaded_decoder.decode(b"[" + piece.text + b"]")
+    properties = features[index].properties
     for name, value in members_decoder.decode(properties).items():
         try:
             value_decoder.decode(value)
@@ -91,7 +93,9 @@ def _unreadable_property(piece: Piece, index: int) -> str:
 
 def _skip_blanks(text: str, start: int) -> int:
     blanks = _BLANK.match(text, start)
-    return start if blanks is None else blanks.end()
+    if blanks is None:
+        return start
+    return blanks.end()
 
 
 def _has_lone_surrogate(text: str) -> bool:

@@ -45,4 +45,6 @@ def _srid(name: str) -> int | None:
         found = parse_named_crs(name)
     except UnknownCrs:
         return None
-    return None if found is None else found.srid
+    if found is None:
+        return None
+    return found.srid

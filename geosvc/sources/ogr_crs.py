@@ -45,8 +45,12 @@ def choose_crs(
     Returns: SRID or None; a transformation to WGS 84 when the CRS has no EPSG code.
     Raises: SourceError when the CRS is not known, and when the option contradicts the layer.
     """
-    crs = None if definition is None else _parse_crs(definition)
-    epsg_code = None if crs is None else crs.to_epsg()
+    crs: CRS | None = None
+    epsg_code: int | None = None
+    if definition is not None:
+        crs = _parse_crs(definition)
+    if crs is not None:
+        epsg_code = crs.to_epsg()
     if srid is not None:
         check_srid_option(layer.path.name, epsg_code, srid)
         if crs is not None and epsg_code is None:

@@ -119,9 +119,8 @@ class OgrLayer:
         """Raises: SourceError, naming the first text that is in another encoding."""
         encoding = self._options.get("encoding") or str(self.metadata["encoding"])
         # ISO-8859-1 takes any byte
-        metadata, _, _, values = self._read_features(
-            fields, first, size, {"encoding": "ISO-8859-1"}
-        )
+        options = {"encoding": "ISO-8859-1"}
+        metadata, _, _, values = self._read_features(fields, first, size, options)
         for name, texts in zip(metadata["fields"], values, strict=True):
             for index, text in enumerate(texts.tolist()):
                 if isinstance(text, str) and not _decodes(text, encoding):
@@ -130,10 +129,10 @@ class OgrLayer:
                     )
 
     def read_dates_as_texts(self, field: str, first: int, size: int) -> NDArray[Any]:
-        """A field of dates as GDAL has them, which may be in no calendar: texts or None."""
+        """A field of dates as texts or None, since some of the dates are not in the calendar."""
         column = field.replace('"', r"\"")
         table = self.name.replace('"', r"\"")
-        # GDAL reads it, and only of the file.
+        # GDAL executes it, and it reads only the file
         sql = f'SELECT CAST("{column}" AS character(40)) FROM "{table}"'  # noqa: S608
         with self.errors():
             _, _, _, (texts,) = self._pyogrio.raw.read(
@@ -147,7 +146,10 @@ class OgrLayer:
             )
         dates: list[str | None] = []
         for text in texts:
-            dates.append(None if text is None else text.replace("/", "-"))
+            date = text
+            if text is not None:
+                date = text.replace("/", "-")
+            dates.append(date)
         return np.array(dates, dtype=object)
 
     def read_values(self, field: str, fids: NDArray[np.int64]) -> list[Any]:
@@ -165,7 +167,7 @@ class OgrLayer:
         return numbers
 
     def has_invalid_date(self, field: str) -> bool:
-        """Whether a field of dates has one that no calendar has."""
+        """Whether a field of dates has a date that is not in the calendar."""
         try:
             self._pyogrio.raw.read(
                 self.path,

@@ -1,8 +1,8 @@
-"""The catalog follower: reads the catalog, and reads it again when PostgreSQL's own catalog changes.
+"""The catalog follower: reads the catalog, and again when PostgreSQL's own catalog changes.
 
 Every few seconds it compares a fingerprint (docs/decisions/0003). This needs no privilege, works on
-replicas and behind PgBouncer, and each worker does it by itself. A request for an unknown collection
-compares it at once, so that a new table is served immediately.
+replicas and behind PgBouncer, and each worker does it by itself. A request for an unknown
+collection compares it at once, so that a new table is served immediately.
 """
 
 import asyncio

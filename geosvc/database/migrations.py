@@ -1,8 +1,8 @@
 """Migrations of the schema `geosvc`, with Alembic. The scripts are in the folder `migrations`.
 
-Each revision runs in a transaction of its own. There env.py sets lock_timeout and statement_timeout,
-and takes a lock, so that one command migrates at a time. The revision is chosen while that lock is
-held: two commands that run at the same time share the work.
+Each revision runs in a transaction of its own. There env.py sets lock_timeout and
+statement_timeout, and takes a lock, so that one command migrates at a time. The revision is chosen
+while that lock is held: two commands that run at the same time share the work.
 
 The functions run an event loop of their own, and Alembic keeps its context in a global variable. So
 call one at a time, and none from a coroutine.
@@ -173,7 +173,10 @@ class _Command:
         return max((positions[head] for head in heads), default=0)
 
     def _with_engine(self, work: Callable[[AsyncEngine], Coroutine[Any, Any, _T]]) -> _T:
-        """Run a coroutine in a new event loop. Raises: MigrationError for errors of the database."""
+        """Run a coroutine in a new event loop.
+
+        Raises: MigrationError for the errors of the database.
+        """
         try:
             return asyncio.run(self._run_with_engine(work))
         except (DBAPIError, *DATABASE_ERRORS) as error:

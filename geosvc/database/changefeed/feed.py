@@ -8,7 +8,7 @@ while a reader is idle. The reader then holds an advisory lock, which the trigge
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from hashlib import blake2b
 from typing import Any
 
@@ -131,7 +131,10 @@ class Feed:
         with Running(statement) as running:
             running.connected()
             # outside a transaction a pooler may give each message another session
-            async with self._opened.transaction(readonly=True) if self._pooled else nullcontext():
+            transaction: AbstractAsyncContextManager[Any] = nullcontext()
+            if self._pooled:
+                transaction = self._opened.transaction(readonly=True)
+            async with transaction:
                 rows: Sequence[Any] = await self._opened.fetch(
                     statement.text, *statement.args, timeout=seconds
                 )
@@ -151,13 +154,13 @@ class Feed:
             before = await self._snapshot_before(None)
             rows = await self._read("feed_standby_versions", before.xmin, seconds=VERSIONS_SECONDS)
             snapshot = snapshot_of_rows(before, rows)
-            columns = [(row[0], row[1]) for row in rows]
+            increment_rows = [(row[0], row[1]) for row in rows]
         else:
             rows = await self._read("feed_versions", seconds=VERSIONS_SECONDS)
             snapshot = Snapshot.parse(rows[0][0])
-            columns = [(row[1], row[2]) for row in rows]
+            increment_rows = [(row[1], row[2]) for row in rows]
         increments = {}
-        for publication, increment in columns:
+        for publication, increment in increment_rows:
             if publication is not None:
                 increments[publication] = int(increment)
         return LogVersions(snapshot, increments)

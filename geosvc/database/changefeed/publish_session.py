@@ -43,6 +43,10 @@ class PublishSession:
         """Fetch all rows of a statement."""
         return list(await self._connection.fetch(statement.text, *statement.args))
 
+    async def fetch_file(self, file: str, *args: object) -> list[Row]:
+        """Fetch all rows of the statement in `geosvc/sql/<file>.sql`."""
+        return await self.fetch(load_statement(file, args))
+
     async def execute(self, statement: Statement) -> None:
         """Run statements that have no arguments."""
         await self._connection.execute(statement.text)

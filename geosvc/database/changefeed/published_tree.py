@@ -16,7 +16,6 @@ from geosvc.query.change_log.ddl import (
     function_name,
     trigger_name,
 )
-from geosvc.sql.files import load_statement
 
 _FOREIGN_TABLE = "f"
 _ENABLED_ALWAYS = "A"
@@ -27,8 +26,8 @@ async def read_tree(session: PublishSession, table: Collection) -> list[Row]:
 
     Raises: PublishError if they cannot be published, or not by this role.
     """
-    arguments = (table.schema, table.name, list(table.key))
-    tree = await session.fetch(load_statement("publishing_tree", arguments))
+    key = list(table.key)
+    tree = await session.fetch_file("publishing_tree", table.schema, table.name, key)
     if not tree:
         raise PublishError(f"the table {table.schema}.{table.name} does not exist any more")
     parent = tree[0]["parent"]
@@ -60,12 +59,12 @@ async def publications_of(session: PublishSession, schema: str, name: str) -> li
 
     A publication of its name that has triggers on other tables only is left out.
     """
-    tree = await session.fetch(load_statement("publishing_tree", (schema, name, [])))
+    tree = await session.fetch_file("publishing_tree", schema, name, [])
     table_oids = {member["oid"] for member in tree}
     found: set[int] = set()
     if tree:
         found |= _logged_to(tree[0])
-    registered = await session.fetch(load_statement("publishing_registered", (schema, name)))
+    registered = await session.fetch_file("publishing_registered", schema, name)
     for (publication,) in registered:
         triggers = await _triggers_of(session, publication)
         relations = {trigger["relation"] for trigger in triggers}
@@ -75,7 +74,7 @@ async def publications_of(session: PublishSession, schema: str, name: str) -> li
 
 
 async def _triggers_of(session: PublishSession, publication: int) -> list[Row]:
-    return await session.fetch(load_statement("publishing_triggers", (publication,)))
+    return await session.fetch_file("publishing_triggers", publication)
 
 
 def _logged_to(member: Row) -> set[int]:
@@ -114,8 +113,8 @@ async def end_publication(session: PublishSession, publication: int) -> None:
     for trigger in await _triggers_of(session, publication):
         await _drop(session, trigger)
     await session.execute(drop_functions(publication))
-    await session.fetch(load_statement("publishing_forget", (publication,)))
-    await session.fetch(load_statement("publishing_told", (publication, "-")))
+    await session.fetch_file("publishing_forget", publication)
+    await session.fetch_file("publishing_told", publication, "-")
 
 
 async def _drop(session: PublishSession, trigger: Row) -> None:

@@ -23,7 +23,6 @@ from geosvc.model.collection import Collection, RelationKind
 from geosvc.query.change_log.ddl import create_functions, published_table
 from geosvc.settings import Settings
 from geosvc.sql.compose import SQL, Identifier, compose
-from geosvc.sql.files import load_statement
 
 _UNPUBLISHABLE = {
     RelationKind.VIEW: (
@@ -80,7 +79,7 @@ async def publish(settings: Settings, url: str, collection_id: str) -> Published
         await _create_functions(session, publication, collections, keyed=keyed)
         for member in tree:
             await repair_triggers(session, publication, member)
-        await session.fetch(load_statement("publishing_told", (publication, "+")))
+        await session.fetch_file("publishing_told", publication, "+")
     warnings = tuple(warnings_of(table, tree, keyed))
     return Published(publication, f"{table.schema}.{table.name}", len(tree) - 1, warnings)
 
@@ -104,7 +103,7 @@ async def unpublish(settings: Settings, url: str, collection_id: str) -> Publish
 
 
 async def _require_log(session: PublishSession) -> None:
-    rows = await session.fetch(load_statement("publishing_server"))
+    rows = await session.fetch_file("publishing_server")
     server = rows[0]
     if not server["migrated"]:
         raise PublishError("the database has no change log yet: geosvc migrate up")
@@ -158,7 +157,7 @@ async def _lock(session: PublishSession, table: Collection) -> None:
 async def _create_functions(
     session: PublishSession, publication: int, collections: list[Collection], *, keyed: bool
 ) -> None:
-    rows = await session.fetch(load_statement("postgis_schema"))
+    rows = await session.fetch_file("postgis_schema")
     postgis_schema = rows[0][0]
     table = published_table(publication, postgis_schema, collections, keyed=keyed)
     await session.execute(create_functions(table))
@@ -180,9 +179,7 @@ async def _register(session: PublishSession, table: Collection) -> int:
     """The id of the publication that the table has already, or a new one."""
     for publication in await publications_of(session, table.schema, table.name):
         if await session.has_publication(publication):
-            renamed = (publication, table.schema, table.name)
-            await session.fetch(load_statement("publishing_rename", renamed))
+            await session.fetch_file("publishing_rename", publication, table.schema, table.name)
             return publication
-    registered = (table.schema, table.name)
-    rows = await session.fetch(load_statement("publishing_register", registered))
+    rows = await session.fetch_file("publishing_register", table.schema, table.name)
     return int(rows[0][0])

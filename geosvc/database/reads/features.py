@@ -43,7 +43,8 @@ async def fetch_features(database: Reads, page: FeaturePage) -> Sequence[Row]:
             failure = error
     if allows_fallback(page, failure):
         try:
-            return await read_fallback(database, page, (page.query.limit or 0) + 1)
+            limit = page.query.limit or 0
+            return await read_fallback(database, page, limit + 1)
         except (UnreadableGeometry, UnreadableValue) as error:
             failure = error
     raise await explain_refusal(database, page, failure) from failure
@@ -85,7 +86,8 @@ async def fetch_item(database: Database, page: FeaturePage) -> StoredFeature | N
         return None
     if len(rows) > 1:
         raise repeated_id(page.collection)
-    return StoredFeature(rows[0][0], rows[0][-2], rows[0][-1])
+    row = rows[0]
+    return StoredFeature(row[0], row[-2], row[-1])
 
 
 def _selects_parts(query: ItemsQuery) -> bool:

@@ -19,12 +19,14 @@ def published_bounds(bounds: Bounds) -> Bounds | None:
         bounds: west, south, east, north, degrees; longitudes from -540 to 540.
     """
     west, south, east, north = bounds
-    if not all(map(isfinite, bounds)) or max(abs(west), abs(east)) > 540:
+    is_finite = all(map(isfinite, bounds))
+    if not is_finite or max(abs(west), abs(east)) > 540:
         return None
     if south < -90 - _ROUNDING_DEGREES or north > 90 + _ROUNDING_DEGREES:
         return None
     south, north = max(south, -90.0), min(north, 90.0)
-    if west <= east and east - west >= 360:
+    goes_around_earth = west <= east and east - west >= 360
+    if goes_around_earth:
         return -180.0, south, 180.0, north
     return _normalized_longitude(west), south, _normalized_longitude(east), north
 

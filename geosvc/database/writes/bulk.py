@@ -88,7 +88,9 @@ class BulkLoad:
         """How many more invalid features make the load fail. A reader can stop at as many."""
         if not self._options.lenient:
             return 1
-        return max(self._options.max_rejected - len(self.report.rejected), 0) + 1
+        number_rejected = len(self.report.rejected)
+        number_allowed = max(self._options.max_rejected - number_rejected, 0)
+        return number_allowed + 1
 
     def reject(self, refused: Sequence[Rejection]) -> None:
         """Add features that cannot be stored to the report.
@@ -160,11 +162,14 @@ class BulkLoad:
             if not isinstance(refusal, InvalidFeature | Conflict):
                 raise
             if len(posted) == 1:
-                self.reject([(posted.indexes[0], self._explain(refusal, posted))])
+                explained = self._explain(refusal, posted)
+                self.reject([(posted.indexes[0], explained)])
                 return
             half = len(posted) // 2
-            await self._store_part(transaction, posted.part(range(half)), present)
-            await self._store_part(transaction, posted.part(range(half, len(posted))), present)
+            first = posted.part(range(half))
+            second = posted.part(range(half, len(posted)))
+            await self._store_part(transaction, first, present)
+            await self._store_part(transaction, second, present)
 
     def _explain(self, refusal: RequestError, posted: Posted) -> RequestError:
         """The error with the value at fault, if PostgreSQL does not say which one it is."""
@@ -180,7 +185,8 @@ class BulkLoad:
             present: a bit for each column with a default.
         """
         options = self._options
-        source = PostedColumns(options.reader.columns_of(present), options.keyed, options.crs)
+        columns = options.reader.columns_of(present)
+        source = PostedColumns(columns, options.keyed, options.crs)
         returning = Returning.IDS
         if self.report.ids is None:
             returning = Returning.COUNTS

@@ -82,5 +82,6 @@ async def _store(transaction: Transaction, key: IdempotencyKey, answer: Answer) 
     # orjson only takes keys that are exactly str, and header names may be of a subclass
     headers = {f"{name}": value for name, value in answer.headers.items()}
     headers_json = orjson.dumps(headers).decode()
-    values = (key.key, answer.status, headers_json, answer.body, key.digest())
+    digest = key.digest()
+    values = (key.key, answer.status, headers_json, answer.body, digest)
     await transaction.fetch(load_statement("idempotency_keep", values))

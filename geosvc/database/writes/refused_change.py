@@ -32,7 +32,7 @@ async def read_stored(
     rows = await session.fetch(page.statement)
     if len(rows) != 1:
         return None
-    text, version, modified = rows[0][0], rows[0][-2], rows[0][-1]
+    text, *_, version, modified = rows[0]
     if crs is None:
         text = None
     return StoredFeature(text, version, modified, feature_id)

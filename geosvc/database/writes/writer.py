@@ -26,15 +26,15 @@ REPEATABLE_READ = "ISOLATION LEVEL REPEATABLE READ"
 ATTEMPTS = 10
 _LONGEST_FIRST_PAUSE_SECONDS = 0.005
 _T = TypeVar("_T")
+_Attempt = Callable[[], Awaitable[_T]]
+_Name = Callable[[], str]
 
 
 class _DryRunEnds(Exception):
     """Rolls back a dry run."""
 
 
-async def try_again(
-    once: Callable[[], Awaitable[_T]], name: Callable[[], str], attempts: int = ATTEMPTS
-) -> _T:
+async def try_again(once: _Attempt[_T], name: _Name, attempts: int = ATTEMPTS) -> _T:
     """Run `once`, and again after a conflict with another transaction.
 
     The pauses are random and get longer, so that two transactions do not conflict again.
@@ -175,9 +175,7 @@ def _trace_wait(requested_at: float) -> None:
     trace.pool_seconds += perf_counter() - requested_at
 
 
-async def _translated(
-    once: Callable[[], Awaitable[_T]], name: Callable[[], str], attempts: int
-) -> _T:
+async def _translated(once: _Attempt[_T], name: _Name, attempts: int) -> _T:
     """Run `once` as `try_again` does. Raises: RequestError instead of the errors of asyncpg."""
     try:
         return await try_again(once, name, attempts)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 from geosvc.database.reads.runner import Reads
 from geosvc.database.reads.stored_geometries import write_stored_geometries
-from geosvc.database.reads.unwritable_values import ValueWriter, is_refusal
+from geosvc.database.reads.unwritable_values import Texts, ValueWriter, is_refusal
 from geosvc.errors import InvalidValue, RequestError, UnreadableGeometry
 from geosvc.events import ValuesRefused, emit
 from geosvc.model.collection import Column, RelationKind
@@ -169,9 +169,7 @@ class _FallbackRead:
         if refused:
             self._report(refused, len(writer.reasons), writer.reasons[0])
 
-    async def _write_column(
-        self, writer: ValueWriter, column: Column, texts: Sequence[str | None]
-    ) -> Sequence[str | None]:
+    async def _write_column(self, writer: ValueWriter, column: Column, texts: Texts) -> Texts:
         """The values of one column as JSON or as cells of CSV. Raises: RequestError."""
         type_name = TypeName(column.type_schema, column.type_name)
         write_cell = self._format.write_cell

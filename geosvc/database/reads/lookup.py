@@ -34,7 +34,7 @@ Waiting = dict[str, list[Waiter]]
 
 @dataclass(slots=True)
 class _Queue:
-    """The ids that wait for look-ups of one collection, query and format, and the plan of the statement.
+    """The ids that wait for look-ups of one collection, query and format, and their statement.
 
     Attributes:
         waiting: the requests that wait, by feature id.

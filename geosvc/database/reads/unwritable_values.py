@@ -36,6 +36,9 @@ from geosvc.sql.files import load_statement
 NULL = "null"
 _DIGITS = 9  # as PostGIS's own cast writes them
 
+Texts = Sequence[str | None]
+"""Values of one type as that type prints them; None for NULL."""
+
 _WriteList = Callable[[TypeName, Sequence[str]], Statement]
 _WriteOne = Callable[[str, RequestError], str]
 _Null = TypeVar("_Null", str, None)
@@ -76,11 +79,9 @@ class ValueWriter:
     reasons: list[str] = field(default_factory=list)
     _types: dict[TypeName, _TypeParts] = field(default_factory=dict)
 
-    async def json(self, type_name: TypeName, texts: Sequence[str | None]) -> list[str]:
+    async def json(self, type_name: TypeName, texts: Texts) -> list[str]:
         """Write each value as JSON, None as null.
 
-        Args:
-            texts: the values as their type prints them.
         Raises: RequestError if the cause is not a value.
         """
         values = [text for text in texts if text is not None]
@@ -89,11 +90,9 @@ class ValueWriter:
         written = await self._json(type_name, values)
         return _with_nulls(texts, written, NULL)
 
-    async def text(self, type_name: TypeName, texts: Sequence[str | None]) -> list[str | None]:
+    async def text(self, type_name: TypeName, texts: Texts) -> list[str | None]:
         """Write each value as its cast to text does; where the cast fails, as its type prints it.
 
-        Args:
-            texts: the values as their type prints them.
         Raises: RequestError if the cause is not a value.
         """
         values = [text for text in texts if text is not None]
@@ -205,9 +204,7 @@ def _printed_text(text: str, _: RequestError) -> str:
     return text
 
 
-def _with_nulls(
-    texts: Sequence[str | None], written: Sequence[str], null: _Null
-) -> list[str | _Null]:
+def _with_nulls(texts: Texts, written: Sequence[str], null: _Null) -> list[str | _Null]:
     """The written values, with `null` where a text is None."""
     remaining = iter(written)
     values: list[str | _Null] = []

@@ -14,7 +14,7 @@ from benchmarks.pgbench import Sessions, measure_pgbench
 from benchmarks.results import Result, Target
 from geosvc.cql2.caps import Caps
 from geosvc.model.crs import CRS84
-from geosvc.query.cql2.condition import select_by_filter
+from geosvc.query.cql2.condition import filter_condition
 from geosvc.requests.filters import FilterRules, parse_filter
 from geosvc.sql.compose import Statement, compose
 
@@ -86,7 +86,7 @@ def _planning(arena: Arena) -> list[Result]:
     def plan(rules: FilterRules) -> None:
         found = parse_filter(values, CRS84, rules)
         assert found is not None
-        compose("filter", select_by_filter(collection, found))
+        compose("filter", filter_condition(collection, found))
 
     lengths = iter(range(10_000, 10_000_000))
     what = "parse and plan a filter"

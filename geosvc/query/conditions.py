@@ -4,22 +4,23 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from geosvc.model.collection import Collection, Column, TypedName
-from geosvc.query.cql2.condition import select_by_filter
+from geosvc.query.cql2.condition import filter_condition
 from geosvc.query.cql2.timestamp_params import write_instant
-from geosvc.query.geometry.boxes import select_by_bbox
+from geosvc.query.geometry.boxes import bbox_condition
 from geosvc.query.geometry.expressions import GeometryTest
-from geosvc.query.geometry.spatial import select_by_geometry
+from geosvc.query.geometry.spatial import spatial_condition
+from geosvc.query.sql_parts import all_of, row_column, type_name
 from geosvc.requests.items import ItemsQuery
-from geosvc.sql.compose import SQL, Composable, Identifier, Param
+from geosvc.sql.compose import SQL, Composable, Param
 from geosvc.values.temporal import Interval
 
 
 def cast_text(typed: TypedName, text: str | None) -> Param:
     """Write a text that PostgreSQL casts to a type, so that values are compared as that type."""
-    return Param(text, "text", Identifier(typed.type_schema, typed.type_name))
+    return Param(text, "text", type_name(typed))
 
 
-def conditions(
+def query_conditions(
     collection: Collection,
     query: ItemsQuery,
     geometry_test: GeometryTest = GeometryTest.EXACT,
@@ -30,21 +31,21 @@ def conditions(
         geometry_test: how geometries are compared.
     """
     if query.bbox is not None:
-        yield select_by_bbox(collection.geometry, query.bbox, geometry_test)
+        yield bbox_condition(collection.geometry, query.bbox, geometry_test)
     if query.spatial is not None:
-        yield select_by_geometry(collection, query.spatial, geometry_test)
+        yield spatial_condition(collection, query.spatial, geometry_test)
     if query.interval is not None:
-        by_time = select_by_time(collection, query.interval)
+        by_time = time_condition(collection, query.interval)
         if by_time is not None:
             yield by_time
     if query.filter is not None:
-        yield select_by_filter(collection, query.filter, geometry_test)
+        yield filter_condition(collection, query.filter, geometry_test)
     for name, text in query.equals:
         value = cast_text(collection.by_name[name], text)
-        yield SQL("t.{} = {}").format(Identifier(name), value)
+        yield SQL("{} = {}").format(row_column(name), value)
 
 
-def select_by_time(collection: Collection, interval: Interval) -> Composable | None:
+def time_condition(collection: Collection, interval: Interval) -> Composable | None:
     """Write the condition that the time of a feature intersects the interval, or is NULL.
 
     An interval of a feature is unbounded where its start or its end is NULL. Returns None where the
@@ -54,18 +55,22 @@ def select_by_time(collection: Collection, interval: Interval) -> Composable | N
         return None
     first = collection.by_name[collection.temporal[0]]
     last = collection.by_name[collection.temporal[-1]]
-    tests = []
+    conditions = []
     if interval.end is not None:
-        starts_before = SQL("(t.{n} <= {v} OR t.{n} IS NULL)")
-        end = _write_instant(first, interval.end)
-        tests.append(starts_before.format(n=Identifier(first.name), v=end))
+        starts_before = SQL("({column} <= {end} OR {column} IS NULL)").format(
+            column=row_column(first.name),
+            end=_write_instant(first, interval.end),
+        )
+        conditions.append(starts_before)
     if interval.start is not None:
-        ends_after = SQL("(t.{n} >= {v} OR t.{n} IS NULL)")
-        start = _write_instant(last, interval.start)
-        tests.append(ends_after.format(n=Identifier(last.name), v=start))
-    if not tests:
+        ends_after = SQL("({column} >= {start} OR {column} IS NULL)").format(
+            column=row_column(last.name),
+            start=_write_instant(last, interval.start),
+        )
+        conditions.append(ends_after)
+    if not conditions:
         return None
-    return SQL(" AND ").join(tests)
+    return all_of(conditions)
 
 
 def _write_instant(column: Column, instant: datetime) -> Param:
@@ -75,8 +80,8 @@ def _write_instant(column: Column, instant: datetime) -> Param:
     return write_instant(instant, column.type_name)
 
 
-def where(tests: list[Composable]) -> Composable:
+def where_clause(conditions: list[Composable]) -> Composable:
     """Write a WHERE clause; nothing without conditions."""
-    if not tests:
+    if not conditions:
         return SQL("")
-    return SQL(" WHERE {}").format(SQL(" AND ").join(tests))
+    return SQL(" WHERE {}").format(all_of(conditions))

@@ -12,12 +12,14 @@ _ESCAPED = r"'\&"
 
 def property_cell(column: Column, query: ItemsQuery) -> Composable:
     """Write the value of a column as a cell."""
-    if column.type_name in NEVER_QUOTED:
-        return csv_cell(_cell_text(column), quoted=False)
     text = _cell_text(column)
+    if column.type_name in NEVER_QUOTED:
+        return csv_cell(text, quoted=False)
     if query.escapes_formulas:
-        text = SQL("regexp_replace({}, {}, {})").format(
-            text, Param(_FORMULA, "text"), Param(_ESCAPED, "text")
+        text = SQL("regexp_replace({text}, {formula}, {escaped})").format(
+            text=text,
+            formula=Param(_FORMULA, "text"),
+            escaped=Param(_ESCAPED, "text"),
         )
     return csv_cell(text, quoted=True)
 
@@ -28,7 +30,8 @@ def _cell_text(column: Column) -> Composable:
         return SQL("({})::text").format(typed_value(column))
     if column.is_temporal:
         return SQL("to_json({}) #>> '{{}}'").format(typed_value(column))
-    return SQL("({})::text").format(property_value(column, bigint_as_text=False))
+    value = property_value(column, bigint_as_text=False)
+    return SQL("({})::text").format(value)
 
 
 def csv_cell(text: Composable, quoted: bool) -> Composable:
@@ -37,8 +40,7 @@ def csv_cell(text: Composable, quoted: bool) -> Composable:
     Args:
         quoted: whether the text may contain a comma, a quote or a line break.
     """
+    template = SQL("coalesce({}, '')")
     if quoted:
-        return SQL("coalesce('\"' || replace({} COLLATE \"C\", '\"', '\"\"') || '\"', '')").format(
-            text
-        )
-    return SQL("coalesce({}, '')").format(text)
+        template = SQL("coalesce('\"' || replace({} COLLATE \"C\", '\"', '\"\"') || '\"', '')")
+    return template.format(text)

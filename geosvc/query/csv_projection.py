@@ -16,35 +16,46 @@ class CsvProjection:
     distance_is_property = True
 
     def write_feature(
-        self, collection: Collection, query: ItemsQuery, metres: Composable | None, raising: bool
+        self,
+        collection: Collection,
+        query: ItemsQuery,
+        metres: Composable | None,
+        raising: bool,
     ) -> FeatureProjection:
         """Write the feature `t`; the distance is the last cell."""
-        columns = property_columns(collection, query)
-        names = [column.name for column in columns]
-        cells = [property_cell(column, query) for column in columns]
+        names = []
+        cells = []
+        for column in property_columns(collection, query):
+            names.append(column.name)
+            cells.append(property_cell(column, query))
         if metres is not None:
             names.append("distance")
             cells.append(SQL("coalesce({}, '')").format(metres))
-        head: Composable = SQL("''")
-        line: Composable = SQL("''")
+        nothing = SQL("''")
+        line: Composable = nothing
         if cells:
             line = SQL(" || ',' || ").join(cells)
         if query.geometry.skip:
-            return FeatureProjection(head, SQL("''"), line, tuple(names))
+            return FeatureProjection(nothing, nothing, line, tuple(names))
         value = column_value(collection.geometry)
         geometry = self.write_geometry(collection.geometry, query.geometry, value, raising)
         if cells:
             line = SQL("',' || {}").format(line)
-        return FeatureProjection(head, geometry, line, ("WKT", *names))
+        return FeatureProjection(nothing, geometry, line, ("WKT", *names))
 
     def write_geometry(
-        self, geometry: GeometryColumn, style: GeometryStyle, value: Composable, raising: bool
+        self,
+        geometry: GeometryColumn,
+        style: GeometryStyle,
+        value: Composable,
+        raising: bool,
     ) -> Composable:
         """Write a geometry as a cell with WKT, which has a text for every geometry."""
         if style.skip:
             return SQL("''")
         written = written_geometry(geometry, style, value)
-        text = SQL("ST_AsText({}, {})").format(written, Param(style.digits, "int4"))
+        digits = Param(style.digits, "int4")
+        text = SQL("ST_AsText({}, {})").format(written, digits)
         return csv_cell(text, quoted=True)
 
     def write_property(self, column: Column, query: ItemsQuery) -> Composable:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from geosvc.model.collection import Collection
 from geosvc.query.geometry.expressions import column_value
 from geosvc.query.geometry.output import written_geometry
+from geosvc.query.sql_parts import relation_name, row_column
 from geosvc.requests.items import GeometryStyle
-from geosvc.sql.compose import REQUEST_TAG, SQL, Composable, Identifier, Param, Statement, compose
+from geosvc.sql.compose import REQUEST_TAG, SQL, Composable, Param, Statement, compose
 from geosvc.sql.files import load_statement
 
 
@@ -16,14 +17,14 @@ def select_estimated_extents(collections: Sequence[Collection]) -> Statement:
     A row is (position of the collection from 1, xmin, ymin, xmax, ymax), storage CRS. A collection
     without statistics has no row.
     """
-    return load_statement(
-        "estimated_extents",
-        (
-            [collection.schema for collection in collections],
-            [collection.name for collection in collections],
-            [collection.geometry.name for collection in collections],
-        ),
-    )
+    schemas = []
+    tables = []
+    columns = []
+    for collection in collections:
+        schemas.append(collection.schema)
+        tables.append(collection.name)
+        columns.append(collection.geometry.name)
+    return load_statement("estimated_extents", (schemas, tables, columns))
 
 
 def select_exact_extent(collection: Collection) -> Statement:
@@ -46,7 +47,7 @@ def select_exact_extent(collection: Collection) -> Statement:
         all=SQL("ST_MakeEnvelope(-1e30, -1e30, 1e30, 1e30, {})").format(srid),
         first=first,
         last=last,
-        source=Identifier(collection.schema, collection.name),
+        source=relation_name(collection),
         tag=REQUEST_TAG,
     )
     return compose("collection.exact_extent", part)
@@ -55,7 +56,8 @@ def select_exact_extent(collection: Collection) -> Statement:
 def _first_and_last_time(collection: Collection) -> tuple[Composable, Composable]:
     if not collection.temporal:
         return SQL("NULL::text"), SQL("NULL::text")
-    start, end = collection.temporal[0], collection.temporal[-1]
-    first = SQL("to_json(min(t.{})) #>> '{{}}'").format(Identifier(start))
-    last = SQL("to_json(max(t.{})) #>> '{{}}'").format(Identifier(end))
+    start = row_column(collection.temporal[0])
+    end = row_column(collection.temporal[-1])
+    first = SQL("to_json(min({})) #>> '{{}}'").format(start)
+    last = SQL("to_json(max({})) #>> '{{}}'").format(end)
     return first, last

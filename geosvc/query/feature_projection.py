@@ -31,24 +31,32 @@ class Projection(Protocol):
     """Writes features in SQL.
 
     Attributes:
-        distance_is_property: whether the distance to a posted geometry follows the properties.
+        distance_is_property: whether the distance of a search follows the properties.
     """
 
     distance_is_property: bool
 
     def write_feature(
-        self, collection: Collection, query: ItemsQuery, metres: Composable | None, raising: bool
+        self,
+        collection: Collection,
+        query: ItemsQuery,
+        metres: Composable | None,
+        raising: bool,
     ) -> FeatureProjection:
         """Write the feature `t`.
 
         Args:
-            metres: the distance to the posted geometry as text.
+            metres: the distance to the geometry of the search as text.
             raising: as for `write_geometry`.
         """
         ...
 
     def write_geometry(
-        self, geometry: GeometryColumn, style: GeometryStyle, value: Composable, raising: bool
+        self,
+        geometry: GeometryColumn,
+        style: GeometryStyle,
+        value: Composable,
+        raising: bool,
     ) -> Composable:
         """Write a value of a geometry column; the text is never NULL.
 

@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 
 from geosvc.errors import CollectionBroken
 from geosvc.model.collection import Collection, Parameter
-from geosvc.query.conditions import cast_text, conditions, where
+from geosvc.query.conditions import cast_text, query_conditions, where_clause
 from geosvc.query.feature_format import FeatureFormat
 from geosvc.query.geometry.expressions import GeometryTest
 from geosvc.query.geometry.nearest import Candidates, select_nearest
 from geosvc.query.geometry.search_geometry import is_nearest
 from geosvc.query.paging import page_start
 from geosvc.query.projection import write_feature
-from geosvc.query.sort_order import can_trust_key, order_by, order_of
+from geosvc.query.sort_order import OrderKey, can_trust_key, order_by_clause, order_of
+from geosvc.query.sql_parts import comma_list, relation_name
 from geosvc.query.versions import modified_of, version_of
 from geosvc.requests.items import ItemsQuery
 from geosvc.sql.compose import REQUEST_TAG, SQL, Composable, Identifier, Param, Statement, compose
@@ -57,14 +58,22 @@ def select_items(
     Args:
         extra: columns at the end of each row.
     """
+    name = EXPORT_NAME
+    rows = None
+    if query.limit is not None:
+        name = PAGE_NAME
+        rows = query.limit + 1
     written = write_feature(collection, query, feature_format.projection)
     columns = ([written.feature], extra)
-    name, rows = EXPORT_NAME, None
-    if query.limit is not None:
-        name, rows = PAGE_NAME, query.limit + 1
-    part = select_features(collection, query, columns, rows, GeometryTest.EXACT)
-    statement = compose(name, part, statement_shape(query))
-    return FeaturePage(collection, query, feature_format, statement, written.header, extra)
+    select = select_features(collection, query, columns, rows, GeometryTest.EXACT)
+    return FeaturePage(
+        collection,
+        query,
+        feature_format,
+        statement=compose(name, select, statement_shape(query)),
+        header=written.header,
+        extra=extra,
+    )
 
 
 def select_item(
@@ -79,15 +88,17 @@ def select_item(
     Its row ends with the values of `extra`, the version and when the feature was last modified.
     """
     equals = tuple(zip(collection.key, key, strict=True))
-    one = replace(query, limit=1, equals=equals)
-    columns = (*extra, version_of(collection), modified_of(collection))
-    return select_items(collection, one, feature_format, columns)
+    by_key = replace(query, limit=1, equals=equals)
+    version = version_of(collection)
+    modified = modified_of(collection)
+    return select_items(collection, by_key, feature_format, (*extra, version, modified))
 
 
 def without_version(page: FeaturePage) -> FeaturePage:
     """Select the same feature without its version, which is computed from all columns."""
-    unknown = (SQL("''"), SQL("NULL::float8"))
-    extra = (*page.extra[:-2], *unknown)
+    no_version = SQL("''")
+    no_modified = SQL("NULL::float8")
+    extra = (*page.extra[:-2], no_version, no_modified)
     return select_items(page.collection, page.query, page.format, extra)
 
 
@@ -119,25 +130,36 @@ def select_features(
     """
     keys = order_of(collection, query)
     start, offset = page_start(keys, query)
-    tests = list(conditions(collection, query, geometry_test))
+    conditions = list(query_conditions(collection, query, geometry_test))
     if start is not None:
-        tests.append(start)
+        conditions.append(start)
     source = source_of(collection, query)
     first, last = columns
-    sort_values = [SQL("{}::text").format(key.expression) for key in keys]
-    selected = [*first, *sort_values, *last]
+    selected = [*first, *_sort_values(keys), *last]
+    select: Composable
     if query.spatial is not None and is_nearest(query.spatial):
-        candidates = Candidates(source, tuple(tests))
-        part = select_nearest(collection, query.spatial, selected, candidates, geometry_test)
+        candidates = Candidates(source, tuple(conditions))
+        select = select_nearest(collection, query.spatial, selected, candidates, geometry_test)
     else:
-        part = SQL("SELECT {} FROM {} t{}{}").format(
-            SQL(", ").join(selected), source, where([REQUEST_TAG, *tests]), order_by(keys)
+        select = SQL("SELECT {columns} FROM {source} t{where}{order_by}").format(
+            columns=comma_list(selected),
+            source=source,
+            where=where_clause([REQUEST_TAG, *conditions]),
+            order_by=order_by_clause(keys),
         )
     if rows is not None:
-        part = SQL("{} LIMIT {}").format(part, Param(rows, "int8"))
+        select = SQL("{} LIMIT {}").format(select, Param(rows, "int8"))
     if offset:
-        part = SQL("{} OFFSET {}").format(part, Param(offset, "int8"))
-    return part
+        select = SQL("{} OFFSET {}").format(select, Param(offset, "int8"))
+    return select
+
+
+def _sort_values(keys: Sequence[OrderKey]) -> list[Composable]:
+    """Write the values that a page is ordered by as text, for the cursor."""
+    values: list[Composable] = []
+    for key in keys:
+        values.append(SQL("{}::text").format(key.expression))
+    return values
 
 
 def source_of(collection: Collection, query: ItemsQuery) -> Composable:
@@ -145,7 +167,7 @@ def source_of(collection: Collection, query: ItemsQuery) -> Composable:
 
     Raises: CollectionBroken where PostgreSQL cannot tell the function from another one.
     """
-    relation = Identifier(collection.schema, collection.name)
+    relation = relation_name(collection)
     if collection.parameters is None:
         return relation
     if collection.ambiguous_with:
@@ -154,16 +176,19 @@ def source_of(collection: Collection, query: ItemsQuery) -> Composable:
     arguments = []
     for name, text in query.arguments:
         value = cast_text(types[name], text)
-        arguments.append(SQL("{} => {}").format(Identifier(name), value))
-    return SQL("{}({})").format(relation, SQL(", ").join(arguments))
+        argument = SQL("{} => {}").format(Identifier(name), value)
+        arguments.append(argument)
+    return SQL("{}({})").format(relation, comma_list(arguments))
 
 
 def _ambiguous(collection: Collection, parameters: Sequence[Parameter]) -> CollectionBroken:
-    own = ", ".join(f"{parameter.name} {parameter.type}" for parameter in parameters)
+    declared = []
+    for parameter in parameters:
+        declared.append(f"{parameter.name} {parameter.type}")
+    signature = f"{collection.schema}.{collection.name}({', '.join(declared)})"
     return CollectionBroken(
-        f"PostgreSQL cannot tell {collection.schema}.{collection.name}({own}) from"
-        f" {collection.ambiguous_with}, which takes the same arguments and has defaults for the"
-        " others: rename one, or drop the defaults"
+        f"PostgreSQL cannot tell {signature} from {collection.ambiguous_with}, which takes the same"
+        " arguments and has defaults for the others: rename one, or drop the defaults"
     )
 
 
@@ -199,9 +224,10 @@ def _sortby_shape(query: ItemsQuery) -> str:
 def _paging_shape(query: ItemsQuery) -> list[str]:
     parts = []
     has_offset = query.offset > 0
-    if query.cursor is not None and query.cursor.after:
+    cursor = query.cursor
+    if cursor is not None and cursor.after:
         parts.append("next")
-    elif query.cursor is not None and query.cursor.offset:
+    elif cursor is not None and cursor.offset:
         has_offset = True
     if has_offset:
         parts.append("offset")

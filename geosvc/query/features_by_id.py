@@ -7,9 +7,10 @@ from geosvc.model.collection import Collection
 from geosvc.query.feature_projection import Projection
 from geosvc.query.features import source_of
 from geosvc.query.projection import write_feature
+from geosvc.query.sql_parts import row_column, type_name
 from geosvc.query.versions import modified_of, version_of
 from geosvc.requests.items import ItemsQuery
-from geosvc.sql.compose import REQUEST_TAG, SQL, Identifier, Param, Statement, compose
+from geosvc.sql.compose import REQUEST_TAG, SQL, Param, Statement, compose
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +36,22 @@ def plan_lookup(collection: Collection, query: ItemsQuery, projection: Projectio
     """Compose the statement for a collection whose key is one column."""
     column = collection.key_columns[0]
     ids = Param([], "text[]")
-    part = SQL(
-        "SELECT t.{name}::text, {feature}, {version}, {modified} FROM {source} t"
-        " WHERE {tag} AND t.{name} = ANY ({ids}::{type}[])"
+    select = SQL(
+        "SELECT {key}::text, {feature}, {version}, {modified} FROM {source} t"
+        " WHERE {tag} AND {key} = ANY ({ids}::{type}[])"
     ).format(
-        tag=REQUEST_TAG,
+        key=row_column(column.name),
+        feature=write_feature(collection, query, projection).feature,
         version=version_of(collection),
         modified=modified_of(collection),
-        name=Identifier(column.name),
-        feature=write_feature(collection, query, projection).feature,
         source=source_of(collection, query),
+        tag=REQUEST_TAG,
         ids=ids,
-        type=Identifier(column.type_schema, column.type_name),
+        type=type_name(column),
     )
-    statement = compose("items.by_id", part)
-    return Lookup(statement, _position_of(ids.value, statement))
+    statement = compose("items.by_id", select)
+    position = _position_of(ids.value, statement)
+    return Lookup(statement, position)
 
 
 def _position_of(value: object, statement: Statement) -> int:

@@ -6,6 +6,7 @@ from geosvc.query.geometry.expressions import bind_once, column_value
 from geosvc.query.geometry.output import written_geometry
 from geosvc.query.id_member import id_member
 from geosvc.query.property_columns import property_columns, property_value
+from geosvc.query.sql_parts import comma_list
 from geosvc.query.value_texts import checked_json, is_doubtful
 from geosvc.requests.items import GeometryStyle, ItemsQuery
 from geosvc.sql.compose import SQL, Composable, Composed, Identifier, Param
@@ -20,7 +21,11 @@ class GeoJsonProjection:
     distance_is_property = False
 
     def write_feature(
-        self, collection: Collection, query: ItemsQuery, metres: Composable | None, raising: bool
+        self,
+        collection: Collection,
+        query: ItemsQuery,
+        metres: Composable | None,
+        raising: bool,
     ) -> FeatureProjection:
         """Write the feature `t`; the distance is a member of the feature."""
         distance: Composable = SQL("''")
@@ -35,7 +40,11 @@ class GeoJsonProjection:
         return FeatureProjection(head, geometry, tail)
 
     def write_geometry(
-        self, geometry: GeometryColumn, style: GeometryStyle, value: Composable, raising: bool
+        self,
+        geometry: GeometryColumn,
+        style: GeometryStyle,
+        value: Composable,
+        raising: bool,
     ) -> Composable:
         """Write a geometry as a JSON value; RFC 7946 decides which geometries are allowed."""
         if style.skip:
@@ -65,7 +74,7 @@ def _properties(collection: Collection, query: ItemsQuery) -> Composable:
         value = _json_value(column, query.bigint_as_text)
         values.append(SQL("{} AS {}").format(value, Identifier(column.name)))
     return SQL("(SELECT row_to_json({row})::text FROM (SELECT {values}) {row})").format(
-        row=_row_name(collection), values=SQL(", ").join(values)
+        row=_row_name(collection), values=comma_list(values)
     )
 
 

@@ -11,6 +11,7 @@ from geosvc.sql.compose import SQL, Composable
 
 # The texts of `model.feature.IDS_WITHOUT_URL` have no URL.
 _WITH_ADDRESS = SQL("nullif(nullif(nullif({} COLLATE \"C\", ''), '.'), '..')")
+_ESCAPED = SQL("regexp_replace({} COLLATE \"C\", '([\\\\,])', '\\\\\\1', 'g')")
 
 
 def feature_id(collection: Collection) -> Composable:
@@ -19,16 +20,22 @@ def feature_id(collection: Collection) -> Composable:
     The values of a composite key are joined by commas. A comma or a backslash in a value is escaped
     by a backslash (`values.feature_id` parses it).
     """
-    parts = [SQL("{}::text").format(typed_value(column)) for column in collection.key_columns]
+    parts = []
+    for column in collection.key_columns:
+        text = SQL("{}::text").format(typed_value(column))
+        parts.append(text)
     if len(parts) == 1:
         return parts[0]
-    escape = SQL("regexp_replace({} COLLATE \"C\", '([\\\\,])', '\\\\\\1', 'g')")
-    return SQL(" || ',' || ").join(escape.format(part) for part in parts)
+    escaped = [_ESCAPED.format(part) for part in parts]
+    return SQL(" || ',' || ").join(escaped)
 
 
 def has_numbers_as_ids(collection: Collection) -> bool:
     """Whether ids are whole numbers in JSON; else they are strings."""
-    return len(collection.key) == 1 and collection.key_columns[0].type_name in WHOLE_NUMBERS
+    if len(collection.key) != 1:
+        return False
+    column = collection.key_columns[0]
+    return column.type_name in WHOLE_NUMBERS
 
 
 def id_member(collection: Collection, bigint_as_text: bool) -> Composable:

@@ -6,6 +6,7 @@ from enum import Enum
 from geosvc.model.collection import Collection
 from geosvc.query.posted_rows import PostedColumns, PostedRows, WritePlan
 from geosvc.query.returning import Returning, returned_columns
+from geosvc.query.sql_parts import comma_list, relation_name
 from geosvc.requests.items import ItemsQuery
 from geosvc.sql.compose import REQUEST_TAG, SQL, Composable, Identifier, compose
 
@@ -38,38 +39,52 @@ def plan_insert(
     if collection.geometry.insertable:
         values[collection.geometry.name] = rows.geometry()
     overriding = SQL("")
-    if posted.keyed and any(column.always_identity for column in collection.key_columns):
+    if posted.keyed and _has_identity(collection):
         overriding = SQL("OVERRIDING SYSTEM VALUE ")
     is_new = SQL("true")
     if on_conflict is OnConflict.UPDATE:
         is_new = SQL("(t.xmax = 0)")
-    insert = SQL("INSERT INTO {} AS t ({}) {}SELECT {} FROM {} WHERE {}{} RETURNING {}").format(
-        Identifier(collection.schema, collection.name),
-        SQL(", ").join(map(Identifier, values)),
-        overriding,
-        SQL(", ").join(values.values()),
-        rows.from_item(),
-        REQUEST_TAG,
-        _on_conflict_clause(collection, values, on_conflict),
-        returned_columns(collection, query, returning, is_new),
+    insert = SQL(
+        "INSERT INTO {relation} AS t ({names}) {overriding}SELECT {values} FROM {rows}"
+        " WHERE {tag}{on_conflict} RETURNING {returned}"
+    ).format(
+        relation=relation_name(collection),
+        names=comma_list(map(Identifier, values)),
+        overriding=overriding,
+        values=comma_list(values.values()),
+        rows=rows.from_item(),
+        tag=REQUEST_TAG,
+        on_conflict=_on_conflict_clause(collection, values, on_conflict),
+        returned=returned_columns(collection, query, returning, is_new),
     )
     if returning is Returning.COUNTS:
         insert = SQL(
             "WITH stored (made) AS ({}) SELECT count(*), count(*) FILTER (WHERE made) FROM stored"
         ).format(insert)
-    return rows.plan(compose("write.insert", insert))
+    statement = compose("write.insert", insert)
+    return rows.plan(statement)
+
+
+def _has_identity(collection: Collection) -> bool:
+    """Whether a column of the key is GENERATED ALWAYS AS IDENTITY."""
+    return any(column.always_identity for column in collection.key_columns)
 
 
 def _on_conflict_clause(
-    collection: Collection, values: Mapping[str, Composable], on_conflict: OnConflict
+    collection: Collection,
+    values: Mapping[str, Composable],
+    on_conflict: OnConflict,
 ) -> Composable:
     if on_conflict is OnConflict.FAIL:
         return SQL("")
-    key = SQL(", ").join(map(Identifier, collection.key))
+    key = comma_list(map(Identifier, collection.key))
     assignments = _assignments(collection, values)
     if on_conflict is OnConflict.NOTHING or not assignments:
         return SQL(" ON CONFLICT ({}) DO NOTHING").format(key)
-    return SQL(" ON CONFLICT ({}) DO UPDATE SET {}").format(key, SQL(", ").join(assignments))
+    return SQL(" ON CONFLICT ({key}) DO UPDATE SET {assignments}").format(
+        key=key,
+        assignments=comma_list(assignments),
+    )
 
 
 def _assignments(collection: Collection, values: Mapping[str, Composable]) -> list[Composable]:

@@ -1,7 +1,7 @@
 """The statements that count the features of a query, or estimate how many there are."""
 
 from geosvc.model.collection import Collection
-from geosvc.query.conditions import conditions, where
+from geosvc.query.conditions import query_conditions, where_clause
 from geosvc.query.features import source_of
 from geosvc.query.geometry.expressions import GeometryTest
 from geosvc.requests.items import ItemsQuery
@@ -19,11 +19,15 @@ def select_matching(
     Args:
         at_most: where counting stops; None for never.
     """
-    tests = [REQUEST_TAG, *conditions(collection, query, geometry_test)]
-    rows = SQL("SELECT 1 FROM {} t{}").format(source_of(collection, query), where(tests))
+    conditions = [REQUEST_TAG, *query_conditions(collection, query, geometry_test)]
+    rows = SQL("SELECT 1 FROM {source} t{where}").format(
+        source=source_of(collection, query),
+        where=where_clause(conditions),
+    )
     if at_most is not None:
         rows = SQL("{} LIMIT {}").format(rows, Param(at_most, "int8"))
-    return compose("items.count", SQL("SELECT count(*) FROM ({}) counted").format(rows))
+    count = SQL("SELECT count(*) FROM ({}) counted")
+    return compose("items.count", count.format(rows))
 
 
 def explain_matching(collection: Collection, query: ItemsQuery) -> Statement:
@@ -31,8 +35,9 @@ def explain_matching(collection: Collection, query: ItemsQuery) -> Statement:
 
     The row is that of EXPLAIN (FORMAT JSON).
     """
-    tests = list(conditions(collection, query, GeometryTest.BOX_ONLY))
-    part = SQL("EXPLAIN (FORMAT JSON) SELECT 1 FROM {} t{}").format(
-        source_of(collection, query), where(tests)
+    conditions = list(query_conditions(collection, query, GeometryTest.BOX_ONLY))
+    explain = SQL("EXPLAIN (FORMAT JSON) SELECT 1 FROM {source} t{where}").format(
+        source=source_of(collection, query),
+        where=where_clause(conditions),
     )
-    return compose("items.estimate", part)
+    return compose("items.estimate", explain)

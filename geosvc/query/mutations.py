@@ -14,7 +14,8 @@ from geosvc.query.conditions import cast_text
 from geosvc.query.json_merge import merged_column
 from geosvc.query.posted_rows import PostedColumns, PostedRows
 from geosvc.query.returning import Returning, returned_columns
-from geosvc.query.versions import content_hash_of, has_key, modified_of, version_of
+from geosvc.query.sql_parts import all_of, comma_list, relation_name
+from geosvc.query.versions import content_hash_of, key_condition, modified_of, version_of
 from geosvc.requests.items import ItemsQuery
 from geosvc.requests.preconditions import Preconditions, Tags
 from geosvc.sql.compose import REQUEST_TAG, SQL, Composable, Identifier, Param, Statement, compose
@@ -51,40 +52,47 @@ class Update:
     content_hash: ContentHash | None = None
 
 
-def update_feature(collection: Collection, key: Sequence[str], update: Update) -> Statement:
+def update_feature(
+    collection: Collection,
+    key: Sequence[str],
+    update: Update,
+) -> Statement:
     """Update a feature.
 
     The row is (number of features with this id, id, version, when modified, feature). All but the
     number are NULL if the feature was not changed.
     """
-    params = _key_params(collection, key)
     change = update.change
+    params = _key_params(collection, key)
     rows = PostedRows(collection, PostedColumns(change.columns, False, update.crs))
-    tests = [
-        REQUEST_TAG,
-        *_is_the_row(collection, params),
-        *_precondition_tests(collection, update.preconditions),
-    ]
+    conditions = _change_conditions(collection, params, update.preconditions)
     if update.content_hash is not None:
-        content_hash = Param(update.content_hash.value, "text")
-        tests.append(
-            SQL("{} = {}").format(content_hash_of(update.content_hash.names), content_hash)
-        )
-    query, returning = update.query, Returning.FEATURES
+        stored_hash = content_hash_of(update.content_hash.names)
+        known_hash = Param(update.content_hash.value, "text")
+        conditions.append(SQL("{} = {}").format(stored_hash, known_hash))
+    query = update.query
+    returning = Returning.FEATURES
     if query is None:
-        query, returning = ItemsQuery(limit=1), Returning.VALIDATORS
-    updated = SQL("UPDATE {} AS t SET {} FROM {} WHERE {} RETURNING {}").format(
-        _relation(collection),
-        SQL(", ").join(_assignments(collection, change, rows)),
-        rows.from_item(),
-        SQL(" AND ").join(tests),
-        returned_columns(collection, query, returning, SQL("true")),
+        query = ItemsQuery(limit=1)
+        returning = Returning.VALIDATORS
+    updated = SQL(
+        "UPDATE {relation} AS t SET {assignments} FROM {rows} WHERE {conditions}"
+        " RETURNING {returned}"
+    ).format(
+        relation=relation_name(collection),
+        assignments=comma_list(_assignments(collection, change, rows)),
+        rows=rows.from_item(),
+        conditions=all_of(conditions),
+        returned=returned_columns(collection, query, returning, SQL("true")),
     )
-    return rows.plan(_change("write.update", collection, updated, params)).of(change.posted)
+    statement = _count_and_change("write.update", collection, updated, params)
+    return rows.plan(statement).of(change.posted)
 
 
 def delete_feature(
-    collection: Collection, key: Sequence[str], preconditions: Preconditions
+    collection: Collection,
+    key: Sequence[str],
+    preconditions: Preconditions,
 ) -> Statement:
     """Delete a feature.
 
@@ -92,33 +100,34 @@ def delete_feature(
     deleted.
     """
     params = _key_params(collection, key)
-    tests = [
-        REQUEST_TAG,
-        *_is_the_row(collection, params),
-        *_precondition_tests(collection, preconditions),
-    ]
-    deleted = SQL("DELETE FROM {} AS t WHERE {} RETURNING true AS deleted").format(
-        _relation(collection), SQL(" AND ").join(tests)
+    conditions = _change_conditions(collection, params, preconditions)
+    deleted = SQL(
+        "DELETE FROM {relation} AS t WHERE {conditions} RETURNING true AS deleted"
+    ).format(
+        relation=relation_name(collection),
+        conditions=all_of(conditions),
     )
-    return _change("write.delete", collection, deleted, params)
+    return _count_and_change("write.delete", collection, deleted, params)
 
 
-def _change(
-    name: str, collection: Collection, change: Composable, key: tuple[Param, ...]
+def _count_and_change(
+    name: str,
+    collection: Collection,
+    change: Composable,
+    key: tuple[Param, ...],
 ) -> Statement:
     """Run a change and count the features with this id before it.
 
     The row is (number of features, 2 for several; what the change returned, or NULLs).
     """
     part = SQL(
-        "WITH changed AS ({}) SELECT was.there, changed.*"
-        " FROM (SELECT {} AS there) was LEFT JOIN changed ON true"
+        "WITH changed AS ({change}) SELECT was.there, changed.*"
+        " FROM (SELECT {count} AS there) was LEFT JOIN changed ON true"
+    ).format(
+        change=change,
+        count=_count_rows(collection, key),
     )
-    return compose(name, part.format(change, _count_rows(collection, key)))
-
-
-def _relation(collection: Collection) -> Identifier:
-    return Identifier(collection.schema, collection.name)
+    return compose(name, part)
 
 
 def _key_params(collection: Collection, key: Sequence[str]) -> tuple[Param, ...]:
@@ -130,38 +139,61 @@ def _key_params(collection: Collection, key: Sequence[str]) -> tuple[Param, ...]
 
 def _count_rows(collection: Collection, key: tuple[Param, ...]) -> Composable:
     """Count the rows with this key; 2 means several."""
-    template = SQL("(SELECT count(*) FROM (SELECT FROM {} t WHERE {} LIMIT 2) named)")
-    return template.format(_relation(collection), has_key(collection, key))
+    return SQL(
+        "(SELECT count(*) FROM (SELECT FROM {relation} t WHERE {has_key} LIMIT 2) named)"
+    ).format(
+        relation=relation_name(collection),
+        has_key=key_condition(collection, key),
+    )
 
 
-def _is_the_row(collection: Collection, key: tuple[Param, ...]) -> list[Composable]:
+def _change_conditions(
+    collection: Collection,
+    key: tuple[Param, ...],
+    preconditions: Preconditions,
+) -> list[Composable]:
+    """Write what a row must fulfil to be changed."""
+    return [
+        REQUEST_TAG,
+        *_row_conditions(collection, key),
+        *_precondition_conditions(collection, preconditions),
+    ]
+
+
+def _row_conditions(collection: Collection, key: tuple[Param, ...]) -> list[Composable]:
     """Write conditions: the row has this key, and no other row has it."""
-    tests = [has_key(collection, key)]
+    conditions = [key_condition(collection, key)]
     if not collection.key_is_unique:
-        tests.append(SQL("{} = 1").format(_count_rows(collection, key)))
+        count = _count_rows(collection, key)
+        conditions.append(SQL("{} = 1").format(count))
     if collection.kind is RelationKind.FOREIGN_TABLE:
         # postgres_fdw changes rows by their ctid. Rows of a remote table that has children or
         # partitions may share a ctid.
-        same_ctid = SQL(
-            "SELECT count(*) FROM (SELECT FROM {} u WHERE u.ctid = t.ctid LIMIT 2) same"
-        ).format(_relation(collection))
-        tests.append(SQL("(t.ctid = '(4294967295,0)' OR ({}) = 1)").format(same_ctid))
-    return tests
+        has_own_ctid = SQL(
+            "(t.ctid = '(4294967295,0)' OR (SELECT count(*) FROM"
+            " (SELECT FROM {relation} u WHERE u.ctid = t.ctid LIMIT 2) same) = 1)"
+        ).format(relation=relation_name(collection))
+        conditions.append(has_own_ctid)
+    return conditions
 
 
-def _precondition_tests(collection: Collection, preconditions: Preconditions) -> list[Composable]:
-    """Write what the row that is changed must fulfil."""
-    tests: list[Composable] = []
+def _precondition_conditions(
+    collection: Collection, preconditions: Preconditions
+) -> list[Composable]:
+    """Write what the preconditions demand of the row that is changed."""
+    conditions: list[Composable] = []
     if preconditions.match not in (None, "*"):
-        tests.append(_version_in(collection, preconditions.match))
+        conditions.append(_version_in(collection, preconditions.match))
     if preconditions.none_match == "*":
-        tests.append(SQL("false"))
+        conditions.append(SQL("false"))
     elif preconditions.none_match is not None:
-        tests.append(SQL("NOT {}").format(_version_in(collection, preconditions.none_match)))
+        has_version = _version_in(collection, preconditions.none_match)
+        conditions.append(SQL("NOT {}").format(has_version))
     if preconditions.unmodified_since is not None and collection.modified is not None:
         seconds = Param(preconditions.unmodified_since, "float8")
-        tests.append(SQL("{} <= {}").format(modified_of(collection), seconds))
-    return tests
+        modified = modified_of(collection)
+        conditions.append(SQL("{} <= {}").format(modified, seconds))
+    return conditions
 
 
 def _version_in(collection: Collection, tags: Tags) -> Composable:
@@ -170,7 +202,9 @@ def _version_in(collection: Collection, tags: Tags) -> Composable:
 
 
 def _assignments(
-    collection: Collection, change: FeatureChange, rows: PostedRows
+    collection: Collection,
+    change: FeatureChange,
+    rows: PostedRows,
 ) -> list[Composable]:
     """Write the assignments of SET, one at least."""
     values = rows.values()

@@ -7,6 +7,7 @@ from geosvc.errors import InvalidParameter
 from geosvc.model.collection import Collection
 from geosvc.model.row import Row
 from geosvc.query.sort_order import OrderKey, ends_with_content, order_of, shown_columns
+from geosvc.query.sql_parts import all_of, any_of, comma_list
 from geosvc.requests.cursor import Cursor, query_digest
 from geosvc.requests.items import ItemsQuery
 from geosvc.sql.compose import SQL, Composable
@@ -20,11 +21,12 @@ def page_start(keys: tuple[OrderKey, ...], query: ItemsQuery) -> tuple[Composabl
     if not cursor.after:
         return None, cursor.offset
     if query.trusts_key:
-        return after(keys, (*cursor.after[:-1], None)), 0
-    return after(keys, cursor.after), cursor.skip
+        without_content = (*cursor.after[:-1], None)
+        return after_condition(keys, without_content), 0
+    return after_condition(keys, cursor.after), cursor.skip
 
 
-def after(keys: tuple[OrderKey, ...], values: tuple[str | None, ...]) -> Composable:
+def after_condition(keys: tuple[OrderKey, ...], values: tuple[str | None, ...]) -> Composable:
     """Write the condition that a row comes after the row with these sort values.
 
     Where the last key is the content, rows with the same values fulfil the condition too, and the
@@ -34,49 +36,67 @@ def after(keys: tuple[OrderKey, ...], values: tuple[str | None, ...]) -> Composa
     If all keys are ascending and no value is NULL, the condition is a comparison of rows, which an
     index serves. Otherwise it is the same in single comparisons.
     """
-    if keys[-1].shared and values[-1] is None and len(keys) > 1:
-        keys, values = keys[:-1], values[:-1]
-    if None not in values and all(not key.nullable and not key.descending for key in keys):
+    lacks_content = keys[-1].is_content and values[-1] is None
+    if lacks_content and len(keys) > 1:
+        keys = keys[:-1]
+        values = values[:-1]
+    if None not in values and _are_ascending(keys):
         return _row_comparison(keys, values)
     alternatives = []
     equal: list[Composable] = []
     for key, text in zip(keys, values, strict=True):
         beyond = _beyond(key, text)
         if beyond is not None:
-            alternatives.append(SQL(" AND ").join([*equal, beyond]))
+            alternatives.append(all_of([*equal, beyond]))
         equal.append(_equal(key, text))
     if not alternatives:
         return SQL("false")
-    return SQL("({})").format(SQL(" OR ").join(alternatives))
+    return SQL("({})").format(any_of(alternatives))
+
+
+def _are_ascending(keys: tuple[OrderKey, ...]) -> bool:
+    """Whether all keys are ascending and never NULL."""
+    return not any(key.nullable or key.descending for key in keys)
 
 
 def _row_comparison(keys: tuple[OrderKey, ...], values: tuple[str | None, ...]) -> Composable:
-    expressions = SQL(", ").join(key.expression for key in keys)
-    compared = SQL(", ").join(key.compared(text) for key, text in zip(keys, values, strict=True))
-    if keys[-1].shared:
-        return SQL("({}) >= ({})").format(expressions, compared)
-    return SQL("({}) > ({})").format(expressions, compared)
+    expressions = []
+    params = []
+    for key, text in zip(keys, values, strict=True):
+        expressions.append(key.expression)
+        params.append(key.cursor_param(text))
+    template = SQL("({}) > ({})")
+    if keys[-1].is_content:
+        template = SQL("({}) >= ({})")
+    return template.format(comma_list(expressions), comma_list(params))
 
 
 def _beyond(key: OrderKey, text: str | None) -> Composable | None:
-    """Write the condition that a value comes after that of the cursor; None where none can."""
-    if key.shared:
-        return SQL("{} >= {}").format(key.expression, key.compared(text))
-    if text is None and not key.descending:
-        return None
-    if text is None:
+    """Write the condition that a value comes after that of the cursor; None where none can.
+
+    NULLs come last in ascending order and first in descending order.
+    """
+    if text is None and not key.is_content:
+        if not key.descending:
+            return None
         return SQL("{} IS NOT NULL").format(key.expression)
-    if key.descending:
-        return SQL("{} < {}").format(key.expression, key.compared(text))
-    if key.nullable:
-        return SQL("({e} > {v} OR {e} IS NULL)").format(e=key.expression, v=key.compared(text))
-    return SQL("{} > {}").format(key.expression, key.compared(text))
+    template = SQL("{expression} > {value}")
+    if key.is_content:
+        template = SQL("{expression} >= {value}")
+    elif key.descending:
+        template = SQL("{expression} < {value}")
+    elif key.nullable:
+        template = SQL("({expression} > {value} OR {expression} IS NULL)")
+    return template.format(
+        expression=key.expression,
+        value=key.cursor_param(text),
+    )
 
 
 def _equal(key: OrderKey, text: str | None) -> Composable:
     if text is None:
         return SQL("{} IS NULL").format(key.expression)
-    return SQL("{} = {}").format(key.expression, key.compared(text))
+    return SQL("{} = {}").format(key.expression, key.cursor_param(text))
 
 
 def digest_of(collection: Collection, query: ItemsQuery) -> str:
@@ -85,13 +105,16 @@ def digest_of(collection: Collection, query: ItemsQuery) -> str:
     Two pages with the same digest select the same features in the same order.
     """
     parts: list[object] = []
-    if ends_with_content(order_of(collection, query)):
+    keys = order_of(collection, query)
+    if ends_with_content(keys):
         parts += shown_columns(collection, query)
-    parts += [collection.id, collection.key, query.bbox, query.interval]
-    parts += [query.equals, query.arguments, query.sortby]
-    for optional in (query.spatial, query.filter):
-        if optional is not None:
-            parts.append(optional)
+    parts += [collection.id, collection.key]
+    parts += [query.bbox, query.interval, query.equals]
+    parts += [query.arguments, query.sortby]
+    if query.spatial is not None:
+        parts.append(query.spatial)
+    if query.filter is not None:
+        parts.append(query.filter)
     return query_digest(*parts)
 
 
@@ -101,12 +124,16 @@ def check_cursor(collection: Collection, query: ItemsQuery) -> None:
     if cursor is None:
         return
     keys = order_of(collection, query)
-    if cursor.query != digest_of(collection, query) or len(cursor.after) != len(keys):
+    is_of_query = cursor.query == digest_of(collection, query)
+    if not is_of_query or len(cursor.after) != len(keys):
         raise InvalidParameter("cursor belongs to another query", parameter="cursor")
 
 
 def next_cursor(
-    collection: Collection, query: ItemsQuery, end: "PageEnd", matched: int | None
+    collection: Collection,
+    query: ItemsQuery,
+    end: "PageEnd",
+    matched: int | None,
 ) -> Cursor | None:
     """Return the cursor of the next page; None on the last page.
 
@@ -120,11 +147,20 @@ def next_cursor(
     skip = 0
     if ends_with_content(keys) and values[-1] is not None:
         skip = _rows_to_skip(query.cursor, end, values)
-    offset = features_before(query) + end.returned
-    return Cursor(digest_of(collection, query), values, offset, matched, skip)
+    return Cursor(
+        query=digest_of(collection, query),
+        after=values,
+        offset=features_before(query) + end.returned,
+        matched=matched,
+        skip=skip,
+    )
 
 
-def _rows_to_skip(before: Cursor | None, end: "PageEnd", values: tuple[str | None, ...]) -> int:
+def _rows_to_skip(
+    before: Cursor | None,
+    end: "PageEnd",
+    values: tuple[str | None, ...],
+) -> int:
     """Count the rows that have these sort values and were on this page or on pages before it."""
     all_are_equal = end.equal_at_end == end.returned
     if all_are_equal and before is not None and before.after == values:
@@ -162,9 +198,11 @@ class PageEnd:
 
     def take(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Return the rows of a batch that belong to the page; possibly none."""
-        if self.limit is not None and self.returned + len(rows) > self.limit:
-            self.more = True
-            rows = rows[: self.limit - self.returned]
+        if self.limit is not None:
+            missing = self.limit - self.returned
+            if len(rows) > missing:
+                self.more = True
+                rows = rows[:missing]
         if rows:
             self.returned += len(rows)
             self._count_equal(rows)
@@ -179,6 +217,7 @@ class PageEnd:
                 break
             equal += 1
         all_are_equal = equal == len(rows)
-        if all_are_equal and self.last is not None and self.last[1:] == sort_values:
+        before = self.last
+        if all_are_equal and before is not None and before[1:] == sort_values:
             equal += self.equal_at_end
         self.equal_at_end = equal

@@ -11,7 +11,10 @@ from dataclasses import dataclass, replace
 from geosvc.bodies.raw_feature import Posted
 from geosvc.model.collection import Collection, Column
 from geosvc.model.crs import UNKNOWN, Crs
+from geosvc.query.sql_parts import comma_list, type_name
 from geosvc.sql.compose import SQL, Composable, Identifier, Param, Statement
+
+_UNNEST = SQL("unnest({})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,31 +66,31 @@ class PostedRows:
         self._properties = Param("[]", "text")
         self._keys: list[Param] = []
         if posted.keyed:
-            self._keys = [Param([], "text[]") for _ in collection.key]
+            for _ in collection.key:
+                self._keys.append(Param([], "text[]"))
 
     def from_item(self) -> Composable:
         """Write the rows as an item of FROM: `g` (geometry), `k0`… (key), `c0`… (values)."""
-        functions = [SQL("unnest({})").format(self._geometries)]
-        names: list[Composable] = [Identifier("g")]
+        functions: list[Composable] = [_UNNEST.format(self._geometries)]
+        names = [Identifier("g")]
         for number, key in enumerate(self._keys):
-            functions.append(SQL("unnest({})").format(key))
+            functions.append(_UNNEST.format(key))
             names.append(self._key_name(number))
         fields: list[Composable] = []
         for number, column in enumerate(self._posted.columns):
-            fields.append(SQL("{} {}").format(Identifier(column.name), _json_type(column)))
+            field = SQL("{} {}").format(Identifier(column.name), _json_type(column))
+            fields.append(field)
             names.append(self._column_name(number))
         if not fields:
             # json_to_recordset needs a column
             fields.append(SQL("nothing text"))
             names.append(Identifier("nothing"))
-        functions.append(
-            SQL("json_to_recordset({}::json) AS ({})").format(
-                self._properties, SQL(", ").join(fields)
-            )
+        properties = SQL("json_to_recordset({properties}::json) AS ({fields})").format(
+            properties=self._properties,
+            fields=comma_list(fields),
         )
-        return SQL("ROWS FROM ({}) AS s ({})").format(
-            SQL(", ").join(functions), SQL(", ").join(names)
-        )
+        functions.append(properties)
+        return SQL("ROWS FROM ({}) AS s ({})").format(comma_list(functions), comma_list(names))
 
     def _key_name(self, number: int) -> Identifier:
         return Identifier(f"k{number}")
@@ -105,7 +108,8 @@ class PostedRows:
         column = self._collection.geometry
         value: Composable = SQL("s.g::geometry")
         if column.srid not in (UNKNOWN, self._posted.crs.srid):
-            value = SQL("ST_Transform({}, {})").format(value, Param(column.srid, "int4"))
+            srid = Param(column.srid, "int4")
+            value = SQL("ST_Transform({}, {})").format(value, srid)
         if column.geography:
             return SQL("{}::geography").format(value)
         return value
@@ -118,8 +122,8 @@ class PostedRows:
         values: dict[str, Composable] = {}
         if self._keys:
             for number, column in enumerate(self._collection.key_columns):
-                type_name = Identifier(column.type_schema, column.type_name)
-                values[column.name] = SQL("s.{}::{}").format(self._key_name(number), type_name)
+                text = SQL("s.{}").format(self._key_name(number))
+                values[column.name] = SQL("{}::{}").format(text, type_name(column))
         for number, column in enumerate(self._posted.columns):
             if column.name not in values:
                 value = SQL("s.{}").format(self._column_name(number))
@@ -129,11 +133,12 @@ class PostedRows:
     def plan(self, statement: Statement) -> WritePlan:
         """Find the values of the features among the arguments of a statement with these rows."""
         positions = {id(value): position for position, value in enumerate(statement.args)}
+        keys = [positions[id(key.value)] for key in self._keys]
         return WritePlan(
             statement,
             geometries=positions[id(self._geometries.value)],
             properties=positions[id(self._properties.value)],
-            keys=tuple(positions[id(key.value)] for key in self._keys),
+            keys=tuple(keys),
         )
 
 
@@ -147,7 +152,7 @@ def _json_type(column: Column) -> Identifier:
         return Identifier("pg_catalog", "jsonb")
     if _is_bytea(column):
         return Identifier("pg_catalog", "text")
-    return Identifier(column.type_schema, column.type_name)
+    return type_name(column)
 
 
 def _column_value(column: Column, value: Composable) -> Composable:
@@ -161,11 +166,10 @@ def _column_value(column: Column, value: Composable) -> Composable:
 
 def to_hstore(column: Column, value: Composable) -> Composable:
     """Convert jsonb to hstore: an object, or a string in the notation of hstore."""
-    template = SQL(
+    return SQL(
         "(SELECT CASE jsonb_typeof(v.j) WHEN 'object' THEN"
-        " (SELECT {make}(coalesce(array_agg(e.key), '{{}}'), coalesce(array_agg(e.value), '{{}}'))"
+        " (SELECT {hstore}(coalesce(array_agg(e.key), '{{}}'),"
+        " coalesce(array_agg(e.value), '{{}}'))"
         " FROM jsonb_each_text(v.j) e)"
-        " ELSE (v.j #>> '{{}}')::{kind} END FROM (SELECT {value} AS j OFFSET 0) v)"
-    )
-    name = Identifier(column.type_schema, column.type_name)
-    return template.format(make=name, kind=name, value=value)
+        " ELSE (v.j #>> '{{}}')::{hstore} END FROM (SELECT {value} AS j OFFSET 0) v)"
+    ).format(hstore=type_name(column), value=value)

@@ -9,9 +9,10 @@ from geosvc.query.geometry.distances import distance_of
 from geosvc.query.geometry.expressions import GeometryTest
 from geosvc.query.geometry.search_geometry import is_nearest
 from geosvc.query.property_columns import property_columns
+from geosvc.query.sql_parts import comma_list, row_column
 from geosvc.query.value_texts import printed
 from geosvc.requests.items import ItemsQuery
-from geosvc.sql.compose import SQL, Composable, Identifier
+from geosvc.sql.compose import SQL, Composable
 
 
 def write_feature(
@@ -25,7 +26,7 @@ def write_feature(
     """Write the feature `t`.
 
     Args:
-        geometry_test: how the distance to the posted geometry is measured.
+        geometry_test: how the distance to the geometry of the search is measured.
         raising: as for `Projection.write_geometry`.
     """
     metres = _metres(collection, query.spatial, geometry_test)
@@ -52,20 +53,22 @@ def write_values(
         if column.name in missing:
             values.append(SQL("NULL"))
         elif column.name in raw:
-            values.append(printed(SQL("t.{}").format(Identifier(column.name))))
+            values.append(printed(row_column(column.name)))
         else:
             values.append(projection.write_property(column, query))
     if projection.distance_is_property:
         metres = _metres(collection, query.spatial, GeometryTest.SAFE)
         if metres is not None:
             values.append(metres)
-    return SQL("ARRAY[{}]::text[]").format(SQL(", ").join(values))
+    return SQL("ARRAY[{}]::text[]").format(comma_list(values))
 
 
 def _metres(
-    collection: Collection, spatial: SpatialFilter | None, geometry_test: GeometryTest
+    collection: Collection,
+    spatial: SpatialFilter | None,
+    geometry_test: GeometryTest,
 ) -> Composable | None:
-    """Write the distance to the posted geometry as text, with millimetres; None without one."""
+    """Write the distance to the geometry of a search as text, to millimetres; None without one."""
     if spatial is None or not spatial.has_distances:
         return None
     metres: Composable = SQL("d.metres")

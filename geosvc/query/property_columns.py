@@ -1,8 +1,9 @@
 """The columns that become properties of a feature, and their values in SQL."""
 
 from geosvc.model.collection import Collection, Column
+from geosvc.query.sql_parts import row_column, type_name
 from geosvc.requests.items import ItemsQuery
-from geosvc.sql.compose import SQL, Composable, Identifier
+from geosvc.sql.compose import SQL, Composable
 
 WHOLE_NUMBERS = frozenset({"int2", "int4", "int8"})
 NEVER_QUOTED = WHOLE_NUMBERS | {"numeric", "float4", "float8", "bool"}
@@ -24,10 +25,11 @@ def typed_value(column: Column) -> Composable:
     To cast a column to its own type costs nothing. If the column was altered after the catalog was
     read, the cast raises, or the value is written as before (see `query.geometry.expressions`).
     """
-    value = SQL("t.{}").format(Identifier(column.name))
-    if column.type_name not in NEVER_QUOTED or column.type_schema != "pg_catalog":
-        return value
-    return SQL("{}::{}").format(value, Identifier(column.type_schema, column.type_name))
+    value = row_column(column.name)
+    is_builtin = column.type_schema == "pg_catalog"
+    if is_builtin and column.type_name in NEVER_QUOTED:
+        return SQL("{}::{}").format(value, type_name(column))
+    return value
 
 
 def property_value(column: Column, bigint_as_text: bool) -> Composable:
@@ -36,8 +38,9 @@ def property_value(column: Column, bigint_as_text: bool) -> Composable:
     Args:
         bigint_as_text: whether numbers that a double may round become texts.
     """
-    value = SQL("t.{}").format(Identifier(column.name))
-    if column.type_name == "bytea" and column.type_schema == "pg_catalog":
+    value = row_column(column.name)
+    is_builtin = column.type_schema == "pg_catalog"
+    if is_builtin and column.type_name == "bytea":
         # encode() breaks base64 into lines
         return SQL("translate(encode({}, 'base64'), E'\\n', '')").format(value)
     if bigint_as_text and column.type_name in JAVASCRIPT_UNSAFE:

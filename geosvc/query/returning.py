@@ -21,7 +21,10 @@ class Returning(Enum):
 
 
 def returned_columns(
-    collection: Collection, query: ItemsQuery, returning: Returning, is_new: Composable
+    collection: Collection,
+    query: ItemsQuery,
+    returning: Returning,
+    is_new: Composable,
 ) -> Composable:
     """Write the columns of RETURNING.
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from geosvc.model.collection import Collection
 from geosvc.query.geometry.expressions import PLAIN_TYPE_NAMES
+from geosvc.query.sql_parts import all_of, comma_list, relation_name, row_column
 from geosvc.sql.compose import SQL, Composable, Identifier, Param, Statement, compose
 
 SAMPLED_ROWS = 2_000
@@ -17,21 +18,26 @@ def count_repeats(collection: Collection, at_most: int = COUNTED_REPEATS) -> Sta
     Args:
         at_most: where counting stops.
     """
-    names = [SQL("t.{}").format(Identifier(name)) for name in collection.key]
+    names = [row_column(name) for name in collection.key]
     not_null = [SQL("{} IS NOT NULL").format(name) for name in names]
-    part = SQL(
-        "SELECT count(*) FROM (SELECT FROM {} t WHERE {} GROUP BY {}"
-        " HAVING count(*) > 1 LIMIT {}) repeated"
+    select = SQL(
+        "SELECT count(*) FROM (SELECT FROM {relation} t WHERE {not_null} GROUP BY {names}"
+        " HAVING count(*) > 1 LIMIT {at_most}) repeated"
     ).format(
-        Identifier(collection.schema, collection.name),
-        SQL(" AND ").join(not_null),
-        SQL(", ").join(names),
-        Param(at_most, "int8"),
+        relation=relation_name(collection),
+        not_null=all_of(not_null),
+        names=comma_list(names),
+        at_most=Param(at_most, "int8"),
     )
-    return compose("check.repeats", part)
+    return compose("check.repeats", select)
 
 
-def select_sample(schema: str, table: str, column: str, rows: int) -> Statement:
+def select_sample(
+    schema: str,
+    table: str,
+    column: str,
+    rows: int,
+) -> Statement:
     """Check the geometries of some rows.
 
     The row is (number of geometries, number of invalid ones, SRIDs that occur, number of geometries
@@ -64,10 +70,18 @@ def select_sample(schema: str, table: str, column: str, rows: int) -> Statement:
     return compose("check.sample", part)
 
 
-def read_some(schema: str, name: str, columns: Sequence[str]) -> Statement:
+def read_some(
+    schema: str,
+    name: str,
+    columns: Sequence[str],
+) -> Statement:
     """Compute every value of these columns in TRIED_ROWS rows; the row is one number."""
-    names = SQL(", ").join(Identifier(column) for column in columns)
-    part = SQL("SELECT count(ROW({})) FROM (SELECT {} FROM {} LIMIT {}) t").format(
-        names, names, Identifier(schema, name), Param(TRIED_ROWS, "int8")
+    names = comma_list(Identifier(column) for column in columns)
+    select = SQL(
+        "SELECT count(ROW({names})) FROM (SELECT {names} FROM {relation} LIMIT {rows}) t"
+    ).format(
+        names=names,
+        relation=Identifier(schema, name),
+        rows=Param(TRIED_ROWS, "int8"),
     )
-    return compose("check.reading", part)
+    return compose("check.reading", select)

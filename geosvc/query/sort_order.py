@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from geosvc.model.collection import Collection, Column
 from geosvc.query.geometry.search_geometry import is_nearest
+from geosvc.query.sql_parts import comma_list, row_column, type_name
 from geosvc.query.versions import row_number_of
 from geosvc.requests.items import ItemsQuery
 from geosvc.sql.compose import SQL, Composable, Identifier, Param
@@ -20,24 +21,39 @@ class OrderKey:
     Attributes:
         type: the type as which values of a cursor are compared.
         nullable: whether the expression may be NULL.
-        shared: whether it is computed from the content of a row, so that rows of the same content
-            share its value. Their order is arbitrary.
+        is_content: whether it is computed from the content of a row. Rows of the same content
+            have the same value; their order is arbitrary.
     """
 
     expression: Composable
     type: Identifier
     descending: bool
     nullable: bool
-    shared: bool = False
+    is_content: bool = False
 
-    def compared(self, text: str | None) -> Param:
+    def cursor_param(self, text: str | None) -> Param:
         """Write the value of a cursor as the type of the expression."""
         return Param(text, "text", self.type)
 
 
-_DISTANCE = OrderKey(SQL("d.metres"), Identifier("pg_catalog", "float8"), False, False)
-_ADDRESS = OrderKey(SQL("t.ctid"), Identifier("pg_catalog", "tid"), False, False)
-_TABLE = OrderKey(SQL("t.tableoid"), Identifier("pg_catalog", "oid"), False, False)
+_DISTANCE = OrderKey(
+    SQL("d.metres"),
+    Identifier("pg_catalog", "float8"),
+    descending=False,
+    nullable=False,
+)
+_ADDRESS = OrderKey(
+    SQL("t.ctid"),
+    Identifier("pg_catalog", "tid"),
+    descending=False,
+    nullable=False,
+)
+_TABLE = OrderKey(
+    SQL("t.tableoid"),
+    Identifier("pg_catalog", "oid"),
+    descending=False,
+    nullable=False,
+)
 
 
 def order_of(collection: Collection, query: ItemsQuery) -> tuple[OrderKey, ...]:
@@ -72,7 +88,8 @@ def _sort_keys(collection: Collection, query: ItemsQuery) -> list[OrderKey]:
     names = set()
     for sort_key in query.sortby:
         names.add(sort_key.name)
-        keys.append(_column_key(collection.by_name[sort_key.name], sort_key.descending))
+        column = collection.by_name[sort_key.name]
+        keys.append(_column_key(column, sort_key.descending))
     for column in collection.key_columns:
         if column.ordered and column.name not in names:
             keys.append(_column_key(column, descending=False))
@@ -80,9 +97,12 @@ def _sort_keys(collection: Collection, query: ItemsQuery) -> list[OrderKey]:
 
 
 def _column_key(column: Column, descending: bool) -> OrderKey:
-    name = SQL("t.{}").format(Identifier(column.name))
-    type_name = Identifier(column.type_schema, column.type_name)
-    return OrderKey(name, type_name, descending, not column.not_null)
+    return OrderKey(
+        row_column(column.name),
+        type_name(column),
+        descending=descending,
+        nullable=not column.not_null,
+    )
 
 
 def _first_column(collection: Collection) -> list[OrderKey]:
@@ -96,8 +116,15 @@ def _first_column(collection: Collection) -> list[OrderKey]:
 def _content_key(collection: Collection, query: ItemsQuery) -> OrderKey:
     number: Composable = SQL("NULL::int8")
     if not query.trusts_key:
-        number = row_number_of(shown_columns(collection, query))
-    return OrderKey(number, Identifier("pg_catalog", "int8"), False, False, shared=True)
+        names = shown_columns(collection, query)
+        number = row_number_of(names)
+    return OrderKey(
+        number,
+        Identifier("pg_catalog", "int8"),
+        descending=False,
+        nullable=False,
+        is_content=True,
+    )
 
 
 def shown_columns(collection: Collection, query: ItemsQuery) -> list[str]:
@@ -113,7 +140,7 @@ def shown_columns(collection: Collection, query: ItemsQuery) -> list[str]:
 
 def ends_with_content(keys: tuple[OrderKey, ...]) -> bool:
     """Whether the order ends with the hash of the content of rows."""
-    return bool(keys) and keys[-1].shared
+    return bool(keys) and keys[-1].is_content
 
 
 def can_trust_key(collection: Collection, query: ItemsQuery) -> bool:
@@ -124,10 +151,11 @@ def can_trust_key(collection: Collection, query: ItemsQuery) -> bool:
     """
     if not collection.key or query.trusts_key:
         return False
-    return ends_with_content(order_of(collection, query))
+    keys = order_of(collection, query)
+    return ends_with_content(keys)
 
 
-def order_by(keys: tuple[OrderKey, ...]) -> Composable:
+def order_by_clause(keys: tuple[OrderKey, ...]) -> Composable:
     """Write an ORDER BY clause; nothing without keys."""
     if not keys:
         return SQL("")
@@ -137,4 +165,4 @@ def order_by(keys: tuple[OrderKey, ...]) -> Composable:
             expressions.append(SQL("{} DESC").format(key.expression))
         else:
             expressions.append(key.expression)
-    return SQL(" ORDER BY {}").format(SQL(", ").join(expressions))
+    return SQL(" ORDER BY {}").format(comma_list(expressions))

@@ -12,9 +12,15 @@ from geosvc.query.geometry.expressions import ColumnRef, GeometryTest, column_va
 from geosvc.query.projection import write_feature, write_values
 from geosvc.sql.compose import SQL, Param, Statement, compose
 
+# The name of the geometry in the statements that write or transform one.
+_GEOMETRY = ColumnRef(SQL("s.g").format())
+
 
 def select_stored(
-    page: FeaturePage, rows: int, raw: Container[str], missing: Container[str]
+    page: FeaturePage,
+    rows: int,
+    raw: Container[str],
+    missing: Container[str],
 ) -> Statement:
     """Select the features of a page with their geometries as they are stored.
 
@@ -26,14 +32,15 @@ def select_stored(
         rows: how many rows at most.
         raw, missing: as for `write_values`.
     """
-    collection, query = page.collection, page.query
+    collection = page.collection
+    query = page.query
     projection = page.format.projection
     written = write_feature(collection, query, projection, GeometryTest.SAFE)
     stored = SQL("ST_AsEWKB({})").format(column_value(collection.geometry))
     values = write_values(collection, query, projection, raw, missing)
     columns = ([written.head, stored, values], page.extra)
-    part = select_features(collection, query, columns, rows, GeometryTest.SAFE)
-    return compose("items.stored", part)
+    select = select_features(collection, query, columns, rows, GeometryTest.SAFE)
+    return compose("items.stored", select)
 
 
 def write_stored(page: FeaturePage, stored: Sequence[bytes | None]) -> Statement:
@@ -42,26 +49,30 @@ def write_stored(page: FeaturePage, stored: Sequence[bytes | None]) -> Statement
     Args:
         stored: EWKB.
     """
-    # The cast from bytea to geometry checks what geometry_in stores without a check.
-    value = SQL("encode(stored.ewkb, 'hex')::geometry")
     text = page.format.projection.write_geometry(
         page.collection.geometry,
         page.query.geometry,
-        ColumnRef(SQL("s.g").format()),
+        _GEOMETRY,
         raising=True,
     )
-    part = SQL(
+    # The cast from bytea to geometry checks what geometry_in stores without a check.
+    select = SQL(
         "SELECT {text} FROM unnest({stored}) WITH ORDINALITY AS stored(ewkb, place),"
-        " LATERAL (SELECT {value} AS g OFFSET 0) s ORDER BY stored.place"
-    ).format(text=text, value=value, stored=Param(list(stored), "bytea[]"))
-    return compose("items.write_stored", part)
+        " LATERAL (SELECT encode(stored.ewkb, 'hex')::geometry AS g OFFSET 0) s"
+        " ORDER BY stored.place"
+    ).format(text=text, stored=Param(list(stored), "bytea[]"))
+    return compose("items.write_stored", select)
 
 
 def transform_stored(page: FeaturePage, ewkb: bytes) -> Statement:
     """Transform a geometry into the CRS of the page and do nothing else; the row is (EWKB)."""
     geometry = replace(page.collection.geometry, geography=False)
-    value = in_crs(geometry, ColumnRef(SQL("s.g").format()), page.query.geometry.crs.srid)
-    part = SQL(
-        "SELECT ST_AsEWKB({}) FROM (SELECT encode({}, 'hex')::geometry AS g OFFSET 0) s"
-    ).format(value, Param(ewkb, "bytea"))
-    return compose("items.transform_stored", part)
+    srid = page.query.geometry.crs.srid
+    select = SQL(
+        "SELECT ST_AsEWKB({transformed})"
+        " FROM (SELECT encode({ewkb}, 'hex')::geometry AS g OFFSET 0) s"
+    ).format(
+        transformed=in_crs(geometry, _GEOMETRY, srid),
+        ewkb=Param(ewkb, "bytea"),
+    )
+    return compose("items.transform_stored", select)

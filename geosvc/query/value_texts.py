@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from geosvc.model.collection import Column
+from geosvc.query.sql_parts import comma_list
 from geosvc.sql.compose import SQL, Composable, Identifier, Param, Statement, compose
 
 
@@ -63,13 +64,16 @@ def write_geometries(type_name: TypeName, texts: Sequence[str]) -> Statement:
 
 
 def take_composites_apart(
-    type_name: TypeName, attributes: Sequence[str], texts: Sequence[str]
+    type_name: TypeName,
+    attributes: Sequence[str],
+    texts: Sequence[str],
 ) -> Statement:
     """Take values of a composite type apart; a row is (texts of the attributes)."""
     parts = []
     for attribute in attributes:
-        parts.append(printed(SQL("(r.v).{}").format(Identifier(attribute))))
-    array = SQL("ARRAY[{}]::text[]").format(SQL(", ").join(parts))
+        value = SQL("(r.v).{}").format(Identifier(attribute))
+        parts.append(printed(value))
+    array = SQL("ARRAY[{}]::text[]").format(comma_list(parts))
     return _write_each("values.attributes", type_name, texts, array)
 
 
@@ -84,7 +88,10 @@ def take_arrays_apart(type_name: TypeName, texts: Sequence[str]) -> Statement:
 
 
 def _write_each(
-    name: str, type_name: TypeName, texts: Sequence[str], columns: Composable
+    name: str,
+    type_name: TypeName,
+    texts: Sequence[str],
+    columns: Composable,
 ) -> Statement:
     """Select columns for each of these texts.
 

@@ -9,30 +9,33 @@ from collections.abc import Sequence
 from zlib import crc32
 
 from geosvc.model.collection import Collection
-from geosvc.sql.compose import SQL, Composable, Identifier, Param
+from geosvc.query.sql_parts import all_of, row_column, row_columns
+from geosvc.sql.compose import SQL, Composable, Param
 
 
 def version_of(collection: Collection) -> Composable:
     """Write the version of the row `t`, hexadecimal."""
-    names = [collection.geometry.name, *(column.name for column in collection.columns)]
-    seed = crc32("\0".join(names).encode())
-    return SQL("to_hex(hashtextextended(ROW({})::text, {}))").format(
-        _columns(names), Param(seed, "int8")
+    names = [collection.geometry.name]
+    for column in collection.columns:
+        names.append(column.name)
+    all_names = "\0".join(names)
+    seed = crc32(all_names.encode())
+    return SQL("to_hex(hashtextextended(ROW({columns})::text, {seed}))").format(
+        columns=row_columns(names),
+        seed=Param(seed, "int8"),
     )
 
 
 def content_hash_of(names: Sequence[str]) -> Composable:
     """Write a hash of these columns of the row `t`, hexadecimal; it shows whether they changed."""
-    return SQL("to_hex(hashtextextended(ROW({})::text, 0))").format(_columns(names))
+    template = SQL("to_hex(hashtextextended(ROW({})::text, 0))")
+    return template.format(row_columns(names))
 
 
 def row_number_of(names: Sequence[str]) -> Composable:
     """Write a number that two rows share only if they have the same content in these columns."""
-    return SQL("hashtextextended(ROW({})::text, 0)").format(_columns(names))
-
-
-def _columns(names: Sequence[str]) -> Composable:
-    return SQL(", ").join(SQL("t.{}").format(Identifier(name)) for name in names)
+    template = SQL("hashtextextended(ROW({})::text, 0)")
+    return template.format(row_columns(names))
 
 
 def modified_of(collection: Collection) -> Composable:
@@ -42,16 +45,18 @@ def modified_of(collection: Collection) -> Composable:
     """
     if collection.modified is None:
         return SQL("NULL::float8")
-    return SQL("floor(extract(epoch FROM t.{}))::float8").format(Identifier(collection.modified))
+    template = SQL("floor(extract(epoch FROM {}))::float8")
+    return template.format(row_column(collection.modified))
 
 
-def has_key(collection: Collection, values: tuple[Param, ...]) -> Composable:
+def key_condition(collection: Collection, values: tuple[Param, ...]) -> Composable:
     """Write the condition that `t` is the row with this key.
 
     Args:
         values: one for each column of the key, cast to its type.
     """
-    tests = []
-    for column, value in zip(collection.key_columns, values, strict=True):
-        tests.append(SQL("t.{} = {}").format(Identifier(column.name), value))
-    return SQL(" AND ").join(tests)
+    conditions = []
+    for name, value in zip(collection.key, values, strict=True):
+        is_equal = SQL("{} = {}").format(row_column(name), value)
+        conditions.append(is_equal)
+    return all_of(conditions)

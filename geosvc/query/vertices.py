@@ -3,7 +3,11 @@
 from geosvc.sql.compose import SQL, Identifier, Statement, compose
 
 
-def select_vertices(schema: str, table: str, column: str) -> Statement:
+def select_vertices(
+    schema: str,
+    table: str,
+    column: str,
+) -> Statement:
     """Select what the geometries in the first rows of a table are like.
 
     The row is (vertices of a geometry on average, SRIDs, values of ST_Zmflag).

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from geosvc.errors import InvalidParameter
 from geosvc.model.bbox import Bbox
 from geosvc.model.collection import Collection, CollectionId, Parts, RelationKind
-from geosvc.query.paging import PageEnd, after, check_cursor, digest_of, next_cursor
-from geosvc.query.sort_order import OrderKey, order_by, order_of
+from geosvc.query.paging import PageEnd, after_condition, check_cursor, digest_of, next_cursor
+from geosvc.query.sort_order import OrderKey, order_by_clause, order_of
 from geosvc.requests.cursor import Cursor, encode_cursor, parse_cursor
 from geosvc.requests.items import ItemsQuery, SortKey
 from geosvc.sql.compose import SQL, Composable, Identifier, compose
@@ -121,7 +121,9 @@ def pages(rows: list[Row], described: Collection, request: ItemsQuery) -> Iterat
         keys = order_of(described, request)
         check_cursor(described, request)
         left = (
-            rows if request.cursor is None else evaluated(rows, after(keys, request.cursor.after))
+            rows
+            if request.cursor is None
+            else evaluated(rows, after_condition(keys, request.cursor.after))
         )
         names = names_of(keys)
         assert request.limit is not None
@@ -167,7 +169,9 @@ def test_the_condition_selects_exactly_the_rows_after_a_row(
     ordered = in_order(rows, names)
     for place, row in enumerate(ordered):
         values = tuple(None if row[name] is None else str(row[name]) for name, _ in names)
-        assert in_order(evaluated(rows, after(keys, values)), names) == ordered[place + 1 :]
+        assert (
+            in_order(evaluated(rows, after_condition(keys, values)), names) == ordered[place + 1 :]
+        )
 
 
 @pytest.mark.parametrize(
@@ -201,13 +205,13 @@ def test_the_order_ends_with_a_unique_key_and_has_the_nulls_of_an_index(
     described: Collection, sortby: tuple[SortKey, ...], expected: list[str]
 ) -> None:
     keys = order_of(described, ItemsQuery(limit=1, sortby=sortby))
-    assert compose("x", order_by(keys)).text == f" ORDER BY {', '.join(expected)}"
+    assert compose("x", order_by_clause(keys)).text == f" ORDER BY {', '.join(expected)}"
 
 
 def test_rows_of_a_function_keep_their_order_and_pages_are_counted() -> None:
     described = collection(*COLUMNS, kind=RelationKind.FUNCTION, parameters=())
     assert order_of(described, ItemsQuery(limit=1)) == ()
-    assert compose("x", order_by(())).text == ""
+    assert compose("x", order_by_clause(())).text == ""
     request = ItemsQuery(limit=2, offset=5)
     end = PageEnd(2)
     end.take([("f",), ("f",), ("f",)])
@@ -245,7 +249,7 @@ def test_the_next_page_skips_equal_rows_of_earlier_pages() -> None:
 
 def test_ascending_keys_without_nulls_are_compared_as_a_row() -> None:
     keys = order_of(BY_PAIR, ItemsQuery(limit=1))
-    statement = compose("x", after(keys, ("1", "2")))
+    statement = compose("x", after_condition(keys, ("1", "2")))
     cast = '::text::"pg_catalog"."int4"'
     assert statement.text == f'(t."c", t."id") > ($1{cast}, $2{cast})'
     assert statement.args == ("1", "2")
@@ -253,13 +257,13 @@ def test_ascending_keys_without_nulls_are_compared_as_a_row() -> None:
 
 def test_no_row_comes_after_the_last_null() -> None:
     key = OrderKey(SQL("t.a"), Identifier("int4"), descending=False, nullable=True)
-    assert compose("x", after((key,), (None,))).text == "false"
+    assert compose("x", after_condition((key,), (None,))).text == "false"
 
 
 def test_values_of_a_cursor_are_parameters() -> None:
     keys = order_of(BY_ID, ItemsQuery(limit=1, sortby=(SortKey("b", True),)))
     hostile = "'; DROP TABLE t; --"
-    statement = compose("x", after(keys, (hostile, hostile)))
+    statement = compose("x", after_condition(keys, (hostile, hostile)))
     assert hostile not in statement.text
     assert set(statement.args) == {hostile}
 

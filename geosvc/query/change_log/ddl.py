@@ -7,6 +7,7 @@ from geosvc.model.collection import Collection
 from geosvc.query.change_log.function_settings import settings_of
 from geosvc.query.change_log.published_table import Operation, PublishedTable
 from geosvc.query.change_log.triggers import log_changes
+from geosvc.query.sql_parts import comma_list
 from geosvc.sql.compose import SQL, Composable, DollarQuoted, Identifier, Statement, compose
 
 SCHEMA = "geosvc"
@@ -32,7 +33,11 @@ _TRIGGERS = {
 
 
 def published_table(
-    publication: int, postgis: str, collections: Sequence[Collection], *, keyed: bool
+    publication: int,
+    postgis: str,
+    collections: Sequence[Collection],
+    *,
+    keyed: bool,
 ) -> PublishedTable:
     """Describe the table of some collections.
 
@@ -69,19 +74,25 @@ def create_functions(table: PublishedTable) -> Statement:
 
     Their comments say what they log; the catalog reads them.
     """
+    settings = settings_of(table)
     pieces: list[Composable] = []
     for operation in OPERATIONS:
         name = function_name(table.publication, operation)
         body = DollarQuoted(log_changes(table, operation))
-        pieces.append(_CREATE_FUNCTION.format(name, settings_of(table), body))
+        pieces.append(_CREATE_FUNCTION.format(name, settings, body))
         pieces.append(SQL("REVOKE ALL ON FUNCTION {} () FROM PUBLIC").format(name))
     state = table.state
+    key_and_geometry = {"key": state.key, "geometry": state.geometry}
     pieces.append(_comment_on(table, "insert", state.columns))
-    pieces.append(_comment_on(table, "update", {"key": state.key, "geometry": state.geometry}))
+    pieces.append(_comment_on(table, "update", key_and_geometry))
     return compose("publish.functions", SQL("; ").join(pieces))
 
 
-def _comment_on(table: PublishedTable, operation: Operation, content: object) -> Composable:
+def _comment_on(
+    table: PublishedTable,
+    operation: Operation,
+    content: object,
+) -> Composable:
     comment = DollarQuoted(json.dumps(content, ensure_ascii=False))
     name = function_name(table.publication, operation)
     return SQL("COMMENT ON FUNCTION {} () IS {}").format(name, comment)
@@ -89,33 +100,53 @@ def _comment_on(table: PublishedTable, operation: Operation, content: object) ->
 
 def drop_functions(publication: int) -> Statement:
     """Drop the four functions; no trigger may use them."""
-    names = SQL(", ").join(function_name(publication, operation) for operation in OPERATIONS)
-    return compose("publish.drop_functions", SQL("DROP FUNCTION IF EXISTS {}").format(names))
+    names = [function_name(publication, operation) for operation in OPERATIONS]
+    drop = SQL("DROP FUNCTION IF EXISTS {}").format(comma_list(names))
+    return compose("publish.drop_functions", drop)
 
 
 def create_trigger(
-    publication: int, operation: Operation, schema: str, name: str, *, is_part: bool
+    publication: int,
+    operation: Operation,
+    schema: str,
+    name: str,
+    *,
+    is_part: bool,
 ) -> Statement:
     """Create the trigger of an operation on a table.
 
     Args:
         is_part: whether the table is a partition or a child of the published one.
     """
-    function = function_name(publication, operation)
-    argument = SQL("'part'") if is_part else SQL("")
-    create = SQL("{} FOR EACH STATEMENT EXECUTE FUNCTION {} ({})")
-    trigger = _TRIGGERS[operation].format(Identifier(schema, name))
-    return compose("publish.create_trigger", create.format(trigger, function, argument))
+    argument = SQL("")
+    if is_part:
+        argument = SQL("'part'")
+    table = Identifier(schema, name)
+    create = SQL("{trigger} FOR EACH STATEMENT EXECUTE FUNCTION {function} ({argument})").format(
+        trigger=_TRIGGERS[operation].format(table),
+        function=function_name(publication, operation),
+        argument=argument,
+    )
+    return compose("publish.create_trigger", create)
 
 
-def enable_trigger(operation: Operation, schema: str, name: str) -> Statement:
+def enable_trigger(
+    operation: Operation,
+    schema: str,
+    name: str,
+) -> Statement:
     """Let a trigger run in every session, also in sessions of replication."""
-    template = SQL("ALTER TABLE ONLY {} ENABLE ALWAYS TRIGGER {}")
-    part = template.format(Identifier(schema, name), Identifier(trigger_name(operation)))
-    return compose("publish.enable_trigger", part)
+    enable = SQL("ALTER TABLE ONLY {table} ENABLE ALWAYS TRIGGER {trigger}").format(
+        table=Identifier(schema, name),
+        trigger=Identifier(trigger_name(operation)),
+    )
+    return compose("publish.enable_trigger", enable)
 
 
 def drop_trigger(trigger: str, schema: str, name: str) -> Statement:
     """Drop a trigger."""
-    part = SQL("DROP TRIGGER {} ON {}").format(Identifier(trigger), Identifier(schema, name))
-    return compose("publish.drop_trigger", part)
+    drop = SQL("DROP TRIGGER {trigger} ON {table}").format(
+        trigger=Identifier(trigger),
+        table=Identifier(schema, name),
+    )
+    return compose("publish.drop_trigger", drop)

@@ -48,7 +48,11 @@ def settings_of(table: PublishedTable) -> SQL:
     return _FLOAT_SETTING if only_floats else _ALL_SETTINGS
 
 
-def _is_same_in_all_sessions(column: Column, type_name: str, in_key: bool) -> bool:
+def _is_same_in_all_sessions(
+    column: Column,
+    type_name: str,
+    in_key: bool,
+) -> bool:
     """Whether values are logged as the same text in all sessions.
 
     Args:

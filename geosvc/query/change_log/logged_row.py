@@ -5,6 +5,7 @@ All names have their schema: the search_path of the session may be anything.
 
 from geosvc.model.collection import Column
 from geosvc.query.change_log.published_table import PublishedTable, is_builtin
+from geosvc.query.sql_parts import all_of, comma_list
 from geosvc.sql.compose import SQL, Composable, Composed, Identifier, NumberLiteral
 
 STATE_BYTES = 65_536
@@ -12,9 +13,10 @@ STATE_BYTES = 65_536
 _TEXTS = frozenset({"text", "varchar", "bytea"})
 _NUMBERS = frozenset({"bool", "int2", "int4", "int8", "float4", "float8", "money", "oid", "pg_lsn"})
 _TIMES = frozenset({"date", "time", "timetz", "timestamp", "timestamptz", "interval"})
-_SHAPES = frozenset({"point", "box", "circle", "line", "lseg"})
+_GEOMETRIC_TYPES = frozenset({"point", "box", "circle", "line", "lseg"})
 _IDENTIFIERS = frozenset({"uuid", "char", "name", "macaddr", "macaddr8"})
-_OF_FIXED_SIZE = frozenset().union(_NUMBERS, _TIMES, _SHAPES, _IDENTIFIERS)
+_OF_FIXED_SIZE = frozenset().union(_NUMBERS, _TIMES, _GEOMETRIC_TYPES, _IDENTIFIERS)
+_ESCAPED = SQL("pg_catalog.regexp_replace({}, E'([\\\\\\\\,])', E'\\\\\\\\\\\\1', 'g')")
 
 
 def key_text(table: PublishedTable) -> Composed:
@@ -25,8 +27,7 @@ def key_text(table: PublishedTable) -> Composed:
     columns = {column.name: column for column in table.columns}
     parts = [_text(columns[name]) for name in table.key]
     if len(parts) > 1:
-        escape = SQL("pg_catalog.regexp_replace({}, E'([\\\\\\\\,])', E'\\\\\\\\\\\\1', 'g')")
-        parts = [escape.format(part) for part in parts]
+        parts = [_ESCAPED.format(part) for part in parts]
     return SQL(" OPERATOR(pg_catalog.||) ',' OPERATOR(pg_catalog.||) ").join(parts)
 
 
@@ -40,8 +41,10 @@ def _text(column: Column) -> Composed:
 
 
 def _geometry(table: PublishedTable) -> Composed:
-    name = Identifier(table.geometries[0].name)
-    return SQL("r.{}::{}").format(name, Identifier(table.postgis, "geometry"))
+    return SQL("r.{column}::{geometry}").format(
+        column=Identifier(table.geometries[0].name),
+        geometry=Identifier(table.postgis, "geometry"),
+    )
 
 
 def bounding_box(table: PublishedTable) -> Composed:
@@ -51,9 +54,11 @@ def bounding_box(table: PublishedTable) -> Composed:
 
 def extent(table: PublishedTable) -> Composed:
     """Write the box of the first geometries of all rows."""
-    st_extent = Identifier(table.postgis, "st_extent")
-    box3d = Identifier(table.postgis, "box3d")
-    return SQL("{}({})::{}::pg_catalog.box").format(st_extent, _geometry(table), box3d)
+    return SQL("{st_extent}({geometry})::{box3d}::pg_catalog.box").format(
+        st_extent=Identifier(table.postgis, "st_extent"),
+        geometry=_geometry(table),
+        box3d=Identifier(table.postgis, "box3d"),
+    )
 
 
 def rows_with_values(table: PublishedTable, rows: Composable) -> Composed:
@@ -64,12 +69,15 @@ def rows_with_values(table: PublishedTable, rows: Composable) -> Composed:
     """
     values: list[Composable] = []
     for column in table.columns:
-        values.append(SQL("{} AS {}").format(_value(column), Identifier(column.name)))
+        value = SQL("{} AS {}").format(_value(column), Identifier(column.name))
+        values.append(value)
     for geometry in table.geometries:
-        name = Identifier(geometry.name)
-        values.append(SQL("r.{}::pg_catalog.text AS {}").format(name, name))
-    return SQL("{} r, LATERAL (SELECT {}) {}").format(
-        rows, SQL(", ").join(values), _row_name(table)
+        value = SQL("r.{name}::pg_catalog.text AS {name}").format(name=Identifier(geometry.name))
+        values.append(value)
+    return SQL("{rows} r, LATERAL (SELECT {values}) {row}").format(
+        rows=rows,
+        values=comma_list(values),
+        row=_row_name(table),
     )
 
 
@@ -111,12 +119,14 @@ def state_json(table: PublishedTable) -> Composed:
     Its size is known without reading values that are stored out of line.
     """
     size = SQL(" OPERATOR(pg_catalog.+) ").join(_sizes(table))
-    tests = [SQL("{} OPERATOR(pg_catalog.<=) {}").format(size, NumberLiteral(STATE_BYTES))]
+    limit = NumberLiteral(STATE_BYTES)
+    conditions = [SQL("{} OPERATOR(pg_catalog.<=) {}").format(size, limit)]
     for column in table.columns:
         if is_builtin(column) and column.type_name == "json":
-            tests.append(_has_no_bad_escapes(column))
-    return SQL("CASE WHEN {} THEN pg_catalog.row_to_json({}) END").format(
-        SQL(" AND ").join(tests), _row_name(table)
+            conditions.append(_has_no_bad_escapes(column))
+    return SQL("CASE WHEN {conditions} THEN pg_catalog.row_to_json({row}) END").format(
+        conditions=all_of(conditions),
+        row=_row_name(table),
     )
 
 
@@ -125,14 +135,14 @@ def _sizes(table: PublishedTable) -> list[Composed]:
     stored = SQL("COALESCE(pg_catalog.pg_column_size(r.{}), 0)")
     # A text may be stored compressed to a hundredth of its length.
     whole = SQL("COALESCE(pg_catalog.octet_length(r.{}), 0)")
-    sizes = [stored.format(Identifier(geometry.name)) for geometry in table.geometries]
+    sizes: list[Composed] = []
+    for geometry in table.geometries:
+        sizes.append(stored.format(Identifier(geometry.name)))
     for column in table.columns:
         name = Identifier(column.name)
-        if not is_builtin(column):
-            sizes.append(stored.format(name))
-        elif column.type_name in _TEXTS:
+        if is_builtin(column) and column.type_name in _TEXTS:
             sizes.append(whole.format(name))
-        elif column.type_name not in _OF_FIXED_SIZE:
+        elif not is_builtin(column) or column.type_name not in _OF_FIXED_SIZE:
             sizes.append(stored.format(name))
     return sizes
 

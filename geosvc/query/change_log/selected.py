@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from geosvc.model.collection import Collection
-from geosvc.query.conditions import conditions
+from geosvc.query.conditions import query_conditions
 from geosvc.query.geojson_projection import GEOJSON_PROJECTION
 from geosvc.query.geometry.expressions import GeometryTest, column_value
 from geosvc.query.geometry.output import written_geometry
 from geosvc.query.projection import write_feature
+from geosvc.query.sql_parts import all_of, relation_name
 from geosvc.requests.items import GeometryStyle, ItemsQuery
-from geosvc.sql.compose import SQL, Composable, Identifier, Param, Statement, compose
+from geosvc.sql.compose import SQL, Composable, Param, Statement, compose
 
 _EVALUATE = SQL(
     "SELECT coalesce({selected}, false), {feature}, {geometry}"
@@ -46,7 +47,9 @@ class StatesPlan:
             states: rows of the table as JSON, as its triggers log them.
             with_geometry: whether the geometry is returned; else it is NULL.
         """
-        planned = self.with_geometry if with_geometry else self.without_geometry
+        planned = self.without_geometry
+        if with_geometry:
+            planned = self.with_geometry
         args = [list(states) if arg is _STATES else arg for arg in planned.args]
         return replace(planned, args=tuple(args))
 
@@ -56,9 +59,9 @@ _STATES: list[str] = []  # stands for the rows in the arguments of a plan
 
 def plan_states(collection: Collection, query: ItemsQuery) -> StatesPlan:
     """Plan the evaluation of logged rows. Raises: InvalidFilter."""
-    tests = list(conditions(collection, query, GeometryTest.SAFE))
-    if not tests:
-        tests.append(SQL("true"))
+    conditions = list(query_conditions(collection, query, GeometryTest.SAFE))
+    if not conditions:
+        conditions.append(SQL("true"))
     feature = write_feature(
         collection, query, GEOJSON_PROJECTION, GeometryTest.SAFE, raising=False
     ).feature
@@ -67,11 +70,11 @@ def plan_states(collection: Collection, query: ItemsQuery) -> StatesPlan:
 
     def compose_with(written: Composable) -> Statement:
         part = _EVALUATE.format(
-            selected=SQL(" AND ").join(tests),
+            selected=all_of(conditions),
             feature=feature,
             geometry=written,
             states=Param(_STATES, "text[]"),
-            table=Identifier(collection.schema, collection.name),
+            table=relation_name(collection),
         )
         return compose("feed.states", part)
 

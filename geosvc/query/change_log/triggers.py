@@ -224,7 +224,9 @@ def _log_update(table: PublishedTable, parts: dict[str, Composable]) -> Composab
 
 
 def _log_insert_or_delete(
-    table: PublishedTable, operation: Operation, parts: dict[str, Composable]
+    table: PublishedTable,
+    operation: Operation,
+    parts: dict[str, Composable],
 ) -> Composable:
     if operation == "insert":
         rows = SQL("new_rows")

@@ -23,7 +23,8 @@ from geosvc.model.collection import Column
 from geosvc.model.queryables import Queryable, ValueKind
 from geosvc.query.cql2.filter_scope import FilterScope
 from geosvc.query.cql2.operands import LiteralNode, find_queryable
-from geosvc.sql.compose import SQL, Composable, Identifier, Param
+from geosvc.query.sql_parts import row_column, type_name
+from geosvc.sql.compose import SQL, Composable, Param
 
 _TESTS: Mapping[ArrayOperator, SQL] = {
     "equals": SQL("({a} @> {b} AND {a} <@ {b})"),
@@ -52,12 +53,15 @@ def relate_arrays(scope: FilterScope, node: ArrayPredicate) -> Composable:
     left = _operand(scope, node.left)
     right = _operand(scope, node.right)
     if isinstance(left, Queryable):
-        other = _compare_with(left, right, node.right)
-        return _TESTS[node.op].format(a=_column(left), b=other)
+        other = _as_type_of(left, right, node.right)
+        return _TESTS[node.op].format(a=row_column(left.name), b=other)
     if isinstance(right, Queryable):
-        other = _compare_with(right, left, node.left)
-        return _TESTS[_INVERSE[node.op]].format(a=_column(right), b=other)
-    return _relate_literals(node.op, left, right)
+        other = _as_type_of(right, left, node.left)
+        inverse = _INVERSE[node.op]
+        return _TESTS[inverse].format(a=row_column(right.name), b=other)
+    if _holds(node.op, left, right):
+        return SQL("true")
+    return SQL("false")
 
 
 def _operand(scope: FilterScope, node: Value) -> Queryable | Array:
@@ -70,11 +74,11 @@ def _operand(scope: FilterScope, node: Value) -> Queryable | Array:
     raise InvalidFilter("an array was expected", node.at)
 
 
-def _column(found: Queryable) -> Composable:
-    return SQL("t.{}").format(Identifier(found.name))
-
-
-def _compare_with(array: Queryable, other: Queryable | Array, node: Value) -> Composable:
+def _as_type_of(
+    array: Queryable,
+    other: Queryable | Array,
+    node: Value,
+) -> Composable:
     """Write the other array as the type of this one.
 
     Args:
@@ -85,16 +89,36 @@ def _compare_with(array: Queryable, other: Queryable | Array, node: Value) -> Co
     if column is None or array.elements is None:
         raise TypeError(array)
     if isinstance(other, Array):
-        elements = [_element_text(element, column, array.elements) for element in other.elements]
-        return Param(elements, "text[]", Identifier(column.type_schema, column.type_name))
+        texts: list[str] = []
+        for element in other.elements:
+            texts.append(_element_text(element, column, array.elements))
+        return Param(texts, "text[]", type_name(column))
     if other.column is None or other.column.type_name != column.type_name:
         raise InvalidFilter(f"{array.name} and {other.name} are arrays of different types", node.at)
+    value = row_column(other.name)
     if array.elements is ValueKind.TEXT:
-        return SQL('{} COLLATE "C"').format(_column(other))
-    return _column(other)
+        return SQL('{} COLLATE "C"').format(value)
+    return value
 
 
-def _element_text(node: Value, column: Column, kind: ValueKind) -> str:
+def _holds(op: ArrayOperator, left: Array, right: Array) -> bool:
+    """Compare two literals. Raises: InvalidFilter."""
+    first = _set_of(left)
+    second = _set_of(right)
+    if op == "equals":
+        return first == second
+    if op == "contains":
+        return first >= second
+    if op == "containedby":
+        return first <= second
+    return bool(first & second)
+
+
+def _element_text(
+    node: Value,
+    column: Column,
+    kind: ValueKind,
+) -> str:
     """Write an element as PostgreSQL reads it. Raises: InvalidFilter."""
     element = _literal(node)
     if _KINDS[type(element)] is not kind:
@@ -122,12 +146,6 @@ def _literal(element: Value) -> LiteralNode:
     if not isinstance(element, LiteralNode):
         raise InvalidFilter("a literal was expected", element.at)
     return element
-
-
-def _relate_literals(op: ArrayOperator, left: Array, right: Array) -> Composable:
-    a, b = _set_of(left), _set_of(right)
-    holds = {"equals": a == b, "contains": a >= b, "containedby": a <= b, "overlaps": bool(a & b)}
-    return SQL("true") if holds[op] else SQL("false")
 
 
 def _set_of(array: Array) -> frozenset[Value | frozenset[Any]]:

@@ -22,10 +22,11 @@ from geosvc.cql2.tree import (
 from geosvc.errors import InvalidFilter, InvalidParameter
 from geosvc.model.queryables import ValueKind
 from geosvc.query.cql2.filter_scope import FilterScope
-from geosvc.query.cql2.literal_types import comparable
-from geosvc.query.cql2.operands import Operand, expect, operand
+from geosvc.query.cql2.literal_types import make_comparable
+from geosvc.query.cql2.operands import Operand, operand, require_kind
 from geosvc.query.cql2.text_equality import equal_to_texts
 from geosvc.query.cql2.timestamp_params import write_date, write_day, write_instant
+from geosvc.query.sql_parts import any_of
 from geosvc.sql.compose import SQL, Composable, Identifier, Param
 from geosvc.values.parsing import check_value
 
@@ -53,6 +54,13 @@ _SWAPPED: Mapping[ComparisonOperator, ComparisonOperator] = {
     ">": "<",
     ">=": "<=",
 }
+_IS_ON_DAY = SQL("({value} >= {start} AND {value} < {next_start})")
+_IS_NOT_ON_DAY = SQL("({value} < {start} OR {value} >= {next_start})")
+_ParamType = tuple[str, Identifier | None]
+"""The type of a parameter, and the type that it is cast to."""
+
+_INT8: _ParamType = ("int8", None)
+_NUMERIC: _ParamType = ("numeric", None)
 # The type of a parameter is a literal in the source code (`sql.compose`).
 _ARRAY_PARAMS: Mapping[str, Callable[[list[object]], Param]] = {
     "int8": lambda values: Param(values, "int8[]"),
@@ -73,8 +81,12 @@ def compare(scope: FilterScope, node: Comparison) -> Composable:
     return _compare(node.op, left, right)
 
 
-def _compare(op: ComparisonOperator, left: Operand, right: Operand) -> Composable:
-    left, right = comparable(left, right)
+def _compare(
+    op: ComparisonOperator,
+    left: Operand,
+    right: Operand,
+) -> Composable:
+    left, right = make_comparable(left, right)
     if left.kind is ValueKind.TEXT:
         return _compare_texts(op, left, right)
     if left.kind in (ValueKind.DATE, ValueKind.TIMESTAMP):
@@ -82,13 +94,19 @@ def _compare(op: ComparisonOperator, left: Operand, right: Operand) -> Composabl
     return _OPERATORS[op].format(left.sql, right.sql)
 
 
-def _compare_texts(op: ComparisonOperator, left: Operand, right: Operand) -> Composable:
+def _compare_texts(
+    op: ComparisonOperator,
+    left: Operand,
+    right: Operand,
+) -> Composable:
     has_literal = left.literal is not None or right.literal is not None
     if op not in ("=", "<>") or not has_literal:
         return _BY_CODE_POINT[op].format(left.sql, right.sql)
-    value, text = left, right.literal
+    value = left
+    text = right.literal
     if not isinstance(text, Text):
-        value, text = right, left.literal
+        value = right
+        text = left.literal
     if isinstance(text, Text):
         _check_enum_label(value, text)
         if op == "=":
@@ -101,25 +119,34 @@ def _check_enum_label(value: Operand, text: Text) -> None:
 
     Raises: InvalidFilter.
     """
-    if value.column is None or value.column.enum is None:
+    column = value.column
+    if column is None or column.enum is None:
         return
     try:
-        check_value(value.column, text.value, value.column.name)
+        check_value(column, text.value, column.name)
     except InvalidParameter as error:
         raise InvalidFilter(error.detail, text.at) from None
 
 
-def _compare_instants(op: ComparisonOperator, left: Operand, right: Operand) -> Composable:
+def _compare_instants(
+    op: ComparisonOperator,
+    left: Operand,
+    right: Operand,
+) -> Composable:
+    operator = _OPERATORS[op]
     if left.kind is right.kind:
-        return _OPERATORS[op].format(_instant(left, right), _instant(right, left))
+        first = _instant(left, other=right)
+        second = _instant(right, other=left)
+        return operator.format(first, second)
     if left.kind is ValueKind.DATE:
         return _compare_instants(_SWAPPED[op], right, left)
     if isinstance(right.literal, Date):
         return _compare_with_day(op, left, right.literal.value)
     if isinstance(left.literal, Timestamp):
-        return _OPERATORS[op].format(write_date(left.literal.value.date()), right.sql)
-    day = SQL("({} AT TIME ZONE 'UTC')::date").format(_with_time_zone(left))
-    return _OPERATORS[op].format(day, right.sql)
+        day = left.literal.value.date()
+        return operator.format(write_date(day), right.sql)
+    day_of_value = SQL("({} AT TIME ZONE 'UTC')::date").format(_with_time_zone(left))
+    return operator.format(day_of_value, right.sql)
 
 
 def _with_time_zone(value: Operand) -> Composable:
@@ -148,21 +175,22 @@ def _column_type(value: Operand) -> str:
     return value.column.type_name
 
 
-def _compare_with_day(op: ComparisonOperator, value: Operand, day: date) -> Composable:
+def _compare_with_day(
+    op: ComparisonOperator,
+    value: Operand,
+    day: date,
+) -> Composable:
     """Compare a timestamp with the beginning and the end of a day, so that an index serves."""
-    start, end = write_day(day, _column_type(value))
-    if op == "=":
-        return SQL("({v} >= {first} AND {v} < {beyond})").format(
-            v=value.sql, first=start, beyond=end
-        )
-    if op == "<>":
-        return SQL("({v} < {first} OR {v} >= {beyond})").format(
-            v=value.sql, first=start, beyond=end
-        )
+    start, next_start = write_day(day, _column_type(value))
+    if op in ("=", "<>"):
+        template = _IS_NOT_ON_DAY
+        if op == "=":
+            template = _IS_ON_DAY
+        return template.format(value=value.sql, start=start, next_start=next_start)
     if op == "<=":
-        return _OPERATORS["<"].format(value.sql, end)
+        return _OPERATORS["<"].format(value.sql, next_start)
     if op == ">":
-        return _OPERATORS[">="].format(value.sql, end)
+        return _OPERATORS[">="].format(value.sql, next_start)
     return _OPERATORS[op].format(value.sql, start)
 
 
@@ -171,7 +199,9 @@ def between(scope: FilterScope, node: Between) -> Composable:
     value = operand(scope, node.value)
     low = operand(scope, node.low)
     high = operand(scope, node.high)
-    return SQL("({} AND {})").format(_compare(">=", value, low), _compare("<=", value, high))
+    is_above = _compare(">=", value, low)
+    is_below = _compare("<=", value, high)
+    return SQL("({} AND {})").format(is_above, is_below)
 
 
 def one_of(scope: FilterScope, node: In) -> Composable:
@@ -180,32 +210,36 @@ def one_of(scope: FilterScope, node: In) -> Composable:
     All literals of one type become one parameter.
     """
     value = operand(scope, node.value)
-    tests: list[Composable] = []
+    conditions: list[Composable] = []
     texts: list[str] = []
-    lists: dict[tuple[str, Identifier | None], list[object]] = {}
+    lists: dict[_ParamType, list[object]] = {}
     for member_node in node.among:
-        left, member = comparable(value, operand(scope, member_node))
-        param = _equality_param(left, member)
-        if isinstance(member.literal, Text) and member.kind is ValueKind.TEXT:
-            _check_enum_label(value, member.literal)
-            texts.append(member.literal.value)
+        member = operand(scope, member_node)
+        left, right = make_comparable(value, member)
+        param = _equality_param(left, right)
+        if isinstance(right.literal, Text) and right.kind is ValueKind.TEXT:
+            _check_enum_label(value, right.literal)
+            texts.append(right.literal.value)
         elif param is not None:
-            lists.setdefault((param.type, param.cast), []).append(param.value)
+            values = lists.setdefault((param.type, param.cast), [])
+            values.append(param.value)
         else:
-            tests.append(_compare("=", left, member))
+            conditions.append(_compare("=", left, right))
     if texts:
-        tests.append(equal_to_texts(value, texts))
-    if value.number_type == "int8" and ("int8", None) in lists:
+        conditions.append(equal_to_texts(value, texts))
+    if value.number_type == "int8" and _INT8 in lists:
         # Numbers with a fraction equal no whole number, and no index would serve them.
-        lists.pop(("numeric", None), None)
-    for (type_name, cast), values in lists.items():
-        tests.append(_equal_to_any(value, type_name, cast, values))
-    return SQL("({})").format(SQL(" OR ").join(tests))
+        lists.pop(_NUMERIC, None)
+    for param_type, values in lists.items():
+        conditions.append(_equal_to_any(value, param_type, values))
+    return SQL("({})").format(any_of(conditions))
 
 
 def _equality_param(value: Operand, member: Operand) -> Param | None:
     """Return the parameter that = compares a value with; None where it takes more than =."""
-    if member.literal is None or value.kind is not member.kind or value.kind is ValueKind.TEXT:
+    if member.literal is None:
+        return None
+    if value.kind is not member.kind or value.kind is ValueKind.TEXT:
         return None
     if isinstance(member.literal, Date | Timestamp):
         return _instant_param(member.literal, value)
@@ -215,14 +249,22 @@ def _equality_param(value: Operand, member: Operand) -> Param | None:
 
 
 def _equal_to_any(
-    value: Operand, type_name: str, cast: Identifier | None, values: list[object]
+    value: Operand,
+    param_type: _ParamType,
+    values: list[object],
 ) -> Composable:
-    sql = value.sql
+    type_name, cast = param_type
+    compared = value.sql
     if type_name == "timestamptz":
-        sql = _with_time_zone(value)
+        compared = _with_time_zone(value)
     if cast is not None:
-        return SQL("({} = ANY ({}::{}[]))").format(sql, Param(values, "text[]"), cast)
-    return SQL("({} = ANY ({}))").format(sql, _ARRAY_PARAMS[type_name](values))
+        return SQL("({value} = ANY ({texts}::{kind}[]))").format(
+            value=compared,
+            texts=Param(values, "text[]"),
+            kind=cast,
+        )
+    params = _ARRAY_PARAMS[type_name](values)
+    return SQL("({} = ANY ({}))").format(compared, params)
 
 
 def like(scope: FilterScope, node: Like) -> Composable:
@@ -230,7 +272,8 @@ def like(scope: FilterScope, node: Like) -> Composable:
 
     Raises: InvalidFilter.
     """
-    text = expect(operand(scope, node.text), ValueKind.TEXT)
+    text = operand(scope, node.text)
+    require_kind(text, ValueKind.TEXT)
     pattern = operand(scope, node.pattern)
     literal = node.pattern
     while isinstance(literal, Folded):

@@ -42,11 +42,12 @@ from geosvc.model.spatial import Predicate, SpatialFilter
 from geosvc.query.cql2.arrays import relate_arrays
 from geosvc.query.cql2.comparisons import between, compare, like, one_of
 from geosvc.query.cql2.filter_scope import FilterScope
-from geosvc.query.cql2.operands import expect, find_queryable, operand
+from geosvc.query.cql2.operands import find_queryable, operand, require_kind
 from geosvc.query.cql2.temporal_predicates import relate_times
-from geosvc.query.geometry.boxes import select_by_bbox
+from geosvc.query.geometry.boxes import bbox_condition
 from geosvc.query.geometry.expressions import GeometryTest
-from geosvc.query.geometry.spatial import select_by_geometry
+from geosvc.query.geometry.spatial import spatial_condition
+from geosvc.query.sql_parts import all_of, any_of, row_column
 from geosvc.requests.filters import Filter
 from geosvc.sql.compose import SQL, Composable, Identifier
 
@@ -58,21 +59,23 @@ _TRUE_OF_ITSELF = ("intersects", "equals", "within", "contains")
 def _is_null(scope: FilterScope, node: IsNull) -> Composable:
     value = node.value
     if isinstance(value, Property):
-        return SQL("(t.{} IS NULL)").format(
-            Identifier(find_queryable(scope.collection, value).name)
-        )
+        found = find_queryable(scope.collection, value)
+        return SQL("({} IS NULL)").format(row_column(found.name))
     if isinstance(value, IntervalLiteral):
         raise InvalidFilter("a single value was expected before IS NULL", value.at)
     if isinstance(value, Scalar):
-        return SQL("({} IS NULL)").format(operand(scope, value).sql)
+        written = operand(scope, value)
+        return SQL("({} IS NULL)").format(written.sql)
     return SQL("false")
 
 
 def _boolean(scope: FilterScope, node: Boolean | Function | Property) -> Composable:
-    return expect(operand(scope, node), ValueKind.BOOLEAN).sql
+    value = operand(scope, node)
+    require_kind(value, ValueKind.BOOLEAN)
+    return value.sql
 
 
-_TESTS: Mapping[type, Callable[[FilterScope, Any], Composable]] = {
+_PREDICATES: Mapping[type, Callable[[FilterScope, Any], Composable]] = {
     Comparison: compare,
     Like: like,
     Between: between,
@@ -83,7 +86,7 @@ _TESTS: Mapping[type, Callable[[FilterScope, Any], Composable]] = {
 }
 
 
-def select_by_filter(
+def filter_condition(
     collection: Collection,
     selected: Filter,
     geometry_test: GeometryTest = GeometryTest.EXACT,
@@ -97,7 +100,8 @@ def select_by_filter(
         compares values that cannot be compared.
     """
     scope = FilterScope(collection, selected.functions)
-    return _ConditionWriter(scope, geometry_test).write(selected.condition, negated=False)
+    writer = _ConditionWriter(scope, geometry_test)
+    return writer.write(selected.condition, negated=False)
 
 
 class _ConditionWriter:
@@ -110,28 +114,53 @@ class _ConditionWriter:
         if isinstance(node, Not):
             return self.write(node.arg, not negated)
         if isinstance(node, And | Or):
-            # De Morgan: NOT (a AND b) is NOT a OR NOT b
-            is_conjunction = isinstance(node, And) is not negated
-            glue = SQL(" AND ") if is_conjunction else SQL(" OR ")
-            return SQL("({})").format(glue.join([self.write(arg, negated) for arg in node.args]))
+            return self._write_all(node, negated)
         if isinstance(node, Spatial):
             return self._spatial(node, negated)
-        write_test = _TESTS.get(type(node), _boolean)
-        test = write_test(self._scope, node)
+        write_predicate = _PREDICATES.get(type(node), _boolean)
+        condition = write_predicate(self._scope, node)
         if negated:
-            return SQL("(NOT {})").format(test)
-        return test
+            return SQL("(NOT {})").format(condition)
+        return condition
+
+    def _write_all(self, node: And | Or, negated: bool) -> Composable:
+        """Write conditions joined by AND or OR.
+
+        De Morgan: NOT (a AND b) is NOT a OR NOT b.
+        """
+        conditions = [self.write(arg, negated) for arg in node.args]
+        is_conjunction = isinstance(node, And) is not negated
+        if is_conjunction:
+            return SQL("({})").format(all_of(conditions))
+        return SQL("({})").format(any_of(conditions))
 
     def _spatial(self, node: Spatial, negated: bool) -> Composable:
-        left, right = self._operand(node.left), self._operand(node.right)
+        left = self._literal(node.left)
+        right = self._literal(node.right)
         if left is not None and right is not None:
-            is_true = _fold_constant(node.op, left, right) is not negated
-            return SQL("true") if is_true else SQL("false")
+            is_true = _compare_literals(node.op, left, right)
+            if is_true is not negated:
+                return SQL("true")
+            return SQL("false")
         if right is not None:
             return self._compare_with(right, node.op, negated)
         if left is not None:
-            return self._compare_with(left, _SWAPPED.get(node.op, node.op), negated)
+            swapped = _SWAPPED.get(node.op, node.op)
+            return self._compare_with(left, swapped, negated)
         return self._self_comparison(node.op, negated)
+
+    def _literal(self, node: Value) -> Geometry | None:
+        """Return a literal; None for the geometry of the features. Raises: InvalidFilter."""
+        if isinstance(node, Geometry):
+            return node
+        if isinstance(node, Property):
+            found = find_queryable(self._collection, node)
+            if found.kind is ValueKind.GEOMETRY:
+                return None
+        raise InvalidFilter("a geometry was expected", node.at)
+
+    def _geometry_column(self) -> Composable:
+        return row_column(self._collection.geometry.name)
 
     def _operand(self, node: Value) -> Geometry | None:
         """Return a literal; None for the geometry of the features. Raises: InvalidFilter."""
@@ -149,17 +178,22 @@ class _ConditionWriter:
     def _self_comparison(self, op: SpatialOperator, negated: bool) -> Composable:
         """Compare the geometry with itself: an empty one does not even intersect itself."""
         if op in _TRUE_OF_ITSELF:
-            template = SQL("(NOT ST_IsEmpty(t.{}::geometry))")
+            template = SQL("(NOT ST_IsEmpty({}::geometry))")
         elif op == "disjoint":
-            template = SQL("(ST_IsEmpty(t.{}::geometry))")
+            template = SQL("(ST_IsEmpty({}::geometry))")
         else:
-            template = SQL("(t.{} IS NULL AND NULL)")
-        test = template.format(self._column_name())
+            template = SQL("({} IS NULL AND NULL)")
+        condition = template.format(self._geometry_column())
         if negated:
-            return SQL("(NOT {})").format(test)
-        return test
+            return SQL("(NOT {})").format(condition)
+        return condition
 
-    def _compare_with(self, literal: Geometry, op: SpatialOperator, negated: bool) -> Composable:
+    def _compare_with(
+        self,
+        literal: Geometry,
+        op: SpatialOperator,
+        negated: bool,
+    ) -> Composable:
         if negated and op == "intersects":
             return self._compare_with(literal, "disjoint", negated=False)
         if negated and op == "disjoint":
@@ -168,34 +202,32 @@ class _ConditionWriter:
             return self._compare_with_collection(literal, op)
         if literal.box is not None and op in _TAKE_COLLECTIONS:
             return self._compare_with_box(literal.box, op)
-        native = None
-        if literal.native is not None:
-            native = (Srid(literal.native.srid), literal.native.ewkb)
-        spatial = SpatialFilter(
-            literal.ewkb, literal.bounds, Predicate(op), native=native, across=literal.across
-        )
-        test = select_by_geometry(self._collection, spatial, self._geometry_test)
+        spatial = _spatial_filter(literal, op)
+        condition = spatial_condition(self._collection, spatial, self._geometry_test)
         if negated:
-            return self._negation(test)
-        return test
+            return self._negation(condition)
+        return condition
 
-    def _negation(self, test: Composable) -> Composable:
-        template = SQL("(t.{} IS NOT NULL AND NOT {})")
-        return template.format(self._column_name(), test)
+    def _negation(self, condition: Composable) -> Composable:
+        return SQL("({geometry} IS NOT NULL AND NOT {condition})").format(
+            geometry=self._geometry_column(),
+            condition=condition,
+        )
 
     def _compare_with_box(self, box: Bbox, op: SpatialOperator) -> Composable:
         """Compare as the parameter `bbox` does, but never select features without a geometry."""
         geometry = replace(self._collection.geometry, not_null=True)
-        test = select_by_bbox(geometry, box, self._geometry_test)
+        intersects = bbox_condition(geometry, box, self._geometry_test)
         if op == "disjoint":
-            return self._negation(test)
-        return test
+            return self._negation(intersects)
+        return intersects
 
     def _compare_with_collection(self, literal: Geometry, op: SpatialOperator) -> Composable:
         _check_takes_collections(op, literal)
-        tests = [self._compare_with(part, op, negated=False) for part in literal.parts]
-        glue = SQL(" OR ") if op == "intersects" else SQL(" AND ")
-        return SQL("({})").format(glue.join(tests))
+        conditions = [self._compare_with(part, op, negated=False) for part in literal.parts]
+        if op == "intersects":
+            return SQL("({})").format(any_of(conditions))
+        return SQL("({})").format(all_of(conditions))
 
 
 def _check_takes_collections(op: SpatialOperator, literal: Geometry) -> None:
@@ -204,9 +236,28 @@ def _check_takes_collections(op: SpatialOperator, literal: Geometry) -> None:
         raise InvalidFilter(f"S_{op.upper()} takes no collection of different types", literal.at)
 
 
-def _fold_constant(op: SpatialOperator, left: Geometry, right: Geometry) -> bool:
+def _spatial_filter(literal: Geometry, op: SpatialOperator) -> SpatialFilter:
+    native = None
+    if literal.native is not None:
+        native = (Srid(literal.native.srid), literal.native.ewkb)
+    return SpatialFilter(
+        literal.ewkb,
+        literal.bounds,
+        Predicate(op),
+        native=native,
+        across=literal.across,
+    )
+
+
+def _compare_literals(
+    op: SpatialOperator,
+    left: Geometry,
+    right: Geometry,
+) -> bool:
     """Compare two literals. Raises: InvalidFilter."""
     _check_takes_collections(op, left)
     _check_takes_collections(op, right)
     predicate = getattr(shapely, op)
-    return bool(predicate(shapely.from_wkb(left.ewkb), shapely.from_wkb(right.ewkb)))
+    first = shapely.from_wkb(left.ewkb)
+    second = shapely.from_wkb(right.ewkb)
+    return bool(predicate(first, second))

@@ -22,13 +22,15 @@ from geosvc.cql2.tree import (
     Timestamp,
 )
 from geosvc.errors import InvalidFilter
+from geosvc.filter_functions import FilterFunction
 from geosvc.model.collection import Collection, Column
 from geosvc.model.queryables import Queryable, ValueKind, queryable
 from geosvc.model.similar_names import did_you_mean
 from geosvc.query.cql2.case_folding import without_accents, without_case
 from geosvc.query.cql2.filter_scope import FilterScope
 from geosvc.query.cql2.timestamp_params import write_date, write_timestamp
-from geosvc.sql.compose import SQL, Composable, Identifier, Param
+from geosvc.query.sql_parts import row_column
+from geosvc.sql.compose import SQL, Composable, Param
 
 NumberType = Literal["int8", "numeric", "float4", "float8"]
 LiteralNode = Text | Number | Boolean | Date | Timestamp
@@ -57,9 +59,10 @@ _BY_CODE_POINT = SQL('({} COLLATE "C")')
 # The range of dates is wider than the range of timestamps: a later day becomes infinity.
 _MIDNIGHT = SQL("(CASE WHEN {d} > '294276-12-30' THEN 'infinity' ELSE {d}::timestamp END)")
 _POWER = SQL(
-    "CASE WHEN {x} = 0 AND {y} < 0 OR {x} < 0 AND {y} <> floor({y})"
-    " THEN NULL ELSE power({x}, {y}) END"
+    "(SELECT CASE WHEN p.x = 0 AND p.y < 0 OR p.x < 0 AND p.y <> floor(p.y)"
+    " THEN NULL ELSE power(p.x, p.y) END FROM (SELECT {x} AS x, {y} AS y OFFSET 0) p)"
 )
+_AT_UTC = SQL("({} AT TIME ZONE 'UTC')")
 _LITERAL_KINDS: Mapping[type[LiteralNode], ValueKind] = {
     Text: ValueKind.TEXT,
     Number: ValueKind.NUMBER,
@@ -143,11 +146,10 @@ def _literal_param(literal: LiteralNode) -> Param:
     return write_timestamp(literal.value, "timestamptz")
 
 
-def expect(value: Operand, kind: ValueKind) -> Operand:
-    """Return the value if it is of this kind. Raises: InvalidFilter."""
+def require_kind(value: Operand, kind: ValueKind) -> None:
+    """Refuse a value of another kind. Raises: InvalidFilter."""
     if value.kind is not kind:
         raise InvalidFilter(f"{kind.value} was expected, not {value.kind.value}", value.node.at)
-    return value
 
 
 def _property(collection: Collection, node: Property) -> Operand:
@@ -157,40 +159,40 @@ def _property(collection: Collection, node: Property) -> Operand:
         raise InvalidFilter(
             f"{node.name!r} is {found.kind.value}, and a single value was expected", node.at
         )
-    sql: Composable = SQL("t.{}").format(Identifier(node.name))
+    value: Composable = row_column(node.name)
     number_type: NumberType | None = None
     if found.kind is ValueKind.TEXT:
-        if column.type_name not in _PLAIN_TEXTS:
-            sql = SQL("{}::text").format(sql)
-        if not column.deterministic:
-            sql = _BY_CODE_POINT.format(sql)
+        value = _text_of_column(column, value)
     elif found.kind is ValueKind.NUMBER:
         number_type = _NUMBER_TYPES.get(column.type_name, "int8")
     if column.type_name == "oid":
-        sql = SQL("{}::int8").format(sql)
-    return Operand(sql, found.kind, node, column=column, number_type=number_type)
+        value = SQL("{}::int8").format(value)
+    return Operand(value, found.kind, node, column=column, number_type=number_type)
+
+
+def _text_of_column(column: Column, value: Composable) -> Composable:
+    """Write the value of a column as text, with a deterministic collation."""
+    text = value
+    if column.type_name not in _PLAIN_TEXTS:
+        text = SQL("{}::text").format(value)
+    if not column.deterministic:
+        text = _BY_CODE_POINT.format(text)
+    return text
 
 
 def _folded(scope: FilterScope, node: Folded) -> Operand:
-    text = expect(operand(scope, node.text), ValueKind.TEXT)
-    fold = without_case if node.what == "casei" else without_accents
-    return Operand(fold(text.sql), ValueKind.TEXT, node)
+    text = operand(scope, node.text)
+    require_kind(text, ValueKind.TEXT)
+    if node.what == "casei":
+        folded = without_case(text.sql)
+    else:
+        folded = without_accents(text.sql)
+    return Operand(folded, ValueKind.TEXT, node)
 
 
 def _function(scope: FilterScope, node: Function) -> Operand:
-    function = scope.functions.find(node.name)
-    if function is None:
-        hint = scope.functions.suggest(scope.collection.id, node.name)
-        raise InvalidFilter(
-            f"the service has no function {node.name!r}{hint};"
-            " GET /functions returns the available ones",
-            node.at,
-        )
-    if len(node.args) != len(function.takes):
-        raise InvalidFilter(
-            f"{function.name} takes {len(function.takes)} arguments, not {len(node.args)}", node.at
-        )
-    args = []
+    function = _find_function(scope, node)
+    args: list[Composable] = []
     number_type: NumberType = "numeric"
     for arg, kind in zip(node.args, function.takes, strict=True):
         if not isinstance(arg, Scalar):
@@ -199,17 +201,35 @@ def _function(scope: FilterScope, node: Function) -> Operand:
         args.append(_argument(value, kind))
         if kind is ValueKind.NUMBER:
             number_type = _calculation_type(value)
-    sql = function.sql.format(*args)
+    result = function.sql.format(*args)
     if function.returns is not ValueKind.NUMBER:
-        return Operand(sql, function.returns, node)
-    return Operand(sql, function.returns, node, number_type=number_type)
+        return Operand(result, function.returns, node)
+    return Operand(result, function.returns, node, number_type=number_type)
+
+
+def _find_function(scope: FilterScope, node: Function) -> FilterFunction:
+    """Find the function that a filter calls. Raises: InvalidFilter."""
+    function = scope.functions.find(node.name)
+    if function is None:
+        hint = scope.functions.suggest(scope.collection.id, node.name)
+        raise InvalidFilter(
+            f"the service has no function {node.name!r}{hint};"
+            " GET /functions returns the available ones",
+            node.at,
+        )
+    expected = len(function.takes)
+    if len(node.args) != expected:
+        raise InvalidFilter(
+            f"{function.name} takes {expected} arguments, not {len(node.args)}", node.at
+        )
+    return function
 
 
 def _argument(value: Operand, kind: ValueKind) -> Composable:
     """Write an argument of a function that takes this kind. Raises: InvalidFilter."""
     if kind is ValueKind.TIMESTAMP:
         return _at_utc(value)
-    expect(value, kind)
+    require_kind(value, kind)
     if kind is ValueKind.NUMBER:
         return _cast_number(value, _calculation_type(value))
     if kind is ValueKind.TEXT:
@@ -228,32 +248,35 @@ def _at_utc(value: Operand) -> Composable:
     Raises: InvalidFilter.
     """
     if value.kind is ValueKind.DATE:
-        return SQL("({} AT TIME ZONE 'UTC')").format(midnight(value.sql))
+        return _AT_UTC.format(midnight(value.sql))
     if value.is_naive_timestamp:
-        return SQL("({} AT TIME ZONE 'UTC')").format(value.sql)
-    return expect(value, ValueKind.TIMESTAMP).sql
+        return _AT_UTC.format(value.sql)
+    require_kind(value, ValueKind.TIMESTAMP)
+    return value.sql
 
 
 def _arithmetic(scope: FilterScope, node: Arithmetic) -> Operand:
-    left = expect(operand(scope, node.left), ValueKind.NUMBER)
-    right = expect(operand(scope, node.right), ValueKind.NUMBER)
+    left = operand(scope, node.left)
+    require_kind(left, ValueKind.NUMBER)
+    right = operand(scope, node.right)
+    require_kind(right, ValueKind.NUMBER)
     number_type: NumberType = "numeric"
-    if node.op == "^" or left.number_type in _FLOATS or right.number_type in _FLOATS:
+    has_float = left.number_type in _FLOATS or right.number_type in _FLOATS
+    if node.op == "^" or has_float:
         number_type = "float8"
     x = _cast_number(left, number_type)
     y = _cast_number(right, number_type)
+    result: Composable
     if node.op == "^":
-        sql = SQL("(SELECT {} FROM (SELECT {} AS x, {} AS y OFFSET 0) p)").format(
-            _POWER.format(x=SQL("p.x"), y=SQL("p.y")), x, y
-        )
+        result = _POWER.format(x=x, y=y)
     elif node.op == "%":
-        sql = _REMAINDER.format(x, y)
+        result = _REMAINDER.format(x, y)
         number_type = "numeric"
     elif node.op == "div":
-        sql = _INTEGER_DIVISION[number_type].format(x, y)
+        result = _INTEGER_DIVISION[number_type].format(x, y)
     else:
-        sql = _ARITHMETIC[node.op].format(x, y)
-    return Operand(sql, ValueKind.NUMBER, node, number_type=number_type)
+        result = _ARITHMETIC[node.op].format(x, y)
+    return Operand(result, ValueKind.NUMBER, node, number_type=number_type)
 
 
 def _calculation_type(value: Operand) -> NumberType:
@@ -265,9 +288,10 @@ def _calculation_type(value: Operand) -> NumberType:
 
 def _cast_number(value: Operand, number_type: NumberType) -> Composable:
     """Write a number as float8 or numeric."""
-    if isinstance(value.literal, Number):
+    literal = value.literal
+    if isinstance(literal, Number):
         if number_type == "float8":
-            return Param(float(value.literal.value), "float8")
+            return Param(float(literal.value), "float8")
         return value.sql
     if value.number_type == number_type:
         return value.sql

@@ -29,7 +29,7 @@ from geosvc.sql.compose import SQL, Composable
 InstantType = Literal["date", "timestamp", "timestamptz"]
 _INSTANTS = (ValueKind.DATE, ValueKind.TIMESTAMP)
 # s1 and e1 are the start and the end of the first time, s2 and e2 those of the second.
-_TESTS: Mapping[TemporalOperator, SQL] = {
+_RELATIONS: Mapping[TemporalOperator, SQL] = {
     "after": SQL("({s1} > {e2})"),
     "before": SQL("({e1} < {s2})"),
     "disjoint": SQL("({e1} < {s2} OR {s1} > {e2})"),
@@ -56,6 +56,8 @@ _UNBOUNDED: Mapping[tuple[InstantType, bool], SQL] = {
     ("timestamptz", True): SQL("'infinity'::timestamptz"),
 }
 _END_OF_DAY = time(23, 59, 59, 999_999)
+_LAST_MICROSECOND = SQL("({} + interval '1 day' - interval '1 microsecond')")
+"""The end of the day that begins then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def relate_times(scope: FilterScope, node: Temporal) -> Composable:
     first = _span(scope, node.left, node.op)
     second = _span(scope, node.right, node.op)
     instant_type = _common_type([first.start, first.end, second.start, second.end])
-    return _TESTS[node.op].format(
+    return _RELATIONS[node.op].format(
         s1=_write(first.start, instant_type, is_end=False),
         e1=_write(first.end, instant_type, is_end=True),
         s2=_write(second.start, instant_type, is_end=False),
@@ -79,10 +81,16 @@ def relate_times(scope: FilterScope, node: Temporal) -> Composable:
     )
 
 
-def _span(scope: FilterScope, node: Value, op: TemporalOperator) -> _Span:
+def _span(
+    scope: FilterScope,
+    node: Value,
+    op: TemporalOperator,
+) -> _Span:
     if isinstance(node, IntervalLiteral):
         _check_order(node)
-        return _Span(_instant(scope, node.start), _instant(scope, node.end))
+        start = _instant(scope, node.start)
+        end = _instant(scope, node.end)
+        return _Span(start, end)
     if not isinstance(node, Scalar):
         raise InvalidFilter("a date, a timestamp or an interval was expected", node.at)
     if op not in _OF_INSTANTS:
@@ -95,10 +103,11 @@ def _span(scope: FilterScope, node: Value, op: TemporalOperator) -> _Span:
 
 def _check_order(node: IntervalLiteral) -> None:
     """Refuse an interval of two literals that starts after its end. Raises: InvalidFilter."""
-    start, end = node.start, node.end
-    if not isinstance(start, Date | Timestamp) or not isinstance(end, Date | Timestamp):
+    if not isinstance(node.start, Date | Timestamp) or not isinstance(node.end, Date | Timestamp):
         return
-    if _as_timestamp(start.value, is_end=False) > _as_timestamp(end.value, is_end=False):
+    start = _as_timestamp(node.start.value, is_end=False)
+    end = _as_timestamp(node.end.value, is_end=False)
+    if start > end:
         raise InvalidFilter("the interval starts after its end", node.at)
 
 
@@ -115,7 +124,9 @@ def _as_timestamp(value: date, is_end: bool) -> datetime:
     """Return a timestamp as it is, the first or the last microsecond of a day."""
     if isinstance(value, datetime):
         return value
-    clock = _END_OF_DAY if is_end else time()
+    clock = time()
+    if is_end:
+        clock = _END_OF_DAY
     return datetime.combine(value, clock, tzinfo=UTC)
 
 
@@ -132,24 +143,32 @@ def _common_type(instants: Sequence[Operand | None]) -> InstantType:
             has_naive = True
         elif instant.kind is ValueKind.TIMESTAMP and instant.literal is None:
             return "timestamptz"
-    return "timestamp" if has_naive else "timestamptz"
+    if has_naive:
+        return "timestamp"
+    return "timestamptz"
 
 
-def _write(instant: Operand | None, instant_type: InstantType, is_end: bool) -> Composable:
+def _write(
+    instant: Operand | None,
+    instant_type: InstantType,
+    is_end: bool,
+) -> Composable:
     """Write the start or the end of a time as a value of this type."""
     if instant is None:
         return _UNBOUNDED[instant_type, is_end]
     if instant_type == "date":
         return instant.sql
-    if isinstance(instant.literal, Date | Timestamp):
-        return write_timestamp(_as_timestamp(instant.literal.value, is_end), instant_type)
-    sql = instant.sql
+    literal = instant.literal
+    if isinstance(literal, Date | Timestamp):
+        timestamp = _as_timestamp(literal.value, is_end)
+        return write_timestamp(timestamp, instant_type)
+    value = instant.sql
     is_naive = instant.is_naive_timestamp
     if instant.kind is ValueKind.DATE:
         is_naive = True
-        sql = midnight(sql)
+        value = midnight(value)
         if is_end:
-            sql = SQL("({} + interval '1 day' - interval '1 microsecond')").format(sql)
+            value = _LAST_MICROSECOND.format(value)
     if is_naive and instant_type == "timestamptz":
-        return SQL("({} AT TIME ZONE 'UTC')").format(sql)
-    return sql
+        return SQL("({} AT TIME ZONE 'UTC')").format(value)
+    return value

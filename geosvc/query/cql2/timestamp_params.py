@@ -9,12 +9,15 @@ from geosvc.sql.compose import Identifier, Param
 _EXTREME_DAYS = (date.min, date.max)
 _EXTREME_TIMESTAMPS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _DAY = timedelta(days=1)
+_DATE = Identifier("pg_catalog", "date")
+_TIMESTAMP = Identifier("pg_catalog", "timestamp")
+_TIMESTAMPTZ = Identifier("pg_catalog", "timestamptz")
 
 
 def write_date(value: date) -> Param:
     """Write a day as a parameter of the type date."""
     if value in _EXTREME_DAYS:
-        return Param(value.isoformat(), "text", Identifier("pg_catalog", "date"))
+        return Param(value.isoformat(), "text", _DATE)
     return Param(value, "date")
 
 
@@ -35,8 +38,8 @@ def write_timestamp(value: datetime, type_name: str) -> Param:
 
 def _timestamp_type(type_name: str) -> Identifier:
     if type_name == "timestamp":
-        return Identifier("pg_catalog", "timestamp")
-    return Identifier("pg_catalog", "timestamptz")
+        return _TIMESTAMP
+    return _TIMESTAMPTZ
 
 
 def write_instant(value: date | datetime, type_name: str) -> Param:
@@ -48,9 +51,11 @@ def write_instant(value: date | datetime, type_name: str) -> Param:
 
 def write_day(day: date, type_name: str) -> tuple[Param, Param]:
     """Write the beginning of a day and the beginning of the next day, UTC."""
-    start = datetime.combine(day, time(), tzinfo=UTC)
+    midnight = datetime.combine(day, time(), tzinfo=UTC)
+    start = write_timestamp(midnight, type_name)
     if day < date.max:
-        return write_timestamp(start, type_name), write_timestamp(start + _DAY, type_name)
-    # Python has no later day, but PostgreSQL has.
-    next_start = Param("10000-01-01T00:00:00Z", "text", _timestamp_type(type_name))
-    return write_timestamp(start, type_name), next_start
+        next_start = write_timestamp(midnight + _DAY, type_name)
+    else:
+        # Python has no later day, but PostgreSQL has.
+        next_start = Param("10000-01-01T00:00:00Z", "text", _timestamp_type(type_name))
+    return start, next_start

@@ -25,13 +25,16 @@ from geosvc.query.geometry.expressions import (
     stored_value,
 )
 from geosvc.query.geometry.projected_boxes import intersects_box, intersects_reprojected_box
-from geosvc.sql.compose import SQL, Composable, Identifier, Param
+from geosvc.query.sql_parts import any_of, row_column
+from geosvc.sql.compose import SQL, Composable, Param
 
 WIDEST_GEOGRAPHY_PREFILTER = 170.0  # degrees; a wider ring on the sphere is ambiguous
 
 
-def select_by_bbox(
-    geometry: GeometryColumn, box: Bbox, geometry_test: GeometryTest = GeometryTest.EXACT
+def bbox_condition(
+    geometry: GeometryColumn,
+    box: Bbox,
+    geometry_test: GeometryTest = GeometryTest.EXACT,
 ) -> Composable:
     """Write the condition that the geometry intersects the box, or that there is no geometry.
 
@@ -41,19 +44,20 @@ def select_by_bbox(
         geometry_test: how geometries are compared; with others than EXACT the condition may select
             a little more.
     """
-    if box.srid == WEB_MERCATOR and (geometry.srid != WEB_MERCATOR or box.exceeds_web_mercator):
+    needs_degrees = geometry.srid != WEB_MERCATOR or box.exceeds_web_mercator
+    if box.srid == WEB_MERCATOR and needs_degrees:
         box = box.web_mercator_to_degrees()
-    tests: list[Composable] = []
+    alternatives: list[Composable] = []
     for part in box.parts():
-        tests += _intersects_part(geometry, part, geometry_test)
-    condition: Composable = SQL(" OR ").join(tests)
+        alternatives += _intersects_part(geometry, part, geometry_test)
+    condition: Composable = any_of(alternatives)
     if box.covers_the_world:
         condition = SQL("NOT ST_IsEmpty({})").format(column_value(geometry))
     if box.zmin is not None:
         condition = SQL("({}) AND {}").format(condition, _at_height(geometry, box))
     if geometry.not_null:
         return SQL("({})").format(condition)
-    return SQL("({} OR t.{} IS NULL)").format(condition, Identifier(geometry.name))
+    return SQL("({} OR {} IS NULL)").format(condition, row_column(geometry.name))
 
 
 def _at_height(geometry: GeometryColumn, box: Bbox) -> Composable:
@@ -61,12 +65,16 @@ def _at_height(geometry: GeometryColumn, box: Bbox) -> Composable:
     return SQL(
         "(ST_Zmflag({g}) NOT IN (2, 3) OR (ST_ZMax({g}) >= {low} AND ST_ZMin({g}) <= {high}))"
     ).format(
-        g=column_value(geometry), low=Param(box.zmin, "float8"), high=Param(box.zmax, "float8")
+        g=column_value(geometry),
+        low=Param(box.zmin, "float8"),
+        high=Param(box.zmax, "float8"),
     )
 
 
 def _intersects_part(
-    geometry: GeometryColumn, box: Bbox, geometry_test: GeometryTest
+    geometry: GeometryColumn,
+    box: Bbox,
+    geometry_test: GeometryTest,
 ) -> list[Composable]:
     """Compare with a box that does not cross the antimeridian; one of the conditions must hold."""
     column = column_value(geometry)
@@ -85,7 +93,9 @@ def _intersects_part(
 
 
 def _intersects_in_degrees(
-    geometry: GeometryColumn, box: Bbox, geometry_test: GeometryTest
+    geometry: GeometryColumn,
+    box: Bbox,
+    geometry_test: GeometryTest,
 ) -> list[Composable]:
     """Compare in degrees where the box cannot be transformed into the storage CRS."""
     column = column_value(geometry)
@@ -99,23 +109,31 @@ def _intersects_in_degrees(
 
 
 def _intersects_degrees(
-    geometry: GeometryColumn, value: Composable, box: Bbox, geometry_test: GeometryTest
+    geometry: GeometryColumn,
+    value: Composable,
+    box: Bbox,
+    geometry_test: GeometryTest,
 ) -> list[Composable]:
     """Compare a value in degrees with a box in degrees, shifted for longitudes beyond 180."""
     is_point = geometry.type == "POINT" and geometry_test is not GeometryTest.BOX_ONLY
-    tests = []
+    alternatives = []
     for shift in longitude_shifts(WGS84, box.xmin, box.xmax):
         area = envelope(box, shift)
         if is_point:
             # && and @ compare boxes of 32-bit floats; only a distance is exact for a point
-            exact = SQL("({g} && {b} AND ST_DWithin({g}, {b}, 0))")
-            tests.append(bind_once(value, exact, b=area))
+            template = SQL("({g} && {b} AND ST_DWithin({g}, {b}, 0))")
+            condition = bind_once(value, template, b=area)
         else:
-            tests.append(_intersects(value, area, geometry_test))
-    return tests
+            condition = _intersects(value, area, geometry_test)
+        alternatives.append(condition)
+    return alternatives
 
 
-def _intersects(value: Composable, area: Composable, geometry_test: GeometryTest) -> Composable:
+def _intersects(
+    value: Composable,
+    area: Composable,
+    geometry_test: GeometryTest,
+) -> Composable:
     if geometry_test is GeometryTest.BOX_ONLY:
         return bind_once(value, SQL("{g} && {b}"), b=area)
     intersects = liblwgeom_intersects(bound_name(value), area)
@@ -133,14 +151,17 @@ def _intersects(value: Composable, area: Composable, geometry_test: GeometryTest
 
 
 def _intersects_geography(
-    geometry: GeometryColumn, column: Composable, box: Bbox, geometry_test: GeometryTest
+    geometry: GeometryColumn,
+    column: Composable,
+    box: Bbox,
+    geometry_test: GeometryTest,
 ) -> Composable:
     """Compare geography in longitude and latitude, where the lines of GeoJSON are straight.
 
     The index of a geography column serves points only. An index on `(column::geometry)` serves
     the other types.
     """
-    tests = SQL(" OR ").join(_intersects_degrees(geometry, column, box, geometry_test))
+    intersects = any_of(_intersects_degrees(geometry, column, box, geometry_test))
     if may_cross(geometry) and geometry_test is not GeometryTest.BOX_ONLY:
         moved = _intersects_degrees(geometry, short_way(column), box, geometry_test)
         # Compared as it is written. Every geometry that is so wide reaches the meridian of
@@ -148,14 +169,18 @@ def _intersects_geography(
         return bind_once(
             column,
             SQL(
-                "(({tests} OR {g} && ST_MakeEnvelope(0, -90, 0, 90, 4326))"
-                " AND CASE WHEN {wide} THEN {moved} ELSE {tests} END)"
+                "((({intersects}) OR {g} && ST_MakeEnvelope(0, -90, 0, 90, 4326))"
+                " AND CASE WHEN {is_wide} THEN ({moved}) ELSE ({intersects}) END)"
             ),
-            tests=SQL("({})").format(tests),
-            wide=IS_WIDE.format(g=column),
-            moved=SQL("({})").format(SQL(" OR ").join(moved)),
+            intersects=intersects,
+            is_wide=IS_WIDE.format(g=column),
+            moved=any_of(moved),
         )
-    if geometry.type != "POINT" or box.xmax - box.xmin > WIDEST_GEOGRAPHY_PREFILTER:
-        return tests
-    indexed = SQL("{} && {}::geography").format(stored_value(geometry), curved_envelope(box))
-    return SQL("({} AND ({}))").format(indexed, tests)
+    width = box.xmax - box.xmin
+    if geometry.type != "POINT" or width > WIDEST_GEOGRAPHY_PREFILTER:
+        return intersects
+    return SQL("({geography} && {box}::geography AND ({intersects}))").format(
+        geography=stored_value(geometry),
+        box=curved_envelope(box),
+        intersects=intersects,
+    )

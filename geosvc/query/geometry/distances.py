@@ -1,4 +1,4 @@
-"""Distances between the features and a posted geometry: metres on the spheroid."""
+"""Distances between the features and the geometry of a search: metres on the spheroid."""
 
 from geosvc.model.bbox import Bbox
 from geosvc.model.collection import Collection, GeometryColumn
@@ -17,8 +17,9 @@ from geosvc.query.geometry.expressions import (
     linear,
     stored_value,
 )
-from geosvc.query.geometry.search_geometry import area_around, search_geometry_of
-from geosvc.sql.compose import SQL, Composable, Identifier, Param
+from geosvc.query.geometry.search_geometry import Area, area_around, search_geometry_of
+from geosvc.query.sql_parts import any_of, comma_list, row_column
+from geosvc.sql.compose import SQL, Composable, Param
 
 _CURVATURE = 0.002  # relative: by this much a box is enlarged, as its edges become curves
 # The operator && is false for NaN.
@@ -28,56 +29,82 @@ _ON_EARTH = SQL(
 )
 
 
-def select_within_distance(
-    collection: Collection, spatial: SpatialFilter, geometry_test: GeometryTest
+def distance_condition(
+    collection: Collection,
+    spatial: SpatialFilter,
+    geometry_test: GeometryTest,
 ) -> Composable:
     """Write the condition of the predicate `dwithin`."""
-    candidates = _select_candidates(collection.geometry, spatial)
+    may_be_near = _candidate_condition(collection.geometry, spatial)
     if geometry_test is GeometryTest.BOX_ONLY:
-        return candidates
-    distance = distance_of(collection, spatial, geometry_test)
-    return SQL("({} AND {} <= {})").format(candidates, distance, Param(spatial.metres, "float8"))
+        return may_be_near
+    return SQL("({may_be_near} AND {distance} <= {metres})").format(
+        may_be_near=may_be_near,
+        distance=distance_of(collection, spatial, geometry_test),
+        metres=Param(spatial.metres, "float8"),
+    )
 
 
-def _select_candidates(geometry: GeometryColumn, spatial: SpatialFilter) -> Composable:
+def _candidate_condition(geometry: GeometryColumn, spatial: SpatialFilter) -> Composable:
     """Write a condition that an index serves and that holds for everything within the distance."""
-    metres = FARTHEST_METRES if spatial.metres is None else spatial.metres
+    metres = spatial.metres
+    if metres is None:
+        metres = FARTHEST_METRES
     if geometry.geography:
         return _candidates_of_geography(geometry, spatial, metres)
-    bounds = expand_bounds(spatial.bounds, metres)
-    west, south, east, north = bounds
-    column = column_value(geometry)
+    box = Bbox(*expand_bounds(spatial.bounds, metres))
     if geometry.srid == WGS84:
-        tests = []
-        for shift in longitude_shifts(WGS84, west, east):
-            box = envelope(Bbox(west, south, east, north), shift)
-            tests.append(SQL("{} && {}").format(column, box))
-        return SQL("({})").format(SQL(" OR ").join(tests))
-    is_in_one_piece = west >= -180 and east <= 180
-    if is_in_one_piece and area_around(geometry, Bbox(*bounds)) is not None:
-        width, height = east - west, north - south
-        enlarged = Bbox(
-            west - _CURVATURE * width,
-            max(south - _CURVATURE * height, -90.0),
-            east + _CURVATURE * width,
-            min(north + _CURVATURE * height, 90.0),
-        )
-        step = Param(max(width, height) / EDGE_PARTS, "float8")
-        return SQL("{} && ST_Transform(ST_Segmentize({}, {}), {})").format(
-            column, envelope(enlarged), step, Param(int(geometry.srid), "int4")
-        )
-    return SQL("t.{} IS NOT NULL").format(Identifier(geometry.name))
+        return _candidates_in_degrees(geometry, box)
+    is_in_one_piece = box.xmin >= -180 and box.xmax <= 180
+    if is_in_one_piece and area_around(geometry, box) is not None:
+        return _candidates_in_storage_crs(geometry, box)
+    return SQL("{} IS NOT NULL").format(row_column(geometry.name))
+
+
+def _candidates_in_degrees(geometry: GeometryColumn, box: Bbox) -> Composable:
+    column = column_value(geometry)
+    alternatives = []
+    for shift in longitude_shifts(WGS84, box.xmin, box.xmax):
+        area = envelope(box, shift)
+        alternatives.append(SQL("{} && {}").format(column, area))
+    return SQL("({})").format(any_of(alternatives))
+
+
+def _candidates_in_storage_crs(geometry: GeometryColumn, box: Bbox) -> Composable:
+    """Compare with the transformed box, a little enlarged.
+
+    Args:
+        box: degrees.
+    """
+    width = box.xmax - box.xmin
+    height = box.ymax - box.ymin
+    enlarged = Bbox(
+        box.xmin - _CURVATURE * width,
+        max(box.ymin - _CURVATURE * height, -90.0),
+        box.xmax + _CURVATURE * width,
+        min(box.ymax + _CURVATURE * height, 90.0),
+    )
+    step = max(width, height) / EDGE_PARTS
+    return SQL("{column} && ST_Transform(ST_Segmentize({area}, {step}), {srid})").format(
+        column=column_value(geometry),
+        area=envelope(enlarged),
+        step=Param(step, "float8"),
+        srid=Param(int(geometry.srid), "int4"),
+    )
 
 
 def _candidates_of_geography(
-    geometry: GeometryColumn, spatial: SpatialFilter, metres: float
+    geometry: GeometryColumn,
+    spatial: SpatialFilter,
+    metres: float,
 ) -> Composable:
     stored = stored_value(geometry)
     distance = Param(metres, "float8")
-    tests = []
+    alternatives = []
     for part in search_geometry_of(spatial).geodesics:
-        tests.append(SQL("{} && _ST_Expand({}, {})").format(stored, part, distance))
-    return SQL("({})").format(SQL(" OR ").join(tests))
+        expanded = SQL("_ST_Expand({}, {})").format(part, distance)
+        alternatives.append(SQL("{} && {}").format(stored, expanded))
+    return SQL("({})").format(any_of(alternatives))
 
 
 def distance_of(
@@ -85,7 +112,7 @@ def distance_of(
     spatial: SpatialFilter,
     geometry_test: GeometryTest = GeometryTest.EXACT,
 ) -> Composable:
-    """Write the distance between the row `t` and the posted geometry, metres on the spheroid.
+    """Write the distance between the row `t` and the geometry of a search, metres on the spheroid.
 
     It is NULL where there is no distance: for a geometry that is empty, not on Earth, or of a type
     that cannot be measured.
@@ -112,15 +139,19 @@ def _safe_distance(geometry: GeometryColumn, spatial: SpatialFilter) -> Composab
         area = area_of_use(geometry.srid)
         if area is None:
             return SQL("NULL::float8")
-        _, south, _, north = area
-        first_part = Bbox(*area).parts()[0]
-        box = envelope(Bbox(first_part.xmin, south, first_part.xmax, north))
-        is_transformable = SQL("{} @ ST_Transform(ST_Segmentize({}, 1), {})").format(
-            column, box, Param(int(geometry.srid), "int4")
+        is_transformable = SQL("{column} @ ST_Transform(ST_Segmentize({box}, 1), {srid})").format(
+            column=column,
+            box=envelope(_first_part(area)),
+            srid=Param(int(geometry.srid), "int4"),
         )
         value = SQL("ST_Transform({}, 4326)").format(column)
     distance = _measure(geometry, value, spatial, GeometryTest.SAFE)
     return SQL("CASE WHEN {} THEN {} END").format(is_transformable, distance)
+
+
+def _first_part(area: Area) -> Bbox:
+    """Return the area, or its part on one side of the antimeridian."""
+    return Bbox(*area).parts()[0]
 
 
 def _measure(
@@ -130,23 +161,39 @@ def _measure(
     geometry_test: GeometryTest,
 ) -> Composable:
     """Measure the distance of a value in degrees."""
-    g = bound_name(value)
     if geometry.type == "POINT":
-        on_earth = SQL("ST_X({g}) BETWEEN -540 AND 540 AND ST_Y({g}) BETWEEN -90 AND 90")
-        distance = _to_nearest_part(SQL("{}::geography").format(g), spatial)
-        measured = SQL("CASE WHEN {} THEN {} END").format(on_earth.format(g=g), distance)
-        return evaluate_once(value, measured)
+        return _measure_point(value, spatial)
+    g = bound_name(value)
     # The edges of geography are geodesics, those of geometry are straight in degrees.
     template = SQL("ST_Segmentize({}, 0.1)::geography")
     if geometry.geography:
         template = SQL("{}::geography")
-    geography = template.format(RID_OF_EMPTIES.format(g=g))
-    distance = evaluate_once(geography, _to_nearest_part(bound_name(geography), spatial))
+    without_empties = RID_OF_EMPTIES.format(g=g)
+    geography = template.format(without_empties)
+    distance = _to_nearest_part(bound_name(geography), spatial)
     types = PLAIN_TYPE_NAMES
     if geometry_test is GeometryTest.EXACT:
         types = PLAIN_AND_COLLECTION_NAMES
-    measured = SQL("CASE WHEN GeometryType({}) IN ({}) AND {} THEN {} END").format(
-        g, types, _ON_EARTH.format(g=g), distance
+    measured = SQL(
+        "CASE WHEN GeometryType({g}) IN ({types}) AND {on_earth} THEN {distance} END"
+    ).format(
+        g=g,
+        types=types,
+        on_earth=_ON_EARTH.format(g=g),
+        distance=evaluate_once(geography, distance),
+    )
+    return evaluate_once(value, measured)
+
+
+def _measure_point(value: Composable, spatial: SpatialFilter) -> Composable:
+    g = bound_name(value)
+    geography = SQL("{}::geography").format(g)
+    measured = SQL(
+        "CASE WHEN ST_X({g}) BETWEEN -540 AND 540 AND ST_Y({g}) BETWEEN -90 AND 90"
+        " THEN {distance} END"
+    ).format(
+        g=g,
+        distance=_to_nearest_part(geography, spatial),
     )
     return evaluate_once(value, measured)
 
@@ -157,4 +204,4 @@ def _to_nearest_part(geography: Composable, spatial: SpatialFilter) -> Composabl
         distances.append(SQL("ST_Distance({}, {})").format(geography, part))
     if len(distances) == 1:
         return distances[0]
-    return SQL("least({})").format(SQL(", ").join(distances))
+    return SQL("least({})").format(comma_list(distances))

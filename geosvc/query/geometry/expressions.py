@@ -171,7 +171,11 @@ def in_degrees(geometry: GeometryColumn, value: Composable) -> Composable:
     return SQL("ST_Transform({}, 4326)").format(value)
 
 
-def in_crs(geometry: GeometryColumn, value: Composable, srid: Srid) -> Composable:
+def in_crs(
+    geometry: GeometryColumn,
+    value: Composable,
+    srid: Srid,
+) -> Composable:
     """Write a value of this column in another CRS, x before y.
 
     A value that is in this CRS is not transformed: a transformation takes longer than the encoding.

@@ -16,6 +16,7 @@ from geosvc.model.spatial import FARTHEST_METRES, LEAST_RADIUS_METRES, SLACK_MET
 from geosvc.query.geometry.distances import distance_of
 from geosvc.query.geometry.expressions import GeometryTest
 from geosvc.query.geometry.search_geometry import Area, area_around, search_geometry_of
+from geosvc.query.sql_parts import all_of, any_of, comma_list, row_column
 from geosvc.sql.compose import REQUEST_TAG, SQL, Composable, Identifier, Param
 
 
@@ -25,11 +26,11 @@ class Candidates:
 
     Attributes:
         source: what follows FROM, without a name.
-        tests: the other conditions.
+        conditions: the other conditions.
     """
 
     source: Composable
-    tests: tuple[Composable, ...]
+    conditions: tuple[Composable, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,71 +57,95 @@ def select_nearest(
     Args:
         columns: what is selected; `t` is the row, `d.metres` its distance.
     """
-    max_metres = FARTHEST_METRES if spatial.metres is None else spatial.metres
-    tests = [SQL("d.metres <= {}").format(Param(max_metres, "float8")), *candidates.tests]
-    measured = SQL(
-        "{source} t, LATERAL (SELECT {distance} AS metres OFFSET 0) d WHERE {tests}"
-    ).format(
-        source=candidates.source,
-        distance=distance_of(collection, spatial, geometry_test),
-        tests=SQL(" AND ").join(tests),
-    )
-    keys: list[Composable] = [SQL("d.metres")]
-    for name in collection.key:
-        keys.append(SQL("t.{}").format(Identifier(name)))
-    order = SQL(", ").join(keys)
+    measured = _measured_rows(collection, spatial, candidates, geometry_test)
+    order = [SQL("d.metres"), *map(row_column, collection.key)]
     near = _near_boxes(collection.geometry, spatial, measured)
     if near is None:
-        return SQL("SELECT {} FROM {} AND {} ORDER BY {}").format(
-            SQL(", ").join(columns), measured, REQUEST_TAG, order
-        )
-    geometry_name = Identifier(collection.geometry.name)
-    box_tests = []
-    for name in near.names:
-        box_tests.append(
-            SQL("t.{} && (SELECT near.{} FROM near)").format(geometry_name, Identifier(name))
+        return SQL("SELECT {columns} FROM {measured} AND {tag} ORDER BY {order}").format(
+            columns=comma_list(columns),
+            measured=measured,
+            tag=REQUEST_TAG,
+            order=comma_list(order),
         )
     return SQL(
         "WITH near AS MATERIALIZED ({near})"
         " SELECT {columns} FROM {measured} AND {tag} AND ({in_boxes}) ORDER BY {order}"
     ).format(
         near=near.statement,
-        columns=SQL(", ").join(columns),
+        columns=comma_list(columns),
         measured=measured,
         tag=REQUEST_TAG,
-        in_boxes=SQL(" OR ").join(box_tests),
-        order=order,
+        in_boxes=_in_boxes(collection.geometry, near),
+        order=comma_list(order),
     )
 
 
+def _measured_rows(
+    collection: Collection,
+    spatial: SpatialFilter,
+    candidates: Candidates,
+    geometry_test: GeometryTest,
+) -> Composable:
+    """Write what follows FROM: the rows `t` with their distances `d.metres`, and the conditions."""
+    most = spatial.metres
+    if most is None:
+        most = FARTHEST_METRES
+    is_near = SQL("d.metres <= {}").format(Param(most, "float8"))
+    return SQL(
+        "{source} t, LATERAL (SELECT {distance} AS metres OFFSET 0) d WHERE {conditions}"
+    ).format(
+        source=candidates.source,
+        distance=distance_of(collection, spatial, geometry_test),
+        conditions=all_of([is_near, *candidates.conditions]),
+    )
+
+
+def _in_boxes(geometry: GeometryColumn, near: _NearBoxes) -> Composable:
+    column = row_column(geometry.name)
+    alternatives = []
+    for name in near.names:
+        box = SQL("(SELECT near.{} FROM near)").format(Identifier(name))
+        alternatives.append(SQL("{} && {}").format(column, box))
+    return any_of(alternatives)
+
+
 def _near_boxes(
-    geometry: GeometryColumn, spatial: SpatialFilter, measured: Composable
+    geometry: GeometryColumn,
+    spatial: SpatialFilter,
+    measured: Composable,
 ) -> _NearBoxes | None:
     """Write the boxes; None where no index knows distances.
 
-    That is so where each row has a CRS of its own, and where the posted geometry lies outside the
-    area of use of the storage CRS.
+    That is so where each row has a CRS of its own, and where the geometry of the search lies
+    outside the area of use of the storage CRS.
     """
     inside = search_geometry_of(spatial).inside
     if geometry.geography:
         point = SQL("{}::geography").format(inside)
-        return _near_in_geography(spatial, _bound(geometry, spatial, measured, point))
+        bound = _bound(geometry, spatial, measured, point)
+        return _near_in_geography(spatial, bound)
     if geometry.srid == WGS84:
-        return _near_in_degrees(spatial, _bound(geometry, spatial, measured, inside))
+        bound = _bound(geometry, spatial, measured, inside)
+        return _near_in_degrees(spatial, bound)
     area = area_around(geometry, Bbox(*spatial.bounds))
     if area is None:
         return None
-    point = SQL("ST_Transform({}, {})").format(inside, Param(int(geometry.srid), "int4"))
-    return _near_in_plane(geometry, spatial, area, _bound(geometry, spatial, measured, point))
+    srid = Param(int(geometry.srid), "int4")
+    point = SQL("ST_Transform({}, {})").format(inside, srid)
+    bound = _bound(geometry, spatial, measured, point)
+    return _near_in_plane(geometry, spatial, area, bound)
 
 
 def _bound(
-    geometry: GeometryColumn, spatial: SpatialFilter, measured: Composable, point: Composable
+    geometry: GeometryColumn,
+    spatial: SpatialFilter,
+    measured: Composable,
+    point: Composable,
 ) -> Composable:
     """Write a subquery (metres): the k nearest rows are within this distance.
 
     Args:
-        point: a point of the posted geometry in the storage CRS.
+        point: a point of the geometry of the search in the storage CRS.
     """
     # <-> reads the geometry itself, and an empty hole in a polygon crashes it; <#> reads boxes.
     order = SQL("t.{} <#> {}")
@@ -142,9 +167,10 @@ def _near_in_geography(spatial: SpatialFilter, bound: Composable) -> _NearBoxes:
     boxes = []
     for number, part in enumerate(search_geometry_of(spatial).geodesics):
         name = f"part_{number}"
+        box = SQL("_ST_Expand({}, bound.metres) AS {}").format(part, Identifier(name))
         names.append(name)
-        boxes.append(SQL("_ST_Expand({}, bound.metres) AS {}").format(part, Identifier(name)))
-    statement = SQL("SELECT {} FROM {} bound").format(SQL(", ").join(boxes), bound)
+        boxes.append(box)
+    statement = SQL("SELECT {} FROM {} bound").format(comma_list(boxes), bound)
     return _NearBoxes(statement, tuple(names))
 
 
@@ -153,7 +179,8 @@ def _near_in_degrees(spatial: SpatialFilter, bound: Composable) -> _NearBoxes:
     west, _, east, _ = spatial.bounds
     shifts = {"here": 0.0}
     # Longitudes beyond these limits would need a shift that is not among `shifts`.
-    lowest, highest = 0.0, 90.0
+    lowest = 0.0
+    highest = 90.0
     if west < 0:
         shifts["east"] = 360.0
         lowest = -180.0
@@ -162,16 +189,23 @@ def _near_in_degrees(spatial: SpatialFilter, bound: Composable) -> _NearBoxes:
         highest = 180.0
     boxes = []
     for name, shift in shifts.items():
-        template = SQL("ST_MakeEnvelope(b.west + {s}, b.south, b.east + {s}, b.north, 4326) AS {n}")
-        boxes.append(template.format(s=Param(shift, "float8"), n=Identifier(name)))
-    statement = SQL("SELECT {} FROM {} b").format(
-        SQL(", ").join(boxes), _surroundings(spatial, bound, lowest, highest)
-    )
+        box = SQL(
+            "ST_MakeEnvelope(b.west + {shift}, b.south, b.east + {shift}, b.north, 4326) AS {name}"
+        ).format(
+            shift=Param(shift, "float8"),
+            name=Identifier(name),
+        )
+        boxes.append(box)
+    surroundings = _surroundings(spatial, bound, lowest, highest)
+    statement = SQL("SELECT {} FROM {} b").format(comma_list(boxes), surroundings)
     return _NearBoxes(statement, tuple(shifts))
 
 
 def _near_in_plane(
-    geometry: GeometryColumn, spatial: SpatialFilter, area: Area, bound: Composable
+    geometry: GeometryColumn,
+    spatial: SpatialFilter,
+    area: Area,
+    bound: Composable,
 ) -> _NearBoxes:
     """Write a box in the storage CRS; it is the whole plane if it would leave the area of use."""
     west, south, east, north = area
@@ -197,9 +231,12 @@ def _near_in_plane(
 
 
 def _surroundings(
-    spatial: SpatialFilter, bound: Composable, lowest: float, highest: float
+    spatial: SpatialFilter,
+    bound: Composable,
+    lowest: float,
+    highest: float,
 ) -> Composable:
-    """Write a subquery (west, south, east, north), degrees: the box around the posted geometry.
+    """Write a subquery (west, south, east, north), degrees: the box around the geometry.
 
     It does what `model.spatial.expand_bounds` does, for a distance that only the statement knows.
 

@@ -19,7 +19,9 @@ TILE_PIXELS = 256
 
 
 def written_geometry(
-    geometry: GeometryColumn, style: GeometryStyle, value: Composable
+    geometry: GeometryColumn,
+    style: GeometryStyle,
+    value: Composable,
 ) -> Composable:
     """Write a value of a column in the CRS of the style and in the axis order of this CRS.
 
@@ -42,7 +44,11 @@ def written_geometry(
     return value
 
 
-def _simplify(geometry: GeometryColumn, style: GeometryStyle, value: Composable) -> Composable:
+def _simplify(
+    geometry: GeometryColumn,
+    style: GeometryStyle,
+    value: Composable,
+) -> Composable:
     tolerance = _tolerance(geometry, style)
     if tolerance is None:
         return value
@@ -97,7 +103,11 @@ def _within_180(value: Composable) -> Composable:
     )
 
 
-def _within_half_turn(value: Composable, srid: Srid, half: float) -> Composable:
+def _within_half_turn(
+    value: Composable,
+    srid: Srid,
+    half: float,
+) -> Composable:
     """Cut a geometry in another geographic CRS.
 
     Args:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from geosvc.model.bbox import Bbox
 from geosvc.model.collection import GeometryColumn
-from geosvc.model.crs import UNKNOWN
+from geosvc.model.crs import UNKNOWN, Srid
 from geosvc.model.reprojected_bbox import ReprojectedBbox, reproject_bbox, srid_or_wgs84
 from geosvc.query.geometry.envelopes import envelope, longitude_shifts
 from geosvc.query.geometry.expressions import (
@@ -18,7 +18,8 @@ from geosvc.query.geometry.expressions import (
     in_degrees,
     liblwgeom_intersects,
 )
-from geosvc.sql.compose import SQL, Composable, Identifier, Param
+from geosvc.query.sql_parts import row_column
+from geosvc.sql.compose import SQL, Composable, Param
 
 _FLOAT4_ERROR = 2.0**-22  # relative: by this much a box of 32-bit floats may be larger
 
@@ -38,21 +39,31 @@ class _Area:
 
 
 def intersects_box(
-    geometry: GeometryColumn, value: Composable, box: Bbox, geometry_test: GeometryTest
+    geometry: GeometryColumn,
+    value: Composable,
+    box: Bbox,
+    geometry_test: GeometryTest,
 ) -> Composable:
     """Compare a value of a column with a box in the same CRS."""
-    largest = max(abs(box.xmin), abs(box.ymin), abs(box.xmax), abs(box.ymax))
-    slack = largest * _FLOAT4_ERROR
+    farthest = max(abs(box.xmin), abs(box.ymin), abs(box.xmax), abs(box.ymax))
+    slack = farthest * _FLOAT4_ERROR
     inside = Bbox(
-        box.xmin + slack, box.ymin + slack, box.xmax - slack, box.ymax - slack, srid=box.srid
+        box.xmin + slack,
+        box.ymin + slack,
+        box.xmax - slack,
+        box.ymax - slack,
+        srid=box.srid,
     )
-    is_box = inside.xmin < inside.xmax and inside.ymin < inside.ymax
-    area = _Area(envelope(box), inside if is_box else None)
+    area = _Area(envelope(box), None)
+    if inside.xmin < inside.xmax and inside.ymin < inside.ymax:
+        area = _Area(area.polygon, inside)
     return _intersects_area(geometry, value, area, geometry_test)
 
 
 def intersects_reprojected_box(
-    geometry: GeometryColumn, box: Bbox, geometry_test: GeometryTest
+    geometry: GeometryColumn,
+    box: Bbox,
+    geometry_test: GeometryTest,
 ) -> list[Composable]:
     """Compare the column with a box in another CRS; one of the conditions must hold."""
     column = column_value(geometry)
@@ -61,8 +72,9 @@ def intersects_reprojected_box(
     if reprojected is None or (geometry.srid == UNKNOWN and is_safe):
         if is_safe:
             # The comparison needs a transformation, which may fail: all geometries are selected.
-            return [SQL("t.{} IS NOT NULL").format(Identifier(geometry.name))]
-        return [intersects_box(geometry, in_crs(geometry, column, box.srid), box, geometry_test)]
+            return [SQL("{} IS NOT NULL").format(row_column(geometry.name))]
+        transformed = in_crs(geometry, column, box.srid)
+        return [intersects_box(geometry, transformed, box, geometry_test)]
     value: Composable = column
     if geometry.srid == UNKNOWN:
         value = in_degrees(geometry, column)
@@ -72,7 +84,10 @@ def intersects_reprojected_box(
 
 
 def _intersects_area(
-    geometry: GeometryColumn, value: Composable, area: _Area, geometry_test: GeometryTest
+    geometry: GeometryColumn,
+    value: Composable,
+    area: _Area,
+    geometry_test: GeometryTest,
 ) -> Composable:
     g = bound_name(value)
     if geometry_test is GeometryTest.BOX_ONLY:
@@ -84,9 +99,6 @@ def _intersects_area(
         # && and @ compare boxes of 32-bit floats; only a distance is exact for a point
         near = SQL("({g} && {b} AND CASE WHEN {within} THEN true ELSE ST_DWithin({g}, {b}, 0) END)")
         return bind_once(value, near, b=area.polygon, within=within)
-    by_liblwgeom = liblwgeom_intersects(g, area.polygon)
-    by_geos = SQL("ST_Intersects({}, {})").format(WITHOUT_EMPTIES.format(g=g), area.polygon)
-    is_valid = SQL("GeometryType({}) IN ({}) AND ST_IsValid({})").format(g, PLAIN_TYPE_NAMES, g)
     if geometry_test is GeometryTest.SAFE:
         body = SQL(
             "({g} && {b} AND CASE WHEN {within} THEN true WHEN {is_valid} THEN {by_liblwgeom}"
@@ -99,15 +111,21 @@ def _intersects_area(
         )
     else:
         body = SQL("({g} && {b} AND CASE WHEN {within} THEN true ELSE {by_liblwgeom} END)")
+    is_valid = SQL("GeometryType({g}) IN ({types}) AND ST_IsValid({g})")
     return bind_once(
         value,
         body,
         b=area.polygon,
         within=within,
-        is_valid=is_valid,
-        by_liblwgeom=by_liblwgeom,
-        by_geos=by_geos,
+        is_valid=is_valid.format(g=g, types=PLAIN_TYPE_NAMES),
+        by_liblwgeom=liblwgeom_intersects(g, area.polygon),
+        by_geos=_intersects_by_geos(g, area.polygon),
     )
+
+
+def _intersects_by_geos(g: Composable, polygon: Composable) -> Composable:
+    without_empties = WITHOUT_EMPTIES.format(g=g)
+    return SQL("ST_Intersects({}, {})").format(without_empties, polygon)
 
 
 def _intersects_whole(
@@ -119,22 +137,34 @@ def _intersects_whole(
 ) -> list[Composable]:
     """Compare with a box whose transformed edges enclose it."""
     storage = srid_or_wgs84(geometry.srid)
-    step = Param(reprojected.step, "float8")
-    edges = SQL("ST_Segmentize({}, {})").format(envelope(box), step)
-    area = SQL("ST_Transform({}, {})").format(edges, Param(int(storage), "int4"))
+    area = SQL("ST_Transform(ST_Segmentize({box}, {step}), {srid})").format(
+        box=envelope(box),
+        step=Param(reprojected.step, "float8"),
+        srid=Param(int(storage), "int4"),
+    )
     west, _, east, _ = reprojected.bounds[0]
-    tests = []
+    alternatives = []
     for shift in longitude_shifts(storage, west, east):
         polygon: Composable = area
         if shift:
-            polygon = SQL("ST_Translate({}, {}, 0)").format(area, Param(shift, "float8"))
-        inside = None
-        if reprojected.inside is not None:
-            xmin, ymin, xmax, ymax = reprojected.inside
-            inside = Bbox(xmin + shift, ymin, xmax + shift, ymax, srid=storage)
+            distance = Param(shift, "float8")
+            polygon = SQL("ST_Translate({}, {}, 0)").format(area, distance)
+        inside = _inside_of(reprojected, shift, storage)
         shifted = _Area(polygon, inside, reprojected.simple)
-        tests.append(_intersects_area(geometry, value, shifted, geometry_test))
-    return tests
+        alternatives.append(_intersects_area(geometry, value, shifted, geometry_test))
+    return alternatives
+
+
+def _inside_of(
+    reprojected: ReprojectedBbox,
+    shift: float,
+    srid: Srid,
+) -> Bbox | None:
+    """Return the known box within the transformed one, shifted; None without one."""
+    if reprojected.inside is None:
+        return None
+    xmin, ymin, xmax, ymax = reprojected.inside
+    return Bbox(xmin + shift, ymin, xmax + shift, ymax, srid=srid)
 
 
 def _intersects_split(
@@ -150,24 +180,25 @@ def _intersects_split(
     coordinates in that CRS.
     """
     storage = srid_or_wgs84(geometry.srid)
-    tests = []
+    alternatives = []
     for bounds in reprojected.bounds:
         near = Bbox(*bounds, srid=storage)
         surroundings = _enlarged(near)
         for shift in longitude_shifts(storage, near.xmin, near.xmax):
             areas = _Neighbourhood(envelope(near, shift), envelope(surroundings, shift))
-            tests.append(_intersects_near(geometry, value, areas, box, geometry_test))
-    return tests
+            alternatives.append(_intersects_near(geometry, value, areas, box, geometry_test))
+    return alternatives
 
 
 def _enlarged(box: Bbox) -> Bbox:
     """Return a box of twice the width and height around a box."""
-    width, height = box.xmax - box.xmin, box.ymax - box.ymin
+    half_width = (box.xmax - box.xmin) / 2
+    half_height = (box.ymax - box.ymin) / 2
     return Bbox(
-        box.xmin - width / 2,
-        box.ymin - height / 2,
-        box.xmax + width / 2,
-        box.ymax + height / 2,
+        box.xmin - half_width,
+        box.ymin - half_height,
+        box.xmax + half_width,
+        box.ymax + half_height,
         srid=box.srid,
     )
 
@@ -191,14 +222,19 @@ def _intersects_near(
     if geometry_test is not GeometryTest.EXACT:
         return bind_once(value, SQL("{g} && {near}"), near=areas.near)
     cut = SQL(
-        "CASE WHEN {g} @ {around} OR NOT (GeometryType({g}) IN ({shapes}) AND ST_IsValid({g}))"
+        "CASE WHEN {g} @ {around} OR NOT (GeometryType({g}) IN ({types}) AND ST_IsValid({g}))"
         " THEN {g} ELSE ST_ClipByBox2D({g}, {around}::box2d) END"
-    ).format(g=bound_name(value), around=areas.surroundings, shapes=PLAIN_TYPE_NAMES)
-    transformed = SQL("ST_Transform({}, {})").format(cut, Param(int(box.srid), "int4"))
-    exact = intersects_box(replace(geometry, type="GEOMETRY"), transformed, box, geometry_test)
+    ).format(
+        g=bound_name(value),
+        around=areas.surroundings,
+        types=PLAIN_TYPE_NAMES,
+    )
+    srid = Param(int(box.srid), "int4")
+    transformed = SQL("ST_Transform({}, {})").format(cut, srid)
+    any_geometry = replace(geometry, type="GEOMETRY")
     return bind_once(
         value,
         SQL("({g} && {near} AND CASE WHEN {g} && {near} THEN {exact} ELSE false END)"),
         near=areas.near,
-        exact=exact,
+        exact=intersects_box(any_geometry, transformed, box, geometry_test),
     )

@@ -1,4 +1,4 @@
-"""The geometry that a client posted for a search, as parameters of a statement."""
+"""The geometry of a search or a filter, as parameters of a statement."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,12 +15,12 @@ Area = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class SearchGeometry:
-    """The posted geometry in a statement.
+    """The geometry of a search in a statement.
 
     Attributes:
         planar: geometry, SRID 4326.
         geodesics: the parts as geography.
-        inside: geometry, a point of the posted one, SRID 4326.
+        inside: geometry, a point of it, SRID 4326.
     """
 
     planar: Composable

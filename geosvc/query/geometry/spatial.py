@@ -1,9 +1,10 @@
-"""Spatial predicates between the features and a posted geometry.
+"""Spatial predicates between the features and the geometry of a search or a filter.
 
-A bounding box finds candidates by the index; then each candidate is compared: in degrees, where the
-lines of GeoJSON are straight, or in the storage CRS. No stored geometry may fail a statement or
-crash the server (docs/decisions/0005). So GEOS compares only what ST_IsValid accepts, and empty
-rings and members are removed before liblwgeom compares, as they crash it.
+That geometry is called the query geometry. A bounding box finds candidates by the index; then each
+candidate is compared: in degrees, where the lines of GeoJSON are straight, or in the storage CRS.
+No stored geometry may fail a statement or crash the server (docs/decisions/0005). So GEOS compares
+only what ST_IsValid accepts, and empty rings and members are removed before liblwgeom compares, as
+they crash it.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from geosvc.model.collection import Collection, GeometryColumn
 from geosvc.model.crs import WGS84
 from geosvc.model.spatial import Predicate, SpatialFilter
 from geosvc.query.geometry.boxes import WIDEST_GEOGRAPHY_PREFILTER
-from geosvc.query.geometry.distances import select_within_distance
+from geosvc.query.geometry.distances import distance_condition
 from geosvc.query.geometry.envelopes import EDGE_PARTS, curved_envelope, longitude_shifts
 from geosvc.query.geometry.expressions import (
     PLAIN_AND_COLLECTION_NAMES,
@@ -30,9 +31,10 @@ from geosvc.query.geometry.expressions import (
     stored_value,
 )
 from geosvc.query.geometry.search_geometry import area_around, ewkb_geometry, search_geometry_of
-from geosvc.sql.compose import SQL, Composable, Identifier, Param
+from geosvc.query.sql_parts import any_of, row_column
+from geosvc.sql.compose import SQL, Composable, Param
 
-_TESTS = {
+_PREDICATES = {
     Predicate.INTERSECTS: SQL("ST_Intersects({g}, {q})"),
     Predicate.DISJOINT: SQL("ST_Intersects({g}, {q})"),
     Predicate.EQUALS: SQL("ST_Equals({g}, {q})"),
@@ -61,8 +63,10 @@ class _Relation:
         return self.spatial.predicate in _OF_LIBLWGEOM
 
 
-def select_by_geometry(
-    collection: Collection, spatial: SpatialFilter, geometry_test: GeometryTest
+def spatial_condition(
+    collection: Collection,
+    spatial: SpatialFilter,
+    geometry_test: GeometryTest,
 ) -> Composable:
     """Write the condition of a spatial filter; it is never true without a geometry.
 
@@ -75,70 +79,99 @@ def select_by_geometry(
     if spatial.predicate is Predicate.NEAREST:
         return SQL("true")
     if spatial.predicate is Predicate.DWITHIN:
-        return select_within_distance(collection, spatial, geometry_test)
+        return distance_condition(collection, spatial, geometry_test)
     geometry = collection.geometry
-    tests = _tests(_Relation(geometry, spatial, geometry_test))
-    condition = SQL("({})").format(SQL(" OR ").join(tests))
-    west, _, east, _ = spatial.bounds
-    is_narrow = east - west <= WIDEST_GEOGRAPHY_PREFILTER
-    if geometry.geography and geometry.type == "POINT" and is_narrow:
+    relation = _Relation(geometry, spatial, geometry_test)
+    condition = SQL("({})").format(any_of(_alternatives(relation)))
+    if _has_index_of_points(geometry, spatial):
         # Only for points: the index of geography holds other boxes of lines and polygons
         # (docs/decisions/0007).
-        box = curved_envelope(Bbox(*spatial.bounds))
-        indexed = SQL("{} && {}::geography").format(stored_value(geometry), box)
-        condition = SQL("({} AND {})").format(indexed, condition)
+        box = Bbox(*spatial.bounds)
+        condition = SQL("({geography} && {box}::geography AND {condition})").format(
+            geography=stored_value(geometry),
+            box=curved_envelope(box),
+            condition=condition,
+        )
     if spatial.predicate is Predicate.DISJOINT:
-        name = Identifier(geometry.name)
-        return SQL("(t.{} IS NOT NULL AND NOT {})").format(name, condition)
+        return SQL("({geometry} IS NOT NULL AND NOT {condition})").format(
+            geometry=row_column(geometry.name),
+            condition=condition,
+        )
     return condition
 
 
-def _tests(relation: _Relation) -> list[Composable]:
+def _has_index_of_points(geometry: GeometryColumn, spatial: SpatialFilter) -> bool:
+    """Whether an index of geography can find points in the box of the query geometry."""
+    west, _, east, _ = spatial.bounds
+    is_narrow = east - west <= WIDEST_GEOGRAPHY_PREFILTER
+    return geometry.geography and geometry.type == "POINT" and is_narrow
+
+
+def _alternatives(relation: _Relation) -> list[Composable]:
     """Write conditions, of which one must hold."""
-    geometry, spatial = relation.geometry, relation.spatial
+    geometry = relation.geometry
+    spatial = relation.spatial
     column = column_value(geometry)
-    if spatial.native is not None and spatial.native[0] == geometry.srid:
-        return [_related(relation, column, ewkb_geometry(spatial.native[1]))]
-    posted = search_geometry_of(spatial).planar
+    native = spatial.native
+    if native is not None and native[0] == geometry.srid:
+        return [_related(relation, column, ewkb_geometry(native[1]))]
+    query_geometry = search_geometry_of(spatial).planar
     if geometry.geography or geometry.srid == WGS84:
         if spatial.across is not None:
-            return _tests_across(relation, spatial.across)
-        return _tests_in_degrees(relation, posted)
-    if area_around(geometry, Bbox(*spatial.bounds)) is not None:
-        return [_related(relation, column, _in_storage_crs(relation, posted))]
+            return _alternatives_across(relation, spatial.across)
+        return _alternatives_in_degrees(relation, query_geometry)
+    box = Bbox(*spatial.bounds)
+    if area_around(geometry, box) is not None:
+        transformed = _in_storage_crs(relation, query_geometry)
+        return [_related(relation, column, transformed)]
     if relation.geometry_test is not GeometryTest.SAFE:
-        return [_related(relation, in_degrees(geometry, column), posted)]
-    # A transformation may fail. So only geometries that need none are compared.
-    local = _related(relation, SQL("ST_SetSRID({}, 4326)").format(column), posted)
-    foreign: Composable = SQL("false")
-    if relation.has_liblwgeom:
-        foreign = SQL("{} IS NOT NULL").format(column)
-    return [
-        SQL("CASE WHEN ST_SRID({}) IN (0, 4326) THEN {} ELSE {} END").format(column, local, foreign)
-    ]
+        value = in_degrees(geometry, column)
+        return [_related(relation, value, query_geometry)]
+    return [_related_without_transformation(relation, query_geometry)]
 
 
-def _tests_in_degrees(relation: _Relation, posted: Composable) -> list[Composable]:
+def _related_without_transformation(relation: _Relation, query_geometry: Composable) -> Composable:
+    """Compare only geometries that need no transformation, since a transformation may fail."""
     column = column_value(relation.geometry)
-    west, _, east, _ = relation.spatial.bounds
-    tests = []
-    for shift in longitude_shifts(WGS84, west, east):
-        shifted = posted
-        if shift:
-            shifted = SQL("ST_Translate({}, {}, 0)").format(posted, Param(shift, "float8"))
-        tests.append(_related(relation, column, shifted))
-    return tests
-
-
-def _in_storage_crs(relation: _Relation, posted: Composable) -> Composable:
-    west, south, east, north = relation.spatial.bounds
-    step = max((east - west) / EDGE_PARTS, (north - south) / EDGE_PARTS, _MIN_STEP)
-    return SQL("ST_Transform(ST_Segmentize({}, {}), {})").format(
-        posted, Param(step, "float8"), Param(int(relation.geometry.srid), "int4")
+    in_wgs84 = SQL("ST_SetSRID({}, 4326)").format(column)
+    other: Composable = SQL("false")
+    if relation.has_liblwgeom:
+        other = SQL("{} IS NOT NULL").format(column)
+    return SQL("CASE WHEN ST_SRID({column}) IN (0, 4326) THEN {related} ELSE {other} END").format(
+        column=column,
+        related=_related(relation, in_wgs84, query_geometry),
+        other=other,
     )
 
 
-def _tests_across(relation: _Relation, across: tuple[bytes, bytes, bytes]) -> list[Composable]:
+def _alternatives_in_degrees(relation: _Relation, query_geometry: Composable) -> list[Composable]:
+    column = column_value(relation.geometry)
+    west, _, east, _ = relation.spatial.bounds
+    conditions = []
+    for shift in longitude_shifts(WGS84, west, east):
+        shifted = query_geometry
+        if shift:
+            degrees = Param(shift, "float8")
+            shifted = SQL("ST_Translate({}, {}, 0)").format(query_geometry, degrees)
+        conditions.append(_related(relation, column, shifted))
+    return conditions
+
+
+def _in_storage_crs(relation: _Relation, query_geometry: Composable) -> Composable:
+    """Transform the query geometry, with points along its edges."""
+    west, south, east, north = relation.spatial.bounds
+    longest = max(east - west, north - south)
+    step = max(longest / EDGE_PARTS, _MIN_STEP)
+    return SQL("ST_Transform(ST_Segmentize({geometry}, {step}), {srid})").format(
+        geometry=query_geometry,
+        step=Param(step, "float8"),
+        srid=Param(int(relation.geometry.srid), "int4"),
+    )
+
+
+def _alternatives_across(
+    relation: _Relation, across: tuple[bytes, bytes, bytes]
+) -> list[Composable]:
     """Compare with a geometry that crosses the antimeridian.
 
     It may be stored in one piece on either side of the antimeridian, or in two parts.
@@ -147,53 +180,78 @@ def _tests_across(relation: _Relation, across: tuple[bytes, bytes, bytes]) -> li
         across: EWKB of the geometry east of the antimeridian, west of it, and both together.
     """
     column = column_value(relation.geometry)
-    east, west, both = ewkb_geometry(across[0]), ewkb_geometry(across[1]), ewkb_geometry(across[2])
+    east = ewkb_geometry(across[0])
+    west = ewkb_geometry(across[1])
+    both = ewkb_geometry(across[2])
     if relation.has_liblwgeom:
-        return [_related(relation, column, east), _related(relation, column, west)]
-    near = SQL("({g} && {a} OR {g} && {b})").format(g=column, a=east, b=west)
+        return [
+            _related(relation, column, east),
+            _related(relation, column, west),
+        ]
+    near = SQL("({column} && {east} OR {column} && {west})").format(
+        column=column,
+        east=east,
+        west=west,
+    )
     if relation.spatial.predicate not in (Predicate.CONTAINS, Predicate.EQUALS):
-        return [SQL("({} AND {})").format(near, _related(relation, column, both))]
-    posted = search_geometry_of(relation.spatial).planar
-    alternatives = [_related(relation, column, other) for other in (posted, east, west)]
-    return [SQL("({} AND ({}))").format(near, SQL(" OR ").join(alternatives))]
+        is_related = _related(relation, column, both)
+        return [SQL("({} AND {})").format(near, is_related)]
+    query_geometry = search_geometry_of(relation.spatial).planar
+    alternatives = []
+    for other in (query_geometry, east, west):
+        alternatives.append(_related(relation, column, other))
+    return [SQL("({} AND ({}))").format(near, any_of(alternatives))]
 
 
-def _related(relation: _Relation, value: Composable, posted: Composable) -> Composable:
+def _related(
+    relation: _Relation,
+    value: Composable,
+    query_geometry: Composable,
+) -> Composable:
     """Write whether the predicate holds between a value and a geometry in the same CRS."""
-    boxes = SQL("{g} && {q}")
+    boxes_intersect = bind_once(value, SQL("{g} && {q}"), q=query_geometry)
     if relation.geometry_test is GeometryTest.BOX_ONLY:
-        return bind_once(value, boxes, q=posted)
+        return boxes_intersect
     if relation.geometry.type == "POINT":
+        predicate = _PREDICATES[relation.spatial.predicate]
         g = bound_name(value)
-        exact = _TESTS[relation.spatial.predicate].format(g=g, q=posted)
-        return evaluate_once(value, SQL("({} AND {})").format(boxes.format(g=g, q=posted), exact))
+        exact = predicate.format(g=g, q=query_geometry)
+        return bind_once(value, SQL("({g} && {q} AND {exact})"), q=query_geometry, exact=exact)
     compared = value
     if relation.geometry_test is GeometryTest.EXACT:
         compared = linear(relation.geometry, value)
-    test = evaluate_once(compared, _valid_related(relation, bound_name(compared), posted))
-    return SQL("({} AND {})").format(bind_once(value, boxes, q=posted), test)
+    is_related = _valid_related(relation, bound_name(compared), query_geometry)
+    return SQL("({} AND {})").format(boxes_intersect, evaluate_once(compared, is_related))
 
 
-def _valid_related(relation: _Relation, g: Composable, posted: Composable) -> Composable:
+def _valid_related(
+    relation: _Relation,
+    g: Composable,
+    query_geometry: Composable,
+) -> Composable:
     """Evaluate the predicate by GEOS where the geometry is valid, else by liblwgeom or by boxes.
 
     Args:
-        g: the name of a geometry whose box intersects the box of the posted geometry.
+        g: the name of a geometry whose box intersects the box of the query geometry.
     """
-    by_box = SQL("true") if relation.has_liblwgeom else SQL("false")
+    by_box = SQL("false")
+    if relation.has_liblwgeom:
+        by_box = SQL("true")
     types = PLAIN_TYPE_NAMES
-    invalid: Composable = by_box
+    if_invalid: Composable = by_box
     if relation.has_liblwgeom and relation.geometry_test is GeometryTest.EXACT:
         types = PLAIN_AND_COLLECTION_NAMES
-        invalid = SQL("ST_DWithin({}, {}, 0)").format(RID_OF_EMPTIES.format(g=g), posted)
-    test = _TESTS[relation.spatial.predicate]
+        without_empties = RID_OF_EMPTIES.format(g=g)
+        if_invalid = SQL("ST_DWithin({}, {}, 0)").format(without_empties, query_geometry)
+    predicate = _PREDICATES[relation.spatial.predicate]
+    by_geos = predicate.format(g=WITHOUT_EMPTIES.format(g=g), q=query_geometry)
     return SQL(
         "CASE WHEN GeometryType({g}) NOT IN ({types}) THEN {by_box}"
-        " WHEN ST_IsValid({g}) THEN {test} ELSE {invalid} END"
+        " WHEN ST_IsValid({g}) THEN {by_geos} ELSE {if_invalid} END"
     ).format(
         g=g,
         types=types,
         by_box=by_box,
-        test=test.format(g=WITHOUT_EMPTIES.format(g=g), q=posted),
-        invalid=invalid,
+        by_geos=by_geos,
+        if_invalid=if_invalid,
     )

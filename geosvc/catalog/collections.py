@@ -212,7 +212,8 @@ def _parameters(found: Mapping[str, Any]) -> tuple[Parameter, ...] | None:
         return None
     parameters = []
     for parameter in found["parameters"]:
-        parameters.append(Parameter(**{**parameter, "enum": _enum(parameter)}))
+        attributes = {**parameter, "enum": _enum(parameter)}
+        parameters.append(Parameter(**attributes))
     return tuple(parameters)
 
 
@@ -223,16 +224,25 @@ def _collection_name(found: Mapping[str, Any], selection: CollectionSelection) -
 
 
 def _free_id(
-    collection_id: str, found: Mapping[str, Any], column: str, taken: Container[str]
+    collection_id: str,
+    found: Mapping[str, Any],
+    column: str,
+    taken: Container[str],
 ) -> str:
     """The id, or a longer one where another collection has it.
 
     The table `gis.roads` (with a dot in its name) of the first schema has the same id as the table
     `roads` of the schema `gis`.
     """
-    parts = (found["schema"], found["called"], column)
-    quoted = ".".join(f'"{part}"' for part in parts)
-    return choose_free_name((collection_id, ".".join(parts[:2]), ".".join(parts), quoted), taken)
+    schema = found["schema"]
+    name = found["called"]
+    possible_ids = [
+        collection_id,
+        f"{schema}.{name}",
+        f"{schema}.{name}.{column}",
+        f'"{schema}"."{name}"."{column}"',
+    ]
+    return choose_free_name(possible_ids, taken)
 
 
 def _geometries(found: Mapping[str, Any]) -> list[GeometryColumn]:
@@ -256,12 +266,22 @@ def _geometries(found: Mapping[str, Any]) -> list[GeometryColumn]:
 
 
 def _collections(
-    found: Mapping[str, Any], selection: CollectionSelection, taken: Container[str]
+    found: Mapping[str, Any],
+    selection: CollectionSelection,
+    taken: Container[str],
 ) -> Iterator[Collection]:
+    """Yields the collections of a relation or a function: one for each geometry column.
+
+    Args:
+        found: a row of `sql/catalog.sql`.
+        taken: the ids that other collections have.
+    """
     columns = {column.name: column for column in _columns(found)}
     name = _collection_name(found, selection)
     for index, geometry in enumerate(_geometries(found)):
-        collection_id = name if index == 0 else f"{name}.{geometry.name}"
+        collection_id = name
+        if index > 0:
+            collection_id = f"{name}.{geometry.name}"
         if selection.admits(collection_id):
             collection_id = _free_id(collection_id, found, geometry.name, taken)
             yield _collection(collection_id, found, columns, geometry, selection)
@@ -335,14 +355,17 @@ def _key(
 ) -> tuple[tuple[str, ...], bool]:
     """The columns of the key, and whether the database keeps it unique."""
     usable = {name for name, column in columns.items() if column.is_usable_as_key}
-    unique = [tuple(names) for names in found["keys"] or () if usable.issuperset(names)]
+    unique_keys = []
+    for names in found["keys"] or ():
+        if usable.issuperset(names):
+            unique_keys.append(tuple(names))
     if not override.key:
-        if unique:
-            return unique[0], True
+        if unique_keys:
+            return unique_keys[0], True
         return (), False
     if not usable.issuperset(override.key):
         return (), False
-    is_unique = any(set(names) == set(override.key) for names in unique)
+    is_unique = any(set(names) == set(override.key) for names in unique_keys)
     return override.key, is_unique
 
 

@@ -3,6 +3,7 @@
 The rows are those of `sql/catalog.sql`, where `parameters` is null for tables and views.
 """
 
+from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,19 +34,24 @@ def name_relations_and_functions(rows: Sequence[Mapping[str, Any]]) -> list[Mapp
             named.append({**row, "called": row["name"]})
         else:
             functions.append(row)
-    functions_by_name: dict[str, int] = {}
-    for function in functions:
-        name = function["name"]
-        functions_by_name[name] = functions_by_name.get(name, 0) + 1
+    overloads = Counter(function["name"] for function in functions)
     for function in sorted(functions, key=_sort_key):
         called = choose_free_name(_possible_names(function), taken)
         taken.add(called)
         parameters = function["parameters"]
-        if functions_by_name[function["name"]] > 1:
-            parameters = [{**parameter, "required": True} for parameter in parameters]
+        if overloads[function["name"]] > 1:
+            parameters = _required(parameters)
         rival = _find_rival(function, functions)
         named.append({**function, "called": called, "parameters": parameters, "rival": rival})
     return named
+
+
+def _required(parameters: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The parameters, all of them required."""
+    required: list[Mapping[str, Any]] = []
+    for parameter in parameters:
+        required.append({**parameter, "required": True})
+    return required
 
 
 def _sort_key(function: Mapping[str, Any]) -> tuple[str, int, str]:
@@ -59,16 +65,23 @@ def _possible_names(function: Mapping[str, Any]) -> list[str]:
     with_names = [name]
     with_types = [name]
     for parameter in function["parameters"]:
-        with_names.append(parameter["name"])
-        with_types.append(f"{parameter['name']}-{parameter['type_name']}")
-    return [name, "-".join(with_names), "-".join(with_types), f"{FUNCTION_SCHEMA}.{name}"]
+        parameter_name = parameter["name"]
+        type_name = parameter["type_name"]
+        with_names.append(parameter_name)
+        with_types.append(f"{parameter_name}-{type_name}")
+    return [
+        name,
+        "-".join(with_names),
+        "-".join(with_types),
+        f"{FUNCTION_SCHEMA}.{name}",
+    ]
 
 
 def _signature(function: Mapping[str, Any]) -> str:
-    arguments = ", ".join(
-        f"{parameter['name']} {parameter['type']}" for parameter in function["parameters"]
-    )
-    return f"{function['schema']}.{function['name']}({arguments})"
+    arguments = []
+    for parameter in function["parameters"]:
+        arguments.append(f"{parameter['name']} {parameter['type']}")
+    return f"{function['schema']}.{function['name']}({', '.join(arguments)})"
 
 
 def _find_rival(function: Mapping[str, Any], functions: Iterable[Mapping[str, Any]]) -> str:
@@ -77,15 +90,22 @@ def _find_rival(function: Mapping[str, Any], functions: Iterable[Mapping[str, An
     Such an overload takes the same arguments and has defaults for its others. PostgreSQL refuses a
     call that matches both ("function is not unique").
     """
-    own = {(parameter["name"], parameter["type"]) for parameter in function["parameters"]}
+    own = _required_by_parameter(function).keys()
     for other in functions:
         if other["name"] != function["name"]:
             continue
-        is_required = {
-            (parameter["name"], parameter["type"]): parameter["required"]
-            for parameter in other["parameters"]
-        }
+        is_required = _required_by_parameter(other)
         further = is_required.keys() - own
-        if own < is_required.keys() and not any(is_required[name] for name in further):
+        has_all = own < is_required.keys()
+        if has_all and not any(is_required[parameter] for parameter in further):
             return _signature(other)
     return ""
+
+
+def _required_by_parameter(function: Mapping[str, Any]) -> dict[tuple[str, str], bool]:
+    """Whether each parameter is required, by its name and type."""
+    is_required = {}
+    for parameter in function["parameters"]:
+        name_and_type = (parameter["name"], parameter["type"])
+        is_required[name_and_type] = parameter["required"]
+    return is_required

@@ -66,41 +66,52 @@ def _properties(collection: Collection, mode: Mode) -> Json:
 
 
 def _feature(collection: Collection, mode: Mode) -> Json:
-    required = ["type", "geometry", "properties"] if mode is not Mode.MERGE else []
-    geometry = _GEOMETRY if collection.geometry.not_null else _GEOMETRY_OR_NULL
-    properties = _properties(collection, mode)
+    required = ["type", "geometry", "properties"]
+    if mode is Mode.MERGE:
+        required = []
+    geometry = _GEOMETRY_OR_NULL
+    if collection.geometry.not_null:
+        geometry = _GEOMETRY
     return object_of(
         required,
         type={"type": "string", "enum": ["Feature"]},
         geometry=geometry,
-        properties=properties,
+        properties=_properties(collection, mode),
     )
 
 
-def _content(**by_type: Json) -> Json:
-    return {
-        "required": True,
-        "content": {essence: {"schema": schema} for essence, schema in by_type.items()},
-    }
+def _body(**schemas: Json) -> Json:
+    """A required body.
+
+    Args:
+        schemas: by media type.
+    """
+    content: Json = {}
+    for essence, schema in schemas.items():
+        content[essence] = {"schema": schema}
+    return {"required": True, "content": content}
 
 
 def _create(collection: Collection, _: OwnParameters) -> Json:
     feature = _feature(collection, Mode.CREATE)
-    kind = {"type": "string", "enum": ["FeatureCollection"]}
-    many = object_of(("type", "features"), type=kind, features={"type": "array", "items": feature})
-    return _content(**{GEOJSON.essence: {"oneOf": [feature, many]}, GEOJSONSEQ.essence: TEXT})
+    feature_collection = object_of(
+        ("type", "features"),
+        type={"type": "string", "enum": ["FeatureCollection"]},
+        features={"type": "array", "items": feature},
+    )
+    one_or_many: Json = {"oneOf": [feature, feature_collection]}
+    return _body(**{GEOJSON.essence: one_or_many, GEOJSONSEQ.essence: TEXT})
 
 
 def _replace(collection: Collection, _: OwnParameters) -> Json:
-    return _content(**{GEOJSON.essence: _feature(collection, Mode.REPLACE)})
+    feature = _feature(collection, Mode.REPLACE)
+    return _body(**{GEOJSON.essence: feature})
 
 
 def _patch(collection: Collection, _: OwnParameters) -> Json:
-    described = {
-        **_feature(collection, Mode.MERGE),
-        "description": "RFC 7396: named members are changed, null removes a value.",
-    }
-    return _content(**dict.fromkeys(MERGE_PATCH.names, described))
+    described = _feature(collection, Mode.MERGE)
+    described["description"] = "RFC 7396: named members are changed, null removes a value."
+    return _body(**dict.fromkeys(MERGE_PATCH.names, described))
 
 
 def _search(collection: Collection, own: OwnParameters) -> Json:
@@ -116,7 +127,7 @@ def _search(collection: Collection, own: OwnParameters) -> Json:
             required.append(parameter.name)
     search = object_of(required, **(members | _SEARCH))
     search["additionalProperties"] = False
-    return _content(**{JSON.essence: search})
+    return _body(**{JSON.essence: search})
 
 
 BODIES: Mapping[str, Callable[[Collection, OwnParameters], Json]] = {

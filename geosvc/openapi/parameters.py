@@ -134,7 +134,7 @@ def shared_parameters(
     collection_by_crs = {crs_key(collection): collection for collection in collections}
     for collection in collection_by_crs.values():
         uris = [crs.uri for crs in listed_crs(collection, rules.crs)]
-        for name in _OF_CRS & components.keys():
+        for name in sorted(_OF_CRS & components.keys()):  # the same text in each worker
             components[component_of(name, collection)] = _crs_parameter(name, uris)
     return components
 

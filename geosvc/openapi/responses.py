@@ -23,13 +23,25 @@ _VALIDATORS = ("ETag", "Last-Modified")
 _CACHED = ("ETag", "Cache-Control")
 _PAGE = ("Content-Crs", "Link", "Geosvc-Limit-Applied")
 _WRITTEN = ("Preference-Applied", "Geometry-Repaired", "Idempotency-Replayed")
+_CURRENT = "The copy of the client is current."
+_OBJECT: Json = {"type": "object"}
 
 
 def _response(description: str, content: Mapping[str, Json], *headers: str) -> Json:
+    """A response.
+
+    Args:
+        content: the schema of each media type; empty without a body.
+        headers: names of components, besides those that every response has.
+    """
     response: Json = {"description": description}
-    response["headers"] = {name: ref("headers", name) for name in (*_EVERYWHERE, *headers)}
+    response["headers"] = {}
+    for name in (*_EVERYWHERE, *headers):
+        response["headers"][name] = ref("headers", name)
     if content:
-        response["content"] = {essence: {"schema": content[essence]} for essence in content}
+        response["content"] = {}
+        for essence, schema in content.items():
+            response["content"][essence] = {"schema": schema}
     return response
 
 
@@ -47,14 +59,14 @@ def _errors(error: type[RequestError] = RequestError) -> Iterator[type[RequestEr
 
 def _problems() -> Json:
     """A response for each status that an error has."""
-    by_status: dict[int, list[type[RequestError]]] = {}
+    errors_by_status: dict[int, list[type[RequestError]]] = {}
     for error in _errors():
-        by_status.setdefault(error.status, []).append(error)
+        errors_by_status.setdefault(error.status, []).append(error)
+    content = {PROBLEM.essence: ref("schemas", "problem"), HTML.essence: TEXT}
     problems: Json = {}
-    for status, errors in by_status.items():
+    for status, errors in errors_by_status.items():
         titles = dict.fromkeys(error.title() for error in errors)
         description = " ".join(f"{title}." for title in titles)
-        content = {PROBLEM.essence: ref("schemas", "problem"), HTML.essence: TEXT}
         headers = _error_headers(status, errors)
         problems[response_name(status)] = _response(description, content, *headers)
     return problems
@@ -85,19 +97,18 @@ def _document(description: str, schema: str) -> Json:
 
 def responses(formats: FeatureFormats) -> Json:
     """The components of all responses, by name."""
-    items = _content(formats.items_types, TEXT) | {
-        GEOJSON.essence: ref("schemas", "featureCollection")
+    return {
+        **_document_responses(),
+        **_feature_responses(formats),
+        **_write_responses(),
+        **_problems(),
     }
-    found = dict(items)
-    found.pop(HTML.essence, None)
-    feature = {GEOJSON.essence: ref("schemas", "feature")}
-    item = _content(formats.item_types, TEXT) | feature
-    schema = _content(SCHEMA_TYPES, {"type": "object"}) | {HTML.essence: TEXT}
-    api = {OPENAPI.content_type: {"type": "object"}, JSON.essence: {"type": "object"}}
-    returned = "The feature, if the client prefers return=representation."
-    stored = ("Content-Crs", *_VALIDATORS, *_WRITTEN)
-    made = {**feature, JSON.essence: ref("schemas", "loadReport")}
 
+
+def _document_responses() -> Json:
+    schema = _content(SCHEMA_TYPES, _OBJECT)
+    schema[HTML.essence] = TEXT
+    api = {OPENAPI.content_type: _OBJECT, JSON.essence: _OBJECT}
     return {
         "LandingPage": _document("Links to all other resources.", "landingPage"),
         "Conformance": _document("The URIs of the conformance classes.", "conformance"),
@@ -106,29 +117,43 @@ def responses(formats: FeatureFormats) -> Json:
         "Collection": _document("The collection.", "collection"),
         "Api": _response("An OpenAPI 3.0 document.", api, *_CACHED),
         "Schema": _response("A JSON Schema.", schema, *_CACHED),
-        "DocumentNotModified": _response("The copy of the client is current.", {}, *_CACHED),
+        "DocumentNotModified": _response(_CURRENT, {}, *_CACHED),
+    }
+
+
+def _feature_responses(formats: FeatureFormats) -> Json:
+    items = _content(formats.items_types, TEXT)
+    items[GEOJSON.essence] = ref("schemas", "featureCollection")
+    without_page = dict(items)
+    without_page.pop(HTML.essence, None)
+    item = _content(formats.item_types, TEXT)
+    item[GEOJSON.essence] = ref("schemas", "feature")
+    events = {EVENTS.essence: TEXT}
+    found = (*_PAGE, "Geosvc-Next-Cursor")
+    export = ("Content-Crs", "Link", "Content-Disposition")
+    return {
         "Features": _response("The features of the page.", items, *_PAGE),
-        "Found": _response("The features that were found.", found, *_PAGE, "Geosvc-Next-Cursor"),
+        "Found": _response("The features that were found.", without_page, *found),
         "Feature": _response("The feature.", item, "Content-Crs", *_VALIDATORS),
-        "Export": _response(
-            "The features, streamed.", found, "Content-Crs", "Link", "Content-Disposition"
-        ),
-        "Changes": _response("Server-sent events.", {EVENTS.essence: TEXT}),
-        "NotModified": _response(
-            "The copy of the client is current.", {}, "Content-Crs", *_VALIDATORS
-        ),
-        "Created": _response(
-            f"{returned} For several features, a report.",
-            made,
-            "Location",
-            "Content-Crs",
-            *_VALIDATORS,
-            *_WRITTEN,
-        ),
+        "Export": _response("The features, streamed.", without_page, *export),
+        "Changes": _response("Server-sent events.", events),
+        "NotModified": _response(_CURRENT, {}, "Content-Crs", *_VALIDATORS),
+    }
+
+
+def _write_responses() -> Json:
+    feature = {GEOJSON.essence: ref("schemas", "feature")}
+    feature_or_report = {**feature, JSON.essence: ref("schemas", "loadReport")}
+    returned = "The feature, if the client prefers return=representation."
+    created = f"{returned} For several features, a report."
+    loaded = "A report of the features, or of those of a dry run."
+    methods = "The methods and media types."
+    stored = ("Content-Crs", *_VALIDATORS, *_WRITTEN)
+    return {
+        "Created": _response(created, feature_or_report, "Location", *stored),
         "Changed": _response(returned, feature, *stored),
         "Stored": _response("The change is stored.", {}, *_VALIDATORS, *_WRITTEN),
-        "Loaded": _response("A report of the features, or of those of a dry run.", made, *stored),
-        "ItemsOptions": _response("The methods and media types.", {}, "Allow", "Accept-Post"),
-        "ItemOptions": _response("The methods and media types.", {}, "Allow", "Accept-Patch"),
-        **_problems(),
+        "Loaded": _response(loaded, feature_or_report, *stored),
+        "ItemsOptions": _response(methods, {}, "Allow", "Accept-Post"),
+        "ItemOptions": _response(methods, {}, "Allow", "Accept-Patch"),
     }

@@ -44,24 +44,39 @@ class _Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 def query_digest(*parts: object) -> str:
     """A short digest of everything that decides which features come in which order."""
-    return blake2b(msgspec.json.encode(parts), digest_size=9).hexdigest()
+    encoded = msgspec.json.encode(parts)
+    return blake2b(encoded, digest_size=9).hexdigest()
 
 
 def encode_cursor(cursor: Cursor) -> str:
     """The cursor as URL-safe text."""
-    wire = _Wire(_VERSION, cursor.query, cursor.after, cursor.offset, cursor.matched, cursor.skip)
-    return urlsafe_b64encode(msgspec.json.encode(wire)).rstrip(b"=").decode()
+    wire = _Wire(
+        version=_VERSION,
+        query=cursor.query,
+        after=cursor.after,
+        offset=cursor.offset,
+        matched=cursor.matched,
+        skip=cursor.skip,
+    )
+    encoded = urlsafe_b64encode(msgspec.json.encode(wire))
+    return encoded.rstrip(b"=").decode()
 
 
 def parse_cursor(text: str) -> Cursor:
-    """Raises: InvalidParameter when the text is not a cursor of this service."""
+    """Parses a cursor. Raises: InvalidParameter when this service did not issue it."""
     try:
         wire = _decode(text)
     except (ValueError, msgspec.DecodeError):
         wire = None
     if wire is None or not _is_sound(wire):
         raise InvalidParameter("cursor is not one that this service issued", parameter="cursor")
-    return Cursor(wire.query, wire.after, wire.offset, wire.matched, wire.skip)
+    return Cursor(
+        query=wire.query,
+        after=wire.after,
+        offset=wire.offset,
+        matched=wire.matched,
+        skip=wire.skip,
+    )
 
 
 def _decode(text: str) -> _Wire:
@@ -69,7 +84,8 @@ def _decode(text: str) -> _Wire:
     if len(raw) > MAX_CURSOR_BYTES:
         raise ValueError
     padding = b"=" * (-len(raw) % 4)
-    return msgspec.json.decode(urlsafe_b64decode(raw + padding), type=_Wire)
+    decoded = urlsafe_b64decode(raw + padding)
+    return msgspec.json.decode(decoded, type=_Wire)
 
 
 def _is_sound(wire: _Wire) -> bool:

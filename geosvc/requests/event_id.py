@@ -14,7 +14,7 @@ _UNKNOWN = "000000000000-1.0"
 _SNAPSHOT = r"\d{1,19}\.\d{1,19}(?:\.\d{1,19})*"
 _EVENT_ID = re.compile(
     rf"(?P<epoch>[0-9a-f]{{12}})-(?P<seen>{_SNAPSHOT})"
-    rf"(?:-(?P<upto>{_SNAPSHOT})-(?P<place>\d{{1,19}})\.(?P<seq>\d{{1,19}}))?",
+    rf"(?:-(?P<partly_seen>{_SNAPSHOT})-(?P<place>\d{{1,19}})\.(?P<seq>\d{{1,19}}))?",
     re.ASCII,
 )
 _MAX_INT8 = (1 << 63) - 1
@@ -47,16 +47,26 @@ def parse_event_id(text: str, name: str = "Last-Event-ID") -> tuple[str, Positio
     match = _EVENT_ID.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if match is None:
         raise _invalid(name)
-    seen, upto = _parse_snapshot(match["seen"]), None
-    place = seq = 0
-    if match["upto"] is not None:
-        upto = _parse_snapshot(match["upto"])
-        place, seq = int(match["place"]), int(match["seq"])
-        if not upto.is_sound:
-            raise _invalid(name)
-    if not seen.is_sound or max(place, seq) > _MAX_INT8:
+    position = Position(_parse_snapshot(match["seen"]))
+    if match["partly_seen"] is not None:
+        position = Position(
+            seen=position.seen,
+            partly_seen=_parse_snapshot(match["partly_seen"]),
+            place=int(match["place"]),
+            seq=int(match["seq"]),
+        )
+    if not _is_sound(position):
         raise _invalid(name)
-    return match["epoch"], Position(seen, upto, place, seq)
+    return match["epoch"], position
+
+
+def _is_sound(position: Position) -> bool:
+    """Whether PostgreSQL accepts the numbers of a position."""
+    if position.partly_seen is not None and not position.partly_seen.is_sound:
+        return False
+    if max(position.place, position.seq) > _MAX_INT8:
+        return False
+    return position.seen.is_sound
 
 
 def _invalid(name: str) -> InvalidParameter:
@@ -71,5 +81,7 @@ def _encode_snapshot(snapshot: Snapshot) -> str:
 
 
 def _parse_snapshot(text: str) -> Snapshot:
-    xmin, xmax_offset, *offsets = map(int, text.split("."))
-    return Snapshot(xmin, xmin + xmax_offset, tuple(xmin + offset for offset in offsets))
+    numbers = text.split(".")
+    xmin, xmax_offset, *offsets = map(int, numbers)
+    in_progress = tuple(xmin + offset for offset in offsets)
+    return Snapshot(xmin, xmin + xmax_offset, in_progress)

@@ -1,4 +1,4 @@
-"""The geometries and boxes of a filter, in degrees and in the CRS that they are written in."""
+"""The geometries and boxes of a filter, in degrees and in their own CRS."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,8 @@ from geosvc.bodies.geometries import GeometryRules, read_geometries
 from geosvc.bodies.stated_crs import check_stated_crs
 from geosvc.cql2.tree import At, Geometry, Native
 from geosvc.errors import InvalidFeature, InvalidFilter, InvalidParameter
-from geosvc.model.bbox import parse_bbox
+from geosvc.model.bbox import Bbox, parse_bbox
+from geosvc.model.bounds import Bounds
 from geosvc.model.collection import GeometryColumn
 from geosvc.model.crs import WGS84, Crs, transformer_to_degrees
 from geosvc.values.named_crs import may_name
@@ -27,9 +28,12 @@ _COLLECT_BY_DIMENSION: Sequence[Callable[..., Any]] = (
     shapely.multilinestrings,
     shapely.multipolygons,
 )
-# An edge is cut into so many pieces before it is transformed: it is no straight line in
-# another CRS.
+# The longest edges are cut into this many pieces before the transformation, since a straight line
+# becomes a curve in another CRS.
 _EDGE_PIECES = 64
+
+Positions = NDArray[np.float64]
+"""x and y of each position, in two columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class FilterGeometryReader:
     """Reads the geometry literals of a filter.
 
     Attributes:
-        crs: of the literals, whose axis order they have.
+        crs: of the literals, which are in its axis order.
         max_vertices: the most positions of a geometry.
     """
 
@@ -48,24 +52,27 @@ class FilterGeometryReader:
         """Reads a GeoJSON geometry. Raises: InvalidFilter."""
         self._check_crs(geojson, at)
         column = replace(_ANY, srid=self.crs.srid)
-        read = read_geometries([geojson], GeometryRules(column, self.crs, self.max_vertices))
+        rules = GeometryRules(column, self.crs, self.max_vertices)
+        read = read_geometries([geojson], rules)
         if 0 in read.faults:
             raise InvalidFilter(f"the geometry {read.faults[0].detail}", at)
         ewkb = read.ewkb[0]
         if ewkb is None:
             raise _empty(at)
         shape = shapely.force_2d(shapely.from_wkb(ewkb))
-        if shape.is_empty or shapely.is_empty(shapely.get_parts(shape)).any():
+        parts = shapely.get_parts(shape)
+        if shape.is_empty or shapely.is_empty(parts).any():
             raise _empty(at)
         return self._to_literal(_one_geometry_per_dimension(shape), at)
 
     def box(self, numbers: Sequence[float], at: At) -> Geometry:
         """Reads a box of four or six numbers. Raises: InvalidFilter."""
+        text = ",".join(map(repr, numbers))
         try:
-            bbox = parse_bbox(",".join(map(repr, numbers)), self.crs)
+            bbox = parse_bbox(text, self.crs)
         except InvalidParameter as error:
             raise InvalidFilter(error.detail, at) from None
-        boxes = [_box(part.xmin, part.ymin, part.xmax, part.ymax) for part in bbox.parts()]
+        boxes = [_shape_of_box(part) for part in bbox.parts()]
         shape = boxes[0]
         if len(boxes) > 1:
             shape = shapely.union_all(boxes)
@@ -74,30 +81,34 @@ class FilterGeometryReader:
     def _check_crs(self, geojson: bytes, at: At) -> None:
         if not may_name(geojson):
             return
+        geometry = orjson.loads(geojson)
         try:
-            check_stated_crs(orjson.loads(geojson), self.crs, cure="name it in filter-crs, {}")
+            check_stated_crs(geometry, self.crs, cure="name it in filter-crs, {}")
         except InvalidFeature as error:
             raise InvalidFilter(error.detail, at) from None
 
     def _to_literal(self, shape: BaseGeometry, at: At) -> Geometry:
         """A geometry of `crs` as a literal in degrees."""
-        parts: tuple[Geometry, ...] = ()
+        parts: list[Geometry] = []
         if isinstance(shape, shapely.GeometryCollection):
-            parts = tuple(self._to_literal(part, at) for part in shapely.get_parts(shape))
+            for part in shapely.get_parts(shape):
+                parts.append(self._to_literal(part, at))
         native = None
-        if self.crs.srid != WGS84:
-            native = Native(self.crs.srid, _ewkb(shape, self.crs.srid))
+        srid = self.crs.srid
+        if srid != WGS84:
+            native = Native(srid, _ewkb(shape, srid))
             in_degrees = _transform_to_degrees(shape, self.crs)
             if in_degrees is None:
                 raise InvalidFilter(
                     "the geometry has a position outside the domain of its reference system", at
                 )
             shape = in_degrees
-        bounds, images = _bounds(shape), None
+        ewkb = _ewkb(shape, WGS84)
+        literal = Geometry(ewkb, _bounds(shape), native, tuple(parts), at=at)
         antimeridian_parts = split_at_antimeridian(shape)
-        if antimeridian_parts is not None:
-            bounds, images = antimeridian_parts.bounds, antimeridian_parts.images
-        return Geometry(_ewkb(shape, WGS84), bounds, native, parts, across=images, at=at)
+        if antimeridian_parts is None:
+            return literal
+        return replace(literal, bounds=antimeridian_parts.bounds, across=antimeridian_parts.images)
 
 
 def _empty(at: At) -> InvalidFilter:
@@ -105,7 +116,7 @@ def _empty(at: At) -> InvalidFilter:
 
 
 def _one_geometry_per_dimension(shape: BaseGeometry) -> BaseGeometry:
-    """A collection as one geometry of each dimension that it has; as that geometry if it is one."""
+    """A collection with one geometry for each dimension; this geometry alone if there is one."""
     if not isinstance(shape, shapely.GeometryCollection):
         return shape
     leaves = np.array(_leaves(shape), dtype=object)
@@ -113,11 +124,12 @@ def _one_geometry_per_dimension(shape: BaseGeometry) -> BaseGeometry:
     parts: list[BaseGeometry] = []
     for dimension, collect in enumerate(_COLLECT_BY_DIMENSION):
         of_dimension = leaves[dimensions == dimension]
-        if len(of_dimension):
-            whole: BaseGeometry = collect(of_dimension)
-            if not whole.is_valid:
-                whole = shapely.union_all(of_dimension)
-            parts.append(whole)
+        if len(of_dimension) == 0:
+            continue
+        whole: BaseGeometry = collect(of_dimension)
+        if not whole.is_valid:
+            whole = shapely.union_all(of_dimension)
+        parts.append(whole)
     if len(parts) == 1:
         return parts[0]
     return shapely.GeometryCollection(parts)
@@ -133,22 +145,24 @@ def _leaves(shape: BaseGeometry) -> list[BaseGeometry]:
     return leaves
 
 
-def _box(xmin: float, ymin: float, xmax: float, ymax: float) -> BaseGeometry:
-    """A box, which may be as thin as a line or a point."""
-    if xmin == xmax and ymin == ymax:
-        return shapely.Point(xmin, ymin)
-    if xmin == xmax or ymin == ymax:
-        return shapely.LineString([(xmin, ymin), (xmax, ymax)])
-    return shapely.box(xmin, ymin, xmax, ymax)
+def _shape_of_box(box: Bbox) -> BaseGeometry:
+    """A polygon; a line or a point if the box has no width or no height."""
+    lower, upper = (box.xmin, box.ymin), (box.xmax, box.ymax)
+    if lower == upper:
+        return shapely.Point(lower)
+    if box.width == 0 or box.height == 0:
+        return shapely.LineString([lower, upper])
+    return shapely.box(*lower, *upper)
 
 
-def _bounds(shape: BaseGeometry) -> tuple[float, float, float, float]:
+def _bounds(shape: BaseGeometry) -> Bounds:
     xmin, ymin, xmax, ymax = map(float, shapely.bounds(shape))
     return xmin, ymin, xmax, ymax
 
 
 def _ewkb(shape: BaseGeometry, srid: int) -> bytes:
-    return shapely.to_wkb(shapely.set_srid(shape, srid), include_srid=True, flavor="extended")
+    shape = shapely.set_srid(shape, srid)
+    return shapely.to_wkb(shape, include_srid=True, flavor="extended")
 
 
 def _transform_to_degrees(shape: BaseGeometry, crs: Crs) -> BaseGeometry | None:
@@ -162,16 +176,22 @@ def _transform_to_degrees(shape: BaseGeometry, crs: Crs) -> BaseGeometry | None:
     if longest > 0:
         dense = shapely.segmentize(shape, longest / _EDGE_PIECES)
 
-    def transform(positions: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(transformer.transform(positions[:, 0], positions[:, 1]))
+    def transform(positions: Positions) -> Positions:
+        xs, ys = positions[:, 0], positions[:, 1]
+        return np.column_stack(transformer.transform(xs, ys))
+
+    def transform_back(positions: Positions) -> Positions:
+        xs, ys = positions[:, 0], positions[:, 1]
+        return np.column_stack(transformer.transform(xs, ys, direction="INVERSE"))
 
     transformed: BaseGeometry = shapely.transform(dense, transform)
-    if not all(map(isfinite, _bounds(transformed))) or not transformed.is_valid:
+    is_finite = all(map(isfinite, _bounds(transformed)))
+    if not is_finite or not transformed.is_valid:
         return None
-    # PROJ wraps positions beyond the domain around the world: then the way back leads elsewhere
-    given = shapely.get_coordinates(dense)
-    lon_lat = shapely.get_coordinates(transformed)
-    back = transformer.transform(lon_lat[:, 0], lon_lat[:, 1], direction="INVERSE")
-    if not np.allclose(given, np.column_stack(back), rtol=1e-6, atol=0.1):
+    # PROJ wraps positions outside the domain around the world. The inverse transformation then
+    # returns other positions.
+    original = shapely.get_coordinates(dense)
+    restored = transform_back(shapely.get_coordinates(transformed))
+    if not np.allclose(original, restored, rtol=1e-6, atol=0.1):
         return None
     return transformed

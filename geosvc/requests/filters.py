@@ -1,6 +1,5 @@
 """The parameters `filter`, `filter-lang` and `filter-crs`. Source: OGC 19-079r2 7 and 8."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -13,6 +12,7 @@ from geosvc.errors import InvalidParameter
 from geosvc.filter_functions import BUILT_IN_FUNCTIONS, FilterFunctions
 from geosvc.model.crs import Crs
 from geosvc.requests.filter_geometries import FilterGeometryReader
+from geosvc.requests.query_string import Values
 
 WEIGHT = 4
 """A character of a filter takes as much work as this many bytes of a feature."""
@@ -69,7 +69,7 @@ class Filter:
         return min(WEIGHT * len(self.text), MOST_WEIGHT)
 
 
-def parse_filter(values: Mapping[str, str], crs: Crs, rules: FilterRules) -> Filter | None:
+def parse_filter(values: Values, crs: Crs, rules: FilterRules) -> Filter | None:
     """Parses the filter of a query; None without one.
 
     Args:

@@ -1,7 +1,6 @@
 """The parameters of items and export, parsed into one frozen dataclass."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
@@ -24,10 +23,13 @@ from geosvc.requests.parameter_values import (
     refuse_value,
     split_names,
 )
+from geosvc.requests.query_string import Values
 from geosvc.values.parsing import check_value
 from geosvc.values.temporal import Interval, parse_datetime
 
 CountMode = Literal["exact", "estimated", "none"]
+NamedTexts = tuple[tuple[str, str], ...]
+"""(name, text) of each property or parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,8 @@ class ItemsQuery:
     cursor: Cursor | None = None
     bbox: Bbox | None = None
     interval: Interval | None = None
-    equals: tuple[tuple[str, str], ...] = ()
-    arguments: tuple[tuple[str, str], ...] = ()
+    equals: NamedTexts = ()
+    arguments: NamedTexts = ()
     sortby: tuple[SortKey, ...] = ()
     properties: tuple[str, ...] | None = None
     geometry: GeometryStyle = GeometryStyle()
@@ -133,7 +135,7 @@ _OF_ITEM = frozenset(parameter.name for parameter in ITEM_DECLARED)
 
 
 def parse_items_query(
-    values: Mapping[str, str], collection: Collection, rules: ReadingRules = UNPAGED
+    values: Values, collection: Collection, rules: ReadingRules = UNPAGED
 ) -> ItemsQuery:
     """Parses the parameters of items; without limits those of export, which has no pages.
 
@@ -171,7 +173,7 @@ def parse_items_query(
 
 
 def parse_item_query(
-    values: Mapping[str, str], collection: Collection, rules: ReadingRules = UNPAGED
+    values: Values, collection: Collection, rules: ReadingRules = UNPAGED
 ) -> ItemsQuery:
     """Parses the parameters of one item: which parts of it, and how they are written.
 
@@ -192,7 +194,7 @@ def _argument_names(collection: Collection) -> frozenset[str]:
     return frozenset(parameter.name for parameter in collection.parameters or ())
 
 
-def _refuse_paging_of_export(values: Mapping[str, str], limits: PageLimits | None) -> None:
+def _refuse_paging_of_export(values: Values, limits: PageLimits | None) -> None:
     if limits is not None:
         return
     paging = PAGING & values.keys()
@@ -200,7 +202,7 @@ def _refuse_paging_of_export(values: Mapping[str, str], limits: PageLimits | Non
         raise UnknownParameter("an export has no pages", parameter=min(paging))
 
 
-def _parse_offset(values: Mapping[str, str], cursor: Cursor | None) -> int:
+def _parse_offset(values: Values, cursor: Cursor | None) -> int:
     """The value of `offset` or `startindex`, of which a request may have one."""
     name = "offset"
     if "startindex" in values:
@@ -227,19 +229,16 @@ def _parse_limit(text: str | None, limits: PageLimits | None) -> tuple[int | Non
     return min(requested, limits.maximum), requested > limits.maximum
 
 
-def _parse_crs(
-    values: Mapping[str, str], name: str, collection: Collection, rules: ReadingRules
-) -> Crs:
+def _parse_crs(values: Values, name: str, collection: Collection, rules: ReadingRules) -> Crs:
     if name in values:
-        return parse_crs(values[name], listed_crs(collection, rules.crs), name)
+        listed = listed_crs(collection, rules.crs)
+        return parse_crs(values[name], listed, name)
     if name == "crs":
         return default_crs(collection)
     return CRS84
 
 
-def _parse_bbox(
-    values: Mapping[str, str], collection: Collection, rules: ReadingRules
-) -> Bbox | None:
+def _parse_bbox(values: Values, collection: Collection, rules: ReadingRules) -> Bbox | None:
     """The box, clipped to the domain of its CRS where it has to be transformed.
 
     bbox-crs is checked also without a bbox.
@@ -253,7 +252,7 @@ def _parse_bbox(
     return clip_to_domain(bbox)
 
 
-def _parse_equals(values: Mapping[str, str], collection: Collection) -> tuple[tuple[str, str], ...]:
+def _parse_equals(values: Values, collection: Collection) -> NamedTexts:
     """The parameters that are names of properties. Source: OGC 17-069r4 7.15.5."""
     taken = _RESERVED | _argument_names(collection)
     equals = []
@@ -277,9 +276,7 @@ def _parse_equals(values: Mapping[str, str], collection: Collection) -> tuple[tu
     return tuple(equals)
 
 
-def _parse_arguments(
-    values: Mapping[str, str], collection: Collection
-) -> tuple[tuple[str, str], ...]:
+def _parse_arguments(values: Values, collection: Collection) -> NamedTexts:
     """The arguments of the function behind a collection."""
     arguments = []
     for parameter in collection.parameters or ():
@@ -339,7 +336,7 @@ def _no_such_property(parameter: str, name: str, collection: Collection) -> Inva
     )
 
 
-def _parse_geometry_style(values: Mapping[str, str], crs: Crs) -> GeometryStyle:
+def _parse_geometry_style(values: Values, crs: Crs) -> GeometryStyle:
     tolerance = _parse_tolerance(values)
     skip = parse_choice(values, "skipGeometry", ("true", "false"), "false") == "true"
     precision = zoom_level = None
@@ -350,7 +347,7 @@ def _parse_geometry_style(values: Mapping[str, str], crs: Crs) -> GeometryStyle:
     return GeometryStyle(skip, precision, tolerance, zoom_level, crs)
 
 
-def _parse_tolerance(values: Mapping[str, str]) -> float | None:
+def _parse_tolerance(values: Values) -> float | None:
     """The tolerance of a simplification; None: no simplification."""
     if "simplify" not in values:
         return None
@@ -365,10 +362,10 @@ def _parse_tolerance(values: Mapping[str, str]) -> float | None:
     return tolerance or None
 
 
-def _parse_count(values: Mapping[str, str]) -> CountMode:
+def _parse_count(values: Values) -> CountMode:
     count = parse_choice(values, "count", get_args(CountMode), "estimated")
     return cast("CountMode", count)
 
 
-def _parse_bigint_as_text(values: Mapping[str, str]) -> bool:
+def _parse_bigint_as_text(values: Values) -> bool:
     return parse_choice(values, "bigint", ("number", "string"), "number") == "string"

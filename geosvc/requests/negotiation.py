@@ -9,6 +9,9 @@ from geosvc.model.number import parse_number
 
 _EXACT, _TYPE_RANGE, _ANY_RANGE = 2, 1, 0  # how specific a range of Accept is
 
+Weights = tuple[tuple[str, float], ...]
+"""(name in lower case, weight from 0 to 1) of each element of a header such as Accept."""
+
 
 def negotiate_media_type(
     f: str | None, accept: str | None, offered: Sequence[MediaType]
@@ -68,11 +71,8 @@ def _named_media_type(f: str, offered: Sequence[MediaType]) -> MediaType:
 
 
 @lru_cache(maxsize=1024)
-def _parse_weights(header: str) -> tuple[tuple[str, float], ...]:
-    """(name in lower case, weight) of each element of a header such as Accept.
-
-    A weight that is not a number counts as 1.
-    """
+def _parse_weights(header: str) -> Weights:
+    """Parses a header such as Accept. A weight that is not a number counts as 1."""
     weighted = []
     for element in header.lower().split(","):
         name, *attributes = element.split(";")
@@ -81,20 +81,22 @@ def _parse_weights(header: str) -> tuple[tuple[str, float], ...]:
             attribute_text = attribute.strip()
             if attribute_text.startswith("q="):
                 weight = _parse_weight(attribute_text.removeprefix("q="))
-        if name.strip():
-            weighted.append((name.strip(), weight))
+        name = name.strip()
+        if name:
+            weighted.append((name, weight))
     return tuple(weighted)
 
 
 def _parse_weight(text: str) -> float:
     try:
-        return min(max(parse_number(text), 0.0), 1.0)
+        weight = parse_number(text)
     except ValueError:
         return 1.0
+    return min(max(weight, 0.0), 1.0)
 
 
-def _weight_of(media_type: MediaType, weights: Sequence[tuple[str, float]]) -> float:
-    """The weight of the most specific range that matches a media type; 0 where none does."""
+def _weight_of(media_type: MediaType, weights: Weights) -> float:
+    """The weight of the most specific range that matches a media type; 0 if none matches."""
     aliases = [alias for alias in media_type.aliases if "/" in alias]
     best = (-1, 0.0)
     for name, weight in weights:

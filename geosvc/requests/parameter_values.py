@@ -1,14 +1,16 @@
 """Values of parameters that are not specific to one parameter: whole numbers, choices, names."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 from geosvc.errors import InvalidParameter, UnknownParameter
 from geosvc.model.similar_names import did_you_mean
+from geosvc.requests.query_string import Values
 
 MAX_INT8 = (1 << 63) - 1
 _MAX_INTEGER_CHARACTERS = 30
+_ONLY_FORMAT = frozenset({"f"})
 _QUOTED = re.compile(r'"((?:[^"]|"")*+)"')
 _SIGNS_BEFORE_QUOTES = ('+"', '-"', ' "')
 
@@ -23,7 +25,7 @@ def refuse_value(name: str, expected: str) -> NoReturn:
     raise InvalidParameter(f"{name} takes {expected}", parameter=name)
 
 
-def refuse_unknown(values: Mapping[str, str], known: frozenset[str] = frozenset({"f"})) -> None:
+def refuse_unknown(values: Values, known: frozenset[str] = _ONLY_FORMAT) -> None:
     """Raises: UnknownParameter for the first name that is not known."""
     for name in values:
         if name not in known:
@@ -45,7 +47,7 @@ def parse_integer(name: str, text: str, minimum: int, maximum: int = MAX_INT8) -
     return number
 
 
-def parse_choice(values: Mapping[str, str], name: str, choices: Sequence[str], default: str) -> str:
+def parse_choice(values: Values, name: str, choices: Sequence[str], default: str) -> str:
     """One of the choices; the default without the parameter. Raises: InvalidParameter."""
     chosen = values.get(name, default)
     if chosen not in choices:

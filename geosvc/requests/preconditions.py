@@ -20,7 +20,8 @@ _WEAK_TAG = re.compile(r'(?:^|,)\s*W/"([\x21\x23-\x7e\x80-\xff]*)"')
 _CODING = re.compile(r"-(?:gzip|deflate|zstd|br)$")
 MAX_TAGS = 100
 
-Tags = tuple[str, ...] | Literal["*"] | None
+AnyTag = Literal["*"]
+Tags = tuple[str, ...] | AnyTag
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class Preconditions:
         weak: the weak tags of If-Match.
     """
 
-    match: Tags = None
-    none_match: Tags = None
+    match: Tags | None = None
+    none_match: Tags | None = None
     unmodified_since: float | None = None
     modified_since: float | None = None
     weak: tuple[str, ...] = ()
@@ -83,18 +84,21 @@ def parse_preconditions(headers: Mapping[str, str]) -> Preconditions:
     if_none_match = headers.get("If-None-Match")
     if_unmodified_since = headers.get("If-Unmodified-Since")
     if_modified_since = headers.get("If-Modified-Since")
-    if if_match is if_none_match is if_unmodified_since is if_modified_since is None:
+    has_tags = if_match is not None or if_none_match is not None
+    has_dates = if_unmodified_since is not None or if_modified_since is not None
+    if not has_tags and not has_dates:
         return _NO_CONDITIONS
     match = _parse_tags("If-Match", if_match, strong=True)
     unmodified_since = None
     if match is None:
         unmodified_since = _parse_date(if_unmodified_since)
+    weak_tags = _WEAK_TAG.findall(if_match or "")
     return Preconditions(
         match=match,
         none_match=_parse_tags("If-None-Match", if_none_match, strong=False),
         unmodified_since=unmodified_since,
         modified_since=_parse_date(if_modified_since),
-        weak=tuple(_without_coding(tag) for tag in _WEAK_TAG.findall(if_match or "")),
+        weak=tuple(map(_without_coding, weak_tags)),
     )
 
 
@@ -145,16 +149,18 @@ def _is_known(conditions: Preconditions, version: str | None, modified: float | 
     return modified <= conditions.modified_since
 
 
-def _includes(tags: tuple[str, ...] | Literal["*"], version: str | None) -> bool:
+def _includes(tags: Tags, version: str | None) -> bool:
     return tags == "*" or version in tags
 
 
 def _is_later(modified: float | None, since: float | None) -> bool:
     """Whether both times are known, and the first is later."""
-    return modified is not None and since is not None and modified > since
+    if modified is None or since is None:
+        return False
+    return modified > since
 
 
-def _parse_tags(name: str, text: str | None, *, strong: bool) -> Tags:
+def _parse_tags(name: str, text: str | None, *, strong: bool) -> Tags | None:
     """The entity tags of a header, without their content codings.
 
     Args:

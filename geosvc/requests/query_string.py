@@ -7,15 +7,19 @@ from geosvc.errors import InvalidParameter
 
 MAX_PARAMETERS = 200
 
+Values = Mapping[str, str]
+"""The parameters of a request: the decoded text of each, by name."""
 
-def parse_query_string(raw: str) -> Mapping[str, str]:
+
+def parse_query_string(raw: str) -> Values:
     """The parameters of a raw query string, in its order.
 
     Raises: InvalidParameter for invalid UTF-8, a NUL character, a repeated name, or more than
         MAX_PARAMETERS parameters.
     """
     values: dict[str, str] = {}
-    for pair in raw.split("&"):
+    pairs = raw.split("&")
+    for pair in pairs:
         if not pair:
             continue
         raw_name, _, raw_value = pair.partition("=")
@@ -29,8 +33,9 @@ def parse_query_string(raw: str) -> Mapping[str, str]:
 
 
 def _decode(text: str, name: str) -> str:
+    with_spaces = text.replace("+", " ")
     try:
-        value = unquote_to_bytes(text.replace("+", " ")).decode("utf-8")
+        value = unquote_to_bytes(with_spaces).decode("utf-8")
     except UnicodeError:
         raise InvalidParameter(f"{name} is not UTF-8", parameter=name) from None
     if "\0" in value:

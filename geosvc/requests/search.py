@@ -26,8 +26,8 @@ from geosvc.requests.declared import DECLARED
 from geosvc.requests.filters import FilterLanguage, FilterRules
 from geosvc.requests.items import ItemsQuery, ReadingRules, parse_items_query
 from geosvc.requests.parameter_values import MAX_INT8, double_quoted
-from geosvc.requests.query_string import MAX_PARAMETERS
-from geosvc.requests.search_geometry import GeometryShell, parse_spatial
+from geosvc.requests.query_string import MAX_PARAMETERS, Values
+from geosvc.requests.search_geometry import GeometryShell, Members, RawMembers, parse_spatial
 
 _OWN = frozenset({"geometry", "predicate", "distance", "k", "filter", "filter-lang"})
 _GEOJSON_TYPES = frozenset((*GEOMETRY_TYPES, "Feature", "FeatureCollection"))
@@ -42,6 +42,7 @@ MAX_MEMBER_BYTES = 1 << 16
 """The longest member, but for geometry and filter, which have limits of their own."""
 _ESCAPED_BYTES = 6  # of one character of a JSON text
 
+_Decoder = msgspec.json.Decoder[Any]
 _shell = msgspec.json.Decoder(GeometryShell)
 _anything = msgspec.json.Decoder()
 
@@ -56,24 +57,28 @@ def parse_search(
     Raises: InvalidBody, InvalidFilter, InvalidParameter, UnknownParameter, InvalidFeature.
     """
     raws = _read_members(body.removeprefix(BOM), collection)
-    members = {name: _decode(name, raw, rules.filters) for name, raw in raws.items()}
+    members: dict[str, Any] = {}
+    for name, raw in raws.items():
+        members[name] = _decode(name, raw, rules.filters)
     spatial = parse_spatial(members, raws, max_vertices)
     values = _parameters(members, raws)
     if spatial is not None and spatial.predicate is Predicate.NEAREST:
         values["limit"] = str(_parse_k(members, values))
         values["count"] = "none"
         query = _parse_parameters(values, collection, rules, members)
-        return replace(query, spatial=replace(spatial, rows=query.limit or 0))
+        nearest = replace(spatial, rows=query.limit or 0)
+        return replace(query, spatial=nearest)
     if "k" in members:
         raise InvalidParameter("k is for nearest", parameter="k", pointer="/k")
-    return replace(_parse_parameters(values, collection, rules, members), spatial=spatial)
+    query = _parse_parameters(values, collection, rules, members)
+    return replace(query, spatial=spatial)
 
 
 def _parse_parameters(
-    values: Mapping[str, str],
+    values: Values,
     collection: Collection,
     rules: ReadingRules,
-    members: Mapping[str, Any],
+    members: Members,
 ) -> ItemsQuery:
     """`parse_items_query` with pointers in its errors."""
     filters = replace(rules.filters, root="/filter")
@@ -98,7 +103,8 @@ def _read_members(body: bytes, collection: Collection) -> dict[str, bytes]:
         raise InvalidBody("the body has more brackets than a search of its length can need")
     if nesting_depth(body) > MAX_DEPTH:
         raise InvalidBody(f"the body is nested deeper than {MAX_DEPTH}")
-    if body.count(b":") > MAX_PARAMETERS and _count_texts(body) > 2 * MAX_PARAMETERS:
+    max_texts = 2 * MAX_PARAMETERS  # a name and a value for each member
+    if body.count(b":") > MAX_PARAMETERS and _count_texts(body) > max_texts:
         raise InvalidBody(f"the body has more than {MAX_PARAMETERS} members")
     try:
         body.decode()  # msgspec does not validate the UTF-8 of what it leaves as Raw
@@ -107,22 +113,29 @@ def _read_members(body: bytes, collection: Collection) -> dict[str, bytes]:
         raise InvalidBody(f"the body is not a JSON object: {no_json(error)}") from None
     _refuse_geojson(raws)
     arguments = frozenset(parameter.name for parameter in collection.parameters or ())
+    parameters = _RESERVED | arguments
     for name in raws:
-        if name not in _RESERVED and name not in arguments and name not in collection.by_name:
+        if name not in parameters and name not in collection.by_name:
             raise _unknown_member(name, collection, arguments)
-    return {name: bytes(raw).strip() for name, raw in raws.items()}
+    members = {}
+    for name, raw in raws.items():
+        members[name] = bytes(raw).strip()
+    return members
 
 
 def _count_texts(body: bytes) -> int:
     """How many strings the object has at its top level: names of members, and values."""
     marks = BracketScanner().scan(body, strings=True)
-    quotes = np.frombuffer(body, np.uint8)[marks.at] == ord('"')
-    return int(np.count_nonzero(quotes & (marks.depth == 1)))
+    marked_bytes = np.frombuffer(body, np.uint8)[marks.at]
+    is_quote = marked_bytes == ord('"')
+    is_at_top = marks.depth == 1
+    return int(np.count_nonzero(is_quote & is_at_top))
 
 
 def _refuse_geojson(raws: Mapping[str, msgspec.Raw]) -> None:
     """Raises: InvalidBody for a body that is a geometry or a feature itself."""
-    kind = bytes(raws.get("type", b"")).strip(b'" \t\n\r').decode()
+    raw_type = bytes(raws.get("type", b""))
+    kind = raw_type.strip(b'" \t\n\r').decode()
     if kind in _GEOJSON_TYPES:
         raise InvalidBody(
             f"the body is a {kind}; a search is an object that has it as a member: "
@@ -135,7 +148,8 @@ def _unknown_member(name: str, collection: Collection, arguments: frozenset[str]
     if "\0" in name:
         return InvalidBody("the name of a member contains a NUL character")
     shown = name[:MAX_NAME_CHARACTERS]
-    near = did_you_mean(name, (*sorted(_RESERVED | arguments), *collection.by_name))
+    known = (*sorted(_RESERVED | arguments), *collection.by_name)
+    near = did_you_mean(name, known)
     return UnknownParameter(
         f"{collection.id} has no parameter {shown!r}{near}",
         parameter=shown,
@@ -166,15 +180,15 @@ def _decode_filter(raw: bytes, filters: FilterRules) -> str | msgspec.Raw:
     return text
 
 
-def _decode_json(name: str, raw: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+def _decode_json(name: str, raw: bytes, decoder: _Decoder) -> Any:
     try:
         return decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidBody(f"{name}: {no_json(error)}", pointer=f"/{name}") from None
 
 
-def _parameters(members: Mapping[str, Any], raws: Mapping[str, bytes]) -> dict[str, str]:
-    """The members that are parameters of items, as the texts that a URL would have."""
+def _parameters(members: Members, raws: RawMembers) -> dict[str, str]:
+    """The members that are parameters of items, with the texts that they have in a URL."""
     values = {}
     for name, value in members.items():
         if name not in _OWN:
@@ -183,10 +197,10 @@ def _parameters(members: Mapping[str, Any], raws: Mapping[str, bytes]) -> dict[s
     return values
 
 
-def _filter_parameters(members: Mapping[str, Any], raws: Mapping[str, bytes]) -> dict[str, str]:
+def _filter_parameters(members: Members, raws: RawMembers) -> dict[str, str]:
     """The parameters filter and filter-lang.
 
-    A filter in JSON is an object of the body, one in text a string.
+    A string is a filter in CQL2 text, anything else a filter in CQL2 JSON.
 
     Raises: InvalidParameter.
     """
@@ -206,7 +220,7 @@ def _filter_parameters(members: Mapping[str, Any], raws: Mapping[str, bytes]) ->
 
 
 def _as_text(name: str, value: Any, raw: bytes) -> str:
-    """A member as the text that a URL would have; numbers with all their digits.
+    """A member as the text that it has in a URL; numbers with all their digits.
 
     Args:
         raw: the member as it was posted.
@@ -228,11 +242,17 @@ def _as_list(name: str, elements: list[Any]) -> str:
     """An array as a list with commas."""
     if name not in _ARRAYS or not all(map(_is_scalar, elements)):
         raise _wrong_member(name, f"{name} takes numbers or texts")
-    return ",".join(_quoted(name, str(element)) for element in elements)
+    texts = []
+    for element in elements:
+        texts.append(_quoted(name, str(element)))
+    return ",".join(texts)
 
 
 def _is_scalar(value: Any) -> bool:
-    return isinstance(value, str | int | float) and not isinstance(value, bool)
+    """Whether a value is a text or a number."""
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, str | int | float)
 
 
 def _quoted(name: str, text: str) -> str:
@@ -247,8 +267,8 @@ def _quoted(name: str, text: str) -> str:
     return sign + double_quoted(text)
 
 
-def _parse_k(members: Mapping[str, Any], values: Mapping[str, str]) -> int:
-    """How many nearest features to return."""
+def _parse_k(members: Members, values: Values) -> int:
+    """How many nearest features to return. Raises: InvalidParameter."""
     for name in _NOT_WITH_NEAREST:
         if name in values:
             raise _wrong_member(name, f"nearest takes k, not {name}: it orders by distance")

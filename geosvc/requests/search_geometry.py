@@ -22,6 +22,13 @@ from geosvc.values.named_crs import may_name
 _POSTED = GeometryColumn("geometry", "GEOMETRY", WGS84, insertable=True)
 
 
+Members = Mapping[str, Any]
+"""The members of a search body, decoded; the geometry as a GeometryShell."""
+
+RawMembers = Mapping[str, bytes]
+"""The members of a search body as JSON, as they were posted."""
+
+
 class GeometryShell(msgspec.Struct, gc=False):
     """A geometry or a Feature whose members are not decoded."""
 
@@ -29,14 +36,9 @@ class GeometryShell(msgspec.Struct, gc=False):
     geometry: msgspec.Raw = msgspec.Raw(b"null")
 
 
-def parse_spatial(
-    members: Mapping[str, Any], raws: Mapping[str, bytes], max_vertices: int
-) -> SpatialFilter | None:
+def parse_spatial(members: Members, raws: RawMembers, max_vertices: int) -> SpatialFilter | None:
     """The spatial filter of a search; None without a geometry.
 
-    Args:
-        members: of the body, decoded; the geometry as a GeometryShell.
-        raws: of the body, as they were posted.
     Raises: InvalidParameter, InvalidFeature.
     """
     if "geometry" not in members:
@@ -46,8 +48,9 @@ def parse_spatial(
     metres = _parse_metres(members, predicate)
     text, pointer = _posted_geometry(members["geometry"], raws["geometry"])
     shape = _read_geometry(text, pointer, max_vertices)
-    west, south, east, north = map(float, shapely.bounds(shape))
-    spatial = SpatialFilter(_ewkb(shape), (west, south, east, north), predicate, metres)
+    xmin, ymin, xmax, ymax = map(float, shapely.bounds(shape))
+    bounds = (xmin, ymin, xmax, ymax)
+    spatial = SpatialFilter(_ewkb(shape), bounds, predicate, metres)
     if spatial.has_distances:
         return _with_geodesics(spatial, shape, pointer, max_vertices)
     antimeridian_parts = split_at_antimeridian(shape)
@@ -56,7 +59,7 @@ def parse_spatial(
     return replace(spatial, bounds=antimeridian_parts.bounds, across=antimeridian_parts.images)
 
 
-def _refuse_without_geometry(members: Mapping[str, Any]) -> None:
+def _refuse_without_geometry(members: Members) -> None:
     for name in ("predicate", "distance"):
         if name in members:
             raise InvalidParameter(
@@ -64,7 +67,7 @@ def _refuse_without_geometry(members: Mapping[str, Any]) -> None:
             )
 
 
-def _parse_predicate(members: Mapping[str, Any]) -> Predicate:
+def _parse_predicate(members: Members) -> Predicate:
     try:
         return Predicate(members.get("predicate", "intersects"))
     except ValueError:
@@ -75,7 +78,7 @@ def _parse_predicate(members: Mapping[str, Any]) -> Predicate:
         ) from None
 
 
-def _parse_metres(members: Mapping[str, Any], predicate: Predicate) -> float | None:
+def _parse_metres(members: Members, predicate: Predicate) -> float | None:
     """The distance in metres; None without one."""
     distance = members.get("distance")
     if distance is None:
@@ -125,7 +128,8 @@ def _check_crs(text: bytes) -> None:
 
 def _read_geometry(text: bytes, pointer: str, max_vertices: int) -> shapely.Geometry:
     """A valid geometry in two dimensions, without empty parts; no GeometryCollection."""
-    geometries = read_geometries([text], GeometryRules(_POSTED, CRS84, max_vertices))
+    rules = GeometryRules(_POSTED, CRS84, max_vertices)
+    geometries = read_geometries([text], rules)
     fault = geometries.faults.get(0)
     if fault is not None:
         raise InvalidFeature(f"the geometry {fault.detail}", pointer=f"{pointer}{fault.pointer}")
@@ -156,9 +160,11 @@ def _with_geodesics(
         geodesics = geodesics_of(shape, max_vertices)
     except ValueError as error:
         raise InvalidFeature(f"the geometry {error}", pointer=f"{pointer}/coordinates") from None
+    parts = tuple(map(_ewkb, geodesics))
     inside = _ewkb(shapely.point_on_surface(shape))
-    return replace(spatial, geodesics=tuple(map(_ewkb, geodesics)), inside=inside)
+    return replace(spatial, geodesics=parts, inside=inside)
 
 
 def _ewkb(shape: shapely.Geometry) -> bytes:
-    return shapely.to_wkb(shapely.set_srid(shape, WGS84), include_srid=True, flavor="extended")
+    shape = shapely.set_srid(shape, WGS84)
+    return shapely.to_wkb(shape, include_srid=True, flavor="extended")

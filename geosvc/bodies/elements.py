@@ -161,26 +161,38 @@ class Elements:
         return piece, end
 
     def _cut(self, at: Positions, depth: NDArray[np.int32]) -> _Cut:
-        """Finds the elements by the brackets of a piece and the depth within an element."""
+        """Finds the elements of a piece.
+
+        Args:
+            at: the offsets of the brackets.
+            depth: how many brackets are open after each, without those around the element.
+        """
         ends = np.flatnonzero(depth == 0)
-        if greatest_depth(depth) > self._limits.max_depth:
-            index = self.count + int(np.searchsorted(ends, np.argmax(depth)))
-            raise MalformedBody(
-                f"feature {index} is nested deeper than {self._limits.max_depth} brackets", index
-            )
-        begins = at[ends[ends < at.size - 1] + 1]
+        self._check_depth(depth, ends)
+        # the bracket after the end of an element begins the next one
+        followed = ends[ends < at.size - 1]
+        begins = at[followed + 1]
         first = at[:1]
         if self.inside:
             first = np.array([-self._open_bytes])
-        after_last_end = 0
-        earlier_depth = self._open_depth
-        whole_depth = earlier_depth
-        if ends.size:
-            after_last_end = int(ends[-1]) + 1
-            whole_depth = max(earlier_depth, greatest_depth(depth[:after_last_end]))
-            earlier_depth = 0
-        open_depth = max(earlier_depth, greatest_depth(depth[after_last_end:]))
-        return _Cut(np.concatenate((first, begins)), at[ends], whole_depth, open_depth)
+        opens = np.concatenate((first, begins))
+        closes = at[ends]
+        if ends.size == 0:
+            open_depth = max(self._open_depth, greatest_depth(depth))
+            return _Cut(opens, closes, whole_depth=0, open_depth=open_depth)
+        after_last_end = int(ends[-1]) + 1
+        whole_depth = greatest_depth(depth[:after_last_end])
+        open_depth = greatest_depth(depth[after_last_end:])
+        return _Cut(opens, closes, max(self._open_depth, whole_depth), open_depth)
+
+    def _check_depth(self, depth: NDArray[np.int32], ends: Positions) -> None:
+        max_depth = self._limits.max_depth
+        if greatest_depth(depth) <= max_depth:
+            return
+        deepest = np.argmax(depth)
+        ended_before = int(np.searchsorted(ends, deepest))
+        index = self.count + ended_before
+        raise MalformedBody(f"feature {index} is nested deeper than {max_depth} brackets", index)
 
     def _check_gaps(self, text: bytes, cut: _Cut) -> bool:
         """Checks what is between the elements.
@@ -194,7 +206,9 @@ class Elements:
             first_open = int(opens[0]) if opens.size else None
             found += self._check_gap(text, 0, first_open, self.count)
         if opens.size > 1:
-            counts = self._count_separators(text, closes[: opens.size - 1] + 1, opens[1:])
+            starts = closes[: opens.size - 1] + 1
+            stops = opens[1:]
+            counts = self._count_separators(text, starts, stops)
             found += int(counts.sum())
             single = bool(np.max(counts) == 1)
         if opens.size:
@@ -214,11 +228,13 @@ class Elements:
             index: of the feature.
         """
         gap = text[start:stop]
-        if gap.translate(None, WHITE_SPACE + self._grammar.separator):
+        separator = self._grammar.separator
+        if gap.translate(None, WHITE_SPACE + separator):
             raise MalformedBody(f"feature {index} is not a JSON object", index)
-        found = gap.count(self._grammar.separator)
+        found = gap.count(separator)
         self._separators += found
-        if not self._grammar.repeated and self._separators > (index > 0):
+        most = 0 if index == 0 else 1
+        if not self._grammar.repeated and self._separators > most:
             raise MalformedBody(f"feature {index} is empty", index)
         if stop is None:
             return found
@@ -254,29 +270,35 @@ class Elements:
         if not self._grammar.repeated:
             malformed |= counts > 1
         if malformed.any():
-            gap = int(malformed.argmax())
+            gap = int(malformed.argmax())  # the first one
+            start = int(starts[gap])
+            stop = int(stops[gap])
             self._separators = 0
-            self._check_gap(text, int(starts[gap]), int(stops[gap]), self.count + gap + 1)
+            self._check_gap(text, start, stop, self.count + gap + 1)
         return counts
 
     def _refuse_separator_within(self, text: bytes, cut: _Cut) -> None:
         """Raises: MalformedBody for the first element that contains a separator."""
-        separators = np.flatnonzero(np.frombuffer(text, np.uint8) == self._grammar.separator[0])
-        ended = np.searchsorted(cut.closes, separators)
+        codes = np.frombuffer(text, np.uint8)
+        separators = np.flatnonzero(codes == self._grammar.separator[0])
+        # how many elements have begun and ended before each separator
         begun = np.searchsorted(cut.opens, separators)
-        index = self.count + int(ended[begun > ended][0])
+        ended = np.searchsorted(cut.closes, separators)
+        is_within = begun > ended
+        index = self.count + int(ended[is_within][0])
         raise MalformedBody(
             f"feature {index} is cut off, or has a {self._grammar.noun} in it", index
         )
 
     def _check_lengths(self, text: bytes, cut: _Cut) -> None:
-        stops = np.append(cut.closes + 1, len(text))[: cut.opens.size]
-        too_long = np.flatnonzero(stops - cut.opens > self._limits.max_feature_bytes)
+        max_bytes = self._limits.max_feature_bytes
+        # an element that does not end here has all bytes up to the end of the text
+        stops = np.append(cut.closes + 1, len(text))
+        lengths = stops[: cut.opens.size] - cut.opens
+        too_long = np.flatnonzero(lengths > max_bytes)
         if too_long.size:
             index = self.count + int(too_long[0])
-            raise TooLarge(
-                f"feature {index} is longer than {self._limits.max_feature_bytes} bytes", index
-            )
+            raise TooLarge(f"feature {index} is longer than {max_bytes} bytes", index)
 
     def _piece(self, text: bytes, cut: _Cut, single: bool) -> Piece:
         """The elements that end in this piece of text.
@@ -284,28 +306,42 @@ class Elements:
         Args:
             single: whether exactly one separator stands between any two of them.
         """
-        first, count = self.count, int(cut.closes.size)
-        self.count += count
-        if single:
-            start, stop = max(int(cut.opens[0]), 0), int(cut.closes[-1]) + 1
-            whole = b"".join((*self._open, text[start:stop]))
-            if self._grammar.separator != b",":
-                whole = whole.replace(self._grammar.separator, b",")
-        else:
-            parts = []
-            stops = (cut.closes + 1).tolist()
-            for start, stop in zip(cut.opens.tolist(), stops, strict=False):
-                parts.append(text[max(start, 0) : stop])
-            whole = b"".join(self._open) + b",".join(parts)
+        count = int(cut.closes.size)
         lengths = cut.closes - cut.opens[:count] + 1
-        return Piece(first, count, whole, cut.whole_depth, int(np.max(lengths)))
+        piece = Piece(
+            first=self.count,
+            count=count,
+            text=self._join(text, cut, single),
+            depth=cut.whole_depth,
+            longest=int(np.max(lengths)),
+        )
+        self.count += count
+        return piece
+
+    def _join(self, text: bytes, cut: _Cut, single: bool) -> bytes:
+        """The elements that end in this piece, with commas between them."""
+        if single:
+            start = max(int(cut.opens[0]), 0)
+            stop = int(cut.closes[-1]) + 1
+            whole = b"".join((*self._open, text[start:stop]))
+            if self._grammar.separator == b",":
+                return whole
+            return whole.replace(self._grammar.separator, b",")
+        elements = []
+        starts = np.maximum(cut.opens, 0).tolist()
+        stops = (cut.closes + 1).tolist()
+        for start, stop in zip(starts, stops, strict=False):  # the last one may not end here
+            elements.append(text[start:stop])
+        return b"".join(self._open) + b",".join(elements)
 
     def _keep_open(self, text: bytes, cut: _Cut) -> None:
         """Keeps the text of the element that has begun and not ended."""
         if cut.closes.size:
-            self._open, self._open_bytes = [], 0
+            self._open = []
+            self._open_bytes = 0
         if cut.ends_within_element:
-            begun = text[max(int(cut.opens[-1]), 0) :]
+            start = max(int(cut.opens[-1]), 0)
+            begun = text[start:]
             self._open.append(begun)
             self._open_bytes += len(begun)
         self._open_depth = cut.open_depth

@@ -76,7 +76,9 @@ class _Zstd:
 
     def inflate(self, block: bytes, most: int) -> tuple[bytes, bytes]:
         inflated = self._stream.decompress(block, most)
-        return inflated, self._stream.unused_data if self._stream.eof else b""
+        if self._stream.eof:
+            return inflated, self._stream.unused_data
+        return inflated, b""
 
 
 class Inflater:
@@ -107,7 +109,8 @@ class Inflater:
         """
         self._arrived += len(data)
         # A body of many empty members inflates to nothing.
-        if self._arrived > self._max_bytes + (self._max_bytes >> 6) + _FRAME_BYTES:
+        max_arrived = self._max_bytes + (self._max_bytes >> 6) + _FRAME_BYTES
+        if self._arrived > max_arrived:
             raise InflatedTooLarge("the body is too large even before it is inflated")
         size = PIECE_BYTES if self._coding == "identity" else _BLOCK_BYTES
         for start in range(0, len(data), size):
@@ -129,7 +132,8 @@ class Inflater:
         pending = False
         while block or pending:
             if self._stream is None:
-                block, self._begin = self._begin + block, b""
+                block = self._begin + block
+                self._begin = b""
                 self._stream = self._begin_stream(block)
                 if self._stream is None:
                     self._begin = block
@@ -144,7 +148,8 @@ class Inflater:
                 yield inflated
             pending = len(inflated) == most and not self._stream.eof
             if self._stream.eof:
-                self._stream, self._ended = None, True
+                self._stream = None
+                self._ended = True
 
     def _begin_stream(self, begin: bytes) -> _Stream | None:
         """The stream of a member; None when more of its beginning is needed."""
@@ -158,8 +163,11 @@ class Inflater:
             return None
         # Some clients send the raw stream (RFC 1951) instead of the zlib format (RFC 1950) that
         # RFC 9110 8.4.1.2 requires.
-        wrapped = begin[0] & 15 == 8 and int.from_bytes(begin[:2]) % 31 == 0
-        return _Zlib(zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS)
+        is_deflate = begin[0] & 0x0F == 8
+        is_checked = int.from_bytes(begin[:2]) % 31 == 0  # RFC 1950 2.2, FCHECK
+        if is_deflate and is_checked:
+            return _Zlib(zlib.MAX_WBITS)
+        return _Zlib(-zlib.MAX_WBITS)
 
     def _count(self, inflated: bytes) -> None:
         self._left -= len(inflated)

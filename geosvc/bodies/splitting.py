@@ -6,6 +6,7 @@ their decoder.
 
 import re
 from collections.abc import Iterator
+from itertools import compress
 
 import numpy as np
 import orjson
@@ -60,7 +61,9 @@ def is_feature_collection(head: bytes) -> bool | None:
         value = _TEXT.match(text, key.end())
         if value is not None:
             return value[0] == b'"FeatureCollection"'
-        if text[key.end() : key.end() + 1] not in b'"':  # neither a string nor cut off
+        first_byte = text[key.end() : key.end() + 1]
+        is_cut_off = first_byte in (b"", b'"')  # the text ends before or within a string
+        if not is_cut_off:
             return False
     return False if ended else None
 
@@ -149,7 +152,9 @@ class FeatureCollectionSplitter:
             piece, end = self._elements.take(text)
             if piece is not None:
                 yield piece
-            text = self._end_features(text, end) if end is not None else b""
+            if end is None:
+                return
+            text = self._end_features(text, end)
         if self._tail is not None and not self._ended:
             text = self._take_tail(text)
         if self._ended and text.strip(WHITE_SPACE):
@@ -179,7 +184,8 @@ class FeatureCollectionSplitter:
         return head[at + 1 :]
 
     def _check_members(self, size: int, brackets: Brackets) -> None:
-        max_bytes, max_depth = self._limits.members_bytes, self._limits.max_depth
+        max_bytes = self._limits.members_bytes
+        max_depth = self._limits.max_depth
         if size > max_bytes:
             raise TooLarge(f"the members beside the features are longer than {max_bytes} bytes")
         if greatest_depth(brackets.depth) > max_depth:
@@ -282,12 +288,15 @@ def _find_keys(head: bytes) -> tuple[list[re.Match[bytes]], bool]:
     """
     brackets = BracketScanner().scan(head, strings=True)
     outside = np.flatnonzero(brackets.depth < 1)
-    end = outside[0] if outside.size else None
-    strings_at_top = brackets.at[:end][brackets.depth[:end] == 1]
+    at, depth = brackets.at, brackets.depth
+    if outside.size:
+        end = outside[0]
+        at, depth = at[:end], depth[:end]
+    strings_at_top = at[depth == 1]
     keys = list(_KEY.finditer(head))
     starts = np.array([key.start() for key in keys], np.intp)
     is_at_top = np.isin(starts, strings_at_top)
-    keys_at_top = [key for key, at_top in zip(keys, is_at_top, strict=True) if at_top]
+    keys_at_top = list(compress(keys, is_at_top))
     return keys_at_top, bool(outside.size)
 
 

@@ -212,7 +212,10 @@ def _members_as_texts(properties: bytes) -> dict[str, bytes]:
 
 
 def _encode_members(texts: Mapping[str, bytes]) -> bytes:
-    members = [msgspec.json.encode(name) + b":" + text for name, text in texts.items()]
+    members: list[bytes] = []
+    for name, text in texts.items():
+        key = msgspec.json.encode(name)
+        members.append(key + b":" + text)
     return b"{" + b",".join(members) + b"}"
 
 

@@ -190,7 +190,8 @@ class FeatureDecoder:
         Raises: InvalidFeature.
         """
         known = {*self.attributes, *(column.name for column in self._unreadable)}
-        for name in msgspec.json.decode(properties, type=dict[str, msgspec.Raw]):
+        members = msgspec.json.decode(properties, type=dict[str, msgspec.Raw])
+        for name in members:
             if name not in known:
                 raise explain_name(name, self._collection, "/properties")
 
@@ -227,7 +228,8 @@ class FeatureDecoder:
         """The names of the columns with a default that have no value."""
         absent = set()
         for bit, name in enumerate(self.default_columns):
-            if not present >> bit & 1:
+            has_value = present >> bit & 1
+            if not has_value:
                 absent.add(name)
         return absent
 

@@ -98,7 +98,8 @@ def explain_misplaced(patch: bytes, collection: Collection) -> InvalidFeature | 
 def explain_nul(properties: bytes) -> InvalidFeature:
     """The error for properties that contain a NUL character."""
     detail = "contains a NUL character, which cannot be stored"
-    for name, raw in msgspec.json.decode(properties, type=dict[str, msgspec.Raw]).items():
+    members = msgspec.json.decode(properties, type=dict[str, msgspec.Raw])
+    for name, raw in members.items():
         if holds_nul(bytes(raw)):
             return about_property(name, f"{name} {detail}")
     return InvalidFeature(f"the name of a property {detail}", pointer="/properties")
@@ -131,8 +132,10 @@ def malformed(array: bytes, first: int, error: Exception) -> InvalidBody:
         if match is not None:
             offset = int(match[1])
     brackets = BracketScanner().scan(array[:offset])
-    ended = (brackets.depth == 1) & (np.frombuffer(array, np.uint8)[brackets.at] == _CLOSING)
-    index = first + int(np.count_nonzero(ended))
+    codes = np.frombuffer(array, np.uint8)
+    is_closing = codes[brackets.at] == _CLOSING
+    ends_feature = is_closing & (brackets.depth == 1)
+    index = first + int(np.count_nonzero(ends_feature))
     reason = _BYTE.sub("", no_json(error)).strip()
     return InvalidBody(f"feature {index} is not JSON: {reason}", index=index)
 

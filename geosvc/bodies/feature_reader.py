@@ -76,7 +76,8 @@ class FeatureReader:
         decoded, raw = self._decoder.decode_one(text.removeprefix(BOM))
         posted, refused = self._check(DecodedFeatures([decoded], [raw], [0]))
         if refused:
-            raise refused[0][1]
+            _, error = refused[0]
+            raise error
         return posted
 
     def read_many(
@@ -161,7 +162,8 @@ class FeatureReader:
         if values is None:
             return replace(change, merged={})
         absent = self._decoder.absent_defaults(change.posted.present[0])
-        columns, defaults = [], []
+        columns: list[Column] = []
+        defaults: list[str] = []
         merged: dict[str, Any] = {}
         for column in self._decoder.columns:
             name = column.name
@@ -207,8 +209,10 @@ class FeatureReader:
                 fault = crs_faults.get(place) or self._geometry_fault(geometries, place)
                 if fault is not None:
                     raise fault
-                for column in self._decoder.read_only_values(decoded.properties, raw):
-                    raise about_property(column.name, f"{column.name} is read-only")
+                read_only = self._decoder.read_only_values(decoded.properties, raw)
+                if read_only:
+                    name = read_only[0].name
+                    raise about_property(name, f"{name} is read-only")
                 self._take(posted, decoded, bytes(raw.properties), geometries.ewkb[place])
             except InvalidFeature as error:
                 refused.append((index, error))
@@ -254,11 +258,17 @@ class FeatureReader:
                 keys = list(map(self._decoder.keys.key_of, features.decoded, values))
             except InvalidFeature:
                 return None
-        repairs = [
-            (features.indexes[place], change) for place, change in geometries.repairs.items()
-        ]
-        present = self._decoder.present(values)
-        return Posted(list(features.indexes), geometries.ewkb, properties, keys, present, repairs)
+        repairs = []
+        for place, change in geometries.repairs.items():
+            repairs.append((features.indexes[place], change))
+        return Posted(
+            indexes=list(features.indexes),
+            geometries=geometries.ewkb,
+            properties=properties,
+            keys=keys,
+            present=self._decoder.present(values),
+            repairs=repairs,
+        )
 
     def _take(self, posted: Posted, feature: Any, properties: bytes, ewkb: bytes | None) -> None:
         """Adds one feature to those that can be stored. Raises: InvalidFeature."""

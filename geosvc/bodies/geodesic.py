@@ -60,7 +60,8 @@ def _cut_into_octants(shape: shapely.Geometry) -> list[shapely.Geometry]:
         parts = shapely.get_parts(piece)
         # The intersection with an octant that is only touched has a lower dimension. Empty parts
         # are left out because GEOS crashes when it adds positions to them.
-        parts = parts[(shapely.get_dimensions(parts) == dimension) & ~shapely.is_empty(parts)]
-        if len(parts):
-            pieces.append(_COLLECT_BY_DIMENSION[dimension](parts))
+        has_dimension = shapely.get_dimensions(parts) == dimension
+        kept = parts[has_dimension & ~shapely.is_empty(parts)]
+        if len(kept):
+            pieces.append(_COLLECT_BY_DIMENSION[dimension](kept))
     return pieces

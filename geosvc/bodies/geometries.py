@@ -132,7 +132,8 @@ def _read_many(texts: Sequence[bytes], rules: GeometryRules) -> Geometries:
     ewkb: list[bytes | None] = [None] * len(texts)
     if not places:
         return Geometries(ewkb, faults)
-    batch = GeometryBatch(_parse([texts[place] for place in places]), places, faults)
+    shapes = _parse([texts[place] for place in places])
+    batch = GeometryBatch(shapes, places, faults)
     explain_unreadable(batch, texts)
     if rules.crs.has_y_first:
         batch.shapes = _flip(batch.shapes)

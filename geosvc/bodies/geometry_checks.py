@@ -101,7 +101,8 @@ def check_coordinates(batch: GeometryBatch, crs: Crs, max_vertices: int) -> None
     half = half_turn(crs.srid)
     if half is not None:
         limits = (half, half / 2, half, half / 2)
-        beyond = (np.abs(shapely.bounds(shapes)) > limits).any(axis=1)
+        distances = np.abs(shapely.bounds(shapes))
+        beyond = (distances > limits).any(axis=1)
         for number in np.flatnonzero(beyond & ~infinite):
             batch.add_fault(number, _beyond_earth(crs, half), "/coordinates")
     for number in np.flatnonzero(shapely.get_num_coordinates(shapes) > max_vertices):
@@ -172,8 +173,9 @@ def promote(shapes: Shapes, multi_type: str) -> Any:
 
 def fit_dimension(batch: GeometryBatch, column: GeometryColumn, *, repair: bool) -> None:
     """Adds or removes heights where the column requires that, or adds a fault."""
-    present = ~(shapely.is_missing(batch.shapes) | shapely.is_empty(batch.shapes))
-    wrong = (shapely.has_z(batch.shapes) != column.has_z) & present
+    has_no_positions = shapely.is_missing(batch.shapes) | shapely.is_empty(batch.shapes)
+    differs = shapely.has_z(batch.shapes) != column.has_z
+    wrong = differs & ~has_no_positions
     numbers = np.flatnonzero(wrong)
     if not len(numbers):
         return
@@ -199,8 +201,8 @@ def check_validity(batch: GeometryBatch, column: GeometryColumn, *, repair: bool
     Points are always valid.
     """
     faulty = np.array([place in batch.faults for place in batch.places])
-    checked = ~np.isin(shapely.get_type_id(batch.shapes), _ALWAYS_VALID) & ~faulty
-    numbers = np.flatnonzero(checked)
+    always_valid = np.isin(shapely.get_type_id(batch.shapes), _ALWAYS_VALID)
+    numbers = np.flatnonzero(~always_valid & ~faulty)
     invalid = numbers[~shapely.is_valid(batch.shapes[numbers])]
     if not len(invalid):
         return
@@ -223,7 +225,8 @@ def _make_valid(shape: shapely.Geometry, column: GeometryColumn) -> shapely.Geom
     if dimension is None:  # the column takes any type
         return None if valid.is_empty else valid
     parts = shapely.get_parts(valid)
-    parts = parts[(shapely.get_dimensions(parts) == dimension) & ~shapely.is_empty(parts)]
+    has_dimension = shapely.get_dimensions(parts) == dimension
+    parts = parts[has_dimension & ~shapely.is_empty(parts)]
     if not len(parts):
         return None
     if column.type in _COLLECT:

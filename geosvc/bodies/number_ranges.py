@@ -27,7 +27,8 @@ def describe_range(column: Column, text: str) -> str | None:
         return None
     match = _NUMERIC.fullmatch(column.type)
     if match is not None:
-        return _describe_numeric(number, precision=int(match[1]), scale=int(match[2]))
+        precision, scale = int(match[1]), int(match[2])
+        return _describe_numeric(number, precision=precision, scale=scale)
     if column.type_name == "float4":
         return _describe_real(number)
     return None

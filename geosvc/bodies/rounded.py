@@ -94,7 +94,11 @@ def _same_number(posted: str, stored: str) -> bool:
     double = float(stored)
     if not math.isfinite(double):
         return False
-    forms = (Decimal(repr(double)), Decimal(f"{double:.17g}"), Decimal(double))
+    forms = (
+        Decimal(repr(double)),
+        Decimal(f"{double:.17g}"),
+        Decimal(double),
+    )
     return posted_number in forms
 
 
@@ -125,4 +129,6 @@ def _pairs(posted: list[Any], stored: list[Any]) -> Iterator[tuple[Any, Any]]:
     while front < shorter and same_as_read(posted[front], stored[front]):
         front += 1
     yield from zip(posted[:front], stored[:front], strict=True)
-    yield from zip(reversed(posted[front:]), reversed(stored[front:]), strict=False)
+    from_end = reversed(posted[front:])
+    stored_from_end = reversed(stored[front:])
+    yield from zip(from_end, stored_from_end, strict=False)

@@ -69,8 +69,8 @@ def crs_fault(
         crs: of the coordinates, as the request says.
     """
     geometry_may_name = may_name(geometry)
-    names_none = raw_feature.crs is msgspec.UNSET is raw_feature.coordRefSys
-    if not geometry_may_name and names_none and place == b"null":
+    names_crs = raw_feature.crs is not msgspec.UNSET or raw_feature.coordRefSys is not msgspec.UNSET
+    if not geometry_may_name and not names_crs and place == b"null":
         return None
     members = {}
     try:

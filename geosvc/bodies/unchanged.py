@@ -77,14 +77,18 @@ def _same_members(posted: dict[str, Any], stored: dict[str, Any]) -> bool:
 def _same_shape(posted: Any, stored: Any) -> bool:
     if not isinstance(posted, dict) or not isinstance(stored, dict):
         return posted is None and stored is None
-    kind, coordinates = posted.get("type"), posted.get("coordinates")
+    kind = posted.get("type")
+    stored_kind = stored.get("type")
     if not isinstance(kind, str):
         return False
-    if kind == "GeometryCollection" == stored.get("type"):
+    if kind == "GeometryCollection" and stored_kind == "GeometryCollection":
         return _same_parts(posted.get("geometries"), stored.get("geometries"))
-    if _MULTI.get(kind) == stored.get("type") and coordinates:
-        kind, coordinates = stored["type"], [coordinates]
-    if kind != stored.get("type"):
+    coordinates = posted.get("coordinates")
+    multi_kind = _MULTI.get(kind)
+    if multi_kind is not None and multi_kind == stored_kind and coordinates:
+        kind = multi_kind
+        coordinates = [coordinates]
+    if kind != stored_kind:
         return False
     arrays_above_rings = _ARRAYS_ABOVE_RINGS.get(kind, 0)
     return _same_arrays(coordinates, stored.get("coordinates"), arrays_above_rings)
@@ -122,11 +126,13 @@ def _same_ring(posted: Any, stored: Any) -> bool:
         return True
     if not _are_arrays_of_one_length(posted, stored) or len(posted) < _MIN_RING_POSITIONS:
         return False
-    if posted[0] != posted[-1] or stored[0] != stored[-1] or posted[0] not in stored:
+    are_closed = posted[0] == posted[-1] and stored[0] == stored[-1]
+    if not are_closed or posted[0] not in stored:
         return False
+    # the stored ring without its last position, from the first position of the posted one
     begin = stored.index(posted[0])
     forward = stored[begin:-1] + stored[:begin]
-    backward = forward[:1] + forward[:0:-1]
+    backward = [forward[0], *reversed(forward[1:])]
     return posted[:-1] in (forward, backward)
 
 

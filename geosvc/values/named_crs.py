@@ -152,16 +152,26 @@ def _of_proj(name: str) -> NamedCrs | None:
         return None
     if crs.is_compound and crs.sub_crs_list:
         crs = crs.sub_crs_list[0]  # the horizontal one
-    authority = crs.to_authority()
-    if authority is not None and authority[0] == "ESRI" and authority[1].isdecimal():
-        number = int(authority[1])
-        if number > _MAX_CODE:
+    esri_code = _esri_code(crs)
+    if esri_code is not None:
+        if esri_code > _MAX_CODE:
             return None
-        return NamedCrs(Srid(_ALIASES.get(number, number)))
+        return NamedCrs(Srid(_ALIASES.get(esri_code, esri_code)))
     code = crs.to_epsg(min_confidence=90)
     if code is None:
         return None
     return _of_epsg(int(code))
+
+
+def _esri_code(crs: CRS) -> int | None:
+    """The code that Esri has given to a CRS; None for a CRS of another authority."""
+    authority = crs.to_authority()
+    if authority is None:
+        return None
+    name, code = authority
+    if name != "ESRI" or not code.isdecimal():
+        return None
+    return int(code)
 
 
 def _shorten(text: str) -> str:

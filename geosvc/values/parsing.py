@@ -16,10 +16,7 @@ from geosvc.model.collection import Column, TypedName
 from geosvc.model.value_bounds import UNBOUNDED
 from geosvc.values.temporal import parse_temporal
 
-_INTEGER_BITS = {"int2": 16, "int4": 32, "int8": 64}
-# With more digits PostgreSQL finds a number out of range.
-_NUMBER_DIGITS = {"float4": 45, "float8": 324, "numeric": 16_383}
-_NUMBERS = _INTEGER_BITS.keys() | _NUMBER_DIGITS.keys()
+_NUMBERS = frozenset(["int2", "int4", "int8", "float4", "float8", "numeric"])
 _BOOLEANS = frozenset(["true", "false", "t", "f", "yes", "no", "on", "off", "1", "0"])
 _BEYOND_CALENDAR = re.compile(
     r"[0-9]{5,7}-[0-9]{2}-[0-9]{2}|[0-9]{4,7}-[0-9]{2}-[0-9]{2}.* BC$", re.ASCII
@@ -111,9 +108,14 @@ def _check_network(text: str) -> None:
 
 
 _CHECKS: dict[str, Callable[[str], None]] = {
-    **{name: partial(_check_integer, bits=bits) for name, bits in _INTEGER_BITS.items()},
+    "int2": partial(_check_integer, bits=16),
+    "int4": partial(_check_integer, bits=32),
+    "int8": partial(_check_integer, bits=64),
     "oid": _check_oid,
-    **{name: partial(_check_number, digits=digits) for name, digits in _NUMBER_DIGITS.items()},
+    # with more digits PostgreSQL finds a number out of range
+    "float4": partial(_check_number, digits=45),
+    "float8": partial(_check_number, digits=324),
+    "numeric": partial(_check_number, digits=16_383),
     "bool": _check_boolean,
     "char": _check_letter,
     "name": _check_name,

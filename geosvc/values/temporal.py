@@ -49,7 +49,8 @@ def parse_datetime(text: str) -> Interval:
         interval = _parse_interval(text)
     except ValueError as error:
         raise InvalidParameter(f"datetime takes {error}", parameter="datetime") from None
-    if interval.start is not None and interval.end is not None and interval.start > interval.end:
+    start, end = interval.start, interval.end
+    if start is not None and end is not None and start > end:
         raise InvalidParameter("datetime starts after its end", parameter="datetime")
     return interval
 
@@ -108,7 +109,8 @@ def _to_instant(match: re.Match[str]) -> datetime:
         clock = f"{clock[:-2]}59"
     instant = datetime.fromisoformat(f"{match['date']}T{clock}").replace(tzinfo=UTC)
     if fraction is not None:
-        instant += timedelta(microseconds=int(fraction[1:7].ljust(6, "0")))
+        microseconds = fraction[1:7].ljust(6, "0")  # without the point, six digits
+        instant += timedelta(microseconds=int(microseconds))
     if zone is None or zone in "Zz":
         return instant
     hours, minutes = int(zone[1:3]), int(zone[4:6] or 0)

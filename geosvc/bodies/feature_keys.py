@@ -7,9 +7,8 @@ import msgspec
 
 from geosvc.errors import InvalidFeature
 from geosvc.model.collection import Collection
+from geosvc.model.type_names import WHOLE_NUMBER_BITS
 from geosvc.values.feature_id import canonical_key, parse_posted_id
-
-_INTEGER_BITS = {"int2": 15, "int4": 31, "int8": 63}  # without the sign
 
 
 class KeyReader:
@@ -25,9 +24,9 @@ class KeyReader:
         # Most keys are one whole number, which is read without parsing. 0: not of this collection.
         self._integer_limit = 0
         if len(collection.key) == 1:
-            bits = _INTEGER_BITS.get(collection.key_columns[0].type_name)
+            bits = WHOLE_NUMBER_BITS.get(collection.key_columns[0].type_name)
             if bits is not None:
-                self._integer_limit = 1 << bits
+                self._integer_limit = 1 << (bits - 1)
 
     def key_of(self, feature: Any, values: Any) -> tuple[str, ...]:
         """The key values of a feature as text.

@@ -25,12 +25,12 @@ from geosvc.model.collection import Collection
 from geosvc.model.crs import WGS84, bounds_in_degrees
 from geosvc.model.principal import ANONYMOUS, Principal
 from geosvc.model.row import Row
+from geosvc.model.type_names import WHOLE_NUMBERS
 from geosvc.query.change_log.selected import StatesPlan
 from geosvc.requests.event_id import encode_event_id
 from geosvc.requests.items import ItemsQuery
 
 INSERT, UPDATE, DELETE, BULK, RESYNC = "insert", "update", "delete", "bulk", "resync"
-_WHOLE_NUMBERS = ("int2", "int4", "int8")
 
 
 SelectionGroup = tuple[Principal, ItemsQuery]
@@ -331,4 +331,4 @@ def _is_number(collection: Collection, query: ItemsQuery) -> bool:
     type_name = collection.key_columns[0].type_name
     if type_name == "int8" and query.bigint_as_text:
         return False
-    return type_name in _WHOLE_NUMBERS
+    return type_name in WHOLE_NUMBERS

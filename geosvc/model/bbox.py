@@ -132,10 +132,11 @@ def _wrap_range(west: float, east: float, half: float) -> tuple[float, float]:
     """West and east wrapped to -half ... half; the whole circle if they are that far apart."""
     if east - west >= 2 * half:
         return -half, half
-    return _wrap(west, half), _wrap(east, half)
+    return wrap_longitude(west, half), wrap_longitude(east, half)
 
 
-def _wrap(longitude: float, half: float) -> float:
+def wrap_longitude(longitude: float, half: float) -> float:
+    """The same longitude between -half and half; half is 180 for degrees."""
     if -half <= longitude <= half:
         return longitude
     return (longitude + half) % (2 * half) - half

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from geosvc.model.collection import Collection, Column, GeometryColumn
+from geosvc.model.type_names import NUMBERS, WHOLE_NUMBERS
 
-_INTEGERS = frozenset({"int2", "int4", "int8", "oid"})
-_NUMBERS = _INTEGERS | {"float4", "float8", "numeric"}
+_INTEGERS = WHOLE_NUMBERS | {"oid"}
+_NUMBERS = NUMBERS | {"oid"}
 _TEXTS = frozenset({"text", "varchar", "bpchar", "name", "char"})
 _TIMESTAMPS = frozenset({"timestamp", "timestamptz"})
 

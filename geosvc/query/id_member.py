@@ -1,10 +1,10 @@
 """The id of a feature in SQL: as text, and as the member `id` of a GeoJSON feature."""
 
 from geosvc.model.collection import Collection
+from geosvc.model.type_names import WHOLE_NUMBERS
 from geosvc.query.property_columns import (
     JAVASCRIPT_UNSAFE,
     NEVER_QUOTED,
-    WHOLE_NUMBERS,
     typed_value,
 )
 from geosvc.sql.compose import SQL, Composable

@@ -1,12 +1,12 @@
 """The columns that become properties of a feature, and their values in SQL."""
 
 from geosvc.model.collection import Collection, Column
+from geosvc.model.type_names import NUMBERS
 from geosvc.query.sql_parts import row_column, type_name
 from geosvc.requests.items import ItemsQuery
 from geosvc.sql.compose import SQL, Composable
 
-WHOLE_NUMBERS = frozenset({"int2", "int4", "int8"})
-NEVER_QUOTED = WHOLE_NUMBERS | {"numeric", "float4", "float8", "bool"}
+NEVER_QUOTED = NUMBERS | {"bool"}
 """Types whose values are written without quotes in JSON and CSV."""
 JAVASCRIPT_UNSAFE = frozenset({"int8", "numeric"})
 """Types of numbers that a double may round."""

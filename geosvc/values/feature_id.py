@@ -4,6 +4,7 @@ from uuid import UUID
 
 from geosvc.errors import InvalidFeature, InvalidParameter, NotFound
 from geosvc.model.collection import Collection, Column
+from geosvc.model.type_names import WHOLE_NUMBERS
 from geosvc.values.parsing import check_value
 
 
@@ -45,7 +46,7 @@ def canonical_key(key: tuple[str, ...], collection: Collection) -> tuple[str, ..
 
 def _canonical(text: str, column: Column) -> str:
     try:
-        if column.type_name in ("int2", "int4", "int8"):
+        if column.type_name in WHOLE_NUMBERS:
             return str(int(text))
         if column.type_name == "uuid":
             return str(UUID(text))

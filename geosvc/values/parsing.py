@@ -13,10 +13,10 @@ from uuid import UUID
 
 from geosvc.errors import InvalidParameter
 from geosvc.model.collection import Column, TypedName
+from geosvc.model.type_names import NUMBERS
 from geosvc.model.value_bounds import UNBOUNDED
 from geosvc.values.temporal import parse_temporal
 
-_NUMBERS = frozenset(["int2", "int4", "int8", "float4", "float8", "numeric"])
 _BOOLEANS = frozenset(["true", "false", "t", "f", "yes", "no", "on", "off", "1", "0"])
 _BEYOND_CALENDAR = re.compile(
     r"[0-9]{5,7}-[0-9]{2}-[0-9]{2}|[0-9]{4,7}-[0-9]{2}-[0-9]{2}.* BC$", re.ASCII
@@ -136,7 +136,7 @@ def _check_bounds(column: Column, text: str) -> None:
         max_length = column.bounds.max_length
         if len(text) > (max_length or math.inf):
             raise ValueError(f"a text of at most {max_length} characters")
-    elif column.type_name in _NUMBERS:
+    elif column.type_name in NUMBERS:
         number = Decimal(text)
         # numeric(5, 2) takes NaN
         if not number.is_nan() and not column.bounds.for_numbers().allows(number):

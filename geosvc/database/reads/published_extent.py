@@ -3,6 +3,8 @@
 import re
 from math import isfinite
 
+from geosvc.model.bbox import wrap_longitude
+
 Bounds = tuple[float, float, float, float]
 
 _ROUNDING_DEGREES = 1e-4
@@ -35,7 +37,7 @@ def _normalized_longitude(longitude: float) -> float:
     """The same longitude between -180 and 180."""
     if abs(longitude) <= 180 + _ROUNDING_DEGREES:
         return min(max(longitude, -180.0), 180.0)
-    return (longitude + 180) % 360 - 180
+    return wrap_longitude(longitude, 180.0)
 
 
 def published_time(text: str | None) -> str | None:

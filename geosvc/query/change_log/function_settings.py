@@ -5,6 +5,7 @@ function costs a twentieth of a commit, so a function has only the settings that
 """
 
 from geosvc.model.collection import Column
+from geosvc.model.type_names import FLOATS
 from geosvc.query.change_log.published_table import PublishedTable, is_builtin
 from geosvc.sql.compose import SQL
 
@@ -22,7 +23,6 @@ _SAME_IN_ALL_SESSIONS = frozenset().union(
 )
 # Types that every session writes as the same JSON, but not as the same text.
 _SAME_AS_JSON = frozenset({"date", "timestamp", "timestamptz"})
-_FLOATS = frozenset({"float4", "float8"})
 
 _FLOAT_SETTING = SQL(" SET extra_float_digits = 1")
 _ALL_SETTINGS = SQL(
@@ -41,7 +41,7 @@ def settings_of(table: PublishedTable) -> SQL:
         if _is_same_in_all_sessions(column, type_name, in_key):
             continue
         is_needed = True
-        if in_key or type_name not in _FLOATS:
+        if in_key or type_name not in FLOATS:
             only_floats = False
     if not is_needed:
         return SQL("")

@@ -26,6 +26,7 @@ from geosvc.filter_functions import FilterFunction
 from geosvc.model.collection import Collection, Column
 from geosvc.model.queryables import Queryable, ValueKind, queryable
 from geosvc.model.similar_names import did_you_mean
+from geosvc.model.type_names import FLOATS
 from geosvc.query.cql2.case_folding import without_accents, without_case
 from geosvc.query.cql2.filter_scope import FilterScope
 from geosvc.query.cql2.timestamp_params import write_date, write_timestamp
@@ -37,7 +38,6 @@ LiteralNode = Text | Number | Boolean | Date | Timestamp
 
 _GEOMETRY_NAMES = frozenset({"geometry", "geom", "the_geom", "wkb_geometry", "shape", "msgeometry"})
 _PLAIN_TEXTS = frozenset({"text", "varchar"})
-_FLOATS = frozenset({"float4", "float8"})
 _NUMBER_TYPES: dict[str, NumberType] = {
     "float4": "float4",
     "float8": "float8",
@@ -261,7 +261,7 @@ def _arithmetic(scope: FilterScope, node: Arithmetic) -> Operand:
     right = operand(scope, node.right)
     require_kind(right, ValueKind.NUMBER)
     number_type: NumberType = "numeric"
-    has_float = left.number_type in _FLOATS or right.number_type in _FLOATS
+    has_float = left.number_type in FLOATS or right.number_type in FLOATS
     if node.op == "^" or has_float:
         number_type = "float8"
     x = _cast_number(left, number_type)
@@ -281,7 +281,7 @@ def _arithmetic(scope: FilterScope, node: Arithmetic) -> Operand:
 
 def _calculation_type(value: Operand) -> NumberType:
     """Choose float8 for floats and numeric for others: whole numbers as numeric cannot overflow."""
-    if value.number_type in _FLOATS:
+    if value.number_type in FLOATS:
         return "float8"
     return "numeric"
 

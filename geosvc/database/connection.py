@@ -1,6 +1,7 @@
 """One connection: how it is opened, and in which state it is left for the next statement."""
 
 import asyncio
+import ssl
 from time import monotonic
 from typing import Any, TypeAlias
 
@@ -10,6 +11,7 @@ from asyncpg.pool import PoolConnectionProxy
 from geosvc.database.liveness import watch_socket
 from geosvc.database.running import ServerMessages, TimedQuery
 from geosvc.database.session import CANCEL_GRACE_SECONDS, REPORTED
+from geosvc.database.target import NotConnected, why_unreachable
 from geosvc.database.tls import tls_to_database
 from geosvc.settings import Settings
 from geosvc.sql.compose import APPLICATION_NAME
@@ -142,3 +144,21 @@ def connect_arguments(settings: Settings, url: str) -> dict[str, Any]:
             "standard_conforming_strings": "on",
         },
     }
+
+
+async def open_connection(settings: Settings, url: str, **others: Any) -> asyncpg.Connection:
+    """Opens a connection outside the pools.
+
+    Args:
+        others: arguments of `asyncpg.connect` that differ from those of `connect_arguments`.
+    Raises: the errors of asyncpg; NotConnected where it does not understand the URL; SettingsError
+        when a certificate or key cannot be read.
+    """
+    arguments = {**connect_arguments(settings, url), **others}
+    try:
+        return await asyncpg.connect(**arguments)
+    except ssl.SSLError:  # some of them are a ValueError as well
+        raise
+    except ValueError as error:
+        # its text may contain a part of the URL, and so of the password
+        raise NotConnected(why_unreachable(error)) from None

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from geosvc.database.connection import connect_arguments
+from geosvc.database.connection import open_connection
 from geosvc.database.sqlstate import DATABASE_ERRORS
 from geosvc.database.target import target_of, why_unreachable
 from geosvc.errors import StartError
@@ -44,10 +44,9 @@ async def loading(settings: Settings, url: str) -> AsyncIterator[Loading]:
 
     Raises: StartError when the database cannot be reached, or refuses a statement.
     """
-    arguments = connect_arguments(settings, url)
-    arguments["command_timeout"] = None  # a COPY takes as long as its data
     try:
-        connection = await asyncpg.connect(**arguments)
+        # a COPY takes as long as its data
+        connection = await open_connection(settings, url, command_timeout=None)
     except DATABASE_ERRORS as error:
         raise StartError(f"cannot connect to {target_of(url)}: {why_unreachable(error)}") from None
     try:

@@ -1,8 +1,6 @@
 """One connection at the start, for services that must not start without a database."""
 
-import asyncpg
-
-from geosvc.database.connection import connect_arguments
+from geosvc.database.connection import open_connection
 from geosvc.database.sqlstate import DATABASE_ERRORS
 from geosvc.database.target import target_of, why_unreachable
 from geosvc.errors import StartError
@@ -20,8 +18,8 @@ async def require_database(settings: Settings) -> None:
     url = settings.database_url.get_secret_value()
     target = target_of(url)
     try:
-        connection = await asyncpg.connect(**connect_arguments(settings, url))
-    except (*DATABASE_ERRORS, ValueError) as error:
+        connection = await open_connection(settings, url)
+    except DATABASE_ERRORS as error:
         raise StartError(f"cannot connect to {target}: {why_unreachable(error)}") from None
     try:
         schema = await connection.fetchval(load_statement("postgis_schema").text)

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from secrets import token_hex
 from time import time
-from typing import Any
 
 import asyncpg
 import orjson
@@ -29,7 +28,7 @@ from geosvc.advice.server_findings import (
 )
 from geosvc.catalog.collections import Catalog, build_catalog
 from geosvc.database.catalog import selection_of
-from geosvc.database.connection import connect_arguments
+from geosvc.database.connection import open_connection
 from geosvc.database.sqlstate import DATABASE_ERRORS
 from geosvc.database.target import target_of, why_unreachable
 from geosvc.database.trial_reads import TrialReads
@@ -88,10 +87,9 @@ def quote(*names: str) -> str:
 
 @asynccontextmanager
 async def _connected(settings: Settings, url: str) -> AsyncIterator[asyncpg.Connection]:
-    arguments: dict[str, Any] = connect_arguments(settings, url)
-    arguments["command_timeout"] = CHECK_SECONDS
-    arguments["statement_cache_size"] = 0
-    connection = await asyncpg.connect(**arguments)
+    connection = await open_connection(
+        settings, url, command_timeout=CHECK_SECONDS, statement_cache_size=0
+    )
     try:
         yield connection
     finally:

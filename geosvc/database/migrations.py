@@ -29,10 +29,10 @@ from sqlalchemy import Connection, NullPool
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from geosvc.database.connection import connect_arguments
+from geosvc.database.connection import open_connection
 from geosvc.database.session import CANCEL_GRACE_SECONDS
 from geosvc.database.sqlstate import DATABASE_ERRORS
-from geosvc.database.target import first_line
+from geosvc.database.target import NotConnected, first_line
 from geosvc.errors import MigrationError
 from geosvc.settings import Settings
 
@@ -101,9 +101,8 @@ class _Command:
         self._scripts = _open_scripts()
         self.order = _in_order(self._scripts)
         self._limits = limits
-        self._arguments = connect_arguments(settings, url)
-        self._arguments["statement_cache_size"] = 0  # no statement runs twice
-        self._arguments["command_timeout"] = limits.statement_seconds + CANCEL_GRACE_SECONDS
+        self._settings = settings
+        self._url = url
         self._current: Script | None = None
         # at level INFO Alembic reports each step
         logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -199,13 +198,12 @@ class _Command:
             await engine.dispose()
 
     async def _connect(self) -> asyncpg.Connection:
-        try:
-            return await asyncpg.connect(**self._arguments)
-        except ValueError:
-            # its text may contain a part of the URL, and so of the password
-            raise MigrationError(
-                "the database URL cannot be used: asyncpg does not understand it"
-            ) from None
+        return await open_connection(
+            self._settings,
+            self._url,
+            statement_cache_size=0,  # no statement runs twice
+            command_timeout=self._limits.statement_seconds + CANCEL_GRACE_SECONDS,
+        )
 
     def _reason(self, error: BaseException) -> str:
         """Why the database failed, in one line without SQL and without the URL."""
@@ -214,6 +212,8 @@ class _Command:
             return self._reason_of_server(cause)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"the certificate of the database is not trusted: {cause.verify_message}"
+        if isinstance(cause, NotConnected):
+            return f"the database cannot be reached: {first_line(cause)}"
         number = getattr(cause, "errno", None) or 0
         if not number and isinstance(cause, TimeoutError):
             number = ETIMEDOUT

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from geosvc.database.changefeed.log_state import LogDelta, LogVersions, NoChangeLog, delta_of_rows
 from geosvc.database.changefeed.standby_snapshot import snapshot_before, snapshot_of_rows
-from geosvc.database.connection import GeosvcConnection, connect_arguments
+from geosvc.database.connection import GeosvcConnection, open_connection
 from geosvc.database.running import Running, log_query
 from geosvc.database.sqlstate import DATABASE_ERRORS, translate
 from geosvc.errors import DatabaseUnavailable
@@ -94,11 +94,15 @@ class Feed:
     async def _connect(self, url: SecretStr) -> None:
         """Connect, and find out which server it is. Raises: NoChangeLog."""
         self._pooled = self._settings.pgbouncer and url is self._settings.database_url
-        arguments: dict[str, Any] = connect_arguments(self._settings, url.get_secret_value())
-        arguments["command_timeout"] = READ_SECONDS
+        others: dict[str, Any] = {"command_timeout": READ_SECONDS}
         if self._pooled:
-            arguments["statement_cache_size"] = 0
-        connection = await asyncpg.connect(**arguments, connection_class=GeosvcConnection)
+            others["statement_cache_size"] = 0
+        connection = await open_connection(
+            self._settings,
+            url.get_secret_value(),
+            connection_class=GeosvcConnection,
+            **others,
+        )
         self._connection = connection
         connection.watch_socket(self._settings.db_silence_seconds)
         if self._settings.telemetry:

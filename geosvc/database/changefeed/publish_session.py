@@ -12,7 +12,7 @@ import asyncpg
 import orjson
 
 from geosvc.catalog.collections import Catalog, CollectionSelection, build_catalog
-from geosvc.database.connection import connect_arguments
+from geosvc.database.connection import open_connection
 from geosvc.database.sqlstate import DATABASE_ERRORS
 from geosvc.database.target import why_unreachable
 from geosvc.errors import PublishError
@@ -75,7 +75,7 @@ async def publish_session(settings: Settings, url: str) -> AsyncIterator[Publish
     Raises: PublishError for all errors of the database, also those of the block.
     """
     try:
-        connection = await _connect(settings, url)
+        connection = await open_connection(settings, url, statement_cache_size=0)
         try:
             async with connection.transaction():
                 await connection.execute(
@@ -88,18 +88,6 @@ async def publish_session(settings: Settings, url: str) -> AsyncIterator[Publish
             connection.terminate()
     except DATABASE_ERRORS as error:
         raise PublishError(_reason(error)) from None
-
-
-async def _connect(settings: Settings, url: str) -> asyncpg.Connection:
-    arguments: dict[str, Any] = connect_arguments(settings, url)
-    arguments["statement_cache_size"] = 0
-    try:
-        return await asyncpg.connect(**arguments)
-    except ValueError:
-        # its text may contain a part of the URL, and so of the password
-        raise PublishError(
-            "the database URL cannot be used: asyncpg does not understand it"
-        ) from None
 
 
 def _reason(error: BaseException) -> str:

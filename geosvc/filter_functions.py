@@ -65,10 +65,6 @@ class FilterFunctions:
         """The function with this name, in any case."""
         return self.by_name.get(name.lower())
 
-    def with_functions(self, added: Iterable[FilterFunction]) -> "FilterFunctions":
-        """These functions and others."""
-        return FilterFunctions({**self.by_name, **_by_name(added)})
-
     def are_immutable_in(self, node: object) -> bool:
         """Whether a filter, or a part of one, gives the same result while a row stays the same.
 

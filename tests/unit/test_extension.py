@@ -12,8 +12,11 @@ from geosvc.filter_functions import BUILT_IN_FUNCTIONS, FilterFunction
 from geosvc.formats import BUILT_IN_FORMATS, CSV_FORMAT
 from geosvc.model.media_type import HTML, MediaType
 from geosvc.model.queryables import ValueKind
+from geosvc.openapi import describe_api
+from geosvc.requests.items import ReadingRules
 from geosvc.routes import PAGE_ROUTES, ROUTES, Route
 from geosvc.sql.compose import SQL
+from tests.unit.samples import collection, column
 
 TEXT = ValueKind.TEXT
 FIRST = FilterFunction("first", "The first character.", (TEXT,), TEXT, SQL("left({}, 1)"))
@@ -60,6 +63,20 @@ def test_registries_do_not_share_what_is_added() -> None:
     assert plain.functions.find("first") is None
     assert TSV_TYPE not in plain.formats.items_types
     assert BUILT_IN_FUNCTIONS.find("first") is None
+
+
+def test_a_route_of_collections_is_described_for_each_of_them() -> None:
+    path = "/collections/{collectionId}/hello/{name}"
+    route = replace(HELLO, path=path)
+    parts = compose_registries((Extension(routes=(route,)),)).described
+    countries = collection(column("id", "int4"), key=("id",), name="countries")
+    described = describe_api("http://localhost", (countries,), ReadingRules(), parts=parts)
+    operation = described["paths"]["/collections/countries/hello/{name}"]["get"]
+    assert operation["operationId"] == "getHello.countries"
+    assert operation["tags"] == ["countries"]
+    (parameter,) = operation["parameters"]
+    assert (parameter["name"], parameter["in"], parameter["required"]) == ("name", "path", True)
+    assert path not in described["paths"]
 
 
 def _media_type(**changes: Any) -> Extension:

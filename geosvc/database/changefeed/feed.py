@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 from pydantic import SecretStr
@@ -97,12 +97,13 @@ class Feed:
         others: dict[str, Any] = {"command_timeout": READ_SECONDS}
         if self._pooled:
             others["statement_cache_size"] = 0
-        connection = await open_connection(
+        opened = await open_connection(
             self._settings,
             url.get_secret_value(),
             connection_class=GeosvcConnection,
             **others,
         )
+        connection = cast("GeosvcConnection", opened)
         self._connection = connection
         connection.watch_socket(self._settings.db_silence_seconds)
         if self._settings.telemetry:

@@ -203,9 +203,11 @@ class ConnectionSource:
     async def _acquire_alive(self) -> Connection:
         """Gets a connection of asyncpg's pool. If it is dead, all idle ones are replaced."""
         connection: Connection = await self._pool.acquire(timeout=self._acquire_seconds)
+        if not self._liveness.needs_probe(connection):
+            return connection
         is_alive = False
         try:
-            is_alive = await self._liveness.is_alive(connection)
+            is_alive = await self._liveness.probe(connection)
         finally:
             if not is_alive:  # or the probe was cancelled
                 connection.terminate()

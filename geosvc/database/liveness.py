@@ -52,13 +52,14 @@ class Liveness:
         """Marks all connections as suspect, since one was found dead."""
         self._suspected_at = monotonic()
 
-    async def is_alive(self, connection: Any) -> bool:
-        """Whether a connection is alive; it is probed only if that is not known."""
+    def needs_probe(self, connection: Any) -> bool:
+        """Whether a connection was idle for long, or is suspect."""
         used_at: float = connection.used_at
         is_suspect = used_at <= self._suspected_at
-        idle_seconds = monotonic() - used_at
-        if not is_suspect and idle_seconds < self._seconds:
-            return True
+        return is_suspect or monotonic() - used_at >= self._seconds
+
+    async def probe(self, connection: Any) -> bool:
+        """Whether a connection is alive: whether it answers a statement in time."""
         try:
             await connection.execute(_PROBE, timeout=self._seconds)
         except DATABASE_ERRORS:

@@ -122,7 +122,8 @@ class Shares:
         self._free += 1
         _count_down(self._held, holder)
         _count_down(self._held_by_group, group)
-        self._grant_to_waiting()
+        if self._waiting:
+            self._grant_to_waiting()
 
     def shrink(self, places: int) -> None:
         """Lowers the number of places, since the server accepts no more connections.

@@ -129,8 +129,9 @@ class Inflater:
             raise CorruptBody(f"the {self._coding} stream is cut off")
 
     def _inflate(self, block: bytes) -> Iterator[bytes]:
-        pending = False
-        while block or pending:
+        """Inflates a block, in which members of a stream may end and begin."""
+        has_more = False  # the stream may have inflated more than it has given out
+        while block or has_more:
             if self._stream is None:
                 block = self._begin + block
                 self._begin = b""
@@ -146,7 +147,7 @@ class Inflater:
             if inflated:
                 self._count(inflated)
                 yield inflated
-            pending = len(inflated) == most and not self._stream.eof
+            has_more = len(inflated) == most and not self._stream.eof
             if self._stream.eof:
                 self._stream = None
                 self._ended = True

@@ -26,9 +26,26 @@ _DECIMAL = Annotated[
 ]
 _NOT_FINITE = Literal["NaN", "Infinity", "-Infinity"]
 _TEXTS = (
-    *("text", "varchar", "bpchar", "name", "date", "timestamp", "timestamptz", "time", "timetz"),
-    *("interval", "inet", "cidr", "macaddr", "macaddr8", "xml", "tsvector", "bit", "varbit"),
+    "text",
+    "varchar",
+    "bpchar",
+    "name",
+    "date",
+    "timestamp",
+    "timestamptz",
+    "time",
+    "timetz",
+    "interval",
+    "inet",
+    "cidr",
+    "macaddr",
+    "macaddr8",
+    "xml",
+    "tsvector",
+    "bit",
+    "varbit",
 )
+"""Types whose values are any JSON texts, which PostgreSQL checks."""
 
 
 def _integer(bits: int) -> Any:
@@ -133,7 +150,8 @@ def properties_type(
     fields: list[Any] = []
     names: dict[str, str] = {}
     for place, column in enumerate(decoded):
-        kind, default = _field_of(column, mode, is_key=column.name in collection.key)
+        is_key = column.name in collection.key
+        kind, default = _field_of(column, mode, is_key=is_key)
         fields.append((f"p{place}", kind, default))
         names[f"p{place}"] = column.name
     for place, column in enumerate(read_only, len(decoded)):

@@ -36,9 +36,24 @@ __all__ = [
 _KEY = re.compile(rb'"(features|type)"[ \t\n\r]*:[ \t\n\r]*')
 _TEXT = re.compile(rb'"[^"\\]*"')
 
-_ARRAY_GRAMMAR = Grammar(depth=2, separator=b",", repeated=False, noun="comma")
-_RECORD_GRAMMAR = Grammar(depth=0, separator=b"\x1e", repeated=True, noun="record separator")
-_LINE_GRAMMAR = Grammar(depth=0, separator=b"\n", repeated=True, noun="line break")
+_ARRAY_GRAMMAR = Grammar(
+    depth=2,
+    separator=b",",
+    repeated=False,
+    noun="comma",
+)
+_RECORD_GRAMMAR = Grammar(
+    depth=0,
+    separator=b"\x1e",
+    repeated=True,
+    noun="record separator",
+)
+_LINE_GRAMMAR = Grammar(
+    depth=0,
+    separator=b"\n",
+    repeated=True,
+    noun="line break",
+)
 _DEFAULTS = SplitLimits()
 
 
@@ -143,19 +158,20 @@ class FeatureCollectionSplitter:
         raise MalformedBody("the body is empty")
 
     def _take(self, text: bytes) -> Iterator[Piece]:
-        if self._head is not None:
+        """Takes the next text of the body, which may begin in one part of it and end in another."""
+        if self._head is not None:  # before the features
             head = text.lstrip(WHITE_SPACE)
             if self._head:
                 head = self._head + text
             text = self._take_head(head)
-        if self._head is None and self._tail is None:
+        if self._head is None and self._tail is None:  # within them
             piece, end = self._elements.take(text)
             if piece is not None:
                 yield piece
             if end is None:
                 return
             text = self._end_features(text, end)
-        if self._tail is not None and not self._ended:
+        if self._tail is not None and not self._ended:  # after them
             text = self._take_tail(text)
         if self._ended and text.strip(WHITE_SPACE):
             raise MalformedBody("the body has more text after the end of its object")

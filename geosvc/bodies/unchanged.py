@@ -126,8 +126,11 @@ def _same_ring(posted: Any, stored: Any) -> bool:
         return True
     if not _are_arrays_of_one_length(posted, stored) or len(posted) < _MIN_RING_POSITIONS:
         return False
-    are_closed = posted[0] == posted[-1] and stored[0] == stored[-1]
-    if not are_closed or posted[0] not in stored:
+    posted_is_closed = posted[0] == posted[-1]
+    stored_is_closed = stored[0] == stored[-1]
+    if not posted_is_closed or not stored_is_closed:
+        return False
+    if posted[0] not in stored:
         return False
     # the stored ring without its last position, from the first position of the posted one
     begin = stored.index(posted[0])

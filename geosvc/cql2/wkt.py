@@ -104,7 +104,9 @@ class WktReader:
 
     def _begins_number(self) -> bool:
         token = self._tokens.next
-        return token.kind is TokenKind.NUMBER or token.is_sign("-") or token.is_sign("+")
+        if token.kind is TokenKind.NUMBER:
+            return True
+        return token.is_sign("-") or token.is_sign("+")
 
     def _number(self) -> float:
         """A number, which may have a sign."""

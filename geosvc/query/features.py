@@ -23,6 +23,9 @@ from geosvc.requests.items import ItemsQuery
 from geosvc.sql.compose import REQUEST_TAG, SQL, Composable, Identifier, Param, Statement, compose
 
 MAX_SHAPE = 200  # characters
+_PARAMETERS = {"interval": "datetime"}
+"""The parameter of a condition, where the field has another name."""
+
 PAGE_NAME = "items.page"
 EXPORT_NAME = "items.export"
 
@@ -198,15 +201,11 @@ def statement_shape(query: ItemsQuery) -> str:
     For example `bbox category= sortby=-population next`. At most MAX_SHAPE characters.
     """
     parts = [f"{name}=" for name, _ in query.arguments]
-    if query.bbox is not None:
-        parts.append("bbox")
-    if query.interval is not None:
-        parts.append("datetime")
-    parts += [f"{name}=" for name, _ in query.equals]
-    if query.spatial is not None:
-        parts.append("spatial")
-    if query.filter is not None:
-        parts.append("filter")
+    for condition in query.conditions():
+        if condition == "equals":
+            parts += [f"{name}=" for name, _ in query.equals]
+        else:
+            parts.append(_PARAMETERS.get(condition, condition))
     if query.sortby:
         parts.append(_sortby_shape(query))
     parts += _paging_shape(query)

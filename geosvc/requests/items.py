@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from geosvc.errors import InvalidParameter, UnknownParameter
 from geosvc.model.bbox import Bbox, parse_bbox
@@ -95,6 +95,14 @@ class GeometryStyle:
         return digits_of(self.crs.srid)
 
 
+CONDITIONS = ("bbox", "interval", "equals", "spatial", "filter")
+"""The fields of ItemsQuery that are conditions: a feature must fulfil all of them.
+
+The counts, the cursors and the names of statements take all conditions from here.
+`geosvc/query/conditions.py` turns each of them into SQL.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class ItemsQuery:
     """Which features, in which order, and which parts of them.
@@ -128,6 +136,20 @@ class ItemsQuery:
     limited: bool = False
     trusts_key: bool = False
     escapes_formulas: bool = False
+
+    def conditions(self) -> dict[str, object]:
+        """The conditions that the request has, by the name of their field."""
+        conditions = {}
+        for name in CONDITIONS:
+            condition = getattr(self, name)
+            if condition:
+                conditions[name] = condition
+        return conditions
+
+    def selection(self) -> "ItemsQuery":
+        """The part of the query that decides which features match, and how they are counted."""
+        conditions: dict[str, Any] = self.conditions()
+        return ItemsQuery(limit=None, arguments=self.arguments, count=self.count, **conditions)
 
 
 _RESERVED = frozenset(parameter.name for parameter in DECLARED)

@@ -22,7 +22,7 @@ from geosvc.errors import (
 from geosvc.model.collection import Collection
 from geosvc.model.similar_names import did_you_mean
 from geosvc.model.spatial import Predicate
-from geosvc.requests.declared import DECLARED
+from geosvc.requests.declared import DECLARED, LISTS
 from geosvc.requests.filters import FilterLanguage, FilterRules
 from geosvc.requests.items import ItemsQuery, ReadingRules, parse_items_query
 from geosvc.requests.parameter_values import MAX_INT8, double_quoted
@@ -32,7 +32,6 @@ from geosvc.requests.search_geometry import GeometryShell, Members, RawMembers, 
 _OWN = frozenset({"geometry", "predicate", "distance", "k", "filter", "filter-lang"})
 _GEOJSON_TYPES = frozenset((*GEOMETRY_TYPES, "Feature", "FeatureCollection"))
 _NAMES = frozenset({"properties", "sortby"})
-_ARRAYS = _NAMES | {"bbox"}
 _NOT_WITH_NEAREST = ("limit", "offset", "startindex", "cursor", "sortby")
 _RESERVED = frozenset(parameter.name for parameter in DECLARED) | _OWN
 DEFAULT_K = 10
@@ -240,7 +239,7 @@ def _as_text(name: str, value: Any, raw: bytes) -> str:
 
 def _as_list(name: str, elements: list[Any]) -> str:
     """An array as a list with commas."""
-    if name not in _ARRAYS or not all(map(_is_scalar, elements)):
+    if name not in LISTS or not all(map(_is_scalar, elements)):
         raise _wrong_member(name, f"{name} takes numbers or texts")
     texts = []
     for element in elements:

@@ -105,8 +105,7 @@ class Counts:
 
     async def _estimate(self, collection: Collection, query: ItemsQuery) -> int:
         """The planner's estimate. Raises: RequestError."""
-        is_filtered = query.bbox or query.spatial or query.interval or query.equals or query.filter
-        if collection.rows is not None and not is_filtered:
+        if collection.rows is not None and not query.conditions():
             return collection.rows
         statement = await self._plan(query, explain_matching, collection, query)
         rows = await self._database.fetch(statement)

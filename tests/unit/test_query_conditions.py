@@ -1,0 +1,93 @@
+"""Every condition of a query is a part of all that depends on which features match."""
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from geosvc.model.bbox import Bbox
+from geosvc.model.media_type import GEOJSON
+from geosvc.model.spatial import Predicate, SpatialFilter
+from geosvc.query.conditions import query_conditions
+from geosvc.query.features import select_items, statement_shape
+from geosvc.query.paging import digest_of
+from geosvc.requests.items import CONDITIONS, ItemsQuery, parse_items_query
+from geosvc.values.temporal import parse_datetime
+from tests.unit.samples import collection, column
+
+PLACES = collection(
+    column("id", "int4", not_null=True),
+    column("name"),
+    column("at", "timestamptz"),
+    key=("id",),
+    temporal=("at",),
+)
+POINT = bytes.fromhex("0101000020E610000000000000000000000000000000000000")
+VALUES: dict[str, Any] = {
+    "bbox": Bbox(0, 0, 1, 1),
+    "interval": parse_datetime("2020-01-01T00:00:00Z/.."),
+    "equals": (("name", "a"),),
+    "spatial": SpatialFilter(POINT, (0, 0, 0, 0), Predicate.INTERSECTS),
+    "filter": parse_items_query({"filter": "name = 'a'"}, PLACES).filter,
+}
+SHAPES = {
+    "bbox": "bbox",
+    "interval": "datetime",
+    "equals": "name=",
+    "spatial": "spatial",
+    "filter": "filter",
+}
+NO_CONDITIONS = {
+    "limit",
+    "limited",
+    "offset",
+    "cursor",
+    "arguments",
+    "sortby",
+    "properties",
+    "geometry",
+    "count",
+    "bigint_as_text",
+    "trusts_key",
+    "escapes_formulas",
+}
+
+
+def test_every_field_is_known_to_be_a_condition_or_not() -> None:
+    """Where this fails for a new field, decide whether features have to fulfil it."""
+    names = {field.name for field in fields(ItemsQuery)}
+    assert names == {*CONDITIONS, *NO_CONDITIONS}
+    assert set(CONDITIONS) == VALUES.keys() == SHAPES.keys()
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_a_condition_is_a_part_of_statements_counts_and_cursors(name: str) -> None:
+    plain = ItemsQuery(limit=3)
+    query = ItemsQuery(limit=3, offset=1, **{name: VALUES[name]})
+    assert query.conditions() == {name: VALUES[name]}
+    assert query.selection() == ItemsQuery(limit=None, **{name: VALUES[name]})
+    assert len(list(query_conditions(PLACES, query))) == 1
+    assert statement_shape(query) == f"{SHAPES[name]} offset"
+    assert digest_of(PLACES, query) != digest_of(PLACES, plain)
+    texts = {select_items(PLACES, each, GEOJSON).statement.text for each in (plain, query)}
+    assert len(texts) == 2
+
+
+def test_a_query_without_conditions_selects_everything() -> None:
+    query = ItemsQuery(limit=3, arguments=(("a", "1"),), count="exact", properties=("name",))
+    assert query.conditions() == {}
+    assert query.selection() == ItemsQuery(limit=None, arguments=(("a", "1"),), count="exact")
+
+
+@pytest.mark.parametrize(
+    ("names", "digest"),
+    [
+        ((), "79c4f794a9636bc0e9"),
+        (("bbox", "interval", "equals"), "e0219da628ca180174"),
+        (("filter",), "4ed7c710c3ac7461e2"),
+        (CONDITIONS, "9d84a6a22bd9481048"),
+    ],
+)
+def test_a_cursor_of_an_earlier_version_remains_valid(names: tuple[str, ...], digest: str) -> None:
+    query = ItemsQuery(limit=3, **{name: VALUES[name] for name in names})
+    assert digest_of(PLACES, query) == digest

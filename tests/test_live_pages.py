@@ -14,6 +14,7 @@ from yarl import URL
 
 from geosvc.encode.snippets import write_snippets
 from geosvc.http.keys import CATALOG, CHANGE_READER
+from geosvc.model.principal import ANONYMOUS
 from tests.conftest import Client, Service, execute
 from tests.events import parse_events
 from tests.http import fetch
@@ -115,7 +116,7 @@ async def test_the_snippets_for_live_changes_do_what_they_say(live: Client, live
     base = str(live.make_url("/")).rstrip("/")
     snippets = {
         str(each.id): {snippet.client: snippet.code for snippet in write_snippets(base, each)}
-        for each in catalog.collections()
+        for each in catalog.collections_for(ANONYMOUS)
     }
     assert not {"curl, live", "EventSource"} & snippets["plain"].keys()
     assert f"new EventSource('{base}{CHANGES}')" in snippets["places"]["EventSource"]

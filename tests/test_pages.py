@@ -21,6 +21,7 @@ from geosvc.assets import API_LIBRARY, FILES, MAP_LIBRARY, Assets
 from geosvc.encode.snippets import write_snippets
 from geosvc.handlers.items_html import MAX_ROWS
 from geosvc.http.keys import ASSETS, CATALOG
+from geosvc.model.principal import ANONYMOUS
 from tests.conftest import Client, Service, execute
 from tests.http import fetch
 from tests.processes import Running
@@ -559,7 +560,7 @@ def code_of(client: Client, base: str, name: str) -> Iterator[tuple[str, str]]:
     """(client, code) of each snippet."""
     app = client.app
     assert isinstance(app, web.Application)
-    collection = next(each for each in app[CATALOG].collections() if each.id == name)
+    collection = next(each for each in app[CATALOG].collections_for(ANONYMOUS) if each.id == name)
     yield from ((each.client, each.code) for each in write_snippets(base, collection))
 
 

@@ -13,6 +13,7 @@ from geosvc.database.changefeed.publishing import publish
 from geosvc.database.pool import Database
 from geosvc.errors import PublishError
 from geosvc.model.collection import Publication
+from geosvc.model.principal import ANONYMOUS
 from geosvc.settings import Settings
 from tests.conftest import execute, settings_for
 from tests.publishing import PLACES, Writing, as_role, db, migrated_url
@@ -540,7 +541,7 @@ async def test_the_catalog_tells_what_is_published_and_notices_when_it_is_not(db
 
     async def published() -> Publication | None:
         await follower.look()
-        return (await follower.collection("places")).publication
+        return (await follower.collection(ANONYMOUS, "places")).publication
 
     assert await published() is None
     await db.publish()

@@ -29,7 +29,7 @@ from geosvc.events import (
 )
 from geosvc.model.collection import Collection
 from geosvc.model.crs import Srid, define_crs, is_well_known
-from geosvc.model.principal import ANONYMOUS, acting_for
+from geosvc.model.principal import ANONYMOUS, Principal, acting_for
 from geosvc.query.sample_rows import count_repeats
 from geosvc.settings import Settings
 from geosvc.sql.files import load_statement
@@ -37,6 +37,7 @@ from geosvc.sql.files import load_statement
 LOOK_AGAIN_SECONDS = 1.0
 KEYS_SECONDS = 2.0
 MAX_LASTING = 256
+NEVER_REACHED = "the database has not been reached yet"
 
 
 def selection_of(settings: Settings) -> CollectionSelection:
@@ -134,13 +135,30 @@ class CatalogFollower:
     def catalog(self) -> Catalog:
         """The catalog that was read last. Raises: DatabaseUnavailable if none was read yet."""
         if self._catalog is None:
-            raise DatabaseUnavailable("the database has not been reached yet")
+            raise DatabaseUnavailable(NEVER_REACHED)
         return self._catalog
 
     @property
     def current(self) -> Catalog | None:
         """The catalog that was read last; None if none was read yet."""
         return self._catalog
+
+    def current_for(self, principal: Principal) -> Catalog | None:
+        """Return the catalog as a principal sees it; None if none was read yet.
+
+        Every principal sees all collections as yet. A change that hides some belongs here.
+        """
+        return self._catalog
+
+    def catalog_for(self, principal: Principal) -> Catalog:
+        """Return the catalog as a principal sees it.
+
+        Raises: DatabaseUnavailable if none was read yet.
+        """
+        catalog = self.current_for(principal)
+        if catalog is None:
+            raise DatabaseUnavailable(NEVER_REACHED)
+        return catalog
 
     async def may_retry(self, seen: Catalog | None, error: RequestError) -> bool:
         """Whether a request that failed may succeed when its statement is made again.
@@ -171,32 +189,42 @@ class CatalogFollower:
 
     def size(self) -> int:
         """The number of collections."""
-        return len(self.collections())
-
-    def collections(self) -> tuple[Collection, ...]:
-        """Return the collections that were read last; none if none were read yet."""
         if self._catalog is None:
+            return 0
+        return len(self._catalog.collections)
+
+    def collections_for(self, principal: Principal) -> tuple[Collection, ...]:
+        """Return the collections that a principal sees; none if none were read yet."""
+        catalog = self.current_for(principal)
+        if catalog is None:
             return ()
-        return tuple(self._catalog.collections.values())
+        return tuple(catalog.collections.values())
 
     def find(self, collection_id: str) -> Collection | None:
-        """Return a collection as it was read last."""
+        """Return a collection as it was read last, whoever sees it: for work that is no request."""
         if self._catalog is None:
             return None
         return self._catalog.collections.get(collection_id)
 
     def has_publication(self) -> bool:
         """Whether a collection is published."""
-        return any(collection.publication is not None for collection in self.collections())
+        if self._catalog is None:
+            return False
+        collections = self._catalog.collections.values()
+        return any(collection.publication is not None for collection in collections)
 
-    async def collection(self, collection_id: str) -> Collection:
+    async def collection(self, principal: Principal, collection_id: str) -> Collection:
         """Return the collection with this id, also if it was created a moment ago.
+
+        Args:
+            principal: who must see the collection.
 
         Raises: NotFound, DatabaseUnavailable.
         """
-        if self._catalog is None or collection_id not in self._catalog.collections:
+        catalog = self.current_for(principal)
+        if catalog is None or collection_id not in catalog.collections:
             await self.look(at_most_every=LOOK_AGAIN_SECONDS)
-        return self.catalog[collection_id]
+        return self.catalog_for(principal)[collection_id]
 
     async def look(self, at_most_every: float = 0.0) -> None:
         """Read the catalog if it has changed. If this fails, the last catalog stays.

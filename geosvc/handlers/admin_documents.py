@@ -8,12 +8,9 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from geosvc.encode.html import write_page
-from geosvc.http.documents import json_response, negotiate, query_of
+from geosvc.http.documents import json_response
 from geosvc.http.keys import WORKER_PEERS
-from geosvc.model.media_type import HTML, JSON, MediaType
-from geosvc.requests.parameter_values import refuse_unknown
-
-PAGE_TYPES = (JSON, HTML)
+from geosvc.model.media_type import JSON, MediaType
 
 # nothing from other origins, and no script at all
 CONTENT_SECURITY_POLICY = (
@@ -33,18 +30,6 @@ class WorkerAnswers:
 
     by_worker: Mapping[int, Any]
     counts: dict[str, Any]
-
-
-def page_type(
-    request: web.Request, known: frozenset[str] = frozenset({"f"})
-) -> tuple[Mapping[str, str], MediaType]:
-    """The parameters of a request, and the media type of its answer.
-
-    Raises: InvalidParameter, UnknownParameter, NotAcceptable.
-    """
-    values = query_of(request)
-    refuse_unknown(values, known)
-    return values, negotiate(request, values, PAGE_TYPES)
 
 
 def admin_page(
@@ -78,6 +63,13 @@ async def ask_workers(request: web.Request, part: str) -> WorkerAnswers:
         part: as `worker_report` knows it.
     """
     answers = await request.app[WORKER_PEERS].collect(part)
-    by_worker = {worker: answer for worker, answer in answers.items() if answer is not None}
-    silent = len(answers) - len(by_worker)
-    return WorkerAnswers(by_worker, {"now": time(), "workers": len(answers), "silent": silent})
+    by_worker = {}
+    for worker, answer in answers.items():
+        if answer is not None:
+            by_worker[worker] = answer
+    counts = {
+        "now": time(),
+        "workers": len(answers),
+        "silent": len(answers) - len(by_worker),
+    }
+    return WorkerAnswers(by_worker, counts)

@@ -7,7 +7,8 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from geosvc.handlers.admin_documents import admin_page, ask_workers, page_type
+from geosvc.handlers.admin_documents import WorkerAnswers, admin_page, ask_workers
+from geosvc.http.documents import parse_document_query
 from geosvc.http.keys import CATALOG, WORKER_PEERS
 from geosvc.observe.metrics import write_metrics
 from geosvc.observe.statistics import describe_statistics, merge_states
@@ -22,51 +23,76 @@ PAGES = (
     ("readyz", "Ready", "200 when the database answers and the catalog is loaded"),
     ("livez", "Alive", "200 while the process turns"),
 )
+"""(href, title, description) of each page."""
 
 
 async def get_overview(request: web.Request) -> web.Response:
     """The pages of the admin listener, and the state of the service."""
-    _, media_type = page_type(request)
+    query = parse_document_query(request)
     slow = await ask_workers(request, "slow")
     live = await ask_workers(request, "live")
-    statistics = describe_statistics(merge_states(slow.by_worker.values()), slow.counts["now"])
-    links = []
-    for href, title, description in PAGES:
-        links.append({"href": href, "title": title, "description": description})
+    pools = await ask_workers(request, "pool")
+    catalog = request.app[CATALOG]
+    number_of_requests = sum(map(len, live.by_worker.values()))
+    slow_last_hour = 0
+    for minute in _describe_slow(slow)["minutes"]:
+        slow_last_hour += minute["count"]
     document = {
         **slow.counts,
-        "database_up": bool(request.app[CATALOG].is_up()),
-        "collections": int(request.app[CATALOG].size()),
-        "requests": sum(map(len, live.by_worker.values())),
-        "pools": await _pools(request),
-        "slow_last_hour": sum(minute["count"] for minute in statistics["minutes"]),
-        "links": links,
+        "database_up": catalog.is_up(),
+        "collections": catalog.size(),
+        "requests": number_of_requests,
+        "pools": _list_pools(pools),
+        "slow_last_hour": slow_last_hour,
+        "links": _list_links(),
     }
-    return admin_page("overview.html", document, media_type)
-
-
-async def _pools(request: web.Request) -> list[dict[str, Any]]:
-    answers = await ask_workers(request, "pool")
-    return [{"worker": worker, **pool} for worker, pool in answers.by_worker.items()]
+    return admin_page("overview.html", document, query.media_type)
 
 
 async def get_slow_queries(request: web.Request) -> web.Response:
     """The slow statements since the workers started, those that cost most first."""
-    _, media_type = page_type(request)
+    query = parse_document_query(request)
     slow = await ask_workers(request, "slow")
-    statistics = describe_statistics(merge_states(slow.by_worker.values()), slow.counts["now"])
-    return admin_page("slow_queries.html", {**slow.counts, **statistics}, media_type)
+    document = {
+        **slow.counts,
+        **_describe_slow(slow),
+    }
+    return admin_page("slow_queries.html", document, query.media_type)
 
 
 async def get_pool(request: web.Request) -> web.Response:
     """The connection pools of the workers."""
-    _, media_type = page_type(request)
-    answers = await ask_workers(request, "pool")
-    document = {**answers.counts, "pools": await _pools(request)}
-    return admin_page("pool.html", document, media_type)
+    query = parse_document_query(request)
+    pools = await ask_workers(request, "pool")
+    document = {
+        **pools.counts,
+        "pools": _list_pools(pools),
+    }
+    return admin_page("pool.html", document, query.media_type)
 
 
 async def get_metrics(request: web.Request) -> web.Response:
     """All metrics of all workers, for Prometheus."""
     answers = await request.app[WORKER_PEERS].collect("metrics")
-    return web.Response(body=write_metrics(answers), headers={hdrs.CONTENT_TYPE: METRICS_TYPE})
+    body = write_metrics(answers)
+    headers = {hdrs.CONTENT_TYPE: METRICS_TYPE}
+    return web.Response(body=body, headers=headers)
+
+
+def _describe_slow(slow: WorkerAnswers) -> dict[str, Any]:
+    statistics = merge_states(slow.by_worker.values())
+    return describe_statistics(statistics, slow.counts["now"])
+
+
+def _list_pools(pools: WorkerAnswers) -> list[dict[str, Any]]:
+    listed = []
+    for worker, pool in pools.by_worker.items():
+        listed.append({"worker": worker, **pool})
+    return listed
+
+
+def _list_links() -> list[dict[str, str]]:
+    links = []
+    for href, title, description in PAGES:
+        links.append({"href": href, "title": title, "description": description})
+    return links

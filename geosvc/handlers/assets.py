@@ -2,6 +2,7 @@
 
 from aiohttp import hdrs, web
 
+from geosvc.assets import Asset
 from geosvc.encode.compression import CODINGS, compress
 from geosvc.errors import NotFound
 from geosvc.http.keys import ASSETS
@@ -17,21 +18,29 @@ async def get_asset(request: web.Request) -> web.Response:
     asset = assets.files.get(request.match_info["name"])
     if asset is None:
         raise NotFound("there is no such file")
-    etag = f'"{assets.version}"'
     coding = negotiate_coding(request.headers.get(hdrs.ACCEPT_ENCODING), CODINGS)
+    etag = f'"{assets.version}"'
     if coding is not None:
         etag = f'"{assets.version}-{coding}"'
     cache_control = FOR_EVER
     if request.match_info["version"] != assets.version:
         cache_control = CACHE_CONTROL  # from a worker that is being replaced
-    headers: dict[str, str] = {hdrs.CACHE_CONTROL: cache_control, hdrs.ETAG: etag}
+    headers: dict[str, str] = {
+        hdrs.CACHE_CONTROL: cache_control,
+        hdrs.ETAG: etag,
+    }
     unchanged = not_modified(request, etag, headers=headers)
     if unchanged is not None:
         return unchanged
-    body = asset.body
-    if coding is not None:
-        if coding not in asset.coded:
-            asset.coded[coding] = compress(asset.body, coding)
-        body = asset.coded[coding]
-        headers[hdrs.CONTENT_ENCODING] = coding
-    return web.Response(body=body, headers={hdrs.CONTENT_TYPE: asset.content_type, **headers})
+    headers[hdrs.CONTENT_TYPE] = asset.content_type
+    if coding is None:
+        return web.Response(body=asset.body, headers=headers)
+    headers[hdrs.CONTENT_ENCODING] = coding
+    return web.Response(body=_encoded(asset, coding), headers=headers)
+
+
+def _encoded(asset: Asset, coding: str) -> bytes:
+    """The file in a content coding, compressed once."""
+    if coding not in asset.coded:
+        asset.coded[coding] = compress(asset.body, coding)
+    return asset.coded[coding]

@@ -20,9 +20,11 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(slots=True)
 class BulkParser:
-    """The body of a load while it is read.
+    """Parses the body of a load while it arrives.
 
     Attributes:
+        splitter: cuts the body into the texts of features.
+        reader: reads the features.
         crs: of the coordinates.
         sequence: whether the body is a text sequence, where a pointer cannot name a feature.
         single: whether the body is one feature, which has a URL.
@@ -51,7 +53,7 @@ class BulkParser:
         return f"/features/{index}{pointer or ''}"
 
     def cut(self, data: bytes, last: bool) -> list[Piece]:
-        """Cuts the next bytes of the body into the texts of features. It is work for a thread.
+        """Cuts the next bytes of the body into the texts of features. Called in a thread.
 
         Args:
             last: whether the body ends with these bytes.
@@ -71,7 +73,10 @@ class BulkParser:
 
 
 async def read_features(
-    parser: BulkParser, load: BulkLoad, body: AsyncIterator[bytes], offload: Offload
+    parser: BulkParser,
+    load: BulkLoad,
+    body: AsyncIterator[bytes],
+    offload: Offload,
 ) -> AsyncGenerator[Posted, None]:
     """Reads the features that can be stored, in batches; reports the others to the load.
 
@@ -80,11 +85,14 @@ async def read_features(
     chunk = bytearray()
     async for data in body:
         chunk += data
-        if len(chunk) >= CHUNK_BYTES:
-            for piece in await offload.run_piece(parser.cut, bytes(chunk), False):
-                yield await _read_piece(parser, load, piece, offload)
-            chunk.clear()
-    for piece in await offload.run_piece(parser.cut, bytes(chunk), True):
+        if len(chunk) < CHUNK_BYTES:
+            continue
+        pieces = await offload.run_piece(parser.cut, bytes(chunk), False)
+        chunk.clear()
+        for piece in pieces:
+            yield await _read_piece(parser, load, piece, offload)
+    last_pieces = await offload.run_piece(parser.cut, bytes(chunk), True)
+    for piece in last_pieces:
         yield await _read_piece(parser, load, piece, offload)
 
 
@@ -94,12 +102,12 @@ async def _read_piece(parser: BulkParser, load: BulkLoad, piece: Piece, offload:
     In a child process where one of them is large, or where the text is mostly brackets.
     """
     array = b"[%b]" % piece.text
+    work = piece.longest * parser.scale
     run = offload.run_piece
-    if piece.longest * parser.scale > THREAD_BYTES or is_dense(array):
+    if work > THREAD_BYTES or is_dense(array):
         run = offload.run_in_child
-    posted, refused = await run(
-        parser.reader.read_many, array, piece.first, load.rejections_to_failure
-    )
+    read_many = parser.reader.read_many
+    posted, refused = await run(read_many, array, piece.first, load.rejections_to_failure)
     parser.received += len(posted) + len(refused)
     load.reject(refused)
     return posted

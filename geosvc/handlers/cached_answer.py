@@ -1,12 +1,12 @@
-"""The one way of an answer about a collection: version, 304, cache, shared work, content coding.
+"""The answer about a collection: its version, 304, cache, shared work and content coding.
 
 An answer is kept under a cache key, together with the version of the table that it was made at
 (docs/decisions/0021). It has one of two kinds of validators:
 
-- The version: a weak ETag of the version and the key, as pages have. The version is read first.
-  Weak, since a page that is made twice at one version differs in its time stamp.
-- Its own: the strong ETag of a feature. The answer is made at once, without waiting for the
-  version, and kept if the version turns out not to have changed.
+- A page has a weak ETag of the version and the key. The version is read first. The ETag is weak,
+  since a page that is made twice at one version differs in its time stamp.
+- A feature has a strong ETag of its own. The answer is made at once, without waiting for the
+  version, and kept if the version has not changed meanwhile.
 
 Source: RFC 9110 8.8.1 and 13.1.2.
 """
@@ -45,23 +45,30 @@ EtagOfVersion = Callable[[int], str]
 
 
 def cache_key_of(
-    request: web.Request, kind: Kind, collection: Collection, *parts: object
+    request: web.Request,
+    kind: Kind,
+    collection: Collection,
+    *parts: object,
 ) -> CacheKey | None:
     """The cache key of an answer about a collection; None when its answers have no version.
 
     They have none when the collection is not published, and when policies decide which rows a
     role sees, since policies change without a change of the table. The principal, the catalog, the
     settings, and the versions of geosvc and of its extensions belong to every key.
+
+    Args:
+        parts: what else the answer depends on.
     """
     if collection.publication is None or collection.row_security:
         return None
+    app = request.app
     return cache_key(
         kind,
         collection.publication.id,
         request[PRINCIPAL],
-        request.app[CODE_VERSION],
-        request.app[CATALOG].catalog.fingerprint,
-        request.app[SETTINGS].collections.get(collection.id),
+        app[CODE_VERSION],
+        app[CATALOG].catalog.fingerprint,
+        app[SETTINGS].collections.get(collection.id),
         collection.id,
         *parts,
     )
@@ -101,8 +108,12 @@ async def _answer_with_version(
     etag_of: EtagOfVersion,
 ) -> web.StreamResponse:
     cache = request.app[CACHE]
-    version = await cache.versions.current(key.publication) if key is not None else None
-    etag = etag_of(version) if version is not None else None
+    version: int | None = None
+    if key is not None:
+        version = await cache.versions.current(key.publication)
+    etag: str | None = None
+    if version is not None:
+        etag = etag_of(version)
     unchanged = not_modified(request, etag)
     if unchanged is not None:
         return unchanged
@@ -110,7 +121,7 @@ async def _answer_with_version(
         if stream is not None:
             return await stream(None, _NO_HEADERS)
         body = await build(None)
-        return web.Response(body=body.plain, headers=body.headers)
+        return plain_response(body)
     if stream is not None:
         return await stream(version, {"ETag": etag})
     found: CachedResponse | None = cache.find(key, version)
@@ -120,7 +131,11 @@ async def _answer_with_version(
 
 
 async def _share(
-    request: web.Request, key: CacheKey, version: int, build: Build, etag: str
+    request: web.Request,
+    key: CacheKey,
+    version: int,
+    build: Build,
+    etag: str,
 ) -> CachedResponse:
     """Makes an answer once for all who wait for it."""
 
@@ -137,40 +152,62 @@ async def _share(
 
 def _size_of(body: CachedResponse) -> int | None:
     """The bytes that an answer takes in the cache; None when it is not to be kept."""
-    return body.size_bytes if body.lasting else None
+    if not body.lasting:
+        return None
+    return body.size_bytes
 
 
 async def _answer_with_own_validators(
-    request: web.Request, key: CacheKey | None, build: Build
+    request: web.Request,
+    key: CacheKey | None,
+    build: Build,
 ) -> web.Response:
     if key is None:
         body = await build(None)
-        return _unchanged(request, body) or web.Response(body=body.plain, headers=body.headers)
+        unchanged = _unchanged(request, body)
+        if unchanged is not None:
+            return unchanged
+        return plain_response(body)
     cache = request.app[CACHE]
-    # the version is read only where there is something that may be of it
-    version = await cache.versions.current(key.publication) if cache.holds(key) else None
-    found: CachedResponse | None = cache.find(key, version) if version is not None else None
+    found: CachedResponse | None = None
+    if cache.holds(key):  # else nothing depends on the version, and it is not read
+        version = await cache.versions.current(key.publication)
+        if version is not None:
+            found = cache.find(key, version)
     if found is None:
         # a change meanwhile does no harm: the version is read again before the answer is kept
-        before = cache.versions.last_known(key.publication)
+        version_before = cache.versions.last_known(key.publication)
         found = await build(None)
         if found.feature is None:
-            return web.Response(body=found.plain, headers=found.headers)
+            return plain_response(found)
         found.headers = {**found.headers, **_VARY}
-        cache.put_unconfirmed(key, before, found, found.size_bytes + len(key.digest))
-    return _unchanged(request, found) or _encoded_response(request, key, found)
+        size_bytes = found.size_bytes + len(key.digest)
+        cache.put_unconfirmed(key, version_before, found, size_bytes)
+    unchanged = _unchanged(request, found)
+    if unchanged is not None:
+        return unchanged
+    return _encoded_response(request, key, found)
 
 
 def _unchanged(request: web.Request, body: CachedResponse) -> web.Response | None:
     """The 304 for a client that has this feature. Raises: PreconditionFailed, InvalidParameter."""
     if body.feature is None:
         return None
-    etag = body.headers["ETag"]
+    headers = body.headers
+    etag = headers["ETag"]
     coding = coding_of(request, body.plain)
     if coding is not None:
         etag = tag_of_coding(etag, coding)
-    repeated = {name: body.headers[name] for name in _REPEATED_IN_304 if name in body.headers}
+    repeated = {}
+    for name in _REPEATED_IN_304:
+        if name in headers:
+            repeated[name] = headers[name]
     return not_modified(request, etag, body.feature.modified, repeated)
+
+
+def plain_response(body: CachedResponse) -> web.Response:
+    """A response with a body that is not kept; the middleware compresses it."""
+    return web.Response(body=body.plain, headers=body.headers)
 
 
 def _encoded_response(request: web.Request, key: CacheKey, body: CachedResponse) -> web.Response:
@@ -199,14 +236,13 @@ async def cached_value(
 
     Args:
         key: None when the value has no version; then it is made each time.
+        size_of: the bytes that the value takes in the cache; None when it is not to be kept.
         version: where the caller has read it already.
     Raises: RequestError.
     """
     cache = request.app[CACHE]
-    if key is None:
-        return await build()
-    if version is None:
+    if version is None and key is not None:
         version = await cache.versions.current(key.publication)
-    if version is None:
+    if key is None or version is None:
         return await build()
     return await cache.share(key, version, build, size_of)

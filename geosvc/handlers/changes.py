@@ -1,7 +1,7 @@
 """The changes of a collection as server-sent events. Source: WHATWG HTML 9.2."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from functools import partial
 
@@ -50,7 +50,8 @@ async def parse_subscription_request(request: web.Request) -> Subscription:
     collection = await collection_of(request)
     values = query_of(request)
     query = await _parse_query(request, collection, values)
-    negotiate_media_type(None, request.headers.get(hdrs.ACCEPT), (EVENTS,))
+    accept = request.headers.get(hdrs.ACCEPT)
+    negotiate_media_type(None, accept, (EVENTS,))
     position = _parse_position(request, values)
     if collection.row_security:
         raise Forbidden(
@@ -60,19 +61,27 @@ async def parse_subscription_request(request: web.Request) -> Subscription:
     if collection.publication is None:
         raise NotPublished(collection.id)
     selection = Selection.of(query, request[PRINCIPAL])
-    weight = query.filter.weight if query.filter is not None else 0
-    plan = await request.app[OFFLOAD].run(weight, plan_states, collection, selection.query)
+    weight = 0
+    if query.filter is not None:
+        weight = query.filter.weight
+    offload = request.app[OFFLOAD]
+    plan = await offload.run(weight, plan_states, collection, selection.query)
+    publication = collection.publication.id
     drop = partial(break_off, request)
-    return Subscription(selection, plan, collection.publication.id, position, drop)
+    return Subscription(selection, plan, publication, position, drop)
 
 
 async def _parse_query(
-    request: web.Request, collection: Collection, values: Mapping[str, str]
+    request: web.Request,
+    collection: Collection,
+    values: Mapping[str, str],
 ) -> ItemsQuery:
     """Which changes; a long query string is parsed in a thread. Raises: RequestError."""
-    weight = min(WEIGHT * len(request.rel_url.raw_query_string), MOST_WEIGHT)
+    query_string = request.rel_url.raw_query_string
+    weight = min(WEIGHT * len(query_string), MOST_WEIGHT)
     rules = reading_rules(request, paged=False)
-    return await request.app[OFFLOAD].run(weight, parse_subscription, values, collection, rules)
+    offload = request.app[OFFLOAD]
+    return await offload.run(weight, parse_subscription, values, collection, rules)
 
 
 def _parse_position(request: web.Request, values: Mapping[str, str]) -> tuple[str, Position] | None:
@@ -94,7 +103,7 @@ def _parse_position(request: web.Request, values: Mapping[str, str]) -> tuple[st
 async def send_events(request: web.Request, subscription: Subscription) -> web.StreamResponse:
     """Sends events as they come.
 
-    The first piece is there before the response begins, so that its errors come before it.
+    The first piece is read before the response begins, so that an error of it has its own status.
 
     Raises: RequestError, before the first byte only.
     """
@@ -106,14 +115,11 @@ async def send_events(request: web.Request, subscription: Subscription) -> web.S
         if request.method == hdrs.METH_HEAD:
             return response
         trace = request[TRACE]
-        trace.measured, trace.heaviest = False, None  # it lasts hours, and is not slow for that
-        stall_seconds = request.app[SETTINGS].write_stall_seconds
+        trace.measured = False  # the request lasts hours, but it is not slow
+        trace.heaviest = None
         try:
             await response.write(first)
-            async for piece in stream:
-                if piece:
-                    trace.bytes += len(piece)
-                    await _write(response, piece, stall_seconds)
+            await _write_all(request, response, stream)
             await response.write_eof()
         except (RequestError, TimeoutError) as error:
             reason = str(error) or "the client takes nothing any more"
@@ -125,8 +131,23 @@ async def send_events(request: web.Request, subscription: Subscription) -> web.S
         return response
 
 
+async def _write_all(
+    request: web.Request,
+    response: web.StreamResponse,
+    pieces: AsyncIterator[bytes],
+) -> None:
+    """Raises: RequestError, TimeoutError, ConnectionError."""
+    trace = request[TRACE]
+    stall_seconds = request.app[SETTINGS].write_stall_seconds
+    async for piece in pieces:
+        if piece:
+            trace.bytes += len(piece)
+            await _write(response, piece, stall_seconds)
+
+
 async def _write(response: web.StreamResponse, piece: bytes, stall_seconds: float) -> None:
     """Raises: TimeoutError when the client reads nothing: a replay may hold a connection."""
     for start in range(0, len(piece), SLICE_BYTES):
+        end = start + SLICE_BYTES
         async with asyncio.timeout(stall_seconds):
-            await response.write(piece[start : start + SLICE_BYTES])
+            await response.write(piece[start:end])

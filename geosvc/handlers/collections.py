@@ -1,5 +1,6 @@
 """The collections and each of them. Source: OGC 17-069r4 7.13 and 7.14."""
 
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -7,46 +8,86 @@ from aiohttp import web
 
 from geosvc.database.reads.extents import Extent
 from geosvc.encode.snippets import write_snippets
-from geosvc.errors import InvalidParameter
 from geosvc.handlers.cached_answer import cache_key_of, cached_value
-from geosvc.http.documents import collection_of, document_response, read_document_request
-from geosvc.http.keys import CATALOG, EXTENTS, FORMATS, SETTINGS
+from geosvc.http.documents import collection_of, document_response, parse_document_query
+from geosvc.http.keys import CATALOG, EXTENTS, FORMATS, PRINCIPAL, SETTINGS
 from geosvc.http.links import base_url, collection_links, collections_links, legal_links
 from geosvc.http.validators import validated
 from geosvc.model.collection import Collection
 from geosvc.model.crs import CRS84_URI, Srid
 from geosvc.model.offered_crs import listed_crs, storage_crs
+from geosvc.requests.parameter_values import parse_choice
 
 _EXTENT_BYTES = 256
 _GREGORIAN = "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian"
 _EXTENT_MODES = ("estimated", "exact")
 
 
-def _describe_extent(extent: Extent) -> dict[str, Any]:
-    """An extent object; empty when nothing is known."""
-    described: dict[str, Any] = {}
-    if extent.bbox is not None:
-        described["spatial"] = {"bbox": [extent.bbox], "crs": CRS84_URI}
-    if extent.interval is not None:
-        described["temporal"] = {"interval": [extent.interval], "trs": _GREGORIAN}
-    return described
+@validated
+async def get_collections(request: web.Request) -> web.Response:
+    """All collections with their extents.
+
+    An extent is estimated, and exact where there is no estimate and the time limit allows it.
+    """
+    query = parse_document_query(request)
+    base = base_url(request)
+    follower = request.app[CATALOG]
+    catalog = follower.catalog_for(request[PRINCIPAL])
+    collections = list(catalog.collections.values())
+    extents = await _best_extents(request, collections)
+    described = []
+    for collection in collections:
+        extent = extents[collection.id]
+        described.append(_describe(request, base, collection, extent))
+    about = request.app[SETTINGS].about
+    document = {
+        "collections": described,
+        "links": [*collections_links(base), *legal_links(about)],
+    }
+    return document_response(request, query, document, "collections.html", collections=collections)
+
+
+@validated
+async def get_collection(request: web.Request) -> web.Response:
+    """One collection; with `extent=exact` every row is read for its extent."""
+    query = parse_document_query(request, frozenset({"f", "extent"}))
+    collection = await collection_of(request)
+    mode = parse_choice(query.values, "extent", _EXTENT_MODES, "estimated")
+    if mode == "exact":
+        extent = await _exact_extent(request, collection)
+    else:  # the same as in the list of collections: OGC 17-069r4 7.14.3
+        extents = await _best_extents(request, [collection])
+        extent = extents[collection.id]
+    base = base_url(request)
+    document = _describe(request, base, collection, extent)
+    return document_response(
+        request,
+        query,
+        document,
+        "collection.html",
+        collection=collection,
+        snippets=write_snippets(base, collection, extent.bbox),
+    )
 
 
 def _describe(
-    request: web.Request, base: str, collection: Collection, extent: Extent
+    request: web.Request,
+    base: str,
+    collection: Collection,
+    extent: Extent,
 ) -> dict[str, Any]:
     """A collection object.
 
     Args:
         base: the root URL that clients see.
     """
-    configured = tuple(map(Srid, request.app[SETTINGS].crs))
+    configured_crs = tuple(map(Srid, request.app[SETTINGS].crs))
     items_types = request.app[FORMATS].items_types
     described: dict[str, Any] = {
         "id": collection.id,
         "title": collection.title,
         "itemType": "feature",
-        "crs": [crs.uri for crs in listed_crs(collection, configured)],
+        "crs": [crs.uri for crs in listed_crs(collection, configured_crs)],
         "links": collection_links(base, collection, items_types),
     }
     storage = storage_crs(collection)
@@ -62,47 +103,24 @@ def _describe(
     return described
 
 
-@validated
-async def get_collections(request: web.Request) -> web.Response:
-    """All collections with their extents.
-
-    An extent is estimated, and exact where there is no estimate and the time limit allows it.
-    """
-    read_document_request(request)
-    base = base_url(request)
-    collections = list(request.app[CATALOG].catalog.collections.values())
-    extents = await request.app[EXTENTS].best(collections, partial(_exact_extent, request))
-    described = []
-    for collection in collections:
-        described.append(_describe(request, base, collection, extents[collection.id]))
-    document = {
-        "collections": described,
-        "links": [*collections_links(base), *legal_links(request.app[SETTINGS].about)],
-    }
-    return document_response(request, document, "collections.html", collections=collections)
+def _describe_extent(extent: Extent) -> dict[str, Any]:
+    """An extent object; empty when nothing is known."""
+    described: dict[str, Any] = {}
+    if extent.bbox is not None:
+        described["spatial"] = {"bbox": [extent.bbox], "crs": CRS84_URI}
+    if extent.interval is not None:
+        described["temporal"] = {"interval": [extent.interval], "trs": _GREGORIAN}
+    return described
 
 
-@validated
-async def get_collection(request: web.Request) -> web.Response:
-    """One collection; with `extent=exact` every row is read for its extent."""
-    values = read_document_request(request, frozenset({"f", "extent"}))
-    collection = await collection_of(request)
-    mode = values.get("extent", "estimated")
-    if mode not in _EXTENT_MODES:
-        raise InvalidParameter(
-            f"extent takes one of: {', '.join(_EXTENT_MODES)}", parameter="extent"
-        )
-    if mode == "exact":
-        extent = await _exact_extent(request, collection)
-    else:  # the same as in the list of collections: OGC 17-069r4 7.14.3
-        extents = await request.app[EXTENTS].best([collection], partial(_exact_extent, request))
-        extent = extents[collection.id]
-    base = base_url(request)
-    document = _describe(request, base, collection, extent)
-    snippets = write_snippets(base, collection, extent.bbox)
-    return document_response(
-        request, document, "collection.html", collection=collection, snippets=snippets
-    )
+async def _best_extents(
+    request: web.Request, collections: Iterable[Collection]
+) -> Mapping[str, Extent]:
+    """The extents that documents show, by collection id. Raises: RequestError."""
+    extents = request.app[EXTENTS]
+    principal = request[PRINCIPAL]
+    find_exact = partial(_exact_extent, request)
+    return await extents.best(principal, collections, find_exact)
 
 
 async def _exact_extent(request: web.Request, collection: Collection) -> Extent:

@@ -15,17 +15,24 @@ from geosvc.query.paging import PageEnd
 
 async def get_export(request: web.Request) -> web.StreamResponse:
     """All features that match, as a download."""
-    collection, values = await collection_of(request), query_of(request)
+    collection = await collection_of(request)
+    values = query_of(request)
     media_type = negotiate(request, values, request.app[FORMATS].export_types)
     rules = reading_rules(request, paged=False)
     feature_query = await parse_feature_query(request, collection, values, media_type, rules)
     unchanged = not_modified(request, None)
     if unchanged is not None:
         return unchanged
-    pieces = await read_pieces_of_body(request, feature_query, PageEnd(None), dict)
+    end = PageEnd(None)
+    pieces = await read_pieces_of_body(request, feature_query, end, _no_members)
     headers = {
         **page_headers(feature_query),
         **CACHE_CONTROL_HEADER,
         hdrs.CONTENT_DISPOSITION: content_disposition(collection.id, media_type),
     }
     return await send_stream(request, pieces, headers)
+
+
+def _no_members() -> dict[str, object]:
+    """An export has no members beside its features."""
+    return {}

@@ -5,7 +5,7 @@ from aiohttp import web
 from geosvc.database.reads.features import fetch_item
 from geosvc.errors import InvalidValue, NotFound
 from geosvc.formats import GEOJSON_FORMAT
-from geosvc.http.keys import DATABASE, LOOKUPS
+from geosvc.http.keys import DATABASE, LOOKUPS, PRINCIPAL
 from geosvc.model.collection import Collection
 from geosvc.model.feature import StoredFeature
 from geosvc.query.feature_format import FeatureFormat
@@ -25,11 +25,10 @@ async def get_feature(
     key = parse_feature_id(feature_id, collection)
     feature: StoredFeature | None = None
     try:
-        # in a list of arrays each element would become a row of its own
-        is_array = collection.key_columns[0].category == "A"
-        if len(key) == 1 and not is_array:
+        if _can_share_statement(collection):
             lookups = request.app[LOOKUPS]
-            feature = await lookups.get(collection, query, feature_format, key[0])
+            principal = request[PRINCIPAL]
+            feature = await lookups.get(principal, collection, query, feature_format, key[0])
         else:
             page = select_item(collection, query, feature_format, key)
             feature = await fetch_item(request.app[DATABASE], page)
@@ -40,3 +39,13 @@ async def get_feature(
     if feature is None or feature.text is None:
         raise NotFound(f"{collection.id} has no feature {feature_id!r}")
     return feature, feature.text
+
+
+def _can_share_statement(collection: Collection) -> bool:
+    """Whether one statement can find features by a list of keys."""
+    if len(collection.key) != 1:
+        return False
+    column = collection.by_name[collection.key[0]]
+    # in a list of arrays each element would become a row of its own
+    is_array = column.category == "A"
+    return not is_array

@@ -8,11 +8,12 @@ from aiohttp import web
 from geosvc.cql2.caps import Caps
 from geosvc.encode.batches import BatchSize
 from geosvc.formats import FeatureFormats
-from geosvc.http.keys import FORMATS, FUNCTIONS, OFFLOAD, SETTINGS
+from geosvc.http.keys import FORMATS, FUNCTIONS, OFFLOAD, PRINCIPAL, SETTINGS
 from geosvc.http.links import base_url
 from geosvc.model.collection import Collection
 from geosvc.model.crs import Srid
 from geosvc.model.media_type import MediaType
+from geosvc.model.principal import Principal
 from geosvc.query.feature_format import FeatureFormat
 from geosvc.query.features import FeaturePage, select_items
 from geosvc.query.paging import check_cursor
@@ -27,6 +28,7 @@ class FeatureQuery:
     """A parsed request for features.
 
     Attributes:
+        principal: who sends the request.
         values: the parameters as text.
         query: the same, parsed.
         media_type: of the answer.
@@ -35,6 +37,7 @@ class FeatureQuery:
         posted: whether the parameters were in the body, as in a search.
     """
 
+    principal: Principal
     collection: Collection
     values: Mapping[str, str]
     query: ItemsQuery
@@ -59,11 +62,18 @@ def reading_rules(request: web.Request, *, paged: bool = True) -> ReadingRules:
     limits = None
     if paged:
         limits = PageLimits(settings.limit_default, settings.limit_max)
-    caps = Caps(settings.max_filter_length, settings.max_filter_depth, settings.max_filter_parts)
+    caps = Caps(
+        settings.max_filter_length,
+        settings.max_filter_depth,
+        settings.max_filter_parts,
+    )
     functions = request.app[FUNCTIONS]
-    filters = FilterRules(caps, settings.max_vertices, functions=functions)
-    configured_crs = tuple(map(Srid, settings.crs))
-    return ReadingRules(limits, configured_crs, filters, settings.csv_escape_formulas)
+    return ReadingRules(
+        limits,
+        crs=tuple(map(Srid, settings.crs)),
+        filters=FilterRules(caps, settings.max_vertices, functions=functions),
+        escapes_formulas=settings.csv_escape_formulas,
+    )
 
 
 async def parse_feature_query(
@@ -79,23 +89,32 @@ async def parse_feature_query(
         media_type: as negotiated.
     Raises: RequestError.
     """
-    weight = min(WEIGHT * len(request.rel_url.raw_query_string), MOST_WEIGHT)
+    query_string = request.rel_url.raw_query_string
+    weight = min(WEIGHT * len(query_string), MOST_WEIGHT)
     offload = request.app[OFFLOAD]
     query = await offload.run(weight, parse_items_query, values, collection, rules)
     check_cursor(collection, query)
+    principal = request[PRINCIPAL]
     formats = request.app[FORMATS]
-    return FeatureQuery(collection, values, query, media_type, formats, base_url(request))
+    base = base_url(request)
+    return FeatureQuery(principal, collection, values, query, media_type, formats, base)
 
 
 async def plan_page(
-    request: web.Request, collection: Collection, query: ItemsQuery, feature_format: FeatureFormat
+    request: web.Request,
+    collection: Collection,
+    query: ItemsQuery,
+    feature_format: FeatureFormat,
 ) -> FeaturePage:
     """The statement that reads a page. A long filter is planned in a thread.
 
     Raises: InvalidFilter.
     """
-    weight = query.filter.weight if query.filter is not None else 0
-    return await request.app[OFFLOAD].run(weight, select_items, collection, query, feature_format)
+    weight = 0
+    if query.filter is not None:
+        weight = query.filter.weight
+    offload = request.app[OFFLOAD]
+    return await offload.run(weight, select_items, collection, query, feature_format)
 
 
 def is_large(feature_query: FeatureQuery, stream_above_rows: int) -> bool:

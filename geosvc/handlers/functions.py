@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from geosvc.http.documents import document_response, read_document_request
+from geosvc.http.documents import document_response, parse_document_query
 from geosvc.http.keys import FUNCTIONS
 from geosvc.http.links import base_url, functions_links
 from geosvc.http.validators import validated
@@ -22,10 +22,12 @@ _TYPES = {
 @validated
 async def get_functions(request: web.Request) -> web.Response:
     """The names, arguments and results of the functions."""
-    read_document_request(request)
+    query = parse_document_query(request)
     functions: list[dict[str, Any]] = []
     for function in request.app[FUNCTIONS].by_name.values():
-        arguments = [{"title": kind.value, "type": [_TYPES[kind]]} for kind in function.takes]
+        arguments = []
+        for kind in function.takes:
+            arguments.append({"title": kind.value, "type": [_TYPES[kind]]})
         functions.append(
             {
                 "name": function.name,
@@ -34,5 +36,8 @@ async def get_functions(request: web.Request) -> web.Response:
                 "returns": [_TYPES[function.returns]],
             }
         )
-    document = {"functions": functions, "links": functions_links(base_url(request))}
-    return document_response(request, document, "functions.html")
+    document = {
+        "functions": functions,
+        "links": functions_links(base_url(request)),
+    }
+    return document_response(request, query, document, "functions.html")

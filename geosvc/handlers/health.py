@@ -13,7 +13,7 @@ READY_SECONDS = 2.0
 
 
 async def get_livez(request: web.Request) -> web.Response:
-    """200 while the event loop turns; it does not depend on the database."""
+    """200 while the event loop runs; it does not depend on the database."""
     return json_response({"status": "alive"})
 
 
@@ -25,15 +25,17 @@ async def get_readyz(request: web.Request) -> web.Response:
     """
     if request.app[STOP].begun:
         return _not_ready("the service is stopping")
+    database = request.app[ADMIN_DATABASE]
     try:
         catalog = request.app[CATALOG].catalog
         async with asyncio.timeout(READY_SECONDS):
-            await request.app[ADMIN_DATABASE].fetch(load_statement("ping"))
+            await database.fetch(load_statement("ping"))
     except RequestError as error:
         return _not_ready(error.detail)
     except TimeoutError:
         return _not_ready("the database takes too long to answer")
-    return json_response({"status": "ready", "collections": len(catalog.collections)})
+    ready = {"status": "ready", "collections": len(catalog.collections)}
+    return json_response(ready)
 
 
 def _not_ready(reason: str) -> web.Response:

@@ -25,21 +25,27 @@ async def get_item(request: web.Request) -> web.StreamResponse:
     """One feature, in the representation that is negotiated first."""
     collection = await collection_of(request)
     key = request_key(request, collection, request.rel_url.raw_query_string)
-    parsed = request.app[PARSED_ITEMS].find(key)
+    parsed_items = request.app[PARSED_ITEMS]
+    parsed = parsed_items.find(key)
     if parsed is None:
         values = query_of(request)
-        media_type = negotiate(request, values, request.app[FORMATS].item_types)
+        item_types = request.app[FORMATS].item_types
+        media_type = negotiate(request, values, item_types)
         if media_type is HTML:
             return await answer_item_page(request, collection, values)
         parsed = _parse(request, collection, values, media_type)
-        request.app[PARSED_ITEMS].keep(key, parsed)
+        parsed_items.keep(key, parsed)
     feature_id = request.match_info["featureId"]
+    cache_key = parsed.cache_key(feature_id)
     build = partial(_build, request, parsed, feature_id)
-    return await cached_answer(request, parsed.cache_key(feature_id), build)
+    return await cached_answer(request, cache_key, build)
 
 
 def _parse(
-    request: web.Request, collection: Collection, values: Mapping[str, str], media_type: MediaType
+    request: web.Request,
+    collection: Collection,
+    values: Mapping[str, str],
+    media_type: MediaType,
 ) -> ParsedItemRequest:
     """Raises: RequestError."""
     query = parse_item_query(values, collection, reading_rules(request))
@@ -51,17 +57,22 @@ def _parse(
 
 
 async def _build(
-    request: web.Request, parsed: ParsedItemRequest, feature_id: str, _: int | None
+    request: web.Request,
+    parsed: ParsedItemRequest,
+    feature_id: str,
+    _: int | None,
 ) -> CachedResponse:
     """A feature with its validators. Raises: RequestError, NotFound among them."""
-    collection, query = parsed.collection, parsed.query
-    feature, stored = await get_feature(request, collection, query, feature_id, parsed.format)
-    links = item_links(
-        parsed.base, collection, feature_id, parsed.format.media_type, parsed.item_types
-    )
-    headers, text = representation(parsed.format, stored, links, query.geometry.crs)
+    collection = parsed.collection
+    query = parsed.query
+    feature_format = parsed.format
+    media_type = feature_format.media_type
+    feature, stored = await get_feature(request, collection, query, feature_id, feature_format)
+    links = item_links(parsed.base, collection, feature_id, media_type, parsed.item_types)
+    headers, text = representation(feature_format, stored, links, query.geometry.crs)
+    headers |= CACHE_CONTROL_HEADER
     if not feature.version:
-        return CachedResponse(text, {**headers, **CACHE_CONTROL_HEADER})
-    own = StoredFeature(None, feature.version, feature.modified)
-    own_validators = validators(feature, parsed.format.media_type)
-    return CachedResponse(text, {**headers, **own_validators, **CACHE_CONTROL_HEADER}, own)
+        return CachedResponse(text, headers)
+    headers |= validators(feature, media_type)
+    validators_only = StoredFeature(None, feature.version, feature.modified)
+    return CachedResponse(text, headers, validators_only)

@@ -32,24 +32,30 @@ _NAME_COLUMNS = (
 
 
 async def answer_item_page(
-    request: web.Request, collection: Collection, values: Mapping[str, str]
+    request: web.Request,
+    collection: Collection,
+    values: Mapping[str, str],
 ) -> web.Response:
     """The page. Raises: RequestError, NotFound among them."""
-    query = parse_item_query(values, collection, reading_rules(request, paged=False))
+    rules = reading_rules(request, paged=False)
+    query = parse_item_query(values, collection, rules)
     feature_id = request.match_info["featureId"]
+    # before the feature is read, so that no change is missed between
     live = live_stream(request, collection, {"skipGeometry": "true"})
     _, text = await get_feature(request, collection, without_geometry(query), feature_id)
     feature = read_feature(text, LONG_CHARACTERS)
     item_types = request.app[FORMATS].item_types
+    others = [(each, alternate_href(values, each)) for each in item_types if each is not HTML]
+    of_map = {**map_parameters(values), "f": GEOJSON.short}
     response = html_response(
         request,
         "item.html",
-        [(each, alternate_href(values, each)) for each in item_types if each is not HTML],
+        others,
         collection=collection,
         columns=property_columns(collection, query),
         feature=feature,
         name=name_of(collection, feature),
-        map_href=query_href({**map_parameters(values), "f": GEOJSON.short}),
+        map_href=query_href(of_map),
         live=live,
         url=item_url(base_url(request), collection, feature_id),
     )
@@ -59,16 +65,24 @@ async def answer_item_page(
 
 def name_of(collection: Collection, feature: ShownFeature) -> str:
     """The name of a feature, by a column that is called so; empty when there is none."""
-    by_name = {
-        column.name.lower(): column.name for column in collection.columns if column.is_scalar
-    }
-    likely = [name for name in _NAME_COLUMNS if name in by_name]
-    others = [name for name in by_name if name.endswith(("_name", " name"))]
-    likely += [name for name in sorted(others) if name not in likely]
-    for name in likely:
-        cell = feature.cells.get(by_name[name])
+    for column_name in _likely_name_columns(collection):
+        cell = feature.cells.get(column_name)
         if cell is None or cell.kind != "text" or len(cell.text) > SHORT_CHARACTERS:
             continue
-        if cell.text.strip():
-            return cell.text.strip()
+        name = cell.text.strip()
+        if name:
+            return name
     return ""
+
+
+def _likely_name_columns(collection: Collection) -> list[str]:
+    """The columns that may have the name of a feature, the likeliest first."""
+    by_lower_name: dict[str, str] = {}
+    for column in collection.columns:
+        if column.is_scalar:
+            by_lower_name[column.name.lower()] = column.name
+    likely = [name for name in _NAME_COLUMNS if name in by_lower_name]
+    for name in sorted(by_lower_name):
+        if name.endswith(("_name", " name")) and name not in likely:
+            likely.append(name)
+    return [by_lower_name[name] for name in likely]

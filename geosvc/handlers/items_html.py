@@ -82,28 +82,32 @@ class Listing:
 
 
 async def answer_items_page(
-    request: web.Request, collection: Collection, values: Mapping[str, str]
+    request: web.Request,
+    collection: Collection,
+    values: Mapping[str, str],
 ) -> web.Response:
     """The page; an invalid parameter is reported beside the form. Raises: RequestError."""
     if is_form(values, collection):
-        # relative, since browsers follow a form only to the origin of the page
-        href = query_href(read_form(values, collection)) or request.rel_url.raw_name
-        return web.Response(status=303, headers={hdrs.LOCATION: href})
+        return _redirect_form(request, collection, values)
     limits = _limits(request)
+    # before the features are read, so that no change is missed between
     live = live_stream(request, collection, map_parameters(values))
-    listing, problem, status = None, None, HTTPStatus.OK
+    listing: Listing | None = None
+    problem: RequestError | None = None
+    status = HTTPStatus.OK
     try:
         listing = await _read_listing(request, collection, values, limits)
     except RequestError as error:
         if error.status != HTTPStatus.BAD_REQUEST:
             raise
-        problem, status = error, HTTPStatus.BAD_REQUEST
+        problem = error
+        status = HTTPStatus.BAD_REQUEST
     downloads = request.app[FORMATS].export_types
     response = html_response(
         request,
         "items.html",
-        [(each, alternate_href(values, each)) for each in downloads],
-        status,
+        others=[(each, alternate_href(values, each)) for each in downloads],
+        status=status,
         collection=collection,
         values=values,
         form=fill_form(values, collection, limits.default),
@@ -118,13 +122,31 @@ async def answer_items_page(
     return with_validators(request, response)
 
 
+def _redirect_form(
+    request: web.Request,
+    collection: Collection,
+    values: Mapping[str, str],
+) -> web.Response:
+    """The redirect to the page with the parameters that the fields of the form stand for."""
+    # relative, since browsers follow a form only to the origin of the page
+    href = query_href(read_form(values, collection)) or request.rel_url.raw_name
+    headers = {hdrs.LOCATION: href}
+    return web.Response(status=303, headers=headers)
+
+
 def _limits(request: web.Request) -> PageLimits:
     settings = request.app[SETTINGS]
-    return PageLimits(min(settings.limit_default, MAX_ROWS), min(settings.limit_max, MAX_ROWS))
+    return PageLimits(
+        default=min(settings.limit_default, MAX_ROWS),
+        maximum=min(settings.limit_max, MAX_ROWS),
+    )
 
 
 async def _read_listing(
-    request: web.Request, collection: Collection, values: Mapping[str, str], limits: PageLimits
+    request: web.Request,
+    collection: Collection,
+    values: Mapping[str, str],
+    limits: PageLimits,
 ) -> Listing:
     """Raises: RequestError."""
     rules = replace(reading_rules(request), limits=limits)
@@ -133,10 +155,11 @@ async def _read_listing(
     feature_query = replace(feature_query, query=query)
     page = await plan_page(request, collection, query, feature_query.format)
     end = PageEnd(query.limit)
-    rows = end.take(await fetch_features(request.app[DATABASE], page))
+    fetched = await fetch_features(request.app[DATABASE], page)
+    shown = [read_feature(row[0]) for row in end.take(fetched)]
     count = await count_matching(request, feature_query, end=end)
-    shown = [read_feature(row[0]) for row in rows]
-    return _listing(feature_query, shown, end, describe_page(feature_query, end, count))
+    members = describe_page(feature_query, end, count)
+    return _listing(feature_query, shown, end, members)
 
 
 def _listing(
@@ -145,26 +168,60 @@ def _listing(
     end: PageEnd,
     members: Mapping[str, object],
 ) -> Listing:
-    collection, query = feature_query.collection, feature_query.query
-    values, limit = feature_query.values, query.limit or 0
-    key = collection.key_columns[0] if len(collection.key) == 1 else None
-    columns = [column for column in property_columns(collection, query) if column is not key]
+    collection = feature_query.collection
+    query = feature_query.query
+    values = feature_query.values
+    limit = query.limit or 0
+    id_heading, headings = _headings(feature_query)
     before = features_before(query)
-    is_first_known = before > 0 or query.cursor is None
-    map_page = {"limit": str(query.limit), "count": "none", "f": GEOJSON.short}
     return Listing(
-        id_heading=_heading(key, query, values) if key is not None else None,
-        headings=tuple(_heading(column, query, values) for column in columns),
+        id_heading,
+        headings,
         features=tuple((_feature_href(feature_query, feature), feature) for feature in shown),
         members=members,
-        first=before + 1 if is_first_known else None,
+        first=_first(query, before),
         previous=_previous(values, before, limit),
         limit=limit,
         geojson_href=alternate_href(values, GEOJSON),
-        map_href=query_href({**map_parameters(values), **map_page}),
+        map_href=_map_href(values, limit),
         heavy=collection.row_bytes * end.returned > _HEAVY_BYTES,
         headers=content_crs(query),
     )
+
+
+def _headings(feature_query: FeatureQuery) -> tuple[Heading | None, tuple[Heading, ...]]:
+    """The heading of the ids, where they are the values of one column, and of the other columns."""
+    collection = feature_query.collection
+    query = feature_query.query
+    values = feature_query.values
+    key: Column | None = None
+    id_heading: Heading | None = None
+    if len(collection.key) == 1:
+        key = collection.key_columns[0]
+        id_heading = _heading(key, query, values)
+    headings = []
+    for column in property_columns(collection, query):
+        if column is not key:
+            headings.append(_heading(column, query, values))
+    return id_heading, tuple(headings)
+
+
+def _first(query: ItemsQuery, before: int) -> int | None:
+    """The number of the first feature among all that match; None where it is not known.
+
+    Args:
+        before: how many features the pages before have; 0 also for a cursor that does not tell.
+    """
+    if before == 0 and query.cursor is not None:
+        return None
+    return before + 1
+
+
+def _map_href(values: Mapping[str, str], limit: int) -> str:
+    """The features of the page as GeoJSON, for the map."""
+    parameters = map_parameters(values)
+    parameters |= {"limit": str(limit), "count": "none", "f": GEOJSON.short}
+    return query_href(parameters)
 
 
 def _feature_href(feature_query: FeatureQuery, feature: ShownFeature) -> str | None:
@@ -178,23 +235,42 @@ def _previous(values: Mapping[str, str], before: int, limit: int) -> str:
 
     It is asked for by `offset`, since a cursor leads only forward.
     """
-    if not before:
+    if before == 0:
         return ""
-    parameters = {name: value for name, value in values.items() if name not in PLACE_OF_PAGE}
+    parameters = _without_place(values)
     if before > limit:
         parameters["offset"] = str(before - limit)
     return query_href(parameters) or "items"
 
 
+def _without_place(values: Mapping[str, str]) -> dict[str, str]:
+    """The parameters without those that say where the page begins."""
+    parameters = dict(values)
+    for name in PLACE_OF_PAGE:
+        parameters.pop(name, None)
+    return parameters
+
+
 def _heading(column: Column, query: ItemsQuery, values: Mapping[str, str]) -> Heading:
     if not column.sortable:
         return Heading(column, "", "")
-    direction = "none"
-    if query.sortby and query.sortby[0].name == column.name:
-        direction = "descending" if query.sortby[0].descending else "ascending"
+    direction = _direction(column, query)
     sortby = quote_name(column.name)
     if direction == "ascending":
         sortby = f"-{sortby}"
-    parameters = {name: value for name, value in values.items() if name not in PLACE_OF_PAGE}
+    parameters = _without_place(values)
     parameters.pop("sortby", None)  # so that it becomes the last
-    return Heading(column, direction, query_href({**parameters, "sortby": sortby}))
+    parameters["sortby"] = sortby
+    return Heading(column, direction, query_href(parameters))
+
+
+def _direction(column: Column, query: ItemsQuery) -> str:
+    """How the page is sorted by a column: ascending, descending or none."""
+    if not query.sortby:
+        return "none"
+    first_key = query.sortby[0]
+    if first_key.name != column.name:
+        return "none"
+    if first_key.descending:
+        return "descending"
+    return "ascending"

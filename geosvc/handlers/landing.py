@@ -8,29 +8,30 @@ from geosvc.about import About
 from geosvc.encode.snippets import Snippet, write_snippets
 from geosvc.errors import DatabaseUnavailable
 from geosvc.handlers.conformance_classes import conformance
-from geosvc.http.documents import document_response, read_document_request
-from geosvc.http.html import wants_page
-from geosvc.http.keys import ADDED_CONFORMANCE, CATALOG, EXTENTS, SETTINGS
+from geosvc.http.documents import DocumentQuery, document_response, parse_document_query
+from geosvc.http.keys import ADDED_CONFORMANCE, CATALOG, EXTENTS, PRINCIPAL, SETTINGS
 from geosvc.http.links import base_url, conformance_links, landing_links, legal_links
 from geosvc.http.validators import validated
 from geosvc.model.collection import Collection
-from geosvc.model.media_type import DOCUMENT_TYPES
 
 
 @validated
 async def get_landing_page(request: web.Request) -> web.Response:
     """The landing page, with links to everything else."""
-    read_document_request(request)
-    base, about = base_url(request), request.app[SETTINGS].about
-    collections = request.app[CATALOG].collections()
+    query = parse_document_query(request)
+    base = base_url(request)
+    follower = request.app[CATALOG]
+    collections = follower.collections_for(request[PRINCIPAL])
     example: Collection | None = None
     snippets: Sequence[Snippet] = ()
     if collections:
         example = collections[0]
-        snippets = write_snippets(base, example, await _known_bbox(request, example))
+        bbox = await _known_bbox(request, query, example)
+        snippets = write_snippets(base, example, bbox)
     return document_response(
         request,
-        _describe(base, about),
+        query,
+        _describe(base, request.app[SETTINGS].about),
         "landing.html",
         collections=collections,
         example=example,
@@ -39,29 +40,41 @@ async def get_landing_page(request: web.Request) -> web.Response:
 
 
 def _describe(base: str, about: About) -> dict[str, object]:
-    document: dict[str, object] = {"title": about.title, "description": about.description}
+    document: dict[str, object] = {
+        "title": about.title,
+        "description": about.description,
+    }
     if about.contact is not None:
         document["contact"] = about.contact.model_dump(exclude_none=True)
     document["links"] = [*landing_links(base), *legal_links(about)]
     return document
 
 
-async def _known_bbox(request: web.Request, collection: Collection) -> Sequence[float] | None:
+async def _known_bbox(
+    request: web.Request,
+    query: DocumentQuery,
+    collection: Collection,
+) -> Sequence[float] | None:
     """The extent that is known without reading any row; only a page shows it."""
-    if not wants_page(request, DOCUMENT_TYPES):
+    if not query.is_for_page:
         return None
+    extents = request.app[EXTENTS]
     try:
-        extents = await request.app[EXTENTS].estimated([collection])
+        found = await extents.estimated(request[PRINCIPAL], [collection])
     except DatabaseUnavailable:  # the page does without it
         return None
-    return extents[collection.id].bbox
+    return found[collection.id].bbox
 
 
 @validated
 async def get_conformance(request: web.Request) -> web.Response:
     """The conformance classes that hold."""
-    read_document_request(request)
+    query = parse_document_query(request)
+    follower = request.app[CATALOG]
+    collections = follower.collections_for(request[PRINCIPAL])
     added = request.app[ADDED_CONFORMANCE]
-    classes = conformance(request.app[CATALOG].collections(), added)
-    document = {"conformsTo": classes, "links": conformance_links(base_url(request))}
-    return document_response(request, document, "conformance.html")
+    document = {
+        "conformsTo": conformance(collections, added),
+        "links": conformance_links(base_url(request)),
+    }
+    return document_response(request, query, document, "conformance.html")

@@ -29,11 +29,17 @@ class LiveStream:
 
 def map_parameters(values: Mapping[str, str]) -> dict[str, str]:
     """The parameters of a page that its map repeats."""
-    return {name: value for name, value in values.items() if name not in _NOT_FOR_THE_MAP}
+    repeated = {}
+    for name, value in values.items():
+        if name not in _NOT_FOR_THE_MAP:
+            repeated[name] = value
+    return repeated
 
 
 def live_stream(
-    request: web.Request, collection: Collection, values: Mapping[str, str]
+    request: web.Request,
+    collection: Collection,
+    values: Mapping[str, str],
 ) -> LiveStream | None:
     """The stream of the changes of a collection; None where they are not logged.
 
@@ -45,9 +51,11 @@ def live_stream(
     # numbers keep all their digits, as those of the map
     parameters = {**select_changes(values), "bigint": "string"}
     href = changes_url(base_url(request), collection, parameters)
-    return LiveStream(href, request.app[HUB].position(collection.publication.id))
+    position = request.app[HUB].position(collection.publication.id)
+    return LiveStream(href, position)
 
 
 def without_geometry(query: ItemsQuery) -> ItemsQuery:
     """The same query without geometries, which the map reads by itself: so a page stays small."""
-    return replace(query, geometry=replace(query.geometry, skip=True))
+    style = replace(query.geometry, skip=True)
+    return replace(query, geometry=style)

@@ -7,8 +7,9 @@ from aiohttp import web
 
 from geosvc.caching.response import CachedResponse
 from geosvc.database.reads.features import fetch_features, stream_features
+from geosvc.handlers.cached_answer import plain_response
 from geosvc.handlers.feature_query import FeatureQuery, batch_size, is_large, plan_page
-from geosvc.handlers.page_counts import count_matching, is_whole, whole_count
+from geosvc.handlers.page_counts import count_from_page, count_matching, is_exact_enough
 from geosvc.handlers.page_members import describe_page, following_headers
 from geosvc.http.keys import DATABASE, SETTINGS
 from geosvc.http.streaming import send_stream
@@ -30,18 +31,22 @@ async def build_page(
         version: of the table, where it is known.
     Raises: RequestError.
     """
-    query, feature_format = feature_query.query, feature_query.format
+    query = feature_query.query
+    feature_format = feature_query.format
     page = await plan_page(request, feature_query.collection, query, feature_format)
     encoder = feature_format.make_encoder(page.header)
     end = PageEnd(query.limit)
-    rows = end.take(await fetch_features(request.app[DATABASE], page))
+    fetched = await fetch_features(request.app[DATABASE], page)
+    rows = end.take(fetched)
     count = await count_matching(request, feature_query, version, end)
     pieces = [encoder.begin()]
     if rows:
         pieces.append(encoder.batch(rows))
-    pieces.append(encoder.end(describe_page(feature_query, end, count)))
+    members = describe_page(feature_query, end, count)
+    pieces.append(encoder.end(members))
+    body = b"".join(pieces)
     all_headers = following_headers(feature_query, end, count, headers)
-    return CachedResponse(b"".join(pieces), all_headers, lasting=is_whole(query, count))
+    return CachedResponse(body, all_headers, lasting=is_exact_enough(query, count))
 
 
 async def stream_page(
@@ -56,26 +61,29 @@ async def stream_page(
         headers, version: as of `build_page`.
     Raises: RequestError.
     """
-    query = feature_query.query
     # counted first: a request that holds one connection must not wait for another
     count = await count_matching(request, feature_query, version)
-    end = PageEnd(query.limit)
+    end = PageEnd(feature_query.query.limit)
 
     def members() -> Mapping[str, object]:
-        return describe_page(feature_query, end, whole_count(feature_query, end) or count)
+        exact_count = count_from_page(feature_query, end)
+        return describe_page(feature_query, end, exact_count or count)
 
     pieces = await read_pieces_of_body(request, feature_query, end, members)
     return await send_stream(request, pieces, headers)
 
 
 async def send_page(
-    request: web.Request, feature_query: FeatureQuery, headers: Mapping[str, str]
+    request: web.Request,
+    feature_query: FeatureQuery,
+    headers: Mapping[str, str],
 ) -> web.StreamResponse:
     """Answers with a page that is not kept. Raises: RequestError."""
-    if is_large(feature_query, request.app[SETTINGS].stream_above_rows):
+    stream_above_rows = request.app[SETTINGS].stream_above_rows
+    if is_large(feature_query, stream_above_rows):
         return await stream_page(request, feature_query, headers, None)
     body = await build_page(request, feature_query, headers, None)
-    return web.Response(body=body.plain, headers=body.headers)
+    return plain_response(body)
 
 
 async def read_pieces_of_body(
@@ -91,7 +99,8 @@ async def read_pieces_of_body(
         members: of the collection, called when all features are written.
     Raises: InvalidFilter.
     """
-    collection, feature_format = feature_query.collection, feature_query.format
+    collection = feature_query.collection
+    feature_format = feature_query.format
     page = await plan_page(request, collection, feature_query.query, feature_format)
     encoder = feature_format.make_encoder(page.header)
     sizes = batch_size(request, feature_query)
@@ -114,11 +123,11 @@ async def encode_batches(
         members: of the collection, called when all features are written.
     """
     async with aclosing(batches):
-        head = encoder.begin()
+        piece = encoder.begin()
         async for batch in batches:
             rows = end.take(batch)
             if rows:
-                head += encoder.batch(rows)
-            yield head
-            head = b""
-        yield head + encoder.end(members())
+                piece += encoder.batch(rows)
+            yield piece
+            piece = b""
+        yield piece + encoder.end(members())

@@ -9,6 +9,7 @@ from aiohttp import hdrs
 
 from geosvc.database.reads.counts import Count
 from geosvc.handlers.feature_query import FeatureQuery
+from geosvc.handlers.page_counts import cursors_have_counts
 from geosvc.http.links import items_links, next_page, queryables_header, search_links
 from geosvc.model.media_type import MediaType
 from geosvc.query.geometry.search_geometry import is_nearest
@@ -39,16 +40,20 @@ def limit_header(query: ItemsQuery) -> dict[str, str]:
 
 def page_headers(feature_query: FeatureQuery) -> dict[str, str]:
     """The headers of a page: media type, CRS, limit, and the link to the queryables."""
+    query = feature_query.query
     return {
         hdrs.CONTENT_TYPE: feature_query.media_type.content_type,
-        **content_crs(feature_query.query),
-        **limit_header(feature_query.query),
+        **content_crs(query),
+        **limit_header(query),
         hdrs.LINK: queryables_header(feature_query.base, feature_query.collection),
     }
 
 
 def following_headers(
-    feature_query: FeatureQuery, end: PageEnd, count: Count | None, headers: Mapping[str, str]
+    feature_query: FeatureQuery,
+    end: PageEnd,
+    count: Count | None,
+    headers: Mapping[str, str],
 ) -> Mapping[str, str]:
     """The headers of a page with those that lead to the next one, where its body has no links.
 
@@ -63,32 +68,39 @@ def following_headers(
     if feature_query.posted:
         return {**headers, NEXT_CURSOR: cursor}
     url = next_page(feature_query.base, feature_query.collection, feature_query.values, cursor)
-    return {**headers, hdrs.LINK: f'{headers[hdrs.LINK]}, <{url}>; rel="next"'}
+    links = f'{headers[hdrs.LINK]}, <{url}>; rel="next"'
+    return {**headers, hdrs.LINK: links}
 
 
 def describe_page(
-    feature_query: FeatureQuery, end: PageEnd, count: Count | None
+    feature_query: FeatureQuery,
+    end: PageEnd,
+    count: Count | None,
 ) -> Mapping[str, object]:
     """The members of the FeatureCollection beside its features.
 
     numberMatched is exact or absent (OGC 17-069r4 7.15.8); an estimate has a name of its own.
     """
+    query = feature_query.query
+    cursor = _next_cursor(feature_query, end, count)
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     members: dict[str, object] = {
-        "links": _links(feature_query, _next_cursor(feature_query, end, count)),
+        "links": _links(feature_query, cursor),
         "timeStamp": now.replace("+00:00", "Z"),
         "numberReturned": end.returned,
     }
-    if feature_query.query.limited:
-        members["limitApplied"] = feature_query.query.limit
-    if count is not None:
-        name = "numberMatched" if count.exact else "numberMatchedEstimate"
-        members[name] = count.number
+    if query.limited:
+        members["limitApplied"] = query.limit
+    if count is not None and count.exact:
+        members["numberMatched"] = count.number
+    elif count is not None:
+        members["numberMatchedEstimate"] = count.number
     return members
 
 
 def _links(feature_query: FeatureQuery, cursor: str | None) -> Sequence[Mapping[str, object]]:
-    base, collection = feature_query.base, feature_query.collection
+    base = feature_query.base
+    collection = feature_query.collection
     media_type = feature_query.media_type
     if feature_query.posted:
         return search_links(base, collection, media_type, cursor)
@@ -99,10 +111,14 @@ def _links(feature_query: FeatureQuery, cursor: str | None) -> Sequence[Mapping[
 
 def _next_cursor(feature_query: FeatureQuery, end: PageEnd, count: Count | None) -> str | None:
     """The cursor of the next page; None on the last."""
-    if is_nearest(feature_query.query.spatial):
+    collection = feature_query.collection
+    query = feature_query.query
+    if is_nearest(query.spatial):
         return None
-    matched = count.number if count is not None and count.exact else None
-    cursor = next_cursor(feature_query.collection, feature_query.query, end, matched)
+    matched = None
+    if count is not None and count.exact and cursors_have_counts(feature_query):
+        matched = count.number
+    cursor = next_cursor(collection, query, end, matched)
     if cursor is None:
         return None
     return encode_cursor(cursor)
@@ -111,5 +127,6 @@ def _next_cursor(feature_query: FeatureQuery, end: PageEnd, count: Count | None)
 def content_disposition(collection_id: str, media_type: MediaType) -> str:
     """The file name of a download, and one in ASCII for old clients. Source: RFC 6266 4.3."""
     name = f"{collection_id}.{media_type.extension}"
-    plain = _NOT_PLAIN.sub("_", name)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+    ascii_name = _NOT_PLAIN.sub("_", name)
+    encoded_name = quote(name, safe="")
+    return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{encoded_name}"

@@ -1,6 +1,6 @@
-"""Requests for features that were parsed before, found by their text.
+"""Requests for features that were parsed before.
 
-A request that comes again is recognised by its text and is not parsed again.
+A request that comes again is found by its text and is not parsed again.
 """
 
 from collections import OrderedDict
@@ -23,7 +23,6 @@ from geosvc.requests.items import ItemsQuery
 MAX_CHARACTERS = 1 << 18  # of all keys; a parsed filter takes about sixty times as much
 _MAX_KEY_CHARACTERS = 1 << 11
 _KEY_CHARACTERS = 64  # that a key takes beside its texts
-
 
 RequestKey = tuple[Principal, int, str, str, str, str]
 """Everything that decides what a request means: (principal, id() of the collection, the part of the
@@ -139,7 +138,12 @@ def page_cache_key(request: web.Request, feature_query: FeatureQuery) -> CacheKe
     query = feature_query.query
     if query.filter is not None and not query.filter.is_immutable:
         return None
-    essence = feature_query.media_type.essence
-    f = feature_query.values.get("f")
-    base = feature_query.base
-    return cache_key_of(request, "page", feature_query.collection, query, essence, f, base)
+    return cache_key_of(
+        request,
+        "page",
+        feature_query.collection,
+        query,
+        feature_query.media_type.essence,
+        feature_query.values.get("f"),
+        feature_query.base,
+    )

@@ -1,5 +1,7 @@
 """POST to the items: creates the feature of the body, or loads many."""
 
+from collections.abc import AsyncIterator
+
 from aiohttp import hdrs, web
 
 from geosvc.bodies.splitting import is_feature_collection
@@ -25,20 +27,40 @@ _RECORD_SEPARATOR = b"\x1e"
 async def post_items(request: web.Request) -> web.Response:
     """POST: creates one feature, or loads many."""
     write = await parse_write(request, items_methods, CREATE_PARAMETERS)
-    settings = request.app[SETTINGS]
-    if media_type_of(request, (GEOJSON, GEOJSONSEQ)) is GEOJSONSEQ:
+    max_body_bytes = request.app[SETTINGS].max_body_bytes
+    media_type = media_type_of(request, (GEOJSON, GEOJSONSEQ))
+    if media_type is GEOJSONSEQ:
         _check_upsert(write)
-        pieces = read_pieces(request, settings.max_body_bytes)
+        pieces = read_pieces(request, max_body_bytes)
         return await load_features(request, write, pieces, sequence=True)
 
     async def shows_its_type(head: bytes) -> bool:
-        return len(head) > HEAD_BYTES or await _is_collection(request, head) is not None
+        if len(head) > HEAD_BYTES:
+            return True
+        return await _is_collection(request, head) is not None
 
-    head, rest = await read_head(request, settings.max_body_bytes, shows_its_type)
+    head, rest = await read_head(request, max_body_bytes, shows_its_type)
     if await _is_collection(request, head):
         _check_upsert(write)
-        return await load_features(request, write, chained(head, rest), sequence=False)
-    body = await read_rest(request, head, rest, settings.max_feature_bytes)
+        body = chained(head, rest)
+        return await load_features(request, write, body, sequence=False)
+    return await _store_one(request, write, head, rest)
+
+
+async def _store_one(
+    request: web.Request,
+    write: WriteRequest,
+    head: bytes,
+    rest: AsyncIterator[bytes],
+) -> web.Response:
+    """Stores the feature of a body. An upsert is a load of one feature.
+
+    Args:
+        head, rest: the parts of the body, as `read_head` returns them.
+    Raises: RequestError.
+    """
+    max_feature_bytes = request.app[SETTINGS].max_feature_bytes
+    body = await read_rest(request, head, rest, max_feature_bytes)
     if not write.options.upsert:
         return await create(request, write, body)
     _check_upsert(write)
@@ -49,15 +71,25 @@ async def post_items(request: web.Request) -> web.Response:
 async def _is_collection(request: web.Request, head: bytes) -> bool | None:
     """Whether a body is a FeatureCollection; None when it takes more of the body to know."""
     # what has arrived of a compressed body may not be inflated yet
-    is_whole = request.content.at_eof() and hdrs.CONTENT_ENCODING not in request.headers
+    is_compressed = hdrs.CONTENT_ENCODING in request.headers
+    is_complete = request.content.at_eof() and not is_compressed
     weight = min(len(head), THREAD_BYTES)
-    return await request.app[OFFLOAD].run(weight, _shows_collection, head, is_whole)
+    offload = request.app[OFFLOAD]
+    return await offload.run(weight, _shows_collection, head, is_complete)
 
 
-def _shows_collection(head: bytes, is_whole: bool) -> bool | None:
-    # most bodies of one feature have neither word
-    if is_whole and b'"features"' not in head and b"FeatureCollection" not in head:
-        return False
+def _shows_collection(head: bytes, is_complete: bool) -> bool | None:
+    """Whether a body is a FeatureCollection; None when it takes more of the body to know.
+
+    Args:
+        head: the beginning of the body.
+        is_complete: whether `head` is the whole body.
+    """
+    if is_complete:
+        # most bodies of one feature have neither word
+        has_a_word = b'"features"' in head or b"FeatureCollection" in head
+        if not has_a_word:
+            return False
     return is_feature_collection(head)
 
 
@@ -66,11 +98,9 @@ def _check_upsert(write: WriteRequest) -> None:
     if not write.options.upsert:
         return
     collection = write.collection
-    if (
-        collection.kind is not RelationKind.TABLE
-        or not collection.key
-        or not collection.key_is_unique
-    ):
+    is_table = collection.kind is RelationKind.TABLE
+    has_unique_key = bool(collection.key) and collection.key_is_unique
+    if not is_table or not has_unique_key:
         raise InvalidParameter(
             "upsert is for tables with a key that is unique by an index", parameter="upsert"
         )

@@ -11,18 +11,17 @@ from geosvc.http.documents import (
     FALLBACK_TEMPLATE,
     collection_of,
     document_response,
-    negotiate,
-    query_of,
+    parse_document_query,
 )
-from geosvc.http.keys import CATALOG
+from geosvc.http.keys import CATALOG, PRINCIPAL
 from geosvc.http.links import base_url, collection_url
 from geosvc.http.validators import validated
-from geosvc.model.media_type import HTML, SCHEMA, SCHEMA_TYPES
-from geosvc.requests.parameter_values import refuse_unknown
+from geosvc.model.media_type import SCHEMA_TYPES
 
+FEATURE_SCHEMA = "schema/feature"
 TITLES = {
     "schema": "schema of the properties",
-    "schema/feature": "schema of a GeoJSON feature",
+    FEATURE_SCHEMA: "schema of a GeoJSON feature",
     "queryables": "queryables",
     "sortables": "sortables",
 }
@@ -49,7 +48,7 @@ async def get_sortables(request: web.Request) -> web.Response:
 @validated
 async def get_feature_schema(request: web.Request) -> web.Response:
     """A feature as GeoJSON."""
-    return await _answer_schema(request, "schema/feature")
+    return await _answer_schema(request, FEATURE_SCHEMA)
 
 
 async def _answer_schema(request: web.Request, path: str) -> web.Response:
@@ -58,19 +57,22 @@ async def _answer_schema(request: web.Request, path: str) -> web.Response:
     Args:
         path: of the schema below the collection.
     """
-    values = query_of(request)
-    refuse_unknown(values)
-    media_type = negotiate(request, values, SCHEMA_TYPES)
+    query = parse_document_query(request, offered=SCHEMA_TYPES)
     collection = await collection_of(request)
-    schemas = describe_schemas(request.app[CATALOG].collections())
-    describe = {
+    follower = request.app[CATALOG]
+    collections = follower.collections_for(request[PRINCIPAL])
+    schemas = describe_schemas(collections)
+    describe_of_path = {
         "schema": schemas.schema,
         "queryables": schemas.queryables,
         "sortables": schemas.sortables,
-        "schema/feature": describe_feature,
-    }[path]
+        FEATURE_SCHEMA: describe_feature,
+    }
+    describe = describe_of_path[path]
     url = f"{collection_url(base_url(request), collection)}/{path}"
-    template = FALLBACK_TEMPLATE if path == "schema/feature" else "schema.html"
-    json_type = SCHEMA if media_type is HTML else media_type
+    document = describe(url, collection)
+    template = "schema.html"
+    if path == FEATURE_SCHEMA:
+        template = FALLBACK_TEMPLATE
     title = f"{collection.title}: {TITLES[path]}"
-    return document_response(request, describe(url, collection), template, json_type, title=title)
+    return document_response(request, query, document, template, title=title)

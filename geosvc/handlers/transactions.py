@@ -1,6 +1,6 @@
 """Features created, replaced, updated and deleted one at a time.
 
-Each handler goes straight down: permission, body, plan, run, answer. Source: OGC 20-002r1 (Features
+Each handler has the same steps: permission, body, plan, run, answer. Source: OGC 20-002r1 (Features
 Part 4, draft), RFC 7396.
 """
 
@@ -30,6 +30,8 @@ from geosvc.http.keys import OFFLOAD, SETTINGS, WRITES
 from geosvc.http.methods import item_methods, items_methods
 from geosvc.http.request_body import media_type_of, read_body
 from geosvc.model.answer import Answer
+from geosvc.model.collection import Collection
+from geosvc.model.feature import StoredFeature
 from geosvc.model.media_type import GEOJSON, GEOJSONSEQ, MERGE_PATCH
 from geosvc.query.inserts import OnConflict
 from geosvc.query.posted_rows import PostedColumns
@@ -42,18 +44,21 @@ CHANGE_PARAMETERS = ("dry-run", "repair", "precision")
 async def create(request: web.Request, write: WriteRequest, body: bytes) -> web.Response:
     """Creates the feature of a body. Raises: RequestError."""
     collection = write.collection
-    keyed = any(not column.may_default for column in collection.key_columns)
+    keyed = collection.needs_key
     reader = reader_of(request, write, Mode.CREATE, keyed=keyed)
-    posted = await request.app[OFFLOAD].run(cost_of(write, body), reader.read_one, body)
-    columns = PostedColumns(reader.columns_of(posted.present[0]), keyed, write.crs)
-    returning = Returning.VALIDATORS
-    if write.representation is not None:
-        returning = Returning.FEATURES
-    plan = request.app[WRITES].plans.insert(collection, columns, returning, OnConflict.FAIL)
+    cost = cost_of(write, body)
+    offload = request.app[OFFLOAD]
+    posted = await offload.run(cost, reader.read_one, body)
+    columns = reader.columns_of(posted.present[0])
+    posted_columns = PostedColumns(columns, keyed, write.crs)
+    returning = _returning(write)
+    plans = request.app[WRITES].plans
+    plan = plans.insert(collection, posted_columns, returning, OnConflict.FAIL)
+    representation = write.representation
 
     async def work(session: Session) -> Answer:
         created = await create_feature(
-            session, plan, collection, posted, representation=write.representation
+            session, plan, collection, posted, representation=representation
         )
         if created is None:
             raise InvalidFeature("a trigger of the database dropped the feature")
@@ -61,6 +66,13 @@ async def create(request: web.Request, write: WriteRequest, body: bytes) -> web.
 
     async with naming_the_fault(request, write, posted):
         return await run_once(request, write, body, work)
+
+
+def _returning(write: WriteRequest) -> Returning:
+    """What the statement returns: the whole feature only if the client wants it back."""
+    if write.representation is None:
+        return Returning.VALIDATORS
+    return Returning.FEATURES
 
 
 @reports_strictness
@@ -74,12 +86,13 @@ async def replace_item(request: web.Request) -> web.Response:
     offload = request.app[OFFLOAD]
 
     async def work(session: Session) -> Answer:
+        changed: StoredFeature | None = None
         try:
             changed = await change_feature(session, target, change, offload)
         except NotFound:
             if not may_create:
                 raise
-        else:
+        if changed is not None:
             return stored_answer(write, change.posted, changed, created=False)
         creation = await offload.run(change.weight, change.as_new)
         return await _create_at(request, write, target, creation, session)
@@ -95,9 +108,10 @@ async def change_item(request: web.Request) -> web.Response:
     target = target_of(request, write)
     media_type_of(request, (MERGE_PATCH,), accept_header="Accept-Patch")
     body, patch = await _read_change(request, write, target, Mode.MERGE)
+    offload = request.app[OFFLOAD]
 
     async def work(session: Session) -> Answer:
-        changed = await change_feature(session, target, patch, request.app[OFFLOAD])
+        changed = await change_feature(session, target, patch, offload)
         return stored_answer(write, patch.posted, changed, created=False)
 
     async with naming_the_fault(request, write, patch.posted):
@@ -105,19 +119,24 @@ async def change_item(request: web.Request) -> web.Response:
 
 
 async def _read_change(
-    request: web.Request, write: WriteRequest, target: ChangeTarget, mode: Mode
+    request: web.Request,
+    write: WriteRequest,
+    target: ChangeTarget,
+    mode: Mode,
 ) -> tuple[bytes, FeatureChange]:
     """The body, and the change that it makes. Raises: RequestError."""
-    body = await read_body(request, request.app[SETTINGS].max_feature_bytes)
+    max_bytes = request.app[SETTINGS].max_feature_bytes
+    body = await read_body(request, max_bytes)
     reader = reader_of(request, write, mode)
     cost = cost_of(write, body)
-    change = await request.app[OFFLOAD].run(cost, reader.read_change, body, target.key)
+    offload = request.app[OFFLOAD]
+    change = await offload.run(cost, reader.read_change, body, target.key)
     return body, change
 
 
 @reports_strictness
 async def delete_item(request: web.Request) -> web.Response:
-    """DELETE."""
+    """DELETE: removes the feature."""
     write = await parse_write(request, item_methods, ("dry-run",))
     target = target_of(request, write)
 
@@ -139,32 +158,38 @@ async def _create_at(
 
     Replaces it where another client has created it meanwhile.
     """
-    collection = target.collection
+    collection = write.collection
     columns = tuple(column for column in creation.columns if column.insertable)
-    returning = Returning.VALIDATORS
-    if target.representation is not None:
-        returning = Returning.FEATURES
-    on_conflict = OnConflict.FAIL  # where no index makes the key unique there is no conflict
-    if collection.key_is_unique or collection.is_view:  # of a view, the index is that of its table
-        on_conflict = OnConflict.NOTHING
     posted_columns = PostedColumns(columns, True, write.crs)
-    plan = request.app[WRITES].plans.insert(collection, posted_columns, returning, on_conflict)
+    returning = _returning(write)
+    on_conflict = _on_conflict(collection)
+    plans = request.app[WRITES].plans
+    plan = plans.insert(collection, posted_columns, returning, on_conflict)
     posted = replace(creation.posted, keys=[target.key])
-    created = await create_feature(
-        session, plan, collection, posted, representation=target.representation
-    )
+    representation = write.representation
+    created = await create_feature(session, plan, collection, posted, representation=representation)
     if created is not None:
         return stored_answer(write, posted, created, created=True)
-    changed = await change_feature(session, target, creation, request.app[OFFLOAD])
+    offload = request.app[OFFLOAD]
+    changed = await change_feature(session, target, creation, offload)
     return stored_answer(write, posted, changed, created=False)
+
+
+def _on_conflict(collection: Collection) -> OnConflict:
+    """What happens where another client has created the feature meanwhile."""
+    if collection.key_is_unique or collection.is_view:  # of a view, the index is that of its table
+        return OnConflict.NOTHING
+    return OnConflict.FAIL  # without a unique index there is no conflict
 
 
 async def get_items_options(request: web.Request) -> web.Response:
     """OPTIONS: the methods of the items."""
-    methods = items_methods(await collection_of(request))
+    collection = await collection_of(request)
+    methods = items_methods(collection)
     headers: dict[str, str] = {hdrs.ALLOW: ", ".join(methods)}
     if "POST" in methods:
-        headers["Accept-Post"] = ", ".join((*GEOJSON.names, *GEOJSONSEQ.names))
+        media_types = (*GEOJSON.names, *GEOJSONSEQ.names)
+        headers["Accept-Post"] = ", ".join(media_types)
     return web.Response(headers=headers)
 
 

@@ -18,7 +18,8 @@ from geosvc.query.feature_format import FeatureFormat
 def send_answer(answer: Answer) -> web.Response:
     """The response of an answer."""
     headers = {**answer.headers, hdrs.VARY: "Prefer"}
-    return web.Response(status=answer.status, headers=headers, body=answer.body or None)
+    body = answer.body or None
+    return web.Response(status=answer.status, headers=headers, body=body)
 
 
 def validators(feature: StoredFeature, media_type: MediaType = GEOJSON) -> dict[str, str]:
@@ -38,7 +39,10 @@ def validators(feature: StoredFeature, media_type: MediaType = GEOJSON) -> dict[
 
 
 def representation(
-    feature_format: FeatureFormat, text: bytes, links: Sequence[Link], crs: Crs
+    feature_format: FeatureFormat,
+    text: bytes,
+    links: Sequence[Link],
+    crs: Crs,
 ) -> tuple[dict[str, str], bytes]:
     """The headers and the body of a feature with its links.
 
@@ -46,15 +50,21 @@ def representation(
         text: the feature in UTF-8, without links.
         crs: of its coordinates.
     """
-    content_type = feature_format.media_type.content_type
-    headers = {hdrs.CONTENT_TYPE: content_type, "Content-Crs": crs.content_crs}
+    headers = {
+        hdrs.CONTENT_TYPE: feature_format.media_type.content_type,
+        "Content-Crs": crs.content_crs,
+    }
     if feature_format.write_one is not None:
         text = feature_format.write_one(text, links)
     return headers, text
 
 
 def stored_answer(
-    write: WriteRequest, posted: Posted, feature: StoredFeature, *, created: bool
+    write: WriteRequest,
+    posted: Posted,
+    feature: StoredFeature,
+    *,
+    created: bool,
 ) -> Answer:
     """The answer to a feature that was stored.
 
@@ -62,22 +72,36 @@ def stored_answer(
     repairs of its geometry.
     """
     headers: dict[str, str] = {}
-    body = b""
     if posted.repairs:
-        headers["Geometry-Repaired"] = "; ".join(change for _, change in posted.repairs)
+        changes = [change for _, change in posted.repairs]
+        headers["Geometry-Repaired"] = "; ".join(changes)
     if not write.options.dry_run:  # after a dry run there is no feature to find
         headers |= validators(feature)
-        if created and feature.feature_id is not None and feature.feature_id not in IDS_WITHOUT_URL:
-            headers[hdrs.LOCATION] = item_url(write.base, write.collection, feature.feature_id)
+        if created:
+            headers |= location(write, feature.feature_id)
+    body = b""
+    returned = "minimal"
     if feature.text is not None and write.representation is not None:
         links = item_links(
-            write.base, write.collection, feature.feature_id, GEOJSON, write.item_types
+            write.base,
+            write.collection,
+            feature.feature_id,
+            GEOJSON,
+            write.item_types,
         )
-        more, body = representation(GEOJSON_FORMAT, feature.text, links, write.crs)
-        headers |= more
-    returned = "representation" if body else "minimal"
+        of_body, body = representation(GEOJSON_FORMAT, feature.text, links, write.crs)
+        headers |= of_body
+        returned = "representation"
     status = _status(write, body, created=created)
     return write.answer(status, headers, body, returned=returned)
+
+
+def location(write: WriteRequest, feature_id: str | None) -> dict[str, str]:
+    """The header with the URL of a feature that was created; empty where it has none."""
+    if feature_id is None or feature_id in IDS_WITHOUT_URL:
+        return {}
+    url = item_url(write.base, write.collection, feature_id)
+    return {hdrs.LOCATION: url}
 
 
 def _status(write: WriteRequest, body: bytes, *, created: bool) -> int:
@@ -85,4 +109,6 @@ def _status(write: WriteRequest, body: bytes, *, created: bool) -> int:
         return 200
     if created:
         return 201
-    return 200 if body else 204
+    if body:
+        return 200
+    return 204

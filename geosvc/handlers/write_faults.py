@@ -15,7 +15,9 @@ from geosvc.http.keys import DATABASE, OFFLOAD
 
 @asynccontextmanager
 async def naming_the_fault(
-    request: web.Request, write: WriteRequest, posted: Posted
+    request: web.Request,
+    write: WriteRequest,
+    posted: Posted,
 ) -> AsyncIterator[None]:
     """Adds the property to an error of the database: by the rule that it breaks, or by its value.
 
@@ -23,14 +25,15 @@ async def naming_the_fault(
         posted: the one feature that is written.
     Raises: InvalidFeature, Conflict.
     """
+    collection = write.collection
     try:
         yield
     except (InvalidFeature, Conflict) as error:
-        await RuleNames(request.app[DATABASE], write.collection).name(error)
-        if isinstance(error, Conflict) or error.pointer is not None or error.constraint is not None:
+        await RuleNames(request.app[DATABASE], collection).name(error)
+        is_named = error.pointer is not None or error.constraint is not None
+        if isinstance(error, Conflict) or is_named:
             raise
         properties = posted.properties[0]
-        fault = await request.app[OFFLOAD].run(
-            len(properties), value_at_fault, write.collection, properties
-        )
+        offload = request.app[OFFLOAD]
+        fault = await offload.run(len(properties), value_at_fault, collection, properties)
         raise fault or error from error

@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aiohttp import web
 
 from geosvc.database.writes.idempotency import IdempotencyKey, answer_once
 from geosvc.database.writes.transaction import Session, Transaction
-from geosvc.database.writes.writer import REPEATABLE_READ
 from geosvc.errors import InvalidParameter
 from geosvc.handlers.write_answers import send_answer
 from geosvc.handlers.write_requests import WriteRequest
@@ -32,45 +32,51 @@ async def run_once(
         in_transaction: whether it takes more than one statement.
     Raises: RequestError.
     """
-    writer, is_view = request.app[WRITES].writer, write.collection.is_view
+    writer = request.app[WRITES].writer
     dry_run = write.options.dry_run
-    if not (in_transaction or write.idempotency_key or dry_run or is_view):
-        return send_answer(await work(writer))
+    needs_transaction = in_transaction or dry_run or write.collection.is_view
+    if not needs_transaction and write.idempotency_key is None:
+        answer = await work(writer)
+        return send_answer(answer)
 
     async def transact(transaction: Transaction) -> Answer:
+        carry_out = partial(work, transaction)
         if write.idempotency_key is None:
-            return await work(transaction)
+            return await carry_out()
         weight = min(len(body) >> _HASHED_PER_PARSED, THREAD_BYTES)
-        digest = await request.app[OFFLOAD].run(weight, digest_of, write.digest, body)
+        digest = await request.app[OFFLOAD].run(weight, request_digest, write.identity, body)
         key = idempotency_key(request, write, lambda: digest)
-        return await answer_once(transaction, key, lambda: work(transaction), _nothing_to_read)
+        return await answer_once(transaction, key, carry_out, _read_nothing)
 
-    isolation = REPEATABLE_READ if is_view else ""
-    return send_answer(await writer.transact(transact, isolation=isolation, dry_run=dry_run))
+    answer = await writer.transact(transact, isolation=write.isolation, dry_run=dry_run)
+    return send_answer(answer)
 
 
-async def _nothing_to_read() -> None:
+async def _read_nothing() -> None:
     """The body was read before the transaction."""
 
 
-def digest_of(head: bytes, body: bytes) -> bytes:
+def request_digest(identity: bytes, body: bytes) -> bytes:
     """The digest of a request.
 
     Args:
-        head: everything but the body.
+        identity: as `WriteRequest.identity`.
+        body: the body, or its digest.
     """
-    digest = hashlib.sha256(head + b"\n")
+    digest = hashlib.sha256(identity + b"\n")
     digest.update(body)
     return digest.digest()
 
 
 def idempotency_key(
-    request: web.Request, write: WriteRequest, digest: Callable[[], bytes]
+    request: web.Request,
+    write: WriteRequest,
+    digest: Callable[[], bytes],
 ) -> IdempotencyKey:
     """The key of a request that has one.
 
     Args:
-        digest: gives the digest of the request when its body was read.
+        digest: returns the digest of the request, once its body was read.
     Raises: InvalidParameter for a dry run.
     """
     if write.options.dry_run:

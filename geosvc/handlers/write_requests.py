@@ -10,6 +10,7 @@ from geosvc.bodies.feature_reader import FeatureReader
 from geosvc.bodies.geometries import GeometryRules
 from geosvc.bodies.properties import Mode
 from geosvc.database.writes.change_target import ChangeTarget
+from geosvc.database.writes.writer import REPEATABLE_READ
 from geosvc.errors import MethodNotAllowed, PreconditionRequired, RequestError
 from geosvc.handlers.feature_query import reading_rules
 from geosvc.http.cors import refuse_foreign_writes
@@ -47,7 +48,7 @@ class WriteRequest:
         idempotency_key: different principals never have the same one.
         base: the root URL that clients see.
         item_types: all media types of a feature, for the links of one that is sent back.
-        digest: of everything that makes two requests the same, but for their bodies.
+        identity: everything that makes two requests the same, but for their bodies.
     """
 
     collection: Collection
@@ -57,12 +58,25 @@ class WriteRequest:
     idempotency_key: str | None
     base: str
     item_types: tuple[MediaType, ...]
-    digest: bytes
+    identity: bytes
 
     @property
     def representation(self) -> Crs | None:
         """The CRS in which the client wants the stored feature back; None where it does not."""
-        return self.crs if self.preferences.representation else None
+        if self.preferences.representation:
+            return self.crs
+        return None
+
+    @property
+    def isolation(self) -> str:
+        """The isolation level of the transaction, if it needs one, as BEGIN takes it.
+
+        PostgreSQL cannot lock the rows of a view, so a change of one is repeated where another
+        transaction was faster.
+        """
+        if self.collection.is_view:
+            return REPEATABLE_READ
+        return ""
 
     def answer(
         self,
@@ -92,17 +106,23 @@ def reports_strictness(handler: Handler) -> Handler:
             return await handler(request)
         except RequestError as error:
             if error.status < 500:
-                error.headers[hdrs.VARY] = "Prefer"
-                preferences = parse_preferences(request.headers.get("Prefer"))
-                if preferences.handling == "strict":
-                    error.headers |= preferences.applied(None)
+                _report_strictness(request, error)
             raise
 
     return handle
 
 
+def _report_strictness(request: web.Request, error: RequestError) -> None:
+    error.headers[hdrs.VARY] = "Prefer"
+    preferences = parse_preferences(request.headers.get("Prefer"))
+    if preferences.handling == "strict":
+        error.headers |= preferences.applied(None)
+
+
 async def parse_write(
-    request: web.Request, methods: Callable[[Collection], Iterable[str]], known: Iterable[str]
+    request: web.Request,
+    methods: Callable[[Collection], Iterable[str]],
+    known: Iterable[str],
 ) -> WriteRequest:
     """Checks that the request may write here, and parses its parameters and headers.
 
@@ -117,16 +137,17 @@ async def parse_write(
     allowed = tuple(methods(collection))
     if request.method not in allowed:
         raise MethodNotAllowed(f"{collection.id} does not allow {request.method}", allowed=allowed)
-    headers, configured_crs = request.headers, reading_rules(request).crs
+    headers = request.headers
+    configured_crs = reading_rules(request).crs
     return WriteRequest(
         collection,
-        parse_write_options(query_of(request), frozenset(known)),
-        parse_preferences(headers.get("Prefer")),
-        parse_content_crs(headers.get("Content-Crs"), collection, configured_crs),
-        _parse_idempotency_key(request),
-        base_url(request),
-        request.app[FORMATS].item_types,
-        _digest_of(request),
+        options=parse_write_options(query_of(request), frozenset(known)),
+        preferences=parse_preferences(headers.get("Prefer")),
+        crs=parse_content_crs(headers.get("Content-Crs"), collection, configured_crs),
+        idempotency_key=_parse_idempotency_key(request),
+        base=base_url(request),
+        item_types=request.app[FORMATS].item_types,
+        identity=_identity_of(request),
     )
 
 
@@ -139,7 +160,7 @@ def _parse_idempotency_key(request: web.Request) -> str | None:
     return f"{principal!r} {key}"  # the key of a client has no space
 
 
-def _digest_of(request: web.Request) -> bytes:
+def _identity_of(request: web.Request) -> bytes:
     parts = (
         repr(request[PRINCIPAL]),
         request.method,
@@ -152,32 +173,41 @@ def _digest_of(request: web.Request) -> bytes:
 
 def target_of(request: web.Request, write: WriteRequest) -> ChangeTarget:
     """The feature in the path. Raises: NotFound, InvalidParameter, PreconditionRequired."""
+    collection = write.collection
     feature_id = request.match_info["featureId"]
     preconditions = parse_preconditions(request.headers)
-    if write.collection.require_precondition and not preconditions.protects:
+    if collection.require_precondition and not preconditions.protects:
         raise PreconditionRequired(
             "changes of this collection need If-Match, with the ETag of the feature"
         )
-    key = parse_feature_id(feature_id, write.collection)
-    precision = write.options.precision
     return ChangeTarget(
-        write.collection, key, feature_id, preconditions, write.crs, precision, write.representation
+        collection,
+        parse_feature_id(feature_id, collection),
+        feature_id,
+        preconditions,
+        write.crs,
+        write.options.precision,
+        write.representation,
     )
 
 
 def reader_of(
-    request: web.Request, write: WriteRequest, mode: Mode, *, keyed: bool = False
+    request: web.Request,
+    write: WriteRequest,
+    mode: Mode,
+    *,
+    keyed: bool = False,
 ) -> FeatureReader:
     """The reader of the features in the body.
 
     Args:
         keyed: whether the features have ids.
     """
+    collection = write.collection
     max_vertices = request.app[SETTINGS].max_vertices
-    geometry, repair = write.collection.geometry, write.options.repair
-    rules = GeometryRules(geometry, write.crs, max_vertices, repair)
+    rules = GeometryRules(collection.geometry, write.crs, max_vertices, write.options.repair)
     lenient = write.preferences.lenient
-    return request.app[WRITES].reader(write.collection, mode, rules, lenient=lenient, keyed=keyed)
+    return request.app[WRITES].reader(collection, mode, rules, lenient=lenient, keyed=keyed)
 
 
 def cost_of(write: WriteRequest, body: bytes) -> int:

@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 from geosvc.errors import InvalidParameter, MethodNotAllowed, NotFound, RequestError
 from geosvc.events import RequestFailed, emit
 from geosvc.http.html import ERROR_TYPES, problem_page, wants_page
-from geosvc.http.keys import CATALOG, TRACE
+from geosvc.http.keys import CATALOG, PRINCIPAL, TRACE
 from geosvc.http.methods import READING_METHODS, item_methods, items_methods
 from geosvc.http.mounting import parts_of
 from geosvc.http.problem import problem_response
@@ -73,7 +73,8 @@ def _allowed(request: web.Request, methods: set[str]) -> set[str]:
             methods_of = item_methods
         case _:
             return methods
-    for collection in request.app[CATALOG].collections():
-        if collection.id == collection_id:
-            return methods & set(methods_of(collection))
-    return methods & set(READING_METHODS)
+    catalog = request.app[CATALOG].current_for(request[PRINCIPAL])
+    if catalog is None or collection_id not in catalog.collections:
+        return methods & set(READING_METHODS)
+    collection = catalog.collections[collection_id]
+    return methods & set(methods_of(collection))

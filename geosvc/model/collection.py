@@ -268,6 +268,11 @@ class Collection:
         return tuple(self.by_name[name] for name in self.key)
 
     @property
+    def needs_key(self) -> bool:
+        """Whether a new feature must have its key, since the database does not make one."""
+        return any(not column.may_default for column in self.key_columns)
+
+    @property
     def is_view(self) -> bool:
         """Whether its rows belong to other relations, so that PostgreSQL cannot lock them."""
         return self.kind in (RelationKind.VIEW, RelationKind.FOREIGN_TABLE)

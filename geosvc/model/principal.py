@@ -9,9 +9,12 @@ from typing import NamedTuple
 class Principal(NamedTuple):
     """The sender of a request, as far as the response may depend on it.
 
-    It is a part of every key of stored answers, parsed requests and idempotency keys, so that no
-    principal gets what belongs to another. It is a named tuple because every request hashes it:
-    the hash of a dataclass takes two more calls.
+    It is a part of every key of what is stored or shared and depends on the sender: answers,
+    counts, extents, look-ups, parsed requests, idempotency keys and subscriptions. So no principal
+    gets what belongs to another. The catalog follower shows each principal its own catalog.
+
+    It is a named tuple because every request hashes it: the hash of a dataclass takes two more
+    calls.
 
     Attributes:
         subject: the name of the sender; None if anonymous.

@@ -51,7 +51,7 @@ def _properties(collection: Collection, mode: Mode) -> Json:
 
     An existing key cannot be changed.
     """
-    keyed = any(not column.may_default for column in collection.key_columns)
+    keyed = collection.needs_key
     columns = decoded_columns(collection, mode, keyed=keyed)
     values: Json = {}
     required: list[str] = []

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from geosvc.formats import GEOJSON_FORMAT
 from geosvc.model.bbox import Bbox
-from geosvc.model.media_type import GEOJSON
 from geosvc.model.spatial import Predicate, SpatialFilter
 from geosvc.query.conditions import query_conditions
 from geosvc.query.features import select_items, statement_shape
@@ -69,7 +69,7 @@ def test_a_condition_is_a_part_of_statements_counts_and_cursors(name: str) -> No
     assert len(list(query_conditions(PLACES, query))) == 1
     assert statement_shape(query) == f"{SHAPES[name]} offset"
     assert digest_of(PLACES, query) != digest_of(PLACES, plain)
-    texts = {select_items(PLACES, each, GEOJSON).statement.text for each in (plain, query)}
+    texts = {select_items(PLACES, each, GEOJSON_FORMAT).statement.text for each in (plain, query)}
     assert len(texts) == 2
 
 

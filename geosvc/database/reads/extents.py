@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from geosvc.database.pool import Database
 from geosvc.database.reads.halving import read_in_halves
@@ -18,9 +19,12 @@ from geosvc.errors import (
 )
 from geosvc.model.collection import Collection, RelationKind
 from geosvc.model.crs import UNKNOWN, bounds_in_degrees
+from geosvc.model.principal import Principal
 from geosvc.query.extents import select_estimated_extents, select_exact_extent
 
 KEEP_SECONDS = 60.0
+MAX_PRINCIPALS = 32
+"""The most principals whose extents are cached; a cache has one entry for each collection."""
 
 _INFINITE = 1e30  # an index stores infinity as 3.4e38
 _OF_A_COLLECTION = (Locked, QueryTimeout, UnreadableGeometry, UnreadableValue, CollectionBroken)
@@ -56,34 +60,46 @@ class _CachedExtent:
     extent: Extent
 
 
+_Cache = dict[str, _CachedExtent]
+"""The cached extents of one principal, by collection id."""
+
+
 class Extents:
-    """Extents of collections, cached for a minute, so that all responses have the same extent."""
+    """Extents of collections, cached for a minute, so that all responses have the same extent.
+
+    Each principal has a cache of its own.
+    """
 
     def __init__(self, database: Database, time_box_seconds: float) -> None:
         self._database = database
         self._time_box_seconds = time_box_seconds
-        self._cache: dict[str, _CachedExtent] = {}
+        self._caches: dict[Principal, _Cache] = {}
 
-    async def estimated(self, collections: Iterable[Collection]) -> dict[str, Extent]:
+    async def estimated(
+        self, principal: Principal, collections: Iterable[Collection]
+    ) -> dict[str, Extent]:
         """Return the extent of each collection by id, cached or estimated; no table is read.
 
         A collection without statistics has an unknown extent.
 
+        Args:
+            principal: who requests the extents.
         Raises: RequestError.
         """
+        cache = self._cache_of(principal)
         extents: dict[str, Extent] = {}
         missing: list[Collection] = []
         for collection in collections:
             extents[collection.id] = UNKNOWN_EXTENT
-            if self._is_expired(collection):
+            if _is_expired(cache, collection):
                 missing.append(collection)
             else:
-                extents[collection.id] = self._cache[collection.id].extent
+                extents[collection.id] = cache[collection.id].extent
         extents.update(await self._estimate(missing))
         return extents
 
     async def best(
-        self, collections: Iterable[Collection], find_exact: FindExtent
+        self, principal: Principal, collections: Iterable[Collection], find_exact: FindExtent
     ) -> dict[str, Extent]:
         """Return the extent of each collection by id: estimated, or exact if there is no estimate.
 
@@ -91,18 +107,21 @@ class Extents:
         the longest time come first.
 
         Args:
+            principal: who requests the extents.
             find_exact: finds one exact extent, as `Extents.exact` does.
         Raises: RequestError.
         """
+        cache = self._cache_of(principal)
         requested = list(collections)
-        expired = [collection for collection in requested if self._is_expired(collection)]
+        expired = [collection for collection in requested if _is_expired(cache, collection)]
         found = await self._estimate(expired)
-        await self._find_exact(expired, found, find_exact)
+        longest_missing_first = sorted(expired, key=partial(_found_at, cache))
+        await self._find_exact(longest_missing_first, found, find_exact)
         now = time.monotonic()
         for collection in expired:
             extent = found.get(collection.id, UNKNOWN_EXTENT)
-            self._cache[collection.id] = _CachedExtent(now, extent)
-        return {collection.id: self._cache[collection.id].extent for collection in requested}
+            cache[collection.id] = _CachedExtent(now, extent)
+        return {collection.id: cache[collection.id].extent for collection in requested}
 
     async def exact(self, collection: Collection) -> Extent:
         """Read the exact extent in space and time.
@@ -122,23 +141,22 @@ class Extents:
             interval = published_time(row[4]), published_time(row[5])
         return Extent(bounds, interval, exact=True)
 
-    def _is_expired(self, collection: Collection) -> bool:
-        cached = self._cache.get(collection.id)
-        return cached is None or time.monotonic() - cached.found_at >= KEEP_SECONDS
-
-    def _found_at(self, collection: Collection) -> float:
-        """When an extent was last cached; 0 for never."""
-        cached = self._cache.get(collection.id)
-        if cached is None:
-            return 0.0
-        return cached.found_at
+    def _cache_of(self, principal: Principal) -> _Cache:
+        """The cache of a principal; of too many, that which was made first is dropped."""
+        cache = self._caches.get(principal)
+        if cache is None:
+            if len(self._caches) >= MAX_PRINCIPALS:
+                oldest = next(iter(self._caches))
+                del self._caches[oldest]
+            cache = self._caches[principal] = {}
+        return cache
 
     async def _find_exact(
         self, collections: list[Collection], found: dict[str, Extent], find_exact: FindExtent
     ) -> None:
-        """Add exact extents to those found, until the time box ends."""
+        """Add exact extents to those found, in this order, until the time box ends."""
         ends_at = time.monotonic() + self._time_box_seconds
-        for collection in sorted(collections, key=self._found_at):
+        for collection in collections:
             if collection.id in found or collection.parameters is not None:
                 continue
             if time.monotonic() >= ends_at:
@@ -185,6 +203,19 @@ class Extents:
         for number, xmin, ymin, xmax, ymax in rows:
             estimates.append((collections[number - 1], (xmin, ymin, xmax, ymax)))
         return estimates
+
+
+def _is_expired(cache: _Cache, collection: Collection) -> bool:
+    cached = cache.get(collection.id)
+    return cached is None or time.monotonic() - cached.found_at >= KEEP_SECONDS
+
+
+def _found_at(cache: _Cache, collection: Collection) -> float:
+    """When an extent was last cached; 0 for never."""
+    cached = cache.get(collection.id)
+    if cached is None:
+        return 0.0
+    return cached.found_at
 
 
 def _is_about_a_collection(error: RequestError) -> bool:

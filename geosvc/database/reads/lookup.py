@@ -15,6 +15,7 @@ from geosvc.database.reads.unwritable_values import is_refusal
 from geosvc.errors import InternalError, RequestError
 from geosvc.model.collection import Collection
 from geosvc.model.feature import StoredFeature
+from geosvc.model.principal import Principal
 from geosvc.model.row import Row
 from geosvc.query.feature_format import FeatureFormat
 from geosvc.query.features import select_item
@@ -31,10 +32,18 @@ Found = tuple[StoredFeature | None, Run | None]
 Waiter = tuple["asyncio.Future[Found]", Trace | None]
 Waiting = dict[str, list[Waiter]]
 
+_QueueKey = tuple[Principal, int, int, ItemsQuery]
+"""(principal, id() of the collection, id() of the format, query).
+
+A queue holds its collection and its format, so no other object gets their id() meanwhile.
+"""
+
 
 @dataclass(slots=True)
 class _Queue:
-    """The ids that wait for look-ups of one collection, query and format, and their statement.
+    """The ids that wait for look-ups of one principal, collection, query and format.
+
+    It has the plan of their statement.
 
     Attributes:
         waiting: the requests that wait, by feature id.
@@ -50,18 +59,20 @@ class _Queue:
 
 
 class Lookups:
-    """Look-ups of single features, gathered by collection, query and format.
+    """Look-ups of single features, gathered by principal, collection, query and format.
 
-    Plans are cached, since making one costs more than using it.
+    A statement serves one principal only. Plans are cached, since making one costs more than using
+    it.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._queues: dict[tuple[int, int, ItemsQuery], _Queue] = {}
+        self._queues: dict[_QueueKey, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def get(
         self,
+        principal: Principal,
         collection: Collection,
         query: ItemsQuery,
         feature_format: FeatureFormat,
@@ -70,11 +81,15 @@ class Lookups:
         """Return the feature with this id; None if there is none.
 
         Args:
+            principal: who requests the feature.
             collection: with a key of one column.
             query: which parts of the feature are selected.
         Raises: RequestError.
         """
-        queue = self._queue(collection, query, feature_format)
+        key = (principal, id(collection), id(feature_format), query)
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._add_queue(key, collection, query, feature_format)
         trace = current_trace.get()
         requested_at = perf_counter()
         future: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
@@ -86,18 +101,18 @@ class Lookups:
             trace.take_shared(run, requested_at)
         return feature
 
-    def _queue(
-        self, collection: Collection, query: ItemsQuery, feature_format: FeatureFormat
+    def _add_queue(
+        self,
+        key: _QueueKey,
+        collection: Collection,
+        query: ItemsQuery,
+        feature_format: FeatureFormat,
     ) -> _Queue:
-        # the queue holds collection and format, so that no other object gets their id() meanwhile
-        key = (id(collection), id(feature_format), query)
-        queue = self._queues.get(key)
-        if queue is None:
-            if len(self._queues) >= MAX_PLANS:
-                self._drop_idle_queues()
-            lookup = plan_lookup(collection, query, feature_format.projection)
-            queue = _Queue(collection, query, feature_format, lookup)
-            self._queues[key] = queue
+        if len(self._queues) >= MAX_PLANS:
+            self._drop_idle_queues()
+        lookup = plan_lookup(collection, query, feature_format.projection)
+        queue = _Queue(collection, query, feature_format, lookup)
+        self._queues[key] = queue
         return queue
 
     def _drop_idle_queues(self) -> None:
@@ -113,6 +128,7 @@ class Lookups:
 
     def _start(self, queue: _Queue) -> None:
         queue.running += 1
+        # its statements run for the principal of this request, who is that of the whole queue
         task = asyncio.get_running_loop().create_task(self._run(queue))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

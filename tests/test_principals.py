@@ -34,12 +34,12 @@ TABLES = """
 CREATE TABLE places (id int PRIMARY KEY, name text, geom geometry(Point, 4326));
 INSERT INTO places
   SELECT n, 'place ' || n, ST_SetSRID(ST_Point(n / 2.0, n / 2.0), 4326) FROM generate_series(1, 90) n;
-CREATE TABLE hidden (
+CREATE TABLE vaults (
   id int PRIMARY KEY, place int REFERENCES places, geom geometry(Point, 4326)
 );
-INSERT INTO hidden SELECT n, n, ST_SetSRID(ST_Point(n / 2.0, n / 2.0), 4326) FROM generate_series(1, 9) n;
-ALTER TABLE places ADD COLUMN of_hidden int REFERENCES hidden;
-ANALYZE places, hidden;
+INSERT INTO vaults SELECT n, n, ST_SetSRID(ST_Point(n / 2.0, n / 2.0), 4326) FROM generate_series(1, 9) n;
+ALTER TABLE places ADD COLUMN of_vaults int REFERENCES vaults;
+ANALYZE places, vaults;
 """
 PLACES = "/collections/places/items"
 BROWSER = {"Accept": "text/html"}
@@ -47,7 +47,7 @@ BROWSER = {"Accept": "text/html"}
 
 @pytest.fixture(scope="session")
 def template(server_url: str) -> str:
-    """A database with the published table `places` and the table `hidden`."""
+    """A database with the published table `places` and the table `vaults`."""
     name = make_template(server_url, "geosvc_principals", TABLES)
     url = with_database(server_url, name)
     migrate_up(settings_for(url), url)
@@ -184,14 +184,14 @@ async def test_extents_are_kept_for_a_bounded_number_of_principals(client: Clien
 
 @pytest.fixture
 def hiding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A catalog follower that hides the collection `hidden` from bob."""
+    """A catalog follower that hides the collection `vaults` from bob."""
     see_all = CatalogFollower.current_for
 
     def current_for(self: CatalogFollower, principal: Principal) -> Catalog | None:
         catalog = see_all(self, principal)
         if catalog is None or principal != BOB:
             return catalog
-        seen_by_bob = {name: each for name, each in catalog.collections.items() if name != "hidden"}
+        seen_by_bob = {name: each for name, each in catalog.collections.items() if name != "vaults"}
         return replace(catalog, collections=seen_by_bob)
 
     monkeypatch.setattr(CatalogFollower, "current_for", current_for)
@@ -226,7 +226,7 @@ async def test_a_collection_can_be_hidden_from_a_principal_in_all_documents(
             status, text = await get(client, principal, path, headers)
             assert status == 200
             # the name of the column is no secret
-            named[principal, path] = "hidden" in text.replace("of_hidden", "")
+            named[principal, path] = "vaults" in text.replace("of_vaults", "")
     assert not any(named[BOB, path] for path in paths)
     assert named[ADA, "/collections"]
     assert named.get((ADA, "/api"), True)
@@ -236,15 +236,15 @@ async def test_a_collection_can_be_hidden_from_a_principal_in_all_documents(
 async def test_a_collection_that_is_hidden_from_a_principal_does_not_exist_for_it(
     client: Client,
 ) -> None:
-    _, nothing = await get(client, BOB, "/collections/hiden")
+    _, nothing = await get(client, BOB, "/collections/vault")
     assert "did you mean" not in nothing.lower()
     for rest in OF_HIDDEN:
-        status, _ = await get(client, BOB, f"/collections/hidden{rest}")
+        status, _ = await get(client, BOB, f"/collections/vaults{rest}")
         assert status == 404, rest
         if rest != "/changes":  # it is not published
-            status, _ = await get(client, ADA, f"/collections/hidden{rest}")
+            status, _ = await get(client, ADA, f"/collections/vaults{rest}")
             assert status == 200, rest
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
-        path = "/collections/hidden/items" if method == "POST" else "/collections/hidden/items/1"
+        path = "/collections/vaults/items" if method == "POST" else "/collections/vaults/items/1"
         async with client.request(method, path, headers={"X-Test-Subject": "bob"}) as response:
             assert response.status == 404, method

@@ -43,7 +43,10 @@ INSERT INTO public.{PUBLISHED} SELECT * FROM public.{PLAIN};
 ANALYZE public.{PLAIN};
 ANALYZE public.{PUBLISHED}
 """
-_UPDATE = "\\set n random(1, {rows})\nUPDATE public.{table} SET levels = :n % 9 WHERE id = :n + {sample};\n"
+_UPDATE = (
+    "\\set n random(1, {rows})\n"
+    "UPDATE public.{table} SET levels = :n % 9 WHERE id = :n + {sample};\n"
+)
 _INSERT = """\\set n random(1, 1000000000)
 INSERT INTO public.{table} (id, osm_id, tags, geom)
   SELECT 1000000000 + :n, osm_id, tags, geom FROM public.{table} WHERE id = {sample}
@@ -159,7 +162,7 @@ def _bulk(arena: Arena) -> list[Result]:
         ("UPDATE of 100,000 rows", "UPDATE public.{} SET levels = 5"),
         (
             "INSERT of 100,000 rows",
-            f"TRUNCATE public.{{}}; INSERT INTO public.{{}} SELECT * FROM {COLLECTION} LIMIT {BULK_ROWS}",
+            f"TRUNCATE public.{{}}; INSERT INTO public.{{}} TABLE {COLLECTION} LIMIT {BULK_ROWS}",
         ),
     ):
         seconds = {table: _seconds(arena, sql.replace("{}", table)) for table in (PLAIN, PUBLISHED)}

@@ -22,8 +22,10 @@ TARGET = Target(1 / 1.5)
 _TABLE = f"""
 DROP TABLE IF EXISTS nearest_bench;
 CREATE TABLE nearest_bench AS
-SELECT row_number() OVER () AS id, name, population, ST_Translate(geom, 0.013 * copy, 0.007 * copy) AS geom
-FROM cities, generate_series(0, 2) copy WHERE abs(ST_Y(geom)) < 80 AND abs(ST_X(geom)) < 179 LIMIT {ROWS};
+SELECT row_number() OVER () AS id, name, population,
+       ST_Translate(geom, 0.013 * copy, 0.007 * copy) AS geom
+FROM cities, generate_series(0, 2) copy
+WHERE abs(ST_Y(geom)) < 80 AND abs(ST_X(geom)) < 179 LIMIT {ROWS};
 ALTER TABLE nearest_bench ALTER COLUMN geom TYPE geometry (Point, 4326), ADD PRIMARY KEY (id);
 CREATE INDEX ON nearest_bench USING gist (geom);
 VACUUM ANALYZE nearest_bench
@@ -42,9 +44,15 @@ async def _planned(url: str, places: list[tuple[float, float]]) -> list[Statemen
 
 def _plain(place: tuple[float, float]) -> Statement:
     """The usual query: features by the index's own order, distances in degrees."""
-    feature = "json_build_object('type', 'Feature', 'id', id, 'geometry', ST_AsGeoJSON(geom)::json, 'properties', "
+    feature = (
+        "json_build_object('type', 'Feature', 'id', id,"
+        " 'geometry', ST_AsGeoJSON(geom)::json, 'properties', "
+    )
     point = f"ST_SetSRID(ST_Point({place[0]}, {place[1]}), 4326)"
-    rest = f"json_build_object('name', name, 'population', population)) FROM nearest_bench ORDER BY geom <-> {point} LIMIT {K}"
+    rest = (
+        "json_build_object('name', name, 'population', population))"
+        f" FROM nearest_bench ORDER BY geom <-> {point} LIMIT {K}"
+    )
     return Statement("plain", f"SELECT {feature}{rest}")
 
 

@@ -27,7 +27,8 @@ def upload(
         (parts.hostname or "", parts.port or 80), timeout=_TIMEOUT_SECONDS
     ) as client:
         client.sendall(
-            f"POST {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n"
+            f"POST {parts.path}?{parts.query} HTTP/1.1\r\n"
+            f"Host: {parts.netloc}\r\nConnection: close\r\n"
             f"Transfer-Encoding: chunked\r\n{lines}\r\n".encode()
         )
         for piece in pieces:

@@ -184,11 +184,12 @@ class InvalidFilter(InvalidParameter):
     slug = "invalid-filter"
 
     def __init__(self, detail: str, at: int | str) -> None:
-        place = f"at character {at}: " if isinstance(at, int) else ""
-        super().__init__(
-            place + detail, parameter="filter", pointer=at if isinstance(at, str) else None
-        )
-        self.position = at if isinstance(at, int) else None
+        if isinstance(at, int):
+            super().__init__(f"at character {at}: {detail}", parameter="filter")
+            self.position = at
+        else:
+            super().__init__(detail, parameter="filter", pointer=at)
+            self.position = None
 
 
 class MisdirectedRequest(RequestError):

@@ -20,7 +20,8 @@ Fold = Callable[[Composable], Composable]
 ASSIGNED = [
     chr(code) for code in range(1, 0x110000) if unicodedata.category(chr(code)) not in ("Cn", "Cs")
 ]
-WORDS = ["straße", "STRASSE", "İstanbul", "ISTANBUL", "ıslak", "ΌΣΟΣ", "όσος", "ŉ", "ǰ", "ﬁn", "ﬃ", "Ǆ", "ǅ", "ᾳ", "ᾼ", "ΐ",
+WORDS = ["straße", "STRASSE", "İstanbul", "ISTANBUL", "ıslak", "ΌΣΟΣ", "όσος", "ŉ", "ǰ",
+         "ﬁn", "ﬃ", "Ǆ", "ǅ", "ᾳ", "ᾼ", "ΐ",
          "\U00010400", "\U00010428", "\uab70", "\u13a0"]  # fmt: skip
 
 

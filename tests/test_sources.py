@@ -760,8 +760,10 @@ def test_of_several_layers_one_has_to_be_chosen(tmp_path: Path) -> None:
 
 
 GML_POINT = "<gml:Point><gml:pos>1 2</gml:pos></gml:Point>"
-GML = """<wfs:FeatureCollection xmlns:wfs="http://www.opengis.net/wfs" xmlns:gml="http://www.opengis.net/gml" xmlns:x="http://x.org/">
-<gml:featureMember><x:a><x:g>{}</x:g></x:a></gml:featureMember><gml:featureMember><x:a><x:g>{}</x:g></x:a></gml:featureMember></wfs:FeatureCollection>"""
+GML = """<wfs:FeatureCollection xmlns:wfs="http://www.opengis.net/wfs"
+ xmlns:gml="http://www.opengis.net/gml" xmlns:x="http://x.org/">
+<gml:featureMember><x:a><x:g>{}</x:g></x:a></gml:featureMember>
+<gml:featureMember><x:a><x:g>{}</x:g></x:a></gml:featureMember></wfs:FeatureCollection>"""
 ARC = "<gml:Curve><gml:segments><gml:Arc><gml:posList>0 0 1 1 2 0</gml:posList></gml:Arc></gml:segments></gml:Curve>"
 
 
@@ -1097,7 +1099,8 @@ async def test_every_type_of_a_column_can_be_made_and_filled(
         "float8[]": [0.5],
     }
     source = open_source(written(tmp_path / "a.geojson", collection(feature(given_values))))
-    schema = schema_of(*(SourceColumn(name, name, name) for name in given_values), srid=None)  # type: ignore[arg-type]  # they are types
+    given = [SourceColumn(name, name, name) for name in given_values]  # type: ignore[arg-type]
+    schema = schema_of(*given, srid=None)
     (row,) = await load(bare_database_url, source, schema, None)
     assert "id" not in row
     assert {

@@ -91,7 +91,8 @@ ODD: list[Any] = [
 ]
 # of Python, msgspec, SQL and PostGIS
 INSIDE = re.compile(
-    r"`|\||\b(int|str|float|bool|dict|list|None|NoneType|Raw|regex|enum|msgspec|orjson|asyncpg|shapely|lwgeom|liblwgeom|json_to_recordset|EWKB|"
+    r"`|\||\b(int|str|float|bool|dict|list|None|NoneType|Raw|regex|enum|msgspec|orjson|asyncpg|"
+    r"shapely|lwgeom|liblwgeom|json_to_recordset|EWKB|"
     r"SELECT|INSERT|NULL|jsonb?|int[248]|float[48]|varchar|typmod|SQLSTATE|ERROR)\b"
 )
 

@@ -1,1 +1,1 @@
-"""What keeps up with the edits of others: the change log, who is told of them, and what may be answered from memory."""
+"""Live changes: the reader of the change log, and the subscribers that get its events."""

@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +31,30 @@ _SOURCE_FIELD = re.compile(r'field "(\w+)"')
 
 def _mistakes(error: ValidationError) -> Iterator[str]:
     for each in error.errors(include_input=False, include_url=False):
-        name = "_".join(str(part) for part in each["loc"][:1]).upper()
-        inner = ".".join(
-            str(part) for part in each["loc"][1:] if not str(part).startswith("function-")
-        )
+        path = [str(part) for part in each["loc"]]
         reason = each["msg"].removeprefix("Value error, ")
         if each["type"] == "extra_forbidden":
-            known = CollectionSettings.model_fields if inner else Settings.model_fields
-            close = difflib.get_close_matches(str(each["loc"][-1]).lower(), known, n=1)
-            reason = "is not a setting" + (f"; did you mean {close[0].upper()}?" if close else "")
-        subject = f"{PREFIX}{name}" if name else "settings"
-        yield f"{subject}{'.' + inner if inner else ''}: {reason}"
+            reason = _unknown_setting(path)
+        yield f"{_setting_name(path)}: {reason}"
+
+
+def _setting_name(path: Sequence[str]) -> str:
+    """How users write the setting at a path of pydantic's."""
+    if not path:
+        return "settings"
+    inner = [part for part in path[1:] if not part.startswith("function-")]
+    return ".".join([f"{PREFIX}{path[0].upper()}", *inner])
+
+
+def _unknown_setting(path: Sequence[str]) -> str:
+    """Says that there is no such setting, and which one is near."""
+    known = Settings.model_fields
+    if len(path) > 1:
+        known = CollectionSettings.model_fields
+    close = difflib.get_close_matches(path[-1].lower(), known, n=1)
+    if close:
+        return f"is not a setting; did you mean {close[0].upper()}?"
+    return "is not a setting"
 
 
 def load_settings(config: Path | None = None, **options: Any) -> Settings:

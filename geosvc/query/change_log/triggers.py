@@ -18,9 +18,9 @@ from geosvc.query.change_log.logged_row import (
 from geosvc.query.change_log.published_table import Operation, PublishedTable
 from geosvc.sql.compose import SQL, Composable, NumberLiteral
 
-# A reader that is idle holds READER_IDLE_LOCK shared (database/changefeed/feed.py). A reader that is
-# not idle polls anyway. NOTIFY makes all commits of the database wait for each other, so it is sent
-# only when a reader is idle.
+# A reader that is idle holds READER_IDLE_LOCK shared (database/changefeed/feed.py). A reader that
+# is not idle polls anyway. NOTIFY makes all commits of the database wait for each other, so it is
+# sent only when a reader is idle.
 _WAKE = SQL(
     "IF (CASE WHEN pg_catalog.pg_try_advisory_lock({first}, {second})"
     " THEN NOT pg_catalog.pg_advisory_unlock({first}, {second})"

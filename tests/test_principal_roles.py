@@ -108,8 +108,8 @@ async def _content(response: ClientResponse) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "query",
-    ["?limit=3", "?limit=3000", "?filter=id<9"],
-    ids=["page", "stream", "filter"],
+    ["/1", "?limit=3", "?limit=3000", "?filter=id<9"],
+    ids=["item", "page", "stream", "filter"],
 )
 async def test_reads_have_the_role_of_their_principal(
     client: Client, monkeypatch: pytest.MonkeyPatch, query: str

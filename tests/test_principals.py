@@ -17,7 +17,8 @@ from geosvc.database.migrations import migrate_up
 from geosvc.database.reads.extents import MAX_PRINCIPALS, Extent
 from geosvc.events import QueryEnded
 from geosvc.formats import GEOJSON_FORMAT
-from geosvc.http.keys import CATALOG, CHANGE_READER, EXTENTS, LOOKUPS, PRINCIPAL
+from geosvc.http.keys import CATALOG, CHANGE_READER, EXTENTS, LOOKUPS
+from geosvc.http.middleware import set_principal
 from geosvc.model.collection import Collection
 from geosvc.model.principal import ANONYMOUS, Principal
 from geosvc.requests.cursor import parse_cursor
@@ -60,7 +61,7 @@ async def name_principal(request: web.Request, handler: Handler) -> web.StreamRe
     """Takes the principal from a header, as authentication would."""
     subject = request.headers.get("X-Test-Subject")
     if subject is not None:
-        request[PRINCIPAL] = Principal(subject)
+        set_principal(request, Principal(subject))
     return await handler(request)
 
 

@@ -48,6 +48,17 @@ def ask(connection: socket.socket, path: str) -> None:
     connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
 
 
+def is_open(connection: socket.socket) -> bool:
+    """Whether the service has closed a connection on which it has answered nothing."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionResetError:
+        return False
+
+
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_clients_that_hold_every_connection_leave_the_service_what_it_needs(
     url: str, loop: str
@@ -55,10 +66,12 @@ def test_clients_that_hold_every_connection_leave_the_service_what_it_needs(
     with scarce(url, loop) as running, ExitStack() as rest, ThreadPoolExecutor() as pool:
         assert get(f"{running.url}/collections/points/items")[0] == 200
         with ExitStack() as stack:
-            for _ in range(CLIENTS):
-                ask(stack.enter_context(connected(running)), "/collections/slow/items?seconds=60")
+            clients = [stack.enter_context(connected(running)) for _ in range(CLIENTS)]
+            for client in clients:
+                ask(client, "/collections/slow/items?seconds=60")
             full = running.wait_for("connections_full")
             eventually(lambda: len(live(running)) >= full["connections"])
+            assert all(map(is_open, clients))
             assert descriptors(running) < LIMIT - 32
             for path in ("livez", "readyz", "metrics", "pool?f=json"):
                 assert get(f"{running.admin_url}/{path}")[0] == 200

@@ -31,6 +31,8 @@ from geosvc.stopping import Stop
 REPORT_SECONDS = 60.0  # at least so long between two events of a full listener
 IDLE_CLOSED_SHARE = 1 / 16  # of all connections, when there are too many
 FIRST_REQUEST_SECONDS = 1.0  # for a connection that was accepted just before the stop
+# a connection that has asked nothing is idle after so long: its request may be on its way
+FRESH_SECONDS = 1.0
 _HEAD_END = b"\r\n\r\n"
 
 
@@ -43,6 +45,7 @@ class Connection(web.RequestHandler):
     """One connection.
 
     Attributes:
+        _opened_at: seconds of the monotonic clock.
         _ending: whether the connection ends after its next answer.
         _head_timer: ends a head that takes too long; None when no head is expected.
         _head_number: how many requests had arrived when the timer was set.
@@ -58,8 +61,10 @@ class Connection(web.RequestHandler):
         "_head_timer",
         "_last_bytes",
         "_newest_body",
+        "_opened_at",
     )
 
+    _opened_at: float
     _ending: bool
     _head_timer: asyncio.TimerHandle | None
     _head_number: int
@@ -69,6 +74,7 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins to read."""
+        self._opened_at = monotonic()
         self._ending = False
         self._head_timer = None
         self._last_bytes = b""
@@ -100,6 +106,12 @@ class Connection(web.RequestHandler):
     def is_idle(self) -> bool:
         """Whether no complete request has arrived since the last answer."""
         return self._waiter is not None and not self._waiter.done()
+
+    @property
+    def is_spare(self) -> bool:
+        """Whether it may be closed for others: it is idle, and no request is on its way."""
+        is_fresh = not self._request_count and monotonic() - self._opened_at < FRESH_SECONDS
+        return self.is_idle and not is_fresh
 
     def _close_unused(self) -> None:
         if not self._request_count:
@@ -238,8 +250,12 @@ class Connections(web.Server):
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         """Counts a connection."""
         super().connection_made(handler, transport)
-        if len(self._connections) >= self.max_connections:
-            self._make_room()
+        self._make_room_if_full()
+
+    @property
+    def room(self) -> float:
+        """How many more connections there may be."""
+        return self.max_connections - len(self._connections)
 
     def _own_connections(self) -> list[Connection]:
         """All connections, in the order in which they were opened."""
@@ -251,9 +267,15 @@ class Connections(web.Server):
             self._reported_at = monotonic()
             emit(ConnectionsFull(url=self.listener.url, connections=len(self._connections)))
         most_closed = max(int(self.max_connections * IDLE_CLOSED_SHARE), 1)
-        idle = [each for each in self._own_connections() if each.is_idle]
-        for connection in idle[:most_closed]:
+        spare = [each for each in self._own_connections() if each.is_spare]
+        for connection in spare[:most_closed]:
             connection.force_close()
+        if not spare:
+            self._loop.call_later(FRESH_SECONDS, self._make_room_if_full)
+
+    def _make_room_if_full(self) -> None:
+        if not self.ending and self.room <= 0:
+            self._make_room()
 
     def connection_lost(
         self, handler: web.RequestHandler, exc: BaseException | None = None
@@ -269,9 +291,7 @@ class Connections(web.Server):
         if self.ending:
             self._one_ended.set()
             return
-        if self.max_connections is inf or not self.listener.paused:
-            return
-        if len(self._connections) < self.max_connections:
+        if self.listener.paused and self.room > 0:
             self.listener.resume()
 
     def pre_shutdown(self) -> None:
@@ -327,7 +347,7 @@ class Runner(web.AppRunner):
         await self.setup()
         connections = self.server
         assert isinstance(connections, Connections)
-        listener = Listener(sockets, connections)
+        listener = Listener(sockets, connections, lambda: connections.room)
         connections.listener = listener
         connections.max_connections = max_connections
         connections.head_seconds = head_seconds

@@ -85,13 +85,20 @@ class Listener:
 
     A server of asyncio cannot pause: when it is closed, it forgets connections that it has accepted
     and not yet served, and their clients wait forever. So connections are accepted here.
+
+    Args:
+        room: returns how many more connections there may be.
     """
 
     def __init__(
-        self, sockets: list[socket.socket], factory: Callable[[], asyncio.BaseProtocol]
+        self,
+        sockets: list[socket.socket],
+        factory: Callable[[], asyncio.BaseProtocol],
+        room: Callable[[], float],
     ) -> None:
         self._sockets = sockets
         self._factory = factory
+        self._room = room
         self._beginning: set[asyncio.Task[None]] = set()
         self.paused = True
         self.url = url_of(sockets[0])
@@ -124,9 +131,10 @@ class Listener:
             loop.add_reader(each, self._accept_some, each)
 
     def _accept_some(self, listening: socket.socket) -> None:
-        """Accepts waiting clients: a few at a time, since a connection counts when it is served."""
+        """Accepts waiting clients: a few at a time, and no more than there is room for."""
+        room = self._room() - len(self._beginning)
         try:
-            for _ in range(ACCEPTED_AT_ONCE):
+            for _ in range(int(min(room, ACCEPTED_AT_ONCE))):
                 self._begin(listening.accept()[0])
         except OSError as error:
             if error.errno in _OUT_OF_RESOURCES:

@@ -1,6 +1,7 @@
 """The formats of features: one table of everything that differs from one media type to another.
 
-A new format of items and exports is an entry here. Nothing else asks which format it is.
+A new format of items and exports is an entry here. GeoJSON alone is asked for elsewhere: it is the
+default of links, and its ETag is the version of the feature, with which writes compare it.
 """
 
 from collections.abc import Iterable, Sequence

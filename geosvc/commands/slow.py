@@ -121,10 +121,6 @@ def describe_slow_log(log: SlowLog) -> dict[str, Any]:
     return {"lines": log.lines, "skipped": log.skipped, "statements": statements}
 
 
-def _write_ms(milliseconds: float) -> str:
-    return f"{milliseconds:,.0f}"
-
-
 def print_slow_log(log: SlowLog, console: Console) -> None:
     """Prints the statements by total time, each with what would make it faster."""
     statements = describe_slow_log(log)["statements"]

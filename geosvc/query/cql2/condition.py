@@ -49,7 +49,7 @@ from geosvc.query.geometry.expressions import GeometryTest
 from geosvc.query.geometry.spatial import spatial_condition
 from geosvc.query.sql_parts import all_of, any_of, row_column
 from geosvc.requests.filters import Filter
-from geosvc.sql.compose import SQL, Composable, Identifier
+from geosvc.sql.compose import SQL, Composable
 
 _SWAPPED: Mapping[SpatialOperator, SpatialOperator] = {"within": "contains", "contains": "within"}
 _TAKE_COLLECTIONS = ("intersects", "disjoint")
@@ -162,27 +162,17 @@ class _ConditionWriter:
     def _geometry_column(self) -> Composable:
         return row_column(self._collection.geometry.name)
 
-    def _operand(self, node: Value) -> Geometry | None:
-        """Return a literal; None for the geometry of the features. Raises: InvalidFilter."""
-        if isinstance(node, Geometry):
-            return node
-        if isinstance(node, Property):
-            found = find_queryable(self._collection, node)
-            if found.kind is ValueKind.GEOMETRY:
-                return None
-        raise InvalidFilter("a geometry was expected", node.at)
-
-    def _column_name(self) -> Identifier:
-        return Identifier(self._collection.geometry.name)
-
     def _self_comparison(self, op: SpatialOperator, negated: bool) -> Composable:
-        """Compare the geometry with itself: an empty one does not even intersect itself."""
+        """Compare the geometry with itself: an empty one does not even intersect itself.
+
+        A comparison that is never true is NULL where the geometry is, as any other.
+        """
         if op in _TRUE_OF_ITSELF:
             template = SQL("(NOT ST_IsEmpty({}::geometry))")
         elif op == "disjoint":
             template = SQL("(ST_IsEmpty({}::geometry))")
         else:
-            template = SQL("({} IS NULL AND NULL)")
+            template = SQL("({} IS NULL AND NULL)")  # false, or NULL
         condition = template.format(self._geometry_column())
         if negated:
             return SQL("(NOT {})").format(condition)

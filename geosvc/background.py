@@ -46,22 +46,26 @@ async def stop_background(task: "asyncio.Task[None]") -> None:
 async def _repeat_after_failures(work: BackgroundWork) -> None:
     task = asyncio.current_task()
     assert task is not None
+    reported = ""
     while True:
         try:
             await work()
-        except asyncio.CancelledError as error:
-            if task.cancelling():
+        except (Exception, asyncio.CancelledError) as error:
+            # a cancellation that nobody asked for is that of a library, which told nobody why
+            if task.cancelling() and isinstance(error, asyncio.CancelledError):
                 raise
-            _report_failure(work, error)  # a library cancelled itself, and told nobody why
-        except Exception as error:
-            _report_failure(work, error)
+            reason = f"{type(error).__name__}: {error}"
+            if reason != reported:  # the same again each second would bury the rest of the log
+                _report_failure(work, reason, error)
+            reported = reason
+            if task.cancelling():
+                return
         else:
             return
         await asyncio.sleep(RESTART_SECONDS)
 
 
-def _report_failure(work: BackgroundWork, error: BaseException) -> None:
+def _report_failure(work: BackgroundWork, reason: str, error: BaseException) -> None:
     function = work.func if isinstance(work, partial) else work
     name = getattr(function, "__qualname__", repr(function))
-    reason = f"{type(error).__name__}: {error}"
     emit(BackgroundWorkFailed(name, reason, "".join(traceback.format_exception(error))))

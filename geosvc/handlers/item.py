@@ -13,7 +13,7 @@ from geosvc.handlers.item_html import answer_item_page
 from geosvc.handlers.parsed_requests import PARSED_ITEMS, ParsedItemRequest, request_key
 from geosvc.handlers.write_answers import representation, validators
 from geosvc.http.documents import collection_of, negotiate, query_of
-from geosvc.http.keys import FORMATS
+from geosvc.http.keys import CODE_VERSION, FORMATS
 from geosvc.http.links import base_url, item_links
 from geosvc.model.collection import Collection
 from geosvc.model.feature import StoredFeature
@@ -73,6 +73,6 @@ async def _build(
     headers |= CACHE_CONTROL_HEADER
     if not feature.version:
         return CachedResponse(text, headers)
-    headers |= validators(feature, media_type)
+    headers |= validators(feature, media_type, request.app[CODE_VERSION])
     validators_only = StoredFeature(None, feature.version, feature.modified)
     return CachedResponse(text, headers, validators_only)

@@ -1,6 +1,7 @@
 """The answers to writes, and the representation of a feature."""
 
 from collections.abc import Sequence
+from hashlib import blake2b
 
 from aiohttp import hdrs, web
 
@@ -22,15 +23,18 @@ def send_answer(answer: Answer) -> web.Response:
     return web.Response(status=answer.status, headers=headers, body=body)
 
 
-def validators(feature: StoredFeature, media_type: MediaType = GEOJSON) -> dict[str, str]:
+def validators(
+    feature: StoredFeature, media_type: MediaType = GEOJSON, code_version: str = ""
+) -> dict[str, str]:
     """The headers ETag and, where the time of the last change is known, Last-Modified.
 
     The ETag in GeoJSON is the version of the feature, with which writes compare it. Another media
-    type has another one: RFC 9110 8.8.3.3.
+    type has another one (RFC 9110 8.8.3.3), which changes with the code that writes it.
     """
     etag = feature.etag
     if media_type is not GEOJSON:
-        etag = f'{etag[:-1]}.{media_type.short}"'
+        code = blake2b(code_version.encode(), digest_size=4).hexdigest()
+        etag = f'{etag[:-1]}.{media_type.short}.{code}"'
     headers = {"ETag": etag}
     modified = feature.last_modified
     if modified is not None:

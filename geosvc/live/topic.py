@@ -230,6 +230,8 @@ class Topic:
         """
         evaluated: list[tuple[set[Subscriber], Sequence[EncodedEvent]]] = []
         for group, subscribers in list(self._subscribers.items()):
+            if not subscribers:
+                continue  # they left while the batch was evaluated for others
             principal, _ = group
             with acting_for(principal):
                 events = await self._evaluate(group, subscribers, batch)

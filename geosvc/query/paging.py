@@ -99,18 +99,12 @@ def _equal(key: OrderKey, text: str | None) -> Composable:
     return SQL("{} = {}").format(key.expression, key.cursor_param(text))
 
 
-_OLDEST_CONDITIONS = ("bbox", "interval", "equals")
-"""The conditions whose place in the digest is the same with and without a value.
-
-The others are a part of it only where the request has them. So a new condition leaves the cursors
-of clients valid that page through features while geosvc is updated.
-"""
-
-
 def digest_of(collection: Collection, query: ItemsQuery) -> str:
     """Return a digest of a query.
 
-    Two pages with the same digest select the same features in the same order.
+    Two pages with the same digest select the same features in the same order. A condition is a part
+    of it only where the request has it, apart from the oldest three: so a new condition leaves the
+    cursors of clients valid that page through features while geosvc is updated.
     """
     parts: list[object] = []
     keys = order_of(collection, query)
@@ -119,9 +113,10 @@ def digest_of(collection: Collection, query: ItemsQuery) -> str:
     parts += [collection.id, collection.key]
     parts += [query.bbox, query.interval, query.equals]
     parts += [query.arguments, query.sortby]
-    for name, condition in query.conditions().items():
-        if name not in _OLDEST_CONDITIONS:
-            parts.append(condition)
+    if query.spatial is not None:
+        parts.append(query.spatial)
+    if query.filter is not None:
+        parts.append(query.filter.identity)
     return query_digest(*parts)
 
 

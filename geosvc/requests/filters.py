@@ -40,7 +40,7 @@ class FilterRules:
     caps: Caps = field(default_factory=Caps)
     max_vertices: int = 1_000_000
     root: str = ""
-    functions: FilterFunctions = BUILT_IN_FUNCTIONS
+    functions: FilterFunctions = field(default=BUILT_IN_FUNCTIONS, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,11 @@ class Filter:
     crs: Crs
     condition: Condition = field(compare=False, repr=False)
     functions: FilterFunctions = field(compare=False, repr=False)
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What two equal filters have in common, as long as geosvc's own classes may change."""
+        return self.text, self.language, self.crs.uri
 
     @property
     def is_immutable(self) -> bool:

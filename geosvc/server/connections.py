@@ -241,6 +241,7 @@ class Connections(web.Server):
     listener: Listener
     ending = False
     _reported_at = -inf
+    _room_timer: asyncio.TimerHandle | None = None  # looks again for connections to close
     _one_ended: asyncio.Event
 
     def __call__(self) -> web.RequestHandler:
@@ -270,8 +271,12 @@ class Connections(web.Server):
         spare = [each for each in self._own_connections() if each.is_spare]
         for connection in spare[:most_closed]:
             connection.force_close()
-        if not spare:
-            self._loop.call_later(FRESH_SECONDS, self._make_room_if_full)
+        if not spare and self._room_timer is None:
+            self._room_timer = self._loop.call_later(FRESH_SECONDS, self._look_for_room)
+
+    def _look_for_room(self) -> None:
+        self._room_timer = None
+        self._make_room_if_full()
 
     def _make_room_if_full(self) -> None:
         if not self.ending and self.room <= 0:

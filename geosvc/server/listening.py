@@ -7,6 +7,7 @@ import errno
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 
 from geosvc.errors import StartError
 
@@ -128,10 +129,14 @@ class Listener:
         self.paused = False
         loop = asyncio.get_running_loop()
         for each in self._sockets:
-            loop.add_reader(each, self._accept_some, each)
+            # in an empty context: the request that has made room is not that of new connections
+            Context().run(loop.add_reader, each, self._accept_some, each)
 
     def _accept_some(self, listening: socket.socket) -> None:
         """Accepts waiting clients: a few at a time, and no more than there is room for."""
+        if self._room() <= 0:
+            self.pause()
+            return
         room = self._room() - len(self._beginning)
         try:
             for _ in range(int(min(room, ACCEPTED_AT_ONCE))):

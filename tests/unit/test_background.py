@@ -52,7 +52,7 @@ async def test_work_that_fails_is_reported_and_begins_again(
     async with in_background(work.follow):
         async with asyncio.timeout(5):
             await work.goes_on.wait()
-    assert [each.work for each in failures] == ["Work.follow"] * 2
+    assert [each.work for each in failures] == ["Work.follow"]
     for each in failures:
         assert type(way).__name__ in each.reason
         assert "raise self.ways.pop(0)" in each.traceback
@@ -78,3 +78,18 @@ async def test_work_that_returns_is_done(failures: list[Any]) -> None:
         await asyncio.sleep(0.01)
     assert begun == 1
     assert failures == []
+
+
+async def test_work_whose_end_fails_ends_all_the_same(failures: list[Any]) -> None:
+    goes_on = asyncio.Event()
+
+    async def follow() -> None:
+        goes_on.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise RuntimeError("it hides that it was cancelled")
+
+    async with asyncio.timeout(5), in_background(follow):
+        await goes_on.wait()
+    assert ["it hides" in each.reason for each in failures] == [True]

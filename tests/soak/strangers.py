@@ -210,8 +210,12 @@ class Strangers:
     async def _again_and_again(self, stranger: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(self._dice.uniform(0, self._seconds))
         while True:
-            with suppress(OSError, asyncio.IncompleteReadError):
+            try:
                 await stranger()
+            except (OSError, asyncio.IncompleteReadError):
+                pass
+            except Exception as error:  # one of a thousand that fails must not end the others
+                self.met[f"{stranger.__name__} failed: {type(error).__name__}: {error}"] += 1
             await asyncio.sleep(self._dice.uniform(0.5, 1.5) * AGAIN_SECONDS)
 
 
@@ -224,6 +228,8 @@ async def main(scale: float, seconds: float) -> None:
         return
     coming = asyncio.create_task(strangers.come(url, scale))
     await asyncio.to_thread(sys.stdin.read)
+    if coming.done():
+        coming.result()
     coming.cancel()
     await asyncio.wait({coming})
     print(json.dumps(strangers.met), flush=True)

@@ -1,6 +1,7 @@
 """The catalog follows DDL while serving, without a restart."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -8,8 +9,11 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from geosvc.catalog.collections import build_catalog
 from geosvc.database.catalog import CatalogFollower, load_catalog, selection_of
 from geosvc.database.pool import Database
+from geosvc.model.value_bounds import ValueBounds
+from geosvc.sql.files import load_statement
 from tests.conftest import Client, Service, settings_for
 from tests.http import fetch
 
@@ -184,6 +188,21 @@ async def test_a_cancellation_that_asyncpg_hides_ends_the_follower_all_the_same(
     following.cancel()
     await database.close()
     assert done
+
+
+async def test_a_constraint_whose_table_was_just_dropped_bounds_nothing(
+    connection: "asyncpg.Connection[asyncpg.Record]", bare_database_url: str
+) -> None:
+    await connection.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, n int CHECK (n > 0) CHECK (n < 9), geom geometry)"
+    )
+    statement = load_statement("catalog", (["public"],))
+    [row] = await connection.fetch(statement.text, *statement.args)
+    description = json.loads(row[0])
+    description["checks"][0] = None
+    selection = selection_of(settings_for(bare_database_url))
+    catalog = build_catalog([description], selection, "")
+    assert catalog.collections["t"].by_name["n"].bounds == ValueBounds(below=9)
 
 
 async def test_tables_that_are_made_and_dropped_while_the_catalog_is_read_are_there_or_not(

@@ -344,9 +344,15 @@ def test_clients_that_read_slowly_leave_connections_for_others(slow_url: str) ->
         serving(slow_url, pool_max_size="5", pool_acquire_seconds="1") as running,
         ExitStack() as slow,
     ):
-        for _ in range(6):
+
+        def hold_another() -> int:
             slow.enter_context(hanging_request(running, "/collections/points/export"))
-        eventually(lambda: active(slow_url) >= 2)
+            return active(slow_url)
+
+        running.wait_for("catalog_loaded")
+        eventually(lambda: hold_another() >= 2)
+        for _ in range(4):
+            hold_another()
         for _ in range(5):
             assert get(f"{running.url}/collections/points/items/5")[0] == 200
         assert get(f"{running.url}/collections/points/export")[0] == 503

@@ -211,8 +211,7 @@ SELECT json_build_object(
     ELSE pg_relation_is_updatable(r.oid, true) & 16 <> 0 END AND has_table_privilege(r.oid, 'DELETE'),
   'checks_hidden', l.hidden,
   'checks', CASE WHEN NOT l.hidden THEN
-    (SELECT json_agg(e.text ORDER BY k.oid) FILTER (WHERE e.text IS NOT NULL)
-     FROM pg_constraint k, LATERAL (SELECT pg_get_expr(k.conbin, k.conrelid) AS text) e
+    (SELECT json_agg(pg_get_expr(k.conbin, k.conrelid) ORDER BY k.oid) FROM pg_constraint k
      WHERE k.conrelid = r.oid AND k.contype = 'c' AND k.convalidated AND NOT k.connoinherit) END,
   'references', (SELECT json_agg(json_build_object('column', a.attname, 'schema', n.nspname, 'table', c.relname, 'to', b.attname)
                                  ORDER BY k.oid)

@@ -7,9 +7,9 @@ WITH now AS MATERIALIZED (
     WHERE p.pruned_to >= pg_snapshot_xmin($1::text::pg_snapshot) AND p.pruned_to < pg_snapshot_xmax(pg_current_snapshot())
   ) AS pruned
 )
-SELECT now.snapshot::text, 'geosvc.change'::regclass::oid::int8 AS log, now.pruned, m.publication, m.moves::text, m.changes, m.marked
+SELECT now.snapshot::text, 'geosvc.change'::regclass::oid::int8 AS log, now.pruned, m.publication, m.version_increment::text, m.changes, m.needs_reload
 FROM now LEFT JOIN LATERAL (
-  SELECT c.publication, sum(hashint8extended(c.seq, 0)) AS moves, count(*) AS changes, bool_or(c.operation IN ('+', '-')) AS marked
+  SELECT c.publication, sum(hashint8extended(c.seq, 0)) AS version_increment, count(*) AS changes, bool_or(c.operation IN ('+', '-')) AS needs_reload
   FROM geosvc.change c
   WHERE c.xid >= pg_snapshot_xmin($1::text::pg_snapshot) AND c.xid < pg_snapshot_xmax(now.snapshot)
     AND NOT pg_visible_in_snapshot(c.xid, $1::text::pg_snapshot) AND pg_visible_in_snapshot(c.xid, now.snapshot)

@@ -1,14 +1,14 @@
 -- name: feed.standby_moved
 -- description: as feed.moved, on a standby: whatever this statement sees besides, and the transactions that made it
 -- $1: text  the snapshot of the read before
-SELECT 'geosvc.change'::regclass::oid::int8 AS log, now.pruned, m.publication, m.moves::text, m.changes, m.marked, coalesce(m.xids, '{}') AS xids
+SELECT 'geosvc.change'::regclass::oid::int8 AS log, now.pruned, m.publication, m.version_increment::text, m.changes, m.needs_reload, coalesce(m.xids, '{}') AS xids
 FROM (
   SELECT EXISTS (
     SELECT FROM geosvc.publication p
     WHERE p.pruned_to >= pg_snapshot_xmin($1::text::pg_snapshot) AND p.pruned_to < pg_snapshot_xmax(pg_current_snapshot())
   ) AS pruned
 ) now LEFT JOIN LATERAL (
-  SELECT c.publication, sum(hashint8extended(c.seq, 0)) AS moves, count(*) AS changes, bool_or(c.operation IN ('+', '-')) AS marked,
+  SELECT c.publication, sum(hashint8extended(c.seq, 0)) AS version_increment, count(*) AS changes, bool_or(c.operation IN ('+', '-')) AS needs_reload,
          array_agg(DISTINCT c.xid::text::int8) AS xids
   FROM geosvc.change c
   WHERE c.xid >= pg_snapshot_xmin($1::text::pg_snapshot) AND c.xid < pg_snapshot_xmax(pg_current_snapshot())

@@ -50,8 +50,8 @@ def delta_of_rows(snapshot: Snapshot, rows: Sequence[Any]) -> LogDelta:
         publication = row["publication"]
         if publication is None:
             continue
-        increments[publication] = int(row["moves"])
+        increments[publication] = int(row["version_increment"])
         changes += row["changes"]
-        if row["marked"]:
+        if row["needs_reload"]:
             needs_reload = True
     return LogDelta(snapshot, increments, changes, needs_reload)

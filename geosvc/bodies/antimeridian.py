@@ -9,42 +9,40 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from geosvc.model.bounds import Bounds
 from geosvc.model.crs import WGS84
-
-Bounds = tuple[float, float, float, float]
+from geosvc.model.spatial import AntimeridianImages
 
 
 @dataclass(frozen=True, slots=True)
-class AntimeridianParts:
+class WholeGeometry:
     """A geometry on both sides of the antimeridian, made whole.
 
     Attributes:
-        images: EWKB of it with longitudes up to 360 degrees, with longitudes from -360 degrees,
-            and of the union of both.
-        bounds: (xmin, ymin, xmax, ymax) of the first, degrees.
+        bounds: of the eastern image, degrees.
     """
 
-    images: tuple[bytes, bytes, bytes]
+    images: AntimeridianImages
     bounds: Bounds
 
 
-def split_at_antimeridian(shape: shapely.Geometry) -> AntimeridianParts | None:
-    """None for a geometry that does not reach the antimeridian from both sides.
+def make_whole(shape: shapely.Geometry) -> WholeGeometry | None:
+    """Makes a geometry whole that reaches the antimeridian from both sides; None for any other.
 
     Args:
         shape: in longitude and latitude, degrees.
     """
-    eastern_image = _make_whole(shape)
-    if eastern_image is None:
+    eastern = _join_halves(shape)
+    if eastern is None:
         return None
-    western_image = _shift(eastern_image, -360.0)
-    both = shapely.union(eastern_image, western_image)
-    west, south, east, north = map(float, shapely.bounds(eastern_image))
-    images = (_ewkb(eastern_image), _ewkb(western_image), _ewkb(both))
-    return AntimeridianParts(images, (west, south, east, north))
+    western = _shift(eastern, -360.0)
+    both = shapely.union(eastern, western)
+    images = AntimeridianImages(_ewkb(eastern), _ewkb(western), _ewkb(both))
+    west, south, east, north = map(float, shapely.bounds(eastern))
+    return WholeGeometry(images, (west, south, east, north))
 
 
-def _make_whole(shape: shapely.Geometry) -> shapely.Geometry | None:
+def _join_halves(shape: shapely.Geometry) -> shapely.Geometry | None:
     """The geometry in one piece, with longitudes from 0 to 360 degrees."""
     west, _, east, _ = map(float, shapely.bounds(shape))
     if west > -180 or east < 180 or isinstance(shape, shapely.GeometryCollection):

@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Literal
 
 from geosvc.model.bbox import Bbox
+from geosvc.model.bounds import Bounds
+from geosvc.model.spatial import AntimeridianImages
 
 At = int | str
 """A place: in text the number of a character, counted from 1; in JSON the pointer to a value."""
@@ -123,17 +125,15 @@ class Geometry(Placed):
         native: the geometry in the CRS in which it was written; None if that is WGS 84.
         parts: the geometries of a collection of several types; empty for all other geometries.
         box: the box, if the literal was written as a box.
-        across: EWKB in degrees of a geometry that crosses the antimeridian: the whole geometry
-            with longitudes from 0 to 360, the same moved by -360, and both together. None for all
-            other geometries.
+        across: the geometry if it crosses the antimeridian; else None.
     """
 
     ewkb: bytes = field(repr=False)
-    bounds: tuple[float, float, float, float]
+    bounds: Bounds
     native: "Native | None" = None
     parts: "tuple[Geometry, ...]" = ()
     box: Bbox | None = None
-    across: tuple[bytes, bytes, bytes] | None = field(default=None, repr=False)
+    across: AntimeridianImages | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

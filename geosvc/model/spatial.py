@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import asin, cos, degrees, radians, sin
+from typing import NamedTuple
 
 from geosvc.model.bounds import Bounds
 from geosvc.model.crs import Srid
@@ -32,11 +33,28 @@ class Predicate(StrEnum):
     NEAREST = "nearest"
 
 
+class AntimeridianImages(NamedTuple):
+    """A geometry that crosses the antimeridian, in one piece: twice, 360 degrees apart.
+
+    A feature that it intersects may be stored on either side of the antimeridian, or on both.
+
+    Attributes:
+        eastern: EWKB with longitudes from 0 to 360 degrees.
+        western: EWKB with longitudes from -360 to 0 degrees.
+        both: EWKB of the union of the two.
+    """
+
+    eastern: bytes
+    western: bytes
+    both: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class SpatialFilter:
     """Selects features by their spatial relation to a posted geometry.
 
-    All EWKB except `native` has two dimensions and SRID 4326.
+    All EWKB except `native` has two dimensions and SRID 4326. The names of the attributes are part
+    of the digest in a cursor: a cursor that a client has is refused if one is renamed.
 
     Attributes:
         ewkb: the posted geometry.
@@ -47,8 +65,7 @@ class SpatialFilter:
             positions of their edges are at most EDGE_DEGREES apart.
         inside: EWKB of a point of the posted geometry.
         native: (SRID, EWKB) of the posted geometry in its own CRS; None if that is WGS 84.
-        across: EWKB of the posted geometry in one piece if it crosses the antimeridian: with
-            longitudes up to 360 degrees, with longitudes from -360 degrees, and their union.
+        across: the posted geometry if it crosses the antimeridian; else None.
     """
 
     ewkb: bytes = field(repr=False)
@@ -59,7 +76,7 @@ class SpatialFilter:
     geodesics: tuple[bytes, ...] = field(default=(), repr=False)
     inside: bytes = field(default=b"", repr=False)
     native: tuple[Srid, bytes] | None = field(default=None, repr=False)
-    across: tuple[bytes, bytes, bytes] | None = field(default=None, repr=False)
+    across: AntimeridianImages | None = field(default=None, repr=False)
 
     @property
     def has_distances(self) -> bool:

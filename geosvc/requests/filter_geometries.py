@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from geosvc.bodies.antimeridian import split_at_antimeridian
+from geosvc.bodies.antimeridian import make_whole
 from geosvc.bodies.geometries import GeometryRules, read_geometries
 from geosvc.bodies.stated_crs import check_stated_crs
 from geosvc.cql2.tree import At, Geometry, Native
@@ -105,10 +105,10 @@ class FilterGeometryReader:
             shape = in_degrees
         ewkb = _ewkb(shape, WGS84)
         literal = Geometry(ewkb, _bounds(shape), native, tuple(parts), at=at)
-        antimeridian_parts = split_at_antimeridian(shape)
-        if antimeridian_parts is None:
+        whole = make_whole(shape)
+        if whole is None:
             return literal
-        return replace(literal, bounds=antimeridian_parts.bounds, across=antimeridian_parts.images)
+        return replace(literal, bounds=whole.bounds, across=whole.images)
 
 
 def _empty(at: At) -> InvalidFilter:

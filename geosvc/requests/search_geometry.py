@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import shapely
 
-from geosvc.bodies.antimeridian import split_at_antimeridian
+from geosvc.bodies.antimeridian import make_whole
 from geosvc.bodies.geodesic import geodesics_of, has_empty_part
 from geosvc.bodies.geometries import GeometryRules, read_geometries
 from geosvc.bodies.stated_crs import check_stated_crs
@@ -53,10 +53,10 @@ def parse_spatial(members: Members, raws: RawMembers, max_vertices: int) -> Spat
     spatial = SpatialFilter(_ewkb(shape), bounds, predicate, metres)
     if spatial.has_distances:
         return _with_geodesics(spatial, shape, pointer, max_vertices)
-    antimeridian_parts = split_at_antimeridian(shape)
-    if antimeridian_parts is None:
+    whole = make_whole(shape)
+    if whole is None:
         return spatial
-    return replace(spatial, bounds=antimeridian_parts.bounds, across=antimeridian_parts.images)
+    return replace(spatial, bounds=whole.bounds, across=whole.images)
 
 
 def _refuse_without_geometry(members: Members) -> None:

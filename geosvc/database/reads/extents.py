@@ -8,7 +8,7 @@ from functools import partial
 
 from geosvc.database.pool import Database
 from geosvc.database.reads.halving import read_in_halves
-from geosvc.database.reads.published_extent import Bounds, published_bounds, published_time
+from geosvc.database.reads.published_extent import published_bounds, published_time
 from geosvc.errors import (
     CollectionBroken,
     Locked,
@@ -17,6 +17,7 @@ from geosvc.errors import (
     UnreadableGeometry,
     UnreadableValue,
 )
+from geosvc.model.bounds import Bounds
 from geosvc.model.collection import Collection, RelationKind
 from geosvc.model.crs import UNKNOWN, bounds_in_degrees
 from geosvc.model.principal import Principal

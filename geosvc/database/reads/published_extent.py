@@ -4,8 +4,7 @@ import re
 from math import isfinite
 
 from geosvc.model.bbox import wrap_longitude
-
-Bounds = tuple[float, float, float, float]
+from geosvc.model.bounds import Bounds
 
 _ROUNDING_DEGREES = 1e-4
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d(?!\d)")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from geosvc.model.bbox import Bbox
 from geosvc.model.collection import Collection, GeometryColumn
 from geosvc.model.crs import WGS84
-from geosvc.model.spatial import Predicate, SpatialFilter
+from geosvc.model.spatial import AntimeridianImages, Predicate, SpatialFilter
 from geosvc.query.geometry.boxes import WIDEST_GEOGRAPHY_PREFILTER
 from geosvc.query.geometry.distances import distance_condition
 from geosvc.query.geometry.envelopes import EDGE_PARTS, curved_envelope, longitude_shifts
@@ -169,20 +169,15 @@ def _in_storage_crs(relation: _Relation, query_geometry: Composable) -> Composab
     )
 
 
-def _alternatives_across(
-    relation: _Relation, across: tuple[bytes, bytes, bytes]
-) -> list[Composable]:
+def _alternatives_across(relation: _Relation, images: AntimeridianImages) -> list[Composable]:
     """Compare with a geometry that crosses the antimeridian.
 
-    It may be stored in one piece on either side of the antimeridian, or in two parts.
-
-    Args:
-        across: EWKB of the geometry east of the antimeridian, west of it, and both together.
+    A feature may be stored in one piece on either side of the antimeridian, or in two parts.
     """
     column = column_value(relation.geometry)
-    east = ewkb_geometry(across[0])
-    west = ewkb_geometry(across[1])
-    both = ewkb_geometry(across[2])
+    east = ewkb_geometry(images.eastern)
+    west = ewkb_geometry(images.western)
+    both = ewkb_geometry(images.both)
     if relation.has_liblwgeom:
         return [
             _related(relation, column, east),

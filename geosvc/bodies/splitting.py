@@ -5,7 +5,8 @@ their decoder.
 """
 
 import re
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from itertools import compress
 
 import numpy as np
@@ -24,6 +25,7 @@ from geosvc.bodies.elements import (
 )
 
 __all__ = [
+    "BodySplitter",
     "FeatureCollectionSplitter",
     "MalformedBody",
     "Piece",
@@ -111,10 +113,8 @@ class _Buffer:
             yield waiting.tobytes()
 
 
-class FeatureCollectionSplitter:
-    """Splits a GeoJSON FeatureCollection, whose members may come in any order.
-
-    Source: RFC 7946 3.3.
+class BodySplitter(ABC):
+    """Splits a body that arrives in parts into pieces of whole features.
 
     Attributes:
         members: the members beside the features, when the body has ended.
@@ -124,6 +124,43 @@ class FeatureCollectionSplitter:
         self.members: dict[str, object] = {}
         self._limits = limits
         self._buffer = _Buffer(limits.piece_bytes)
+
+    def feed(self, data: bytes) -> list[Piece]:
+        """The features that have ended, if they are worth a piece.
+
+        Raises: MalformedBody, TooLarge.
+        """
+        return self._take_all(self._buffer.add(data))
+
+    def finish(self) -> list[Piece]:
+        """The last features of the body, which ends here. Raises: MalformedBody, TooLarge."""
+        pieces = self._take_all(self._buffer.rest())
+        self._check_end()
+        return pieces
+
+    def _take_all(self, texts: Iterable[bytes]) -> list[Piece]:
+        pieces: list[Piece] = []
+        for text in texts:
+            pieces += self._take(text)
+        return pieces
+
+    @abstractmethod
+    def _take(self, text: bytes) -> Iterator[Piece]:
+        """Takes the next text of the body. Raises: MalformedBody, TooLarge."""
+
+    @abstractmethod
+    def _check_end(self) -> None:
+        """Raises: MalformedBody for a body that is cut off."""
+
+
+class FeatureCollectionSplitter(BodySplitter):
+    """Splits a GeoJSON FeatureCollection, whose members may come in any order.
+
+    Source: RFC 7946 3.3.
+    """
+
+    def __init__(self, limits: SplitLimits = _DEFAULTS) -> None:
+        super().__init__(limits)
         self._head: bytes | None = b""  # the text before the features; None when they have begun
         self._members_bytes = 0
         self._elements = Elements(_ARRAY_GRAMMAR, limits)
@@ -131,23 +168,9 @@ class FeatureCollectionSplitter:
         self._tail_scanner = BracketScanner(1)
         self._ended = False
 
-    def feed(self, data: bytes) -> list[Piece]:
-        """The features that have ended, if they are worth a piece.
-
-        Raises: MalformedBody, TooLarge.
-        """
-        pieces: list[Piece] = []
-        for text in self._buffer.add(data):
-            pieces += self._take(text)
-        return pieces
-
-    def finish(self) -> list[Piece]:
-        """The last features of the body, which ends here. Raises: MalformedBody, TooLarge."""
-        pieces: list[Piece] = []
-        for text in self._buffer.rest():
-            pieces += self._take(text)
+    def _check_end(self) -> None:
         if self._ended:
-            return pieces
+            return
         count = self._elements.count
         if self._elements.inside:
             raise MalformedBody(f"the body ends within feature {count}", count)
@@ -240,46 +263,28 @@ class FeatureCollectionSplitter:
         return text[end:]
 
 
-class SequenceSplitter:
+class SequenceSplitter(BodySplitter):
     """Splits a sequence of features: each after a record separator, or each on a line.
 
-    Source: RFC 8142 (GeoJSON text sequences), RFC 7464 2.1; geojson.org/geojson-l for lines.
+    A sequence has no members beside the features.
 
-    Attributes:
-        members: empty, since a sequence has features only.
+    Source: RFC 8142 (GeoJSON text sequences), RFC 7464 2.1; geojson.org/geojson-l for lines.
     """
 
     def __init__(self, limits: SplitLimits = _DEFAULTS) -> None:
-        self.members: dict[str, object] = {}
-        self._limits = limits
-        self._buffer = _Buffer(limits.piece_bytes)
+        super().__init__(limits)
         self._elements: Elements | None = None
         self._grammar = _LINE_GRAMMAR
 
-    def feed(self, data: bytes) -> list[Piece]:
-        """The features that have ended, if they are worth a piece.
-
-        Raises: MalformedBody, TooLarge.
-        """
-        pieces: list[Piece] = []
-        for text in self._buffer.add(data):
-            pieces += self._take(text)
-        return pieces
-
-    def finish(self) -> list[Piece]:
-        """The last features of the body, which ends here. Raises: MalformedBody, TooLarge."""
-        pieces: list[Piece] = []
-        for text in self._buffer.rest():
-            pieces += self._take(text)
+    def _check_end(self) -> None:
         if self._elements is None:
-            return pieces
+            return
         # An object ends with its last bracket, so the line feed may be missing that RFC 7464 2.4
         # requires after numbers.
         without_record = self._grammar is _RECORD_GRAMMAR and self._elements.announced
         if self._elements.inside or without_record:
             count = self._elements.count
             raise MalformedBody(f"the body ends within feature {count}", count)
-        return pieces
 
     def _take(self, text: bytes) -> Iterator[Piece]:
         if self._elements is None:

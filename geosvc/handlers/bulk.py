@@ -16,7 +16,7 @@ from aiohttp import web
 from geosvc.bodies.elements import SplitLimits
 from geosvc.bodies.properties import Mode
 from geosvc.bodies.raw_feature import Posted
-from geosvc.bodies.splitting import FeatureCollectionSplitter, SequenceSplitter
+from geosvc.bodies.splitting import BodySplitter, FeatureCollectionSplitter, SequenceSplitter
 from geosvc.database.writes.bounded_channel import Channel
 from geosvc.database.writes.bulk import BulkLoad, BulkOptions
 from geosvc.database.writes.constraint_faults import RuleNames
@@ -78,7 +78,7 @@ def _make_parser(
 ) -> BulkParser:
     max_feature_bytes = request.app[SETTINGS].max_feature_bytes
     limits = SplitLimits(max_feature_bytes=max_feature_bytes, piece_bytes=CHUNK_BYTES)
-    splitter: SequenceSplitter | FeatureCollectionSplitter
+    splitter: BodySplitter
     if sequence:
         splitter = SequenceSplitter(limits)
     else:

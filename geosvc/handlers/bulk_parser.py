@@ -8,7 +8,7 @@ from geosvc.bodies.brackets import is_dense
 from geosvc.bodies.elements import MalformedBody, Piece, TooLarge
 from geosvc.bodies.feature_reader import FeatureReader
 from geosvc.bodies.raw_feature import Posted
-from geosvc.bodies.splitting import FeatureCollectionSplitter, SequenceSplitter
+from geosvc.bodies.splitting import BodySplitter
 from geosvc.bodies.stated_crs import check_stated_crs
 from geosvc.database.writes.bulk import BulkLoad
 from geosvc.errors import BodyTooLarge, InvalidBody
@@ -33,7 +33,7 @@ class BulkParser:
         digest: of the body so far.
     """
 
-    splitter: FeatureCollectionSplitter | SequenceSplitter
+    splitter: BodySplitter
     reader: FeatureReader
     crs: Crs
     sequence: bool

@@ -15,6 +15,7 @@ from geosvc.bodies.geometries import MAX_DEPTH, nesting_depth
 from geosvc.bodies.geometry_checks import Shapes
 from geosvc.bodies.geometry_faults import find_fault
 from geosvc.bodies.splitting import (
+    BodySplitter,
     FeatureCollectionSplitter,
     MalformedBody,
     Piece,
@@ -201,7 +202,7 @@ class GeoJSONSource:
         if not self._is_collection and not self._is_sequence:
             yield self._only_piece()
             return
-        splitter: FeatureCollectionSplitter | SequenceSplitter = SequenceSplitter()
+        splitter: BodySplitter = SequenceSplitter()
         if self._is_collection:
             splitter = FeatureCollectionSplitter()
         try:

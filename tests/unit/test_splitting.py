@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from geosvc.bodies.splitting import (
+    BodySplitter,
     FeatureCollectionSplitter,
     MalformedBody,
     Piece,
@@ -92,9 +93,7 @@ def cut(body: bytes, random: random.Random) -> Iterator[bytes]:
         body = body[size:]
 
 
-def split(
-    splitter: FeatureCollectionSplitter | SequenceSplitter, pieces: Iterable[bytes]
-) -> list[Piece]:
+def split(splitter: BodySplitter, pieces: Iterable[bytes]) -> list[Piece]:
     """All pieces of a body."""
     return [piece for data in pieces for piece in splitter.feed(data)] + splitter.finish()
 

@@ -84,7 +84,10 @@ class Shares:
 
     @property
     def for_streams(self) -> int | None:
-        """How many places of one holder its streams may have; None if no holder has a limit."""
+        """Of the places that one holder may have: how many its streams may fill.
+
+        None if one holder may have all places.
+        """
         if not self._is_divided:
             return None
         return max(2 * self.each // 3, 1)

@@ -212,7 +212,7 @@ class Topic:
             return
         self._collection = collection
         upto = reader.snapshot
-        if (self._position.partly_seen or self._position.seen).is_ahead_of(upto):
+        if self._position.latest.is_ahead_of(upto):
             self._resync_all("the database has lost changes that it had told of")
             return
         batches = read_changes(self._context.database, self.publication, self._position, upto)

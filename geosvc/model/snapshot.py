@@ -73,15 +73,23 @@ class Snapshot:
 class Position:
     """How far a subscriber has read the change log.
 
+    A read goes from one snapshot to the next: it returns the changes that the next one sees and the
+    first one does not. Between two reads a position is the snapshot that was reached. Within a read
+    it is both snapshots, and the last change that the subscriber has got.
+
     Attributes:
-        seen: the subscriber has read all changes that this snapshot sees.
-        partly_seen: the next snapshot, if the subscriber has read a part of the changes that it
-            sees and `seen` does not; else None.
-        place, seq: of the last change of this part that the subscriber has read, as in Change;
-            0 without one.
+        seen: the snapshot where the read began; all that it sees has been read.
+        partly_seen: the snapshot where the read will end; None between two reads.
+        place, seq: of the last change of the read that the subscriber has got, as in Change;
+            0 between two reads.
     """
 
     seen: Snapshot
     partly_seen: Snapshot | None = None
     place: int = 0
     seq: int = 0
+
+    @property
+    def latest(self) -> Snapshot:
+        """The latest snapshot of which anything has been read."""
+        return self.partly_seen or self.seen

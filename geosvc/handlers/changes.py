@@ -19,7 +19,7 @@ from geosvc.live.hub import Subscription
 from geosvc.model.collection import Collection
 from geosvc.model.media_type import EVENTS
 from geosvc.model.snapshot import Position
-from geosvc.query.change_log.selected import plan_states
+from geosvc.query.change_log.selected import StatesPlan, plan_states
 from geosvc.requests.declared import LAST_EVENT_ID
 from geosvc.requests.event_id import parse_event_id
 from geosvc.requests.filters import MOST_WEIGHT, WEIGHT
@@ -40,7 +40,7 @@ async def get_changes(request: web.Request) -> web.StreamResponse:
     try:
         return await send_events(request, await parse_subscription_request(request))
     except NotPublished:
-        # it may have been published a moment ago, before the catalog was read
+        # it may have been published since the catalog was read
         await request.app[CATALOG].look()
         return await send_events(request, await parse_subscription_request(request))
 
@@ -50,25 +50,13 @@ async def parse_subscription_request(request: web.Request) -> Subscription:
     collection = await collection_of(request)
     values = query_of(request)
     query = await _parse_query(request, collection, values)
-    accept = request.headers.get(hdrs.ACCEPT)
-    negotiate_media_type(None, accept, (EVENTS,))
-    position = _parse_position(request, values)
-    if collection.row_security:
-        raise Forbidden(
-            f"policies decide who may read which rows of {collection.id}, and the change log does"
-            " not know them"
-        )
-    if collection.publication is None:
-        raise NotPublished(collection.id)
+    negotiate_media_type(None, request.headers.get(hdrs.ACCEPT), (EVENTS,))
+    last = _parse_position(request, values)
+    publication = _publication_of(collection)
     selection = Selection.of(query, request[PRINCIPAL])
-    weight = 0
-    if query.filter is not None:
-        weight = query.filter.weight
-    offload = request.app[OFFLOAD]
-    plan = await offload.run(weight, plan_states, collection, selection.query)
-    publication = collection.publication.id
+    plan = await _plan(request, collection, selection)
     drop = partial(break_off, request)
-    return Subscription(selection, plan, publication, position, drop)
+    return Subscription(selection, plan, publication, last, drop)
 
 
 async def _parse_query(
@@ -82,6 +70,27 @@ async def _parse_query(
     rules = reading_rules(request, paged=False)
     offload = request.app[OFFLOAD]
     return await offload.run(weight, parse_subscription, values, collection, rules)
+
+
+def _publication_of(collection: Collection) -> int:
+    """The id of the collection in the change log. Raises: Forbidden, NotPublished."""
+    if collection.row_security:
+        raise Forbidden(
+            f"policies decide who may read which rows of {collection.id}, and the change log does"
+            " not know them"
+        )
+    if collection.publication is None:
+        raise NotPublished(collection.id)
+    return collection.publication.id
+
+
+async def _plan(request: web.Request, collection: Collection, selection: Selection) -> StatesPlan:
+    """How logged rows are evaluated; a long filter is planned in a thread. Raises: RequestError."""
+    weight = 0
+    if selection.query.filter is not None:
+        weight = selection.query.filter.weight
+    offload = request.app[OFFLOAD]
+    return await offload.run(weight, plan_states, collection, selection.query)
 
 
 def _parse_position(request: web.Request, values: Mapping[str, str]) -> tuple[str, Position] | None:
@@ -114,21 +123,31 @@ async def send_events(request: web.Request, subscription: Subscription) -> web.S
         request[STREAMING] = True
         if request.method == hdrs.METH_HEAD:
             return response
-        trace = request[TRACE]
-        trace.measured = False  # the request lasts hours, but it is not slow
-        trace.heaviest = None
-        try:
-            await response.write(first)
-            await _write_all(request, response, stream)
-            await response.write_eof()
-        except (RequestError, TimeoutError) as error:
-            reason = str(error) or "the client takes nothing any more"
-            emit(StreamAborted(route=trace.route, collection=trace.collection, reason=reason))
-            break_off(request)
-        except ConnectionError:
-            trace.aborted = True
-            emit(ClientGone(method=request.method, route=trace.route))
+        await _send_pieces(request, response, first, stream)
         return response
+
+
+async def _send_pieces(
+    request: web.Request,
+    response: web.StreamResponse,
+    first: bytes,
+    others: AsyncIterator[bytes],
+) -> None:
+    """Sends pieces until the stream or the client ends; an error breaks the connection off."""
+    trace = request[TRACE]
+    trace.measured = False  # the request lasts hours, but it is not slow
+    trace.heaviest = None
+    try:
+        await response.write(first)
+        await _write_all(request, response, others)
+        await response.write_eof()
+    except (RequestError, TimeoutError) as error:
+        reason = str(error) or "the client takes nothing any more"
+        emit(StreamAborted(route=trace.route, collection=trace.collection, reason=reason))
+        break_off(request)
+    except ConnectionError:
+        trace.aborted = True
+        emit(ClientGone(method=request.method, route=trace.route))
 
 
 async def _write_all(

@@ -64,6 +64,22 @@ class Subscription:
         return self.plan.collection
 
 
+@dataclass(slots=True)
+class _Replay:
+    """How far the log has been replayed to one subscriber.
+
+    Attributes:
+        epoch: of the log that is replayed.
+        position: everything before it has been sent.
+        changes: how many have been read.
+    """
+
+    subscription: Subscription
+    epoch: str
+    position: Position
+    changes: int = 0
+
+
 class Hub:
     """Serves the subscribers of a worker.
 
@@ -134,47 +150,36 @@ class Hub:
 
     async def _stream(self, subscription: Subscription) -> AsyncGenerator[bytes, None]:
         await self._check(subscription)
-        epoch = epoch_of(self._reader, subscription.publication)
-        start, beginning = await self._begin(subscription, epoch)
+        replay, beginning = await self._begin(subscription)
         yield beginning
-        async with aclosing(self._catch_up(subscription, start, epoch)) as missed:
-            async for reached, piece in missed:
-                start = reached
-                if piece:
-                    yield piece
-        async with aclosing(self._follow(subscription, start, epoch)) as events:
+        async with aclosing(self._catch_up(replay)) as missed:
+            async for piece in missed:
+                yield piece
+        async with aclosing(self._follow(replay)) as events:
             async for piece in events:
                 yield piece
 
-    async def _catch_up(
-        self, subscription: Subscription, start: Position, epoch: str
-    ) -> AsyncGenerator[tuple[Position, bytes], None]:
-        """Replays outside the topic, until little is missing.
+    async def _catch_up(self, replay: _Replay) -> AsyncGenerator[bytes, None]:
+        """Replays what the client has missed, until so little is missing that it can join a topic.
 
-        Yields: the position up to which a later replay need not look, and a piece.
+        Once it has joined, the events of the topic wait in memory while the rest is replayed.
         """
-        while _is_behind(start, self._reader.snapshot):
-            upto = self._reader.snapshot
-            changes = 0
-            async with aclosing(self._replay(subscription, start, upto, epoch)) as pieces:
-                async for number, piece in pieces:
-                    changes += number
-                    yield start, piece
-            start = Position(upto)
-            yield start, b""
-            if changes < BATCH:
+        while True:
+            replayed_before = replay.changes
+            async with aclosing(self._replay(replay, self._reader.snapshot)) as pieces:
+                async for piece in pieces:
+                    yield piece
+            if replay.changes - replayed_before < BATCH:
                 return
 
-    async def _follow(
-        self, subscription: Subscription, start: Position, epoch: str
-    ) -> AsyncGenerator[bytes, None]:
-        """Streams from the topic what comes from now on, after the rest that is missing."""
+    async def _follow(self, replay: _Replay) -> AsyncGenerator[bytes, None]:
+        """Joins the topic, replays the rest that is missing, and streams what the topic sends."""
+        subscription = replay.subscription
         with self._joined(subscription) as (subscriber, topic):
-            if epoch_of(self._reader, subscription.publication) != epoch:
+            if epoch_of(self._reader, subscription.publication) != replay.epoch:
                 return  # the log is another one; the client is told when it comes back
-            missed = self._replay(subscription, start, subscriber.joined, epoch)
-            async with aclosing(missed) as pieces:
-                async for _, piece in pieces:
+            async with aclosing(self._replay(replay, subscriber.joined)) as pieces:
+                async for piece in pieces:
                     yield piece
             while True:
                 events = await subscriber.take(self._limits.heartbeat_seconds)
@@ -195,32 +200,46 @@ class Hub:
         if self._reader.last_known(subscription.publication) is None:
             raise NotPublished(subscription.collection.id)  # the catalog does not know it yet
 
-    async def _begin(self, subscription: Subscription, epoch: str) -> tuple[Position, bytes]:
-        """Returns the position where the stream begins, and its first piece."""
-        now = Position(self._reader.snapshot)
+    async def _begin(self, subscription: Subscription) -> tuple[_Replay, bytes]:
+        """Returns what to replay, and the first piece of the stream."""
+        epoch = epoch_of(self._reader, subscription.publication)
         if subscription.last is None:
-            return now, encode_beginning(encode_event_id(epoch, now), RETRY_MILLISECONDS)
+            now = Position(self._reader.snapshot)
+            beginning = encode_beginning(encode_event_id(epoch, now), RETRY_MILLISECONDS)
+            return _Replay(subscription, epoch, now), beginning
         last_epoch, last = subscription.last
         beginning = encode_beginning(encode_event_id(last_epoch, last), RETRY_MILLISECONDS)
-        if last_epoch == epoch:
-            now = await self._wait_for_standby(last)
-            if not _is_ahead(last, self._reader):
-                return last, beginning
+        if last_epoch == epoch and await self._reaches_soon(last):
+            return _Replay(subscription, epoch, last), beginning
+        now = Position(self._reader.snapshot)
         resync = encode_resync(encode_event_id(epoch, now), "the log is another one")
-        return now, beginning + resync
+        return _Replay(subscription, epoch, now), beginning + resync
 
-    async def _wait_for_standby(self, position: Position) -> Position:
-        """Returns the present position of the log.
+    async def _reaches_soon(self, position: Position) -> bool:
+        """Whether the log has reached a position, or reaches it soon.
 
-        A standby may be behind the server that gave out `position`: it is waited for a while.
+        A standby may be behind the server that gave out the position: it is waited for a while.
         """
         until = 0.0
         if self._reader.is_standby:
             until = monotonic() + READY_SECONDS
-        while _is_ahead(position, self._reader) and monotonic() < until:
+        while not self._has_reached(position) and monotonic() < until:
             await asyncio.sleep(LAG_SECONDS)
             await self._reader.catch_up()
-        return Position(self._reader.snapshot)
+        return self._has_reached(position)
+
+    def _has_reached(self, position: Position) -> bool:
+        """Whether the log has all that a client has read who sends this position.
+
+        It has not if the server lost transactions, or is a standby that has not received them yet.
+        """
+        given = position.latest
+        here = self._reader.snapshot
+        # A standby that has replayed a later transaction has replayed all of these. The snapshots
+        # do not show it: only that of a standby lists subtransactions among those in progress.
+        if self._reader.is_standby and given.xmax < here.xmax:
+            return True
+        return not given.is_ahead_of(here)
 
     @contextmanager
     def _joined(self, subscription: Subscription) -> Iterator[tuple[Subscriber, Topic]]:
@@ -256,33 +275,34 @@ class Hub:
         self._topics.add(topic)
         return topic
 
-    async def _replay(
-        self, subscription: Subscription, start: Position, upto: Snapshot, epoch: str
-    ) -> AsyncGenerator[tuple[int, bytes], None]:
-        """Reads what one subscriber has missed.
-
-        Yields: the number of changes of a batch, and their events.
-        """
-        if not _is_behind(start, upto):
+    async def _replay(self, replay: _Replay, upto: Snapshot) -> AsyncGenerator[bytes, None]:
+        """Reads what one subscriber has missed up to a snapshot. Yields: the events of a batch."""
+        if replay.position == Position(upto):
             return
-        batches = read_changes(self._database, subscription.publication, start, upto)
+        publication = replay.subscription.publication
+        batches = read_changes(self._database, publication, replay.position, upto)
         try:
             async with aclosing(batches):
                 async for batch in batches:
                     if self._is_closed:
                         return
-                    yield len(batch.changes), await self._encode(subscription, batch, epoch)
+                    replay.changes += len(batch.changes)
+                    events = await self._encode(replay, batch)
+                    if events:
+                        yield events
         except LogEnds:
-            event_id = encode_event_id(epoch, Position(upto))
-            yield 0, encode_resync(event_id, "the log does not reach back that far")
+            event_id = encode_event_id(replay.epoch, Position(upto))
+            yield encode_resync(event_id, "the log does not reach back that far")
+        replay.position = Position(upto)
 
-    async def _encode(self, subscription: Subscription, batch: Batch, epoch: str) -> bytes:
+    async def _encode(self, replay: _Replay, batch: Batch) -> bytes:
+        subscription = replay.subscription
         box = subscription.selection.box
         evaluated = await evaluate_batch(
             self._database,
             subscription.plan,
             batch,
-            epoch,
+            replay.epoch,
             needs_shapes=box is not None,
         )
         pieces: list[bytes] = []
@@ -292,20 +312,3 @@ class Hub:
                 pieces.append(piece)
         self.counters.sent += len(pieces)
         return b"".join(pieces)
-
-
-def _is_behind(position: Position, snapshot: Snapshot) -> bool:
-    return position.partly_seen is not None or position.seen != snapshot
-
-
-def _is_ahead(position: Position, reader: ChangeReader) -> bool:
-    """Whether a log that knew more than this one gave out the position.
-
-    A standby that has replayed the end of a later transaction has replayed this one as well. Only
-    a standby lists subtransactions as in progress, which a position of the primary takes for ended.
-    """
-    given = position.partly_seen or position.seen
-    here = reader.snapshot
-    if reader.is_standby and given.xmax < here.xmax:
-        return False
-    return given.is_ahead_of(here)

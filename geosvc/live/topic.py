@@ -91,7 +91,7 @@ class Topic:
         self._epoch = epoch_of(context.reader, publication)
         self._position = Position(context.reader.snapshot)
         self._changed = asyncio.Event()
-        self._is_advancing = False
+        self._is_publishing = False
         self._subscribers: dict[SelectionGroup, set[Subscriber]] = {}
         self._plans: dict[SelectionGroup, StatesPlan] = {}
         # an empty context: the task works for all subscribers, not for the request that is first
@@ -106,7 +106,7 @@ class Topic:
     @property
     def _is_caught_up(self) -> bool:
         """Whether subscribers have got everything that the reader has seen."""
-        is_busy = self._is_advancing or self._changed.is_set()
+        is_busy = self._is_publishing or self._changed.is_set()
         return self._context.reader.is_up and not is_busy
 
     @property
@@ -131,12 +131,15 @@ class Topic:
         return found
 
     def wake(self, publications: Collection[int], since: Snapshot | None) -> None:
-        """Reports that published tables have changed since a snapshot."""
-        is_known = self._context.reader.last_known(self.publication) is not None
-        if is_known and self.publication not in publications:
+        """Reports that published tables have changed since a snapshot.
+
+        A topic whose table is not published any more is woken by each change, so that it closes.
+        """
+        is_published = self._context.reader.last_known(self.publication) is not None
+        if is_published and self.publication not in publications:
             return
         if since is not None and self._is_caught_up:
-            # nothing has happened here before: changes of other tables are not read again
+            # the log has only changes of other tables before it: they need not be read
             self._position = Position(since)
         self._changed.set()
 
@@ -182,20 +185,25 @@ class Topic:
     async def _run(self) -> None:
         while True:
             await self._changed.wait()
+            self._is_publishing = True
+            await self._publish_changes()
+            self._is_publishing = False
+
+    async def _publish_changes(self) -> None:
+        """Publishes what has changed, and tries again until the database can be read."""
+        while True:
             self._changed.clear()
-            self._is_advancing = True
             try:
-                await self._advance()
-                self._is_advancing = False
+                await self._publish_up_to_now()
+                return
+            except LogEnds:
+                self._resync_all("the log does not reach back that far")
+                return
             except _TRANSIENT as error:
                 self._report_failure(error.reason or error.detail)
                 await asyncio.sleep(RETRY_SECONDS)
-                self._changed.set()
-            except LogEnds:
-                self._resync_all("the log does not reach back that far")
-                self._is_advancing = False
 
-    async def _advance(self) -> None:
+    async def _publish_up_to_now(self) -> None:
         """Publishes what has changed up to the snapshot of the reader.
 
         Raises: RequestError, LogEnds.
@@ -207,20 +215,27 @@ class Topic:
         if collection is None or reader.last_known(self.publication) is None:
             self._context.close(self.collection_id)
             return
-        if self._epoch != epoch_of(reader, self.publication):
-            self._resync_all("the database is another one, or was restored")
+        reason = self._why_to_resync()
+        if reason is not None:
+            self._resync_all(reason)
             return
         self._collection = collection
         upto = reader.snapshot
-        if self._position.latest.is_ahead_of(upto):
-            self._resync_all("the database has lost changes that it had told of")
-            return
         batches = read_changes(self._context.database, self.publication, self._position, upto)
         async with aclosing(batches):
             async for batch in batches:
                 await self._publish(batch)
                 self._position = batch.position(batch.changes[-1])
         self._position = Position(upto)
+
+    def _why_to_resync(self) -> str | None:
+        """Why nobody can go on from the position of the topic; None if everybody can."""
+        reader = self._context.reader
+        if self._epoch != epoch_of(reader, self.publication):
+            return "the database is another one, or was restored"
+        if self._position.latest.is_ahead_of(reader.snapshot):
+            return "the database has lost changes that it had told of"
+        return None
 
     async def _publish(self, batch: Batch) -> None:
         """Evaluates a batch for all queries, then gives the events to all subscribers.
@@ -257,12 +272,15 @@ class Topic:
             raise
         except RequestError as error:  # the table was altered, and the query may not fit it
             self._report_failure(error.reason or error.detail)
-            event_id = encode_event_id(self._epoch, Position(batch.upto))
-            resync = encode_resync(event_id, "the collection has changed")
-            for subscriber in list(subscribers):
-                subscriber.put(resync)
-                subscriber.end()
+            self._end_with_resync(subscribers, Position(batch.upto))
             return ()
+
+    def _end_with_resync(self, subscribers: Collection[Subscriber], position: Position) -> None:
+        event_id = encode_event_id(self._epoch, position)
+        resync = encode_resync(event_id, "the collection has changed")
+        for subscriber in list(subscribers):
+            subscriber.put(resync)
+            subscriber.end()
 
     def _plan_of(self, group: SelectionGroup) -> StatesPlan:
         """The plan of a query; made anew when the table was altered. Raises: InvalidFilter."""

@@ -7,6 +7,8 @@ have made is written by its output function, never by a cast, which the user may
 No setting of the session matters either (docs/decisions/0020).
 """
 
+from dataclasses import dataclass
+
 from geosvc.query.change_log.advisory_locks import READER_IDLE_LOCK
 from geosvc.query.change_log.logged_row import (
     bounding_box,
@@ -29,53 +31,127 @@ _WAKE = SQL(
     first=NumberLiteral(READER_IDLE_LOCK[0]),
     second=NumberLiteral(READER_IDLE_LOCK[1]),
 )
-_UNKNOWN = SQL(
+_LOG_UNKNOWN = SQL(
     "RAISE LOG 'geosvc: publication {id} cannot tell what a statement changed in %: %',"
     " TG_RELID::pg_catalog.regclass, SQLERRM;"
     " INSERT INTO geosvc.change (publication, operation, rows) VALUES ({id}, '?', 0);"
 )
-# Most statements change one row. Its values are read in a block of its own: a block with an
-# exception handler that only reads takes no subtransaction id, one that writes takes one.
-_INSERT_OR_DELETE = SQL(
+# Most statements change one row, which is read in a block of its own: a block with an exception
+# handler takes no subtransaction id if it only reads; one that writes takes one. `read_row` raises
+# an exception if not exactly one row has changed.
+_WITH_KEY = SQL(
     """
 DECLARE
-  total pg_catalog.int8;
-  this_key pg_catalog.text;
-  this_box pg_catalog.box;
-  this_state pg_catalog.json;
+  {variables}
 BEGIN
   BEGIN
-    SELECT {key}, {box}, {state} INTO STRICT this_key, this_box, this_state FROM {source};
-  EXCEPTION
-    WHEN no_data_found THEN RETURN NULL;
-    WHEN OTHERS THEN
-      BEGIN
-        SELECT pg_catalog.count(*) INTO total FROM (SELECT FROM {rows} LIMIT {more}) counted;
-        IF total OPERATOR(pg_catalog.=) 0 THEN
-          RETURN NULL;
-        ELSIF total OPERATOR(pg_catalog.<) {more} THEN
-          INSERT INTO geosvc.change (publication, operation, key, {box_column}, {state_column})
-            SELECT {id}, {operation}, {key}, {box}, {state} FROM {source};
-        ELSE
-          INSERT INTO geosvc.change (publication, operation, rows, {box_column})
-            SELECT {id}, {operation}, pg_catalog.count(*), {extent} FROM {rows} r;
-        END IF;
-      EXCEPTION WHEN OTHERS THEN
-        {unknown}
-      END;
-      {wake}
-      RETURN NULL;
+    {read_row}
+  EXCEPTION WHEN OTHERS THEN
+    BEGIN
+      SELECT pg_catalog.count(*) INTO total FROM (SELECT FROM {rows} LIMIT {more}) counted;
+      IF total OPERATOR(pg_catalog.=) 0 THEN
+        RETURN NULL;
+      ELSIF total OPERATOR(pg_catalog.<) {more} THEN
+        {log_each_row}
+      ELSE
+        {read_extent}
+        {log_extent}
+      END IF;
+    EXCEPTION WHEN OTHERS THEN
+      {log_unknown}
+    END;
+    {wake}
+    RETURN NULL;
   END;
-  INSERT INTO geosvc.change (publication, operation, key, {box_column}, {state_column})
-    VALUES ({id}, {operation}, this_key, this_box, this_state);
+  {log_row}
   {wake}
   RETURN NULL;
 END
 """
 )
-_UPDATE = SQL(
+# Without a key no row can be named, so every statement is logged as one change.
+_WITHOUT_KEY = SQL(
     """
 DECLARE
+  {variables}
+BEGIN
+  BEGIN
+    {read_extent}
+  EXCEPTION WHEN OTHERS THEN
+    IF EXISTS (SELECT FROM {rows}) THEN
+      {log_unknown}
+      {wake}
+    END IF;
+    RETURN NULL;
+  END;
+  IF total OPERATOR(pg_catalog.>) 0 THEN
+    {log_extent}
+    {wake}
+  END IF;
+  RETURN NULL;
+END
+"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """How the functions of an operation read the rows that have changed, and log them.
+
+    Attributes:
+        variables: what `read_row` and `read_extent` set.
+        read_row: reads the one row; raises an exception if there are none or several.
+        log_row: logs what `read_row` has read.
+        log_each_row: reads and logs several rows.
+        read_extent: counts the rows, and reads the box around all of them.
+        log_extent: logs what `read_extent` has read, as one change.
+    """
+
+    variables: SQL
+    read_row: SQL
+    log_row: SQL
+    log_each_row: SQL
+    read_extent: SQL
+    log_extent: SQL
+
+
+_INSERT_OR_DELETE = _Steps(
+    variables=SQL(
+        """
+  total pg_catalog.int8;
+  this_key pg_catalog.text;
+  this_box pg_catalog.box;
+  this_state pg_catalog.json;
+"""
+    ),
+    read_row=SQL(
+        """
+    SELECT r.key, r.box, r.state INTO STRICT this_key, this_box, this_state FROM {values} r;
+"""
+    ),
+    log_row=SQL(
+        """
+  INSERT INTO geosvc.change (publication, operation, key, {box_column}, {state_column})
+    VALUES ({id}, {operation}, this_key, this_box, this_state);
+"""
+    ),
+    log_each_row=SQL(
+        """
+        INSERT INTO geosvc.change (publication, operation, key, {box_column}, {state_column})
+          SELECT {id}, {operation}, r.key, r.box, r.state FROM {values} r;
+"""
+    ),
+    read_extent=SQL("SELECT pg_catalog.count(*), {extent} INTO total, this_box FROM {rows} r;"),
+    log_extent=SQL(
+        "INSERT INTO geosvc.change (publication, operation, rows, {box_column})"
+        " VALUES ({id}, {operation}, total, this_box);"
+    ),
+)
+# The key is the feature id: a row whose key has changed is logged as a delete and an insert.
+# Several rows are joined by key, as keys may move among them.
+_UPDATE = _Steps(
+    variables=SQL(
+        """
   total pg_catalog.int8;
   old_key pg_catalog.text;
   new_key pg_catalog.text;
@@ -83,37 +159,17 @@ DECLARE
   new_extent pg_catalog.box;
   old_state pg_catalog.json;
   new_state pg_catalog.json;
-BEGIN
-  BEGIN
+"""
+    ),
+    read_row=SQL(
+        """
     SELECT o.key, o.box, o.state, n.key, n.box, n.state
       INTO STRICT old_key, old_extent, old_state, new_key, new_extent, new_state
-      FROM (SELECT {key} AS key, {box} AS box, {state} AS state FROM {old_source}) o,
-           (SELECT {key} AS key, {box} AS box, {state} AS state FROM {new_source}) n;
-  EXCEPTION WHEN OTHERS THEN
-    BEGIN
-      SELECT pg_catalog.count(*) INTO total FROM (SELECT FROM old_rows LIMIT {more}) counted;
-      IF total OPERATOR(pg_catalog.=) 0 THEN
-        RETURN NULL;
-      ELSIF total OPERATOR(pg_catalog.<) {more} THEN
-        INSERT INTO geosvc.change (publication, operation, key, old_box, new_box, old, new)
-          SELECT {id}, (CASE WHEN o.key IS NULL THEN 'i' WHEN n.key IS NULL THEN 'd'
-                   ELSE 'u' END)::pg_catalog."char",
-                 COALESCE(n.key, o.key), o.box, n.box, o.state, n.state
-          FROM (SELECT {key} AS key, {box} AS box, {state} AS state FROM {old_source}) o
-               FULL JOIN (SELECT {key} AS key, {box} AS box, {state} AS state FROM {new_source}) n
-               ON o.key OPERATOR(pg_catalog.=) n.key;
-      ELSE
-        SELECT pg_catalog.count(*), {extent} INTO total, old_extent FROM old_rows r;
-        SELECT {extent} INTO new_extent FROM new_rows r;
-        INSERT INTO geosvc.change (publication, operation, rows, old_box, new_box)
-          VALUES ({id}, 'u', total, old_extent, new_extent);
-      END IF;
-    EXCEPTION WHEN OTHERS THEN
-      {unknown}
-    END;
-    {wake}
-    RETURN NULL;
-  END;
+      FROM {old_values} o, {new_values} n;
+"""
+    ),
+    log_row=SQL(
+        """
   IF old_key OPERATOR(pg_catalog.=) new_key THEN
     INSERT INTO geosvc.change (publication, operation, key, old_box, new_box, old, new)
       VALUES ({id}, 'u', new_key, old_extent, new_extent, old_state, new_state);
@@ -122,62 +178,41 @@ BEGIN
       VALUES ({id}, 'd', old_key, old_extent, NULL, old_state, NULL),
              ({id}, 'i', new_key, NULL, new_extent, NULL, new_state);
   END IF;
-  {wake}
-  RETURN NULL;
-END
 """
-)
-# For a table without a key: every statement is logged as one change.
-_STATEMENT = SQL(
-    """
-DECLARE
-  failed pg_catalog.bool;
-  total pg_catalog.int8;
-  extent pg_catalog.box;
-BEGIN
-  BEGIN
-    SELECT pg_catalog.count(*), {extent} INTO total, extent FROM {rows} r;
-  EXCEPTION WHEN OTHERS THEN
-    IF NOT EXISTS (SELECT FROM {rows}) THEN RETURN NULL; END IF;
-    failed := true;
-    {unknown}
-  END;
-  IF failed IS NULL THEN
-    IF total OPERATOR(pg_catalog.=) 0 THEN RETURN NULL; END IF;
-    INSERT INTO geosvc.change (publication, operation, rows, {box_column})
-      VALUES ({id}, {operation}, total, extent);
-  END IF;
-  {wake}
-  RETURN NULL;
-END
+    ),
+    log_each_row=SQL(
+        """
+        INSERT INTO geosvc.change (publication, operation, key, old_box, new_box, old, new)
+          SELECT {id}, (CASE WHEN o.key IS NULL THEN 'i' WHEN n.key IS NULL THEN 'd'
+                   ELSE 'u' END)::pg_catalog."char",
+                 COALESCE(n.key, o.key), o.box, n.box, o.state, n.state
+          FROM {old_values} o FULL JOIN {new_values} n ON o.key OPERATOR(pg_catalog.=) n.key;
 """
+    ),
+    read_extent=SQL(
+        "SELECT pg_catalog.count(*), {extent} INTO total, old_extent FROM old_rows r;"
+        " SELECT {extent} INTO new_extent FROM new_rows r;"
+    ),
+    log_extent=SQL(
+        "INSERT INTO geosvc.change (publication, operation, rows, old_box, new_box)"
+        " VALUES ({id}, 'u', total, old_extent, new_extent);"
+    ),
 )
-_STATEMENT_UPDATE = SQL(
-    """
-DECLARE
-  failed pg_catalog.bool;
-  total pg_catalog.int8;
-  old_extent pg_catalog.box;
-  new_extent pg_catalog.box;
-BEGIN
-  BEGIN
-    SELECT pg_catalog.count(*), {extent} INTO total, old_extent FROM old_rows r;
-    SELECT {extent} INTO new_extent FROM new_rows r;
-  EXCEPTION WHEN OTHERS THEN
-    IF NOT EXISTS (SELECT FROM old_rows) THEN RETURN NULL; END IF;
-    failed := true;
-    {unknown}
-  END;
-  IF failed IS NULL THEN
-    IF total OPERATOR(pg_catalog.=) 0 THEN RETURN NULL; END IF;
-    INSERT INTO geosvc.change (publication, operation, rows, old_box, new_box)
-      VALUES ({id}, 'u', total, old_extent, new_extent);
-  END IF;
-  {wake}
-  RETURN NULL;
-END
-"""
-)
+_PARTS: dict[Operation, dict[str, Composable]] = {
+    "insert": {
+        "rows": SQL("new_rows"),
+        "operation": SQL("'i'"),
+        "box_column": SQL("new_box"),
+        "state_column": SQL("new"),
+    },
+    "update": {"rows": SQL("old_rows")},
+    "delete": {
+        "rows": SQL("old_rows"),
+        "operation": SQL("'d'"),
+        "box_column": SQL("old_box"),
+        "state_column": SQL("old"),
+    },
+}
 # If only a part of the table is truncated, it is unknown which rows are gone.
 _TRUNCATE = SQL(
     """
@@ -200,44 +235,48 @@ def log_changes(table: PublishedTable, operation: Operation) -> Composable:
     parts: dict[str, Composable] = {
         "id": publication,
         "wake": _WAKE,
-        "unknown": _UNKNOWN.format(id=publication),
+        "log_unknown": _LOG_UNKNOWN.format(id=publication),
         "extent": extent(table),
+        **_PARTS[operation],
     }
-    if table.key:
-        parts["more"] = NumberLiteral(table.bulk_rows + 1)
-        parts["key"] = key_text(table)
-        parts["box"] = bounding_box(table)
-        parts["state"] = state_json(table)
+    steps = _INSERT_OR_DELETE
     if operation == "update":
-        return _log_update(table, parts)
-    return _log_insert_or_delete(table, operation, parts)
-
-
-def _log_update(table: PublishedTable, parts: dict[str, Composable]) -> Composable:
-    if not table.key:
-        return _STATEMENT_UPDATE.format(**parts)
-    return _UPDATE.format(
+        steps = _UPDATE
+    if table.key:
+        return _log_with_key(table, steps, parts)
+    return _WITHOUT_KEY.format(
         **parts,
-        old_source=rows_with_values(table, SQL("old_rows")),
-        new_source=rows_with_values(table, SQL("new_rows")),
+        variables=steps.variables,
+        read_extent=steps.read_extent.format(**parts),
+        log_extent=steps.log_extent.format(**parts),
     )
 
 
-def _log_insert_or_delete(
+def _log_with_key(
     table: PublishedTable,
-    operation: Operation,
+    steps: _Steps,
     parts: dict[str, Composable],
 ) -> Composable:
-    if operation == "insert":
-        rows = SQL("new_rows")
-        parts["operation"] = SQL("'i'")
-        parts["box_column"] = SQL("new_box")
-        parts["state_column"] = SQL("new")
-    else:
-        rows = SQL("old_rows")
-        parts["operation"] = SQL("'d'")
-        parts["box_column"] = SQL("old_box")
-        parts["state_column"] = SQL("old")
-    if not table.key:
-        return _STATEMENT.format(**parts, rows=rows)
-    return _INSERT_OR_DELETE.format(**parts, rows=rows, source=rows_with_values(table, rows))
+    parts["more"] = NumberLiteral(table.bulk_rows + 1)
+    parts["values"] = _values(table, parts["rows"])
+    parts["old_values"] = _values(table, SQL("old_rows"))
+    parts["new_values"] = _values(table, SQL("new_rows"))
+    return _WITH_KEY.format(
+        **parts,
+        variables=steps.variables,
+        read_row=steps.read_row.format(**parts),
+        log_row=steps.log_row.format(**parts),
+        log_each_row=steps.log_each_row.format(**parts),
+        read_extent=steps.read_extent.format(**parts),
+        log_extent=steps.log_extent.format(**parts),
+    )
+
+
+def _values(table: PublishedTable, rows: Composable) -> Composable:
+    """Write the rows of a transition table as (key, box, state)."""
+    return SQL("(SELECT {key} AS key, {box} AS box, {state} AS state FROM {source})").format(
+        key=key_text(table),
+        box=bounding_box(table),
+        state=state_json(table),
+        source=rows_with_values(table, rows),
+    )

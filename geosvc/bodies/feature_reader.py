@@ -14,11 +14,12 @@ from typing import Any
 import msgspec
 
 from geosvc.bodies.brackets import BracketScanner, greatest_depth
-from geosvc.bodies.changed_properties import FeatureChange, members_of
 from geosvc.bodies.elements import BOM
+from geosvc.bodies.feature_change import FeatureChange
 from geosvc.bodies.feature_decoder import DecodedFeatures, FeatureDecoder, Refused
 from geosvc.bodies.feature_faults import about_property, explain_misplaced, holds_nul
 from geosvc.bodies.geometries import Geometries, GeometryRules, read_geometries
+from geosvc.bodies.json_members import member_tree
 from geosvc.bodies.properties import Mode
 from geosvc.bodies.raw_feature import Posted, RawFeature
 from geosvc.bodies.stated_crs import crs_fault
@@ -107,37 +108,43 @@ class FeatureReader:
         """
         text = text.removeprefix(BOM)
         decoded, raw = self._decoder.decode_one(text)
-        if self._mode is Mode.MERGE:
+        is_patch = self._mode is Mode.MERGE
+        if is_patch:
             self._check_patch(decoded, text)
-        geometry = bytes(raw.geometry)
-        geometries = read_geometries([geometry], self._rules)
-        posted = Posted([0], shapes=[geometry])
+        geojson = bytes(raw.geometry)
+        geometries = read_geometries([geojson], self._rules)
+        posted = Posted([0], repairs=[(0, change) for change in geometries.repairs.values()])
         self._take(posted, decoded, bytes(raw.properties), geometries.ewkb[0])
-        posted.repairs = [(0, change) for change in geometries.repairs.values()]
-        of_crs = crs_fault(raw, geometry, bytes(raw.place), self._rules.crs)
-        if of_crs is not None:
-            raise of_crs
         sets_geometry = self._sets_geometry(decoded)
-        fault = None
-        if sets_geometry:
-            fault = self._geometry_fault(geometries, 0)
-        if fault is not None and self._rules.repair:
-            raise fault
         values = _set_or_none(decoded.properties)
         change = FeatureChange(
             posted,
-            (),
+            geojson,
             sets_geometry,
+            geometry_fault=self._fault_of_change(raw, geometries, sets_geometry=sets_geometry),
             read_only=self._decoder.read_only_values(values, raw, key),
-            fault=fault,
             key=self._collection.key,
         )
-        if self._mode is Mode.MERGE:
+        if is_patch:
             return self._with_patch(change, values)
-        columns = self.columns_of(posted.present[0])
-        names = {column.name for column in columns}
-        defaults = tuple(name for name in self.default_columns if name not in names)
-        return replace(change, columns=columns, defaults=defaults)
+        return self._with_replacement(change)
+
+    def _fault_of_change(
+        self, raw: RawFeature, geometries: Geometries, *, sets_geometry: bool
+    ) -> InvalidFeature | None:
+        """What is wrong with the geometry, unless it is the stored one: that is not written.
+
+        Raises: InvalidFeature for a geometry that cannot be the stored one.
+        """
+        fault = crs_fault(raw, bytes(raw.geometry), bytes(raw.place), self._rules.crs)
+        if fault is not None:
+            raise fault
+        if not sets_geometry:
+            return None
+        fault = self._geometry_fault(geometries, 0)
+        if fault is not None and self._rules.repair:
+            raise fault
+        return fault
 
     def _check_patch(self, decoded: Any, text: bytes) -> None:
         """Raises: InvalidFeature for a merge patch with an id, or properties outside of theirs."""
@@ -153,6 +160,13 @@ class FeatureReader:
         if decoded.geometry is msgspec.UNSET:
             return False
         return self._rules.column.updatable or decoded.geometry is not None
+
+    def _with_replacement(self, change: FeatureChange) -> FeatureChange:
+        """The change of a PUT, which sets every column."""
+        columns = self.columns_of(change.posted.present[0])
+        names = {column.name for column in columns}
+        defaults = tuple(name for name in self.default_columns if name not in names)
+        return replace(change, columns=columns, defaults=defaults)
 
     def _with_patch(self, change: FeatureChange, values: Any) -> FeatureChange:
         """The change of a merge patch.
@@ -338,4 +352,4 @@ def _parse_patch(text: bytes, name: str) -> dict[str, Any]:
         depth = greatest_depth(BracketScanner().scan(text).depth)
         if depth > MAX_PATCH_DEPTH:
             raise about_property(name, f"{name} is nested deeper than {MAX_PATCH_DEPTH}")
-    return members_of(text)
+    return member_tree(text)

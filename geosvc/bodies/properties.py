@@ -187,6 +187,6 @@ def _type_of(column: Column, mode: Mode) -> Any:
         return msgspec.Raw  # PostgreSQL checks the types of users
     if column.type_name == "int8" and mode is not Mode.CREATE:
         # A client may round the greatest ones to doubles, which are out of the range of int8.
-        # `changed_properties` compares them with the stored ones.
+        # `FeatureChange` compares them with the stored ones.
         return int | _INT8
     return _TYPES.get(column.type_name, msgspec.Raw)

@@ -27,7 +27,6 @@ class Posted:
         keys: the key values as text, where they come with the feature.
         present: bit masks of the columns with a default that have a value.
         repairs: (index, what was changed).
-        shapes: of a change, the geometry as it was posted.
     """
 
     indexes: list[int] = field(default_factory=list)
@@ -36,7 +35,6 @@ class Posted:
     keys: list[tuple[str, ...] | None] = field(default_factory=list)
     present: list[int] = field(default_factory=list)
     repairs: list[tuple[int, str]] = field(default_factory=list)
-    shapes: list[bytes] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.indexes)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from aiohttp import hdrs, web
 
-from geosvc.bodies.changed_properties import FeatureChange
+from geosvc.bodies.feature_change import FeatureChange
 from geosvc.bodies.properties import Mode
 from geosvc.database.writes.change_target import ChangeTarget
 from geosvc.database.writes.mutations import change_feature, create_feature, remove_feature
@@ -94,7 +94,7 @@ async def replace_item(request: web.Request) -> web.Response:
                 raise
         if changed is not None:
             return stored_answer(write, change.posted, changed, created=False)
-        creation = await offload.run(change.weight, change.as_new)
+        creation = await offload.run(change.weight, change.checked)
         return await _create_at(request, write, target, creation, session)
 
     async with naming_the_fault(request, write, change.posted):

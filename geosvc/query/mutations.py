@@ -7,7 +7,7 @@ change the row in between.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from geosvc.bodies.changed_properties import FeatureChange
+from geosvc.bodies.feature_change import FeatureChange
 from geosvc.model.collection import Collection, RelationKind
 from geosvc.model.crs import Crs
 from geosvc.query.conditions import cast_text
@@ -217,7 +217,7 @@ def _assignments(
         assignments.append(_assign(column.name, value))
     for name in change.defaults:
         assignments.append(_assign(name, SQL("DEFAULT")))
-    if change.geometry:
+    if change.sets_geometry:
         assignments.append(_assign(rows.geometry_name, rows.geometry()))
     if not assignments:
         # A change of nothing is a change as well: triggers run and preconditions are checked.

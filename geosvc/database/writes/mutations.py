@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from geosvc.bodies.changed_properties import Compared, FeatureChange
+from geosvc.bodies.feature_change import ComparedParts, FeatureChange
 from geosvc.bodies.raw_feature import Posted
 from geosvc.database.reads.features import fetch_features
 from geosvc.database.writes.change_target import ChangeTarget
@@ -75,18 +75,16 @@ async def change_feature(
 ) -> StoredFeature:
     """Change a feature.
 
-    Some posted values are compared with the stored ones. If another transaction changes these
-    values meanwhile, they are compared again.
+    Values that are stored already are left out (docs/decisions/0033).
 
     Raises: NotFound, PreconditionFailed, InvalidFeature, RepeatedId.
     """
     update = Update(change, target.crs, target.preconditions, _representation(target))
-    properties, digits = await offload.run(change.weight, change.compared_parts, target.crs)
-    if change.geometry_is_compared or properties:
-        compared = Compared(change, properties, digits)
-        row = await _update_compared(session, target, update, compared, offload)
-    else:
+    parts = await offload.run(change.weight, change.compared_parts, target.crs)
+    if parts.is_empty:
         row = await _update(session, target, update)
+    else:
+        row = await _update_changed_parts(session, target, update, parts, offload)
     found, feature_id, version, modified, text = row
     if version is None:
         raise await explain_unchanged(session, target, found=found)
@@ -105,26 +103,27 @@ async def _update(session: Session, target: ChangeTarget, update: Update) -> Row
     return rows[0]
 
 
-async def _update_compared(
-    session: Session, target: ChangeTarget, update: Update, compared: Compared, offload: Offload
+async def _update_changed_parts(
+    session: Session, target: ChangeTarget, update: Update, parts: ComparedParts, offload: Offload
 ) -> Row:
-    """Run an update without the values that are stored already.
+    """Read the stored values of some parts, then update those parts that differ.
 
-    It runs again while another transaction has changed the compared values since they were read.
+    The update does nothing if another transaction has changed the stored values in between. Then
+    they are read and compared again.
 
     Raises: NotFound, PreconditionFailed, InvalidFeature, RepeatedId.
     """
-    attempts_by_hash: Counter[ContentHash | None] = Counter()
-    attempts = 0
+    attempts: Counter[ContentHash | None] = Counter()
     while True:
-        remaining = await _without_unchanged(session, target, update, compared, offload)
+        remaining = await _without_unchanged(session, target, update, parts, offload)
         row = await _update(session, target, remaining)
         found, _, version, _, _ = row
-        attempts += 1
-        attempts_by_hash[remaining.content_hash] += 1
-        has_ended = version is not None or not found
-        is_same_again = attempts_by_hash[remaining.content_hash] > _SAME_HASH_ATTEMPTS
-        if has_ended or is_same_again or attempts == MAX_ATTEMPTS:
+        is_updated = version is not None
+        if is_updated or not found:
+            return row
+        content_hash = remaining.content_hash
+        attempts[content_hash] += 1
+        if attempts[content_hash] > _SAME_HASH_ATTEMPTS or attempts.total() == MAX_ATTEMPTS:
             return row
 
 
@@ -136,7 +135,7 @@ def _representation(target: ChangeTarget) -> ItemsQuery | None:
 
 
 async def _without_unchanged(
-    session: Session, target: ChangeTarget, update: Update, compared: Compared, offload: Offload
+    session: Session, target: ChangeTarget, update: Update, parts: ComparedParts, offload: Offload
 ) -> Update:
     """The update without the values that are stored already.
 
@@ -145,8 +144,8 @@ async def _without_unchanged(
 
     Raises: NotFound, PreconditionFailed, InvalidFeature, RepeatedId.
     """
-    change = compared.change
-    page, names = _select_compared(target, compared)
+    change = update.change
+    page, names = _select_compared(target, parts)
     rows = await fetch_features(_SavepointReads(session), page)
     if len(rows) != 1:
         raise await explain_unchanged(session, target, found=len(rows))
@@ -160,18 +159,17 @@ async def _without_unchanged(
 
 
 def _select_compared(
-    target: ChangeTarget, compared: Compared
+    target: ChangeTarget, parts: ComparedParts
 ) -> tuple[FeaturePage, tuple[str, ...]]:
-    """The page with the compared values of a feature, and the names of their columns."""
-    has_geometry = compared.change.geometry_is_compared
-    names = compared.properties
-    if has_geometry:
+    """The page with the compared parts of a feature, and the names of their columns."""
+    names = parts.properties
+    if parts.has_geometry:
         names = (*names, target.collection.geometry.name)
     digits = target.precision
     if digits is None:
-        digits = compared.digits
-    style = GeometryStyle(skip=not has_geometry, precision=digits, crs=target.crs)
-    query = ItemsQuery(limit=1, properties=compared.properties, geometry=style)
+        digits = parts.digits
+    style = GeometryStyle(skip=not parts.has_geometry, precision=digits, crs=target.crs)
+    query = ItemsQuery(limit=1, properties=parts.properties, geometry=style)
     content_hash = content_hash_of(names)
     page = select_item(target.collection, query, GEOJSON_FORMAT, target.key, content_hash)
     return page, names

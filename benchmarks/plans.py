@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pydantic import SecretStr
 
 from geosvc.catalog.collections import Catalog
-from geosvc.database.catalog import load_catalog, selection_of
+from geosvc.database.catalog import load_catalog, served_collections
 from geosvc.database.pool import Database
 from geosvc.formats import GEOJSON_FORMAT
 from geosvc.query.features import select_item, select_items
@@ -95,7 +95,7 @@ async def make_planner(url: str) -> Planner:
     database = Database(settings, url)
     await database.open()
     try:
-        catalog = await load_catalog(database, selection_of(settings), "", "")
+        catalog = await load_catalog(database, served_collections(settings), "", "")
         session = {row[0]: row[1] for row in await database.fetch(_SESSION)}
     finally:
         await database.close()

@@ -78,7 +78,7 @@ class RequestError(GeosvcError):
         rule: of the database, that the write breaks.
 
     Args:
-        pointer: the place in the body that is at fault, a JSON pointer (RFC 6901).
+        pointer: to what is at fault in the body, a JSON pointer (RFC 6901).
         index: the feature of the body that is at fault, from 0.
         constraint: the name of the database's constraint that does not hold.
         reason: what the database said, for the log; values of the request are not in it.
@@ -177,8 +177,7 @@ class InvalidFilter(InvalidParameter):
     """The filter is not one that the collection can be asked with.
 
     Args:
-        at: the place in a filter in text, counted from 1 in characters; the pointer into one in
-            JSON.
+        at: where in a filter: in text the number of a character, from 1; in JSON a pointer.
     """
 
     slug = "invalid-filter"

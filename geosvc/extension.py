@@ -132,7 +132,7 @@ class _Composition:
                 raise ExtensionError(
                     f"{name}: the operation id {route.operation_id!r} exists already"
                 )
-            if other.shape == route.shape:
+            if other.identity == route.identity:
                 raise ExtensionError(f"{name}: exists already as {other.operation_id!r}")
         self.routes.append(route)
         if route.openapi is not None:
@@ -155,7 +155,7 @@ class _Composition:
             if kind not in FUNCTION_KINDS:
                 kinds = ", ".join(sorted(FUNCTION_KINDS))
                 raise ExtensionError(f"{name}: takes or returns {kind}; possible: {kinds}")
-        _check_places(name, function)
+        _check_placeholders(name, function)
         self.functions[function.name] = function
 
     def _add_format(self, feature_format: FeatureFormat) -> None:
@@ -189,19 +189,20 @@ def _short_names(aliases: Iterable[str]) -> list[str]:
     return [alias for alias in aliases if "/" not in alias]
 
 
-def _check_places(name: str, function: FilterFunction) -> None:
-    """Raises: ExtensionError where the SQL has not one place for each argument."""
-    places = [field for _, field, _, _ in Formatter().parse(function.sql.template)]
+def _check_placeholders(name: str, function: FilterFunction) -> None:
+    """Raises: ExtensionError where the SQL has not one placeholder for each argument."""
+    placeholders = [field for _, field, _, _ in Formatter().parse(function.sql.template)]
     number = 0
-    for place in places:
-        if place is None:
+    for placeholder in placeholders:
+        if placeholder is None:
             continue
-        if place:
-            raise ExtensionError(f"{name}: a place of its SQL is {{}}, not {{{place}}}")
+        if placeholder:
+            raise ExtensionError(f"{name}: a placeholder of its SQL is {{}}, not {{{placeholder}}}")
         number += 1
     if number != len(function.takes):
         raise ExtensionError(
-            f"{name}: its SQL has {number} places, and it takes {len(function.takes)} arguments"
+            f"{name}: its SQL has {number} placeholders,"
+            f" and it takes {len(function.takes)} arguments"
         )
 
 

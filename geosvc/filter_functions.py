@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
 from geosvc.cql2.names import ARRAY, SPATIAL, TEMPORAL, WKT
-from geosvc.cql2.tree import Function, Placed
+from geosvc.cql2.tree import Function, Located
 from geosvc.model.queryables import ValueKind
 from geosvc.model.similar_names import did_you_mean
 from geosvc.sql.compose import SQL
@@ -37,9 +37,9 @@ class FilterFunction:
         name: in lower case; a filter may write it in any case.
         takes: the kinds of its arguments.
         returns: the kind of its value.
-        sql: a template with one place for each argument. An argument is a column, a bound parameter
-            or an expression of them. Numbers are passed as float8 or numeric, and the function
-            returns the same type; a number made from other kinds is numeric.
+        sql: a template with one placeholder for each argument. An argument is a column, a bound
+            parameter or an expression of them. Numbers are passed as float8 or numeric, and the
+            function returns the same type; a number made from other kinds is numeric.
         is_immutable: whether the same arguments always give the same value.
     """
 
@@ -78,7 +78,7 @@ class FilterFunctions:
             return self.are_immutable_in(node.args)
         if isinstance(node, tuple):
             return all(map(self.are_immutable_in, node))
-        if isinstance(node, Placed):
+        if isinstance(node, Located):
             for attribute in fields(node):
                 if not self.are_immutable_in(getattr(node, attribute.name)):
                     return False

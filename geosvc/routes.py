@@ -49,7 +49,7 @@ class Route:
     openapi: Mapping[str, Any] | None = None
 
     @property
-    def shape(self) -> tuple[str, str]:
+    def identity(self) -> tuple[str, str]:
         """What no two routes share: the method, and the path without the names in braces."""
         return self.method, _PLACEHOLDER.sub("{}", self.path).rstrip("/")
 

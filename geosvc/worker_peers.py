@@ -23,7 +23,7 @@ PARTS = ("metrics", "slow", "pool", "live")
 
 @dataclass(frozen=True, slots=True)
 class WorkerSlot:
-    """A worker's place among all workers of the service.
+    """Which of all workers of the service a worker is.
 
     Attributes:
         number: of the worker, from 0; a worker that replaces a dead one gets its number.

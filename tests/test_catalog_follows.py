@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from geosvc.catalog.collections import build_catalog
-from geosvc.database.catalog import CatalogFollower, load_catalog, selection_of
+from geosvc.database.catalog import CatalogFollower, load_catalog, served_collections
 from geosvc.database.pool import Database
 from geosvc.model.value_bounds import ValueBounds
 from geosvc.sql.files import load_statement
@@ -200,8 +200,8 @@ async def test_a_constraint_whose_table_was_just_dropped_bounds_nothing(
     [row] = await connection.fetch(statement.text, *statement.args)
     description = json.loads(row[0])
     description["checks"][0] = None
-    selection = selection_of(settings_for(bare_database_url))
-    catalog = build_catalog([description], selection, "")
+    served = served_collections(settings_for(bare_database_url))
+    catalog = build_catalog([description], served, "")
     assert catalog.collections["t"].by_name["n"].bounds == ValueBounds(below=9)
 
 
@@ -232,7 +232,7 @@ async def test_tables_that_are_made_and_dropped_while_the_catalog_is_read_are_th
     try:
         async with asyncio.timeout(60):
             while not writing.done():
-                catalog = await load_catalog(database, selection_of(settings), "", "")
+                catalog = await load_catalog(database, served_collections(settings), "", "")
                 sizes.add(len(catalog.collections))
     finally:
         writing.cancel()

@@ -17,7 +17,7 @@ from pyproj import CRS, Proj, Transformer
 from shapely.geometry import shape
 
 from geosvc.app import build_app
-from geosvc.catalog.collections import CollectionSelection
+from geosvc.catalog.collections import ServedCollections
 from geosvc.database.catalog import load_catalog
 from geosvc.database.pool import Database
 from geosvc.errors import SettingsError
@@ -780,7 +780,7 @@ async def test_the_index_finds_what_is_in_a_box(
     database = Database(settings, shared_url)
     await database.open()
     try:
-        found = (await load_catalog(database, CollectionSelection(), "", ""))[name]
+        found = (await load_catalog(database, ServedCollections(), "", ""))[name]
         middle = (75, -75) if srid == 3031 else (9, 50)
         x, y = Transformer.from_crs(4326, srid, always_xy=True).transform(*middle)
         size = 1e3 if srid != 4326 else 0.01

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from geosvc.catalog.collections import CollectionSelection
+from geosvc.catalog.collections import ServedCollections
 from geosvc.database.catalog import load_catalog
 from geosvc.database.pool import Database
 from geosvc.model.collection import Collection
@@ -140,7 +140,7 @@ def url(bare_module_url: str) -> str:
 async def collections(url: str) -> AsyncIterator[dict[str, Collection]]:
     database = Database(settings_for(url), url)
     await database.open()
-    catalog = await load_catalog(database, CollectionSelection(), "", "")
+    catalog = await load_catalog(database, ServedCollections(), "", "")
     yield {name: catalog[name] for name in ("things", "squares", "shapes", "globe")}
     await database.close()
 

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from pyproj import CRS, Transformer
 
-from geosvc.catalog.collections import CollectionSelection
+from geosvc.catalog.collections import ServedCollections
 from geosvc.database.catalog import load_catalog
 from geosvc.database.pool import Database
 from geosvc.formats import GEOJSON_FORMAT
@@ -161,7 +161,7 @@ def test_no_row_is_transformed_to_be_compared_with_a_box(url: str) -> None:
     async def plans() -> dict[int, tuple[str, tuple[Any, ...]]]:
         database = Database(settings_for(url), url)
         await database.open()
-        catalog = await load_catalog(database, CollectionSelection(), "", "")
+        catalog = await load_catalog(database, ServedCollections(), "", "")
         await database.close()
         found = {}
         for srid, (_, area) in SYSTEMS.items():

@@ -10,7 +10,7 @@ import asyncpg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from geosvc.catalog.collections import CollectionSelection
+from geosvc.catalog.collections import ServedCollections
 from geosvc.database.catalog import load_catalog
 from geosvc.database.pool import Database
 from geosvc.database.reads.features import fetch_features
@@ -95,7 +95,7 @@ async def opened(tables_url: str) -> AsyncIterator[tuple[Pages, Pages]]:
     await connection.execute(TABLE)
     database = Database(settings_for(tables_url), tables_url)
     await database.open()
-    catalog = await load_catalog(database, CollectionSelection(), "", "")
+    catalog = await load_catalog(database, ServedCollections(), "", "")
     yield (
         Pages(database, connection, catalog["ties"]),
         Pages(database, connection, catalog["keyless"]),

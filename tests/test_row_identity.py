@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from geosvc.catalog.collections import Catalog
-from geosvc.database.catalog import load_catalog, selection_of
+from geosvc.database.catalog import load_catalog, served_collections
 from geosvc.database.pool import Database
 from geosvc.database.reads.features import fetch_features
 from geosvc.formats import GEOJSON_FORMAT
@@ -286,7 +286,7 @@ def opened(identity_url: str) -> Iterator[tuple[asyncio.Runner, Database, Catalo
 
         async def begin() -> Catalog:
             await database.open()
-            return await load_catalog(database, selection_of(settings), "", "")
+            return await load_catalog(database, served_collections(settings), "", "")
 
         yield runner, database, runner.run(begin())
         runner.run(database.close())

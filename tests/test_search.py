@@ -12,7 +12,7 @@ import pytest
 import shapely
 from pyproj import Geod
 
-from geosvc.catalog.collections import CollectionSelection
+from geosvc.catalog.collections import ServedCollections
 from geosvc.database.catalog import load_catalog
 from geosvc.database.pool import Database
 from geosvc.formats import GEOJSON_FORMAT
@@ -431,7 +431,7 @@ async def test_the_index_finds_the_candidates(
     database = Database(settings, search_url)
     await database.open()
     try:
-        found = (await load_catalog(database, CollectionSelection(), "", ""))[collection]
+        found = (await load_catalog(database, ServedCollections(), "", ""))[collection]
         body = json.dumps(
             {
                 "geometry": shapely.geometry.mapping(shapely.box(23, 61, 23.1, 61.1)),

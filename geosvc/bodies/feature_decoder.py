@@ -45,7 +45,7 @@ Refused = list[tuple[int, RequestError]]
 
 @dataclass(slots=True)
 class DecodedFeatures:
-    """Features of a body, each by its place in these lists.
+    """Features of a body, one in each row of these lists.
 
     Attributes:
         decoded: the decoded features.
@@ -92,8 +92,8 @@ class FeatureDecoder:
         decoded = decoded_columns(collection, mode, keyed=keyed)
         self._read_only = read_only_columns(collection, mode, lenient=lenient, keyed=keyed)
         self.attributes: dict[str, str] = {}
-        for place, column in enumerate((*decoded, *self._read_only)):
-            self.attributes[column.name] = f"p{place}"
+        for number, column in enumerate((*decoded, *self._read_only)):
+            self.attributes[column.name] = f"p{number}"
         self.keys = KeyReader(collection, self.attributes)
         self._cut = tuple(filter(is_cut, decoded))
         self._unreadable: tuple[Column, ...] = ()
@@ -218,10 +218,10 @@ class FeatureDecoder:
         present = [0] * len(values)
         for bit, column in enumerate(self._defaults):
             attribute, not_null = self.attributes[column.name], column.not_null
-            for place, properties in enumerate(values):
+            for row, properties in enumerate(values):
                 value = getattr(properties, attribute)
                 if value is not msgspec.UNSET and not (not_null and is_null(value)):
-                    present[place] |= 1 << bit
+                    present[row] |= 1 << bit
         return present
 
     def absent_defaults(self, present: int) -> set[str]:

@@ -215,35 +215,35 @@ class FeatureReader:
         """The features one by one, so that each wrong one gets its error."""
         posted = Posted()
         refused: Refused = []
-        for place, index in enumerate(features.indexes):
+        for row, index in enumerate(features.indexes):
             if len(refused) >= max_refused:
                 break
-            decoded, raw = features.decoded[place], features.raws[place]
+            decoded, raw = features.decoded[row], features.raws[row]
             try:
-                fault = crs_faults.get(place) or self._geometry_fault(geometries, place)
+                fault = crs_faults.get(row) or self._geometry_fault(geometries, row)
                 if fault is not None:
                     raise fault
                 read_only = self._decoder.read_only_values(decoded.properties, raw)
                 if read_only:
                     name = read_only[0].name
                     raise about_property(name, f"{name} is read-only")
-                self._take(posted, decoded, bytes(raw.properties), geometries.ewkb[place])
+                self._take(posted, decoded, bytes(raw.properties), geometries.ewkb[row])
             except InvalidFeature as error:
                 refused.append((index, error))
             else:
                 posted.indexes.append(index)
-                if place in geometries.repairs:
-                    posted.repairs.append((index, geometries.repairs[place]))
+                if row in geometries.repairs:
+                    posted.repairs.append((index, geometries.repairs[row]))
         return posted, refused
 
     def _find_crs_faults(self, raws: Sequence[RawFeature]) -> dict[int, InvalidFeature]:
-        """By place, the faults of features that name another CRS than the request."""
+        """By row, the faults of features that name another CRS than the request."""
         faults = {}
         crs = self._rules.crs
-        for place, raw in enumerate(raws):
+        for row, raw in enumerate(raws):
             fault = crs_fault(raw, bytes(raw.geometry), bytes(raw.place), crs)
             if fault is not None:
-                faults[place] = fault
+                faults[row] = fault
         return faults
 
     def _all_fit(self, geometries: Geometries) -> bool:
@@ -273,8 +273,8 @@ class FeatureReader:
             except InvalidFeature:
                 return None
         repairs = []
-        for place, change in geometries.repairs.items():
-            repairs.append((features.indexes[place], change))
+        for row, change in geometries.repairs.items():
+            repairs.append((features.indexes[row], change))
         return Posted(
             indexes=list(features.indexes),
             geometries=geometries.ewkb,
@@ -302,14 +302,14 @@ class FeatureReader:
         posted.keys.append(key)
         posted.present.append(present)
 
-    def _geometry_fault(self, geometries: Geometries, place: int) -> InvalidFeature | None:
-        """What is wrong with the geometry at a place, the rights to write it included."""
+    def _geometry_fault(self, geometries: Geometries, row: int) -> InvalidFeature | None:
+        """What is wrong with the geometry in a row, the rights to write it included."""
         column = self._rules.column
-        fault = geometries.faults.get(place)
+        fault = geometries.faults.get(row)
         if fault is not None:
             pointer = f"/geometry{fault.pointer}"
             return InvalidFeature(f"the geometry {fault.detail}", pointer=pointer)
-        is_null = geometries.ewkb[place] is None
+        is_null = geometries.ewkb[row] is None
         creates = self._mode is Mode.CREATE
         writable = column.insertable if creates else column.updatable
         if not writable:

@@ -63,7 +63,7 @@ class GeometryRules:
 
 @dataclass(slots=True)
 class Geometries:
-    """The geometries of a request, by place.
+    """The geometries of a request, by index.
 
     Attributes:
         ewkb: of each; None for null, and for one with a fault.
@@ -125,15 +125,15 @@ def _plain_point(text: bytes, rules: GeometryRules) -> bytes | None:
 @np.errstate(all="ignore")  # `check_coordinates` reports numbers that are not finite
 def _read_many(texts: Sequence[bytes], rules: GeometryRules) -> Geometries:
     faults = _find_oversized(texts, rules.max_vertices)
-    places = []
-    for place, text in enumerate(texts):
-        if text != b"null" and place not in faults:
-            places.append(place)
+    indexes = []
+    for index, text in enumerate(texts):
+        if text != b"null" and index not in faults:
+            indexes.append(index)
     ewkb: list[bytes | None] = [None] * len(texts)
-    if not places:
+    if not indexes:
         return Geometries(ewkb, faults)
-    shapes = _parse([texts[place] for place in places])
-    batch = GeometryBatch(shapes, places, faults)
+    shapes = _parse([texts[index] for index in indexes])
+    batch = GeometryBatch(shapes, indexes, faults)
     explain_unreadable(batch, texts)
     if rules.crs.has_y_first:
         batch.shapes = _flip(batch.shapes)
@@ -144,24 +144,24 @@ def _read_many(texts: Sequence[bytes], rules: GeometryRules) -> Geometries:
     check_validity(batch, rules.column, repair=rules.repair)
     shapes = shapely.set_srid(batch.shapes, rules.srid)
     encoded = shapely.to_wkb(shapes, include_srid=True, flavor="extended")
-    for place, value in zip(places, encoded, strict=True):
-        if place not in faults:
-            ewkb[place] = value
+    for index, value in zip(indexes, encoded, strict=True):
+        if index not in faults:
+            ewkb[index] = value
     return Geometries(ewkb, faults, batch.repairs)
 
 
 def _find_oversized(texts: Sequence[bytes], max_vertices: int) -> dict[int, Fault]:
-    """The faults of the geometries that GEOS must not get, by place."""
+    """The faults of the geometries that GEOS must not get, by index."""
     faults: dict[int, Fault] = {}
     max_brackets = 2 * max_vertices + _MORE_BRACKETS
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         if len(text) > max_brackets and text.count(b"[") > max_brackets:
-            faults[place] = Fault(f"has more than {max_vertices} positions")
+            faults[index] = Fault(f"has more than {max_vertices} positions")
     if nesting_depth(b",".join(texts)) <= MAX_DEPTH:  # nearly always
         return faults
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         if nesting_depth(text) > MAX_DEPTH:
-            faults.setdefault(place, Fault(f"is nested deeper than {MAX_DEPTH}"))
+            faults.setdefault(index, Fault(f"is nested deeper than {MAX_DEPTH}"))
     return faults
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from geosvc.bodies.geometry_faults import MIXED_HEIGHTS, Fault, find_fault, place_of_invalidity
+from geosvc.bodies.geometry_faults import MIXED_HEIGHTS, Fault, describe_invalidity, find_fault
 from geosvc.model.collection import GeometryColumn
 from geosvc.model.crs import Crs, half_turn
 
@@ -58,30 +58,30 @@ class GeometryBatch:
 
     Attributes:
         shapes: the geometries; None for one that GEOS cannot read.
-        places: of each, its index in the request.
-        faults: by place, what is wrong with a geometry that cannot be stored.
-        repairs: by place, what was changed in a geometry.
+        indexes: of each, its index in the request.
+        faults: by index, what is wrong with a geometry that cannot be stored.
+        repairs: by index, what was changed in a geometry.
     """
 
     shapes: Shapes
-    places: list[int]
+    indexes: list[int]
     faults: dict[int, Fault] = field(default_factory=dict)
     repairs: dict[int, str] = field(default_factory=dict)
 
     def add_fault(self, number: int | np.intp, detail: str, pointer: str = "") -> None:
         """Adds a fault of the geometry with this number, unless it has one."""
-        self.faults.setdefault(self.places[number], Fault(detail, pointer))
+        self.faults.setdefault(self.indexes[number], Fault(detail, pointer))
 
 
 def explain_unreadable(batch: GeometryBatch, texts: Sequence[bytes]) -> None:
     """Adds a fault for each geometry that GEOS could not read.
 
     Args:
-        texts: the GeoJSON of the request, by place.
+        texts: the GeoJSON of the request, by index.
     """
     for number in np.flatnonzero(shapely.is_missing(batch.shapes)):
-        place = batch.places[number]
-        batch.faults[place] = find_fault(texts[place])
+        index = batch.indexes[number]
+        batch.faults[index] = find_fault(texts[index])
 
 
 def check_coordinates(batch: GeometryBatch, crs: Crs, max_vertices: int) -> None:
@@ -192,7 +192,7 @@ def fit_dimension(batch: GeometryBatch, column: GeometryColumn, *, repair: bool)
     batch.shapes = batch.shapes.copy()
     batch.shapes[wrong] = force(batch.shapes[wrong])
     for number in numbers:
-        batch.repairs[batch.places[number]] = change
+        batch.repairs[batch.indexes[number]] = change
 
 
 def check_validity(batch: GeometryBatch, column: GeometryColumn, *, repair: bool) -> None:
@@ -200,7 +200,7 @@ def check_validity(batch: GeometryBatch, column: GeometryColumn, *, repair: bool
 
     Points are always valid.
     """
-    faulty = np.array([place in batch.faults for place in batch.places])
+    faulty = np.array([index in batch.faults for index in batch.indexes])
     always_valid = np.isin(shapely.get_type_id(batch.shapes), _ALWAYS_VALID)
     numbers = np.flatnonzero(~always_valid & ~faulty)
     invalid = numbers[~shapely.is_valid(batch.shapes[numbers])]
@@ -208,13 +208,13 @@ def check_validity(batch: GeometryBatch, column: GeometryColumn, *, repair: bool
         return
     shapes = batch.shapes.copy()
     for number in invalid:
-        reason = place_of_invalidity(shapely.is_valid_reason(shapes[number]))
+        reason = describe_invalidity(shapely.is_valid_reason(shapes[number]))
         repaired = _make_valid(shapes[number], column) if repair else None
         if repaired is None:
             batch.add_fault(number, reason, "/coordinates")
         else:
             shapes[number] = repaired
-            batch.repairs[batch.places[number]] = f"{reason}: made valid"
+            batch.repairs[batch.indexes[number]] = f"{reason}: made valid"
     batch.shapes = shapes
 
 

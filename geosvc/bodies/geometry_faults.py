@@ -9,7 +9,7 @@ import orjson
 
 from geosvc.model.similar_names import did_you_mean
 
-_REASON = re.compile(r"^(?P<reason>[^\[]+?)\s*\[(?P<place>[^\]]+)\]$")
+_REASON = re.compile(r"^(?P<reason>[^\[]+?)\s*\[(?P<position>[^\]]+)\]$")
 _ARRAYS_ABOVE_POSITIONS = {
     "Point": 0,
     "MultiPoint": 1,
@@ -36,12 +36,12 @@ class Fault:
     pointer: str = ""
 
 
-def place_of_invalidity(reason: str) -> str:
+def describe_invalidity(reason: str) -> str:
     """GEOS's `Self-intersection[25.19 60.41]` as `Self-intersection at 25.19 60.41`."""
     match = _REASON.match(reason)
     if match is None:
         return reason
-    return f"{match['reason']} at {match['place']}"
+    return f"{match['reason']} at {match['position']}"
 
 
 def find_fault(text: bytes) -> Fault:

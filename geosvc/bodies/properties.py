@@ -149,14 +149,14 @@ def properties_type(
     """
     fields: list[Any] = []
     names: dict[str, str] = {}
-    for place, column in enumerate(decoded):
+    for number, column in enumerate(decoded):
         is_key = column.name in collection.key
         kind, default = _field_of(column, mode, is_key=is_key)
-        fields.append((f"p{place}", kind, default))
-        names[f"p{place}"] = column.name
-    for place, column in enumerate(read_only, len(decoded)):
-        fields.append((f"p{place}", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET))
-        names[f"p{place}"] = column.name
+        fields.append((f"p{number}", kind, default))
+        names[f"p{number}"] = column.name
+    for number, column in enumerate(read_only, len(decoded)):
+        fields.append((f"p{number}", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET))
+        names[f"p{number}"] = column.name
     # msgspec requires fields without a default to come first
     fields.sort(key=lambda field: field[2] is not msgspec.NODEFAULT)
     return msgspec.defstruct(

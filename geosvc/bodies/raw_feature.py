@@ -18,7 +18,7 @@ class RawFeature(Stating, gc=False):
 
 @dataclass(slots=True)
 class Posted:
-    """Features that can be stored, each by its place in these lists.
+    """Features that can be stored, one in each row of these lists.
 
     Attributes:
         indexes: of each in the body.
@@ -39,13 +39,13 @@ class Posted:
     def __len__(self) -> int:
         return len(self.indexes)
 
-    def part(self, places: Iterable[int]) -> "Posted":
-        """The features at some places, without their repairs."""
-        chosen = list(places)
+    def part(self, rows: Iterable[int]) -> "Posted":
+        """The features in some rows, without their repairs."""
+        chosen = list(rows)
         return Posted(
-            [self.indexes[place] for place in chosen],
-            [self.geometries[place] for place in chosen],
-            [self.properties[place] for place in chosen],
-            [self.keys[place] for place in chosen],
-            [self.present[place] for place in chosen],
+            [self.indexes[row] for row in chosen],
+            [self.geometries[row] for row in chosen],
+            [self.properties[row] for row in chosen],
+            [self.keys[row] for row in chosen],
+            [self.present[row] for row in chosen],
         )

@@ -19,23 +19,23 @@ class ExactNumber:
     """A number of a JSON text.
 
     Attributes:
-        place: which of the numbers of the text it is, from 0.
+        ordinal: which of the numbers of the text it is, from 0.
         digits: as it is written there.
     """
 
-    __slots__ = ("digits", "place")
+    __slots__ = ("digits", "ordinal")
 
-    def __init__(self, place: int, digits: str) -> None:
-        self.place = place
+    def __init__(self, ordinal: int, digits: str) -> None:
+        self.ordinal = ordinal
         self.digits = digits
 
 
 def decode_numbers(text: bytes) -> Any:
     """Decodes JSON, with each number as a `ExactNumber`. Raises: ValueError, RecursionError."""
-    places = count()
+    ordinals = count()
 
     def number(digits: str) -> ExactNumber:
-        return ExactNumber(next(places), digits)
+        return ExactNumber(next(ordinals), digits)
 
     return json.loads(text, parse_int=number, parse_float=number)
 
@@ -67,13 +67,13 @@ def keep_digits(text: bytes, posted: Any, stored: Any) -> bytes:
     stored_digits = dict(_unchanged_numbers(posted, stored))
     if not stored_digits:
         return text
-    places = count()
+    ordinals = count()
 
     def put_back(match: re.Match[str]) -> str:
         written = match[0]
         if written.startswith('"'):
             return written
-        return stored_digits.get(next(places), written)
+        return stored_digits.get(next(ordinals), written)
 
     return _NUMBERS_AND_TEXTS.sub(put_back, text.decode()).encode()
 
@@ -103,10 +103,10 @@ def _same_number(posted: str, stored: str) -> bool:
 
 
 def _unchanged_numbers(posted: Any, stored: Any) -> Iterator[tuple[int, str]]:
-    """(place, stored digits) of the numbers that are equal and have other digits."""
+    """(ordinal, stored digits) of the numbers that are equal and have other digits."""
     if isinstance(posted, ExactNumber) and isinstance(stored, ExactNumber):
         if posted.digits != stored.digits and _same_number(posted.digits, stored.digits):
-            yield posted.place, stored.digits
+            yield posted.ordinal, stored.digits
     elif isinstance(posted, dict) and isinstance(stored, dict):
         for name in posted.keys() & stored.keys():
             yield from _unchanged_numbers(posted[name], stored[name])

@@ -2,7 +2,7 @@
 
 RFC 7946 has no member for it, but the GeoJSON of 2008 had `crs`, which PostGIS and QGIS still
 write, and JSON-FG has `coordRefSys`. Coordinates in another CRS than the request says are refused;
-they would be stored at the wrong place.
+they would be stored with wrong coordinates.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,14 +37,14 @@ def check_stated_crs(
         cure: how the sender can name the CRS; {} becomes its URI.
     Raises: InvalidFeature.
     """
-    for place, name, member in _stated(members, pointer):
+    for at, name, member in _stated(members, pointer):
         try:
             named = parse_named_crs(member)
         except UnknownCrs as error:
             raise InvalidFeature(
                 f"the member {name} names an unknown CRS, {error}: "
                 f"leave it out, and {cure.format('URI')}",
-                pointer=place,
+                pointer=at,
             ) from None
         if named is None:
             continue
@@ -53,7 +53,7 @@ def check_stated_crs(
             raise InvalidFeature(
                 f"the member {name} says {named.label}, and coordinates are read as {crs.uri}: "
                 f"{cure.format(named.uri)}",
-                pointer=place,
+                pointer=at,
             )
 
 

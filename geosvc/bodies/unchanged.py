@@ -37,7 +37,7 @@ def same_geometry(posted: bytes, stored: bytes) -> bool:
     as a multi geometry with one member.
     """
     try:
-        return _same_shape(orjson.loads(posted), orjson.loads(stored))
+        return _same_geojson(orjson.loads(posted), orjson.loads(stored))
     except orjson.JSONDecodeError:
         return False
 
@@ -74,7 +74,7 @@ def _same_members(posted: dict[str, Any], stored: dict[str, Any]) -> bool:
     return all(same_value(posted[name], stored[name]) for name in posted)
 
 
-def _same_shape(posted: Any, stored: Any) -> bool:
+def _same_geojson(posted: Any, stored: Any) -> bool:
     if not isinstance(posted, dict) or not isinstance(stored, dict):
         return posted is None and stored is None
     kind = posted.get("type")
@@ -98,7 +98,7 @@ def _same_parts(posted: Any, stored: Any) -> bool:
     """Whether the members of two geometry collections are the same."""
     if not _are_arrays_of_one_length(posted, stored):
         return False
-    return all(map(_same_shape, posted, stored))
+    return all(map(_same_geojson, posted, stored))
 
 
 def _same_arrays(posted: Any, stored: Any, arrays_above_rings: int) -> bool:

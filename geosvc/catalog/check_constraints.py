@@ -141,7 +141,7 @@ class _Parser:
         return self._comparison()
 
     def _conditions_in_parentheses(self) -> _BoundsByColumn | None:
-        """Conditions in parentheses; None, at the same place, where those enclose an operand."""
+        """Conditions in parentheses; None, at the same index, where those enclose an operand."""
         if not self._peek("("):
             return None
         start = self._at

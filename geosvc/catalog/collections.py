@@ -66,12 +66,12 @@ class Override:
 
 
 @dataclass(frozen=True, slots=True)
-class CollectionSelection:
-    """Which collections are published, and their settings.
+class ServedCollections:
+    """Which collections are served, and their settings.
 
     Attributes:
         schemas: searched in this order; the ids of collections in the first are bare names.
-        tables, exclude: shell patterns of ids; without `tables` all are published.
+        tables, exclude: shell patterns of ids; without `tables` all are served.
         writable: shell patterns of the ids of collections that can be written to.
         overrides: settings by collection id.
     """
@@ -83,7 +83,7 @@ class CollectionSelection:
     overrides: Mapping[str, Override] = field(default_factory=dict)
 
     def admits(self, collection_id: str) -> bool:
-        """Whether a collection of this id is published."""
+        """Whether a collection of this id is served."""
         if self.tables and not _matches_any(collection_id, self.tables):
             return False
         return not _matches_any(collection_id, self.exclude)
@@ -221,8 +221,8 @@ def _parameters(found: Mapping[str, Any]) -> tuple[Parameter, ...] | None:
     return tuple(parameters)
 
 
-def _collection_name(found: Mapping[str, Any], selection: CollectionSelection) -> str:
-    if found["schema"] in (selection.schemas[0], FUNCTION_SCHEMA):
+def _collection_name(found: Mapping[str, Any], served: ServedCollections) -> str:
+    if found["schema"] in (served.schemas[0], FUNCTION_SCHEMA):
         return str(found["called"])
     return f"{found['schema']}.{found['called']}"
 
@@ -271,7 +271,7 @@ def _geometries(found: Mapping[str, Any]) -> list[GeometryColumn]:
 
 def _collections(
     found: Mapping[str, Any],
-    selection: CollectionSelection,
+    served: ServedCollections,
     taken: Container[str],
 ) -> Iterator[Collection]:
     """Yields the collections of a relation or a function: one for each geometry column.
@@ -281,14 +281,14 @@ def _collections(
         taken: the ids that other collections have.
     """
     columns = {column.name: column for column in _columns(found)}
-    name = _collection_name(found, selection)
+    name = _collection_name(found, served)
     for index, geometry in enumerate(_geometries(found)):
         collection_id = name
         if index > 0:
             collection_id = f"{name}.{geometry.name}"
-        if selection.admits(collection_id):
+        if served.admits(collection_id):
             collection_id = _free_id(collection_id, found, geometry.name, taken)
-            yield _collection(collection_id, found, columns, geometry, selection)
+            yield _collection(collection_id, found, columns, geometry, served)
 
 
 def _collection(
@@ -296,10 +296,10 @@ def _collection(
     found: Mapping[str, Any],
     columns: Mapping[str, Column],
     geometry: GeometryColumn,
-    selection: CollectionSelection,
+    served: ServedCollections,
 ) -> Collection:
-    override = selection.overrides.get(collection_id, Override())
-    writable = selection.allows_writing(collection_id)
+    override = served.overrides.get(collection_id, Override())
+    writable = served.allows_writing(collection_id)
     properties = _protected(columns, override)
     key, key_is_unique = _key(found, columns, override)
     return Collection(
@@ -415,7 +415,7 @@ def _with_srid(geometry: GeometryColumn, srid: int | None) -> GeometryColumn:
 
 def build_catalog(
     found: Iterable[Mapping[str, Any]],
-    selection: CollectionSelection,
+    served: ServedCollections,
     fingerprint: str,
     extension: str = "",
 ) -> Catalog:
@@ -425,10 +425,10 @@ def build_catalog(
 
     Args:
         found: the rows of `sql/catalog.sql`.
-        selection: which collections are published, and their settings.
+        served: which collections are served, and their settings.
         fingerprint, extension: as in Catalog.
     """
-    schema_order = {schema: index for index, schema in enumerate(selection.schemas)}
+    schema_order = {schema: index for index, schema in enumerate(served.schemas)}
 
     def sort_key(row: Mapping[str, Any]) -> tuple[int, str]:
         return schema_order.get(row["schema"], len(schema_order)), row["name"]
@@ -437,7 +437,7 @@ def build_catalog(
     collections: dict[str, Collection] = {}
     incomplete = False
     for row in sorted(rows, key=sort_key):
-        for collection in _collections(row, selection, collections):
+        for collection in _collections(row, served, collections):
             collections[collection.id] = collection
             incomplete |= row["checks_hidden"]
     return Catalog(dict(sorted(collections.items())), fingerprint, extension, incomplete)

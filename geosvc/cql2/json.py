@@ -127,13 +127,13 @@ class _JsonParser:
     def _parse_instant(self, value: dict[str, Any], at: str) -> Node:
         """An object with `date` or `timestamp`."""
         if "date" in value:
-            place = f"{at}/date"
-            text = _as_text(value["date"], place)
-            day = parse_date(text, place)
+            pointer = f"{at}/date"
+            text = _as_text(value["date"], pointer)
+            day = parse_date(text, pointer)
             return self._check(Date(day, at=at))
-        place = f"{at}/timestamp"
-        text = _as_text(value["timestamp"], place)
-        instant = parse_timestamp(text, place)
+        pointer = f"{at}/timestamp"
+        text = _as_text(value["timestamp"], pointer)
+        instant = parse_timestamp(text, pointer)
         return self._check(Timestamp(instant, at=at))
 
     def _parse_interval(self, ends: Any, at: str) -> Node:

@@ -1,4 +1,4 @@
-"""Checks that a node is of the kind that its place in the filter needs."""
+"""Checks that a node is of the kind that its operator needs."""
 
 from geosvc.cql2.tree import Condition, Node, Scalar, Value
 from geosvc.errors import InvalidFilter

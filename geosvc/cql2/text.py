@@ -296,7 +296,7 @@ class _TextParser:
 def parse_text(text: str, caps: Caps, geometries: GeometryReader) -> Condition:
     """Parses a filter in CQL2 text.
 
-    Raises: InvalidFilter, with the place of the mistake and what was expected there.
+    Raises: InvalidFilter, with where the mistake is and what was expected there.
     """
     if len(text) > caps.length:
         raise InvalidFilter(f"the filter has more than {caps.length} characters", caps.length + 1)

@@ -29,7 +29,7 @@ class Token(NamedTuple):
 
     Attributes:
         text: the characters of the token, without quotes.
-        at: the place of its first character, counted from 1.
+        at: the number of its first character, counted from 1.
         word: the text in upper case, to compare it with keywords; empty if it cannot be a keyword.
     """
 
@@ -59,7 +59,7 @@ _TOKEN = re.compile(
 )
 _ESCAPED_QUOTE = re.compile(r"''|\\'")
 
-# operators of other languages, and what CQL2 has in their place
+# operators of other languages, and what CQL2 has instead
 _FOREIGN_OPERATORS = {"!=": "<>", "==": "=", "&&": "AND", "||": "OR", "!": "NOT"}
 
 

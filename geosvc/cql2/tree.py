@@ -1,6 +1,6 @@
 """The tree of a filter. CQL2 text and CQL2 JSON of the same filter are parsed to equal trees.
 
-Each node has its place in the filter, for error messages. The place does not count for equality.
+Each node knows where it is in the filter, for error messages. That does not count for equality.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from geosvc.model.bounds import Bounds
 from geosvc.model.spatial import AntimeridianImages
 
 At = int | str
-"""A place: in text the number of a character, counted from 1; in JSON the pointer to a value."""
+"""Where something is in a filter: in text the number of a character, from 1; in JSON a pointer."""
 
 ComparisonOperator = Literal["=", "<>", "<", "<=", ">", ">="]
 ArithmeticOperator = Literal["+", "-", "*", "/", "%", "div", "^"]
@@ -41,56 +41,56 @@ ArrayOperator = Literal["equals", "contains", "containedby", "overlaps"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
-    """A node with its place in the filter."""
+class Located:
+    """A node that knows where it is in the filter."""
 
     at: At = field(default=1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Property(Placed):
+class Property(Located):
     """The value of a property."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Text(Placed):
+class Text(Located):
     """A character string."""
 
     value: str
 
 
 @dataclass(frozen=True, slots=True)
-class Number(Placed):
+class Number(Located):
     """A number with all digits that were written."""
 
     value: Decimal
 
 
 @dataclass(frozen=True, slots=True)
-class Boolean(Placed):
+class Boolean(Located):
     """TRUE or FALSE, which is a value and a condition."""
 
     value: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Date(Placed):
+class Date(Located):
     """A day."""
 
     value: date
 
 
 @dataclass(frozen=True, slots=True)
-class Timestamp(Placed):
+class Timestamp(Located):
     """An instant, in UTC."""
 
     value: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class IntervalLiteral(Placed):
+class IntervalLiteral(Located):
     """An interval from `start` to `end`, which belong to it.
 
     Attributes:
@@ -115,7 +115,7 @@ class Native:
 
 
 @dataclass(frozen=True, slots=True)
-class Geometry(Placed):
+class Geometry(Located):
     """A geometry literal that has been checked. It has two dimensions.
 
     Attributes:
@@ -137,14 +137,14 @@ class Geometry(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class Array(Placed):
+class Array(Located):
     """An array of values."""
 
     elements: tuple["Value", ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Function(Placed):
+class Function(Located):
     """A call of a function by its name, such as `lower(name)`."""
 
     name: str
@@ -152,7 +152,7 @@ class Function(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class Arithmetic(Placed):
+class Arithmetic(Located):
     """An arithmetic operation with two operands."""
 
     op: ArithmeticOperator
@@ -161,7 +161,7 @@ class Arithmetic(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class Folded(Placed):
+class Folded(Located):
     """A text whose case (CASEI) or accents (ACCENTI) are ignored."""
 
     what: Literal["casei", "accenti"]
@@ -169,28 +169,28 @@ class Folded(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class And(Placed):
+class And(Located):
     """True if all of several conditions are true."""
 
     args: tuple["Condition", ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Or(Placed):
+class Or(Located):
     """True if at least one of several conditions is true."""
 
     args: tuple["Condition", ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Not(Placed):
+class Not(Located):
     """True if a condition is false."""
 
     arg: "Condition"
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison(Placed):
+class Comparison(Located):
     """A comparison of two scalars."""
 
     op: ComparisonOperator
@@ -199,7 +199,7 @@ class Comparison(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class Like(Placed):
+class Like(Located):
     """True if a text matches a pattern: `%` matches any text, `_` any character."""
 
     text: "Scalar"
@@ -207,7 +207,7 @@ class Like(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class Between(Placed):
+class Between(Located):
     """True if `low` <= `value` <= `high`."""
 
     value: "Scalar"
@@ -216,7 +216,7 @@ class Between(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class In(Placed):
+class In(Located):
     """True if a scalar equals one of several."""
 
     value: "Scalar"
@@ -224,14 +224,14 @@ class In(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class IsNull(Placed):
+class IsNull(Located):
     """True if a value is NULL."""
 
     value: "Value"
 
 
 @dataclass(frozen=True, slots=True)
-class Spatial(Placed):
+class Spatial(Located):
     """A spatial predicate: a relation of two geometries."""
 
     op: SpatialOperator
@@ -240,7 +240,7 @@ class Spatial(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class Temporal(Placed):
+class Temporal(Located):
     """A temporal predicate: a relation of two instants or intervals."""
 
     op: TemporalOperator
@@ -249,7 +249,7 @@ class Temporal(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class ArrayPredicate(Placed):
+class ArrayPredicate(Located):
     """An array predicate: a relation of two arrays as sets."""
 
     op: ArrayOperator

@@ -10,8 +10,8 @@ import time
 
 from geosvc.catalog.collections import (
     Catalog,
-    CollectionSelection,
     Override,
+    ServedCollections,
     build_catalog,
     without_keys,
 )
@@ -40,13 +40,13 @@ MAX_LASTING = 256
 NEVER_REACHED = "the database has not been reached yet"
 
 
-def selection_of(settings: Settings) -> CollectionSelection:
+def served_collections(settings: Settings) -> ServedCollections:
     """Return which collections the settings publish, and how."""
     overrides = {}
     for name, collection_settings in settings.collections.items():
         values = collection_settings.model_dump(exclude={"slow_query_ms"})
         overrides[name] = Override(**values)
-    return CollectionSelection(
+    return ServedCollections(
         settings.schemas,
         settings.tables,
         settings.exclude_tables,
@@ -56,12 +56,12 @@ def selection_of(settings: Settings) -> CollectionSelection:
 
 
 async def load_catalog(
-    database: Database, selection: CollectionSelection, fingerprint: str, extension: str
+    database: Database, served: ServedCollections, fingerprint: str, extension: str
 ) -> Catalog:
     """Read the catalog as it is now. Raises: RequestError."""
-    rows = await database.fetch(load_statement("catalog", (list(selection.schemas),)))
+    rows = await database.fetch(load_statement("catalog", (list(served.schemas),)))
     descriptions = (row[0] for row in rows)
-    catalog = build_catalog(descriptions, selection, fingerprint, extension)
+    catalog = build_catalog(descriptions, served, fingerprint, extension)
     await _define_reference_systems(database, catalog)
     ends_at = time.monotonic() + KEYS_SECONDS
     wrong_keys = []
@@ -120,7 +120,7 @@ class CatalogFollower:
             url = settings.database_url.get_secret_value()
         self._database = database
         self._target = target_of(url)
-        self._selection = selection_of(settings)
+        self._served = served_collections(settings)
         self._poll_seconds = settings.catalog_poll_seconds
         self._catalog: Catalog | None = None
         self._looking = asyncio.Lock()
@@ -270,7 +270,7 @@ class CatalogFollower:
 
     async def _reload_if_changed(self) -> None:
         started_at = time.perf_counter()
-        schemas = list(self._selection.schemas)
+        schemas = list(self._served.schemas)
         rows = await self._database.fetch(load_statement("catalog_fingerprint", (schemas,)))
         fingerprint, extension = rows[0][0], rows[0][1]
         before = self._catalog
@@ -280,7 +280,7 @@ class CatalogFollower:
             if before.extension != extension:
                 # the codecs of open connections know the types by their OIDs
                 await self._database.expire()
-        catalog = await load_catalog(self._database, self._selection, fingerprint, extension)
+        catalog = await load_catalog(self._database, self._served, fingerprint, extension)
         if catalog == before:
             return  # it is still incomplete
         self._catalog = catalog

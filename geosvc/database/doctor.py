@@ -27,7 +27,7 @@ from geosvc.advice.server_findings import (
     judge_skew,
 )
 from geosvc.catalog.collections import Catalog, build_catalog
-from geosvc.database.catalog import selection_of
+from geosvc.database.catalog import served_collections
 from geosvc.database.connection import open_connection
 from geosvc.database.sqlstate import DATABASE_ERRORS
 from geosvc.database.target import target_of, why_unreachable
@@ -250,7 +250,7 @@ class _Examination:
         text = statement.text.replace("AS collection", "::text AS collection")
         rows = await self._connection.fetch(text, *statement.args)
         descriptions = (orjson.loads(row[0]) for row in rows)
-        self._catalog = build_catalog(descriptions, selection_of(self._settings), "")
+        self._catalog = build_catalog(descriptions, served_collections(self._settings), "")
         self._report.collections = len(self._catalog.collections)
         findings: list[Finding] = []
         for name, settings in self._settings.collections.items():

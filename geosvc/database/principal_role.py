@@ -1,6 +1,6 @@
 """The role with which PostgreSQL runs the statements of a principal.
 
-This is the only place that decides it. Every principal is anonymous as yet, so that all statements
+Only this module decides it. Every principal is anonymous as yet, so that all statements
 run with the role of the connection. A later change returns SET LOCAL ROLE and the claims here;
 `Database.connection` already sends what is returned at the head of a transaction.
 """

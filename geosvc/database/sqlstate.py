@@ -329,7 +329,7 @@ def _is_in_function(error: asyncpg.PostgresError, sqlstate: str) -> bool:
 
 
 def has_position(error: asyncpg.PostgresError) -> bool:
-    """Whether the error points to a place in the text of the statement."""
+    """Whether the error points into the text of the statement."""
     return getattr(error, "position", None) is not None
 
 

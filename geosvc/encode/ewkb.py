@@ -16,7 +16,7 @@ LEAST_POSITIONS = 4  # of a ring: RFC 7946 3.1.6
 _SRID_FLAG = 0x20000000
 _M_FLAG = 0x40000000
 _Z_FLAG = 0x80000000
-_SHAPE_BITS = 0xFF
+_TYPE_BITS = 0xFF
 _POINT = 1
 _LINE = 2
 _PLAIN = {1: "Point", 2: "LineString", 3: "Polygon"}
@@ -24,6 +24,7 @@ _MULTI = {4: "MultiPoint", 5: "MultiLineString", 6: "MultiPolygon"}
 _COLLECTION = 7
 _TRIANGLE = 17
 _PATCHES = (15, 16)  # polyhedral surface, TIN: their members are polygons and triangles
+_WITH_MEMBERS = frozenset((*_MULTI, _COLLECTION, *_PATCHES))
 _DOUBLE_BYTES = 8
 
 
@@ -78,10 +79,10 @@ class _EwkbReader:
 
     def _coordinates(self, order: str, kind: int) -> str:
         """The coordinates of a point, line, polygon or triangle."""
-        shape = kind & _SHAPE_BITS
-        if shape == _POINT:
+        geometry_type = kind & _TYPE_BITS
+        if geometry_type == _POINT:
             return self._positions(order, 1, kind)[0]
-        if shape == _LINE:
+        if geometry_type == _LINE:
             line = self._counted_positions(order, kind)
             if len(line) == 1:
                 raise _Unwritable("a line of one position")
@@ -109,7 +110,7 @@ class _EwkbReader:
         """
         order = self._byte_order()
         (kind,) = unpack_from(f"{order}I", self.ewkb, self.position + 1)
-        if kind & _SHAPE_BITS != _POINT:
+        if kind & _TYPE_BITS != _POINT:
             return False
         start = self.position + 5
         if kind & _SRID_FLAG:
@@ -129,9 +130,9 @@ class _EwkbReader:
         if (srid or WGS84) != self.crs.srid:
             raise _Unwritable("in another CRS")
 
-    def _members(self, order: str, shape: int, depth: int) -> list[tuple[str, str]]:
+    def _members(self, order: str, geometry_type: int, depth: int) -> list[tuple[str, str]]:
         """The members of a geometry that is neither plain nor a curve."""
-        if shape not in _MULTI and shape != _COLLECTION and shape not in _PATCHES:
+        if geometry_type not in _WITH_MEMBERS:
             raise _Unwritable("a curve")
         members: list[tuple[str, str]] = []
         for _ in range(self._number(order)):
@@ -151,16 +152,16 @@ class _EwkbReader:
             srid = self._number(order)
         if not depth:  # members have the SRID of the whole
             self._check_srid(srid)
-        shape = kind & _SHAPE_BITS
-        if shape in _PLAIN or shape == _TRIANGLE:
-            name = _PLAIN.get(shape, "Polygon")
+        geometry_type = kind & _TYPE_BITS
+        if geometry_type in _PLAIN or geometry_type == _TRIANGLE:
+            name = _PLAIN.get(geometry_type, "Polygon")
             return name, self._coordinates(order, kind)
-        members = self._members(order, shape, depth)
-        if shape == _COLLECTION:
+        members = self._members(order, geometry_type, depth)
+        if geometry_type == _COLLECTION:
             return "GeometryCollection", _array(_member(name, text) for name, text in members)
         # an empty member is left out, like an empty point of a multipoint
         coordinates = [text for _, text in members if text != "[]"]
-        return _MULTI.get(shape, "MultiPolygon"), _array(coordinates)
+        return _MULTI.get(geometry_type, "MultiPolygon"), _array(coordinates)
 
 
 def _count_axes(kind: int) -> int:

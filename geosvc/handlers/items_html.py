@@ -26,7 +26,7 @@ from geosvc.model.collection import Collection, Column
 from geosvc.model.media_type import GEOJSON, HTML
 from geosvc.query.paging import PageEnd, features_before
 from geosvc.query.property_columns import property_columns
-from geosvc.requests.declared import PLACE_OF_PAGE
+from geosvc.requests.declared import PAGE_START
 from geosvc.requests.form import fill_form
 from geosvc.requests.form_fields import is_form, quote_name, read_form
 from geosvc.requests.items import ItemsQuery, PageLimits
@@ -246,7 +246,7 @@ def _previous(values: Mapping[str, str], before: int, limit: int) -> str:
 def _without_place(values: Mapping[str, str]) -> dict[str, str]:
     """The parameters without those that say where the page begins."""
     parameters = dict(values)
-    for name in PLACE_OF_PAGE:
+    for name in PAGE_START:
         parameters.pop(name, None)
     return parameters
 

@@ -21,7 +21,7 @@ from geosvc.model.media_type import (
     SCHEMA,
     MediaType,
 )
-from geosvc.requests.declared import PLACE_OF_PAGE
+from geosvc.requests.declared import PAGE_START
 
 Link = dict[str, str]
 
@@ -219,7 +219,7 @@ def next_page(base: str, collection: Collection, values: Mapping[str, str], curs
     """The URL of the next page: the same parameters with another cursor."""
     parameters: dict[str, str] = {}
     for name, value in values.items():
-        if name not in PLACE_OF_PAGE:
+        if name not in PAGE_START:
             parameters[name] = value
     parameters["cursor"] = cursor
     return _with_query(items_url(base, collection), parameters.items())

@@ -55,7 +55,7 @@ async def wrap_request(request: web.Request, handler: Handler) -> web.StreamResp
     trace.user_agent = request.headers.get(hdrs.USER_AGENT)
     trace.forwarded_for = request.headers.getall(hdrs.X_FORWARDED_FOR, None)
     request[TRACE] = trace
-    set_principal(request, ANONYMOUS)  # the place for authentication
+    set_principal(request, ANONYMOUS)  # authentication would be here
     current_trace.set(trace)
     app = request.app
     observed = app[OBSERVED]

@@ -8,7 +8,7 @@ from geosvc.model.media_type import PROBLEM
 
 PROBLEM_TYPE = "urn:geosvc:problem:"
 _INTERNAL_ERROR = "internal-error"
-_PLACE_MEMBERS = ("parameter", "pointer", "property", "position", "index", "constraint")
+_LOCATION_MEMBERS = ("parameter", "pointer", "property", "position", "index", "constraint")
 
 
 def describe_problem(error: RequestError, request_id: str) -> dict[str, object]:
@@ -34,9 +34,9 @@ def describe_problem(error: RequestError, request_id: str) -> dict[str, object]:
 
 
 def members_of(error: RequestError) -> dict[str, object]:
-    """The members that name the place of the error, as far as it is known."""
+    """The members that say where the error is, as far as it is known."""
     members: dict[str, object] = {}
-    for name in _PLACE_MEMBERS:
+    for name in _LOCATION_MEMBERS:
         value = getattr(error, name)
         if value is not None:
             members[name] = value

@@ -84,7 +84,7 @@ class State:
     def matches(self, box: Bbox | None) -> bool:
         """Whether it is selected and intersects a bbox.
 
-        A feature without a geometry matches, as in items, and so does one whose place is unknown.
+        A feature without a geometry matches, as in items, and so does one of unknown bounds.
         """
         if not self.selected or box is None or self.nowhere or self.bounds is None:
             return self.selected
@@ -171,20 +171,20 @@ async def evaluate_batch(
     batch: Batch,
     epoch: str,
     *,
-    needs_shapes: bool,
+    needs_geometry: bool,
 ) -> list[EncodedEvent]:
     """Evaluates a batch of changes for subscribers with the same query.
 
     Args:
         epoch: of the log.
-        needs_shapes: whether a subscriber has a bbox.
+        needs_geometry: whether a subscriber has a bbox.
     Raises: RequestError.
     """
     of_rows: list[Change] = []
     for change in batch.changes:
         if change.operation not in (ChangeOperation.PUBLISH, ChangeOperation.UNPUBLISH):
             of_rows.append(change)
-    events = await evaluate(database, plan, of_rows, needs_shapes=needs_shapes)
+    events = await evaluate(database, plan, of_rows, needs_geometry=needs_geometry)
     encoded: list[EncodedEvent] = []
     for event in events:
         event_id = encode_event_id(epoch, batch.position(event.change))
@@ -197,7 +197,7 @@ async def evaluate(
     plan: StatesPlan,
     changes: Sequence[Change],
     *,
-    needs_shapes: bool,
+    needs_geometry: bool,
 ) -> list[ChangeEvent]:
     """Evaluates changes of rows. Raises: RequestError."""
     collection, query = plan.collection, plan.query
@@ -208,7 +208,7 @@ async def evaluate(
         logged.extend(state for state in (change.old, change.new) if state is not None)
     rows: list[Row | None] = []
     if logged:
-        rows = await _select(database, plan, logged, needs_shapes=needs_shapes)
+        rows = await _select(database, plan, logged, needs_geometry=needs_geometry)
     following = iter(rows)
     return [_event_of(collection, query, change, following) for change in changes]
 
@@ -218,7 +218,7 @@ async def _select(
     plan: StatesPlan,
     states: Sequence[str],
     *,
-    needs_shapes: bool,
+    needs_geometry: bool,
 ) -> list[Row | None]:
     """Returns a row of the plan for each state; None where PostGIS or a type refuses it.
 
@@ -226,7 +226,7 @@ async def _select(
     """
 
     async def read(some: Sequence[str]) -> list[Row | None]:
-        statement = plan.select(some, with_geometry=needs_shapes)
+        statement = plan.select(some, with_geometry=needs_geometry)
         return list(await database.fetch(statement))
 
     return await read_in_halves(states, read, is_refusal, _unreadable_state)

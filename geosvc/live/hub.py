@@ -303,7 +303,7 @@ class Hub:
             subscription.plan,
             batch,
             replay.epoch,
-            needs_shapes=box is not None,
+            needs_geometry=box is not None,
         )
         pieces: list[bytes] = []
         for encoded in evaluated:

@@ -259,14 +259,14 @@ class Topic:
         self, group: SelectionGroup, subscribers: Collection[Subscriber], batch: Batch
     ) -> Sequence[EncodedEvent]:
         """Raises: RequestError of a kind that may be gone at the next try."""
-        needs_shapes = any(subscriber.selection.box is not None for subscriber in subscribers)
+        needs_geometry = any(subscriber.selection.box is not None for subscriber in subscribers)
         try:
             return await evaluate_batch(
                 self._context.database,
                 self._plan_of(group),
                 batch,
                 self._epoch,
-                needs_shapes=needs_shapes,
+                needs_geometry=needs_geometry,
             )
         except _TRANSIENT:
             raise

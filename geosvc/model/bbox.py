@@ -53,7 +53,7 @@ class Bbox:
 
     @property
     def covers_the_world(self) -> bool:
-        """Whether the box is in degrees and contains every place on Earth."""
+        """Whether the box is in degrees and contains every point on Earth."""
         has_all_longitudes = self.xmin <= -180 and self.xmax >= 180
         has_all_latitudes = self.ymin <= -90 and self.ymax >= 90
         return self.srid == WGS84 and has_all_longitudes and has_all_latitudes

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from geosvc.model.bounds import Bounds
 from geosvc.model.crs import Srid
 
-FARTHEST_METRES = 20_037_509.0  # no two places on Earth are farther apart
+FARTHEST_METRES = 20_037_509.0  # no two points on Earth are farther apart
 # The smallest radius of curvature of the WGS 84 spheroid: along the meridian at the equator. On a
 # sphere of this radius a distance is never a smaller angle than on the spheroid.
 LEAST_RADIUS_METRES = 6_335_439.0
@@ -85,7 +85,7 @@ class SpatialFilter:
 
 
 def expand_bounds(bounds: Bounds, metres: float) -> Bounds:
-    """Bounds that contain all places within a distance of the given bounds, degrees.
+    """Bounds that contain all points within a distance of the given bounds, degrees.
 
     Longitudes may be beyond 180 degrees. If the bounds reach a pole, longitudes are -540 to 540.
     """

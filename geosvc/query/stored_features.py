@@ -57,9 +57,9 @@ def write_stored(page: FeaturePage, stored: Sequence[bytes | None]) -> Statement
     )
     # The cast from bytea to geometry checks what geometry_in stores without a check.
     select = SQL(
-        "SELECT {text} FROM unnest({stored}) WITH ORDINALITY AS stored(ewkb, place),"
+        "SELECT {text} FROM unnest({stored}) WITH ORDINALITY AS stored(ewkb, ordinal),"
         " LATERAL (SELECT encode(stored.ewkb, 'hex')::geometry AS g OFFSET 0) s"
-        " ORDER BY stored.place"
+        " ORDER BY stored.ordinal"
     ).format(text=text, stored=Param(list(stored), "bytea[]"))
     return compose("items.write_stored", select)
 

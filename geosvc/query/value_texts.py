@@ -99,7 +99,7 @@ def _write_each(
         columns: `r.v` is the value of the type that the text prints.
     """
     part = SQL(
-        "SELECT {columns} FROM unnest({texts}) WITH ORDINALITY AS l(text, place),"
-        " LATERAL json_to_record(json_build_object('v', l.text)) AS r(v {kind}) ORDER BY l.place"
+        "SELECT {columns} FROM unnest({texts}) WITH ORDINALITY AS l(text, ordinal),"
+        " LATERAL json_to_record(json_build_object('v', l.text)) AS r(v {kind}) ORDER BY l.ordinal"
     ).format(columns=columns, texts=Param(list(texts), "text[]"), kind=type_name.identifier)
     return compose(name, part)

@@ -11,12 +11,12 @@ from geosvc.requests.filters import FilterLanguage
 from geosvc.requests.parameter_values import MAX_INT8
 from geosvc.values.temporal import DATETIME_PATTERN
 
-Concern = Literal["selection", "order", "place", "page", "style", "format"]
+Concern = Literal["condition", "order", "start", "page", "style", "format"]
 """What a parameter of items decides.
 
-- selection: which features match.
+- condition: which features match.
 - order: in which order they come.
-- place: where the page begins.
+- start: where the page begins.
 - page: what only pages have: their size and the count.
 - style: which parts of a feature are written, and how.
 - format: the media type.
@@ -54,13 +54,13 @@ DECLARED: Sequence[Declared] = (
         "CRS. A box whose west is greater than its east crosses the antimeridian. Features "
         "without a geometry match every box.",
         {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6},
-        "selection",
+        "condition",
     ),
     Declared(
         "bbox-crs",
         "The reference system of bbox: one of those that the collection lists. By default CRS84.",
         {"type": "string", "format": "uri"},
-        "selection",
+        "condition",
     ),
     Declared(
         "crs",
@@ -74,26 +74,26 @@ DECLARED: Sequence[Declared] = (
         "Only features whose time intersects this instant, date or interval (start/end, .. for "
         "open). Features without a time match every interval.",
         {"type": "string", "pattern": DATETIME_PATTERN},
-        "selection",
+        "condition",
     ),
     Declared(
         "filter",
         "Only features for which this CQL2 expression is true.",
         {"type": "string"},
-        "selection",
+        "condition",
     ),
     Declared(
         "filter-lang",
         "The encoding of the filter.",
         {"type": "string", "enum": list(FilterLanguage), "default": FilterLanguage.TEXT},
-        "selection",
+        "condition",
     ),
     Declared(
         "filter-crs",
         "The reference system of the geometries in the filter: one of those that the collection "
         "lists. By default CRS84.",
         {"type": "string", "format": "uri"},
-        "selection",
+        "condition",
     ),
     Declared(
         "limit",
@@ -107,19 +107,19 @@ DECLARED: Sequence[Declared] = (
         "The number of features to skip. To follow the links `next` is faster, and misses no "
         "feature.",
         {"type": "integer", "minimum": 0, "maximum": MAX_INT8},
-        "place",
+        "start",
     ),
     Declared(
         "startindex",
         "The same as offset, for clients that know it by this name.",
         {"type": "integer", "minimum": 0, "maximum": MAX_INT8},
-        "place",
+        "start",
     ),
     Declared(
         "cursor",
         "Where the previous page ended; copied from a link `next`.",
         {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
-        "place",
+        "start",
     ),
     Declared(
         "sortby",
@@ -193,13 +193,13 @@ LAST_EVENT_ID = Declared(
 ITEM_DECLARED = _concerning("style", "format")
 """The parameters of one item."""
 
-CHANGES_DECLARED = (*_concerning("selection", "style"), LAST_EVENT_ID)
+CHANGES_DECLARED = (*_concerning("condition", "style"), LAST_EVENT_ID)
 """The parameters of a stream of changes."""
 
-PLACE_OF_PAGE = _names(_concerning("place"))
+PAGE_START = _names(_concerning("start"))
 """The names of the parameters that say where a page begins."""
 
-PAGING = _names(_concerning("place", "page"))
+PAGING = _names(_concerning("start", "page"))
 """The names of the parameters that only pages have."""
 
 LISTS = frozenset(parameter.name for parameter in DECLARED if parameter.schema["type"] == "array")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from geosvc.model.collection import Collection
 from geosvc.model.queryables import Queryable, ValueKind, queryables
-from geosvc.requests.declared import DECLARED, PLACE_OF_PAGE
+from geosvc.requests.declared import DECLARED, PAGE_START
 from geosvc.requests.parameter_values import double_quoted
 
 CORNERS = ("west", "south", "east", "north")
@@ -18,9 +18,7 @@ HEIGHTS = ("bottom", "top")
 NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 PARAMETERS = frozenset(parameter.name for parameter in DECLARED)
 """The names of the parameters of items, which no property parameter can have."""
-OWN_FIELDS = frozenset(
-    {"bbox", "datetime", "limit", "sortby", "properties", "filter", *PLACE_OF_PAGE}
-)
+OWN_FIELDS = frozenset({"bbox", "datetime", "limit", "sortby", "properties", "filter", *PAGE_START})
 """The parameters that the form has fields for."""
 OPERATORS = {
     "=": "is",
@@ -80,7 +78,7 @@ def read_form(values: Mapping[str, str], collection: Collection) -> dict[str, st
         query["bbox"] = bbox
     for name, value in parameters.items():
         is_empty_field = not value and name in OWN_FIELDS
-        if name not in PLACE_OF_PAGE and not is_empty_field:
+        if name not in PAGE_START and not is_empty_field:
             query[name] = value
     _add_conditions(query, fields, collection)
     ticked = [value for name, value in fields.items() if name.startswith("form.column.")]

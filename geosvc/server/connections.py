@@ -37,7 +37,7 @@ _HEAD_END = b"\r\n\r\n"
 
 
 def _error_message(status: int, error: Exception) -> tuple[_ErrInfo, StreamReader]:
-    """A message that aiohttp answers by `handle_error`, in the place of a request."""
+    """A message that aiohttp answers by `handle_error`, instead of a request."""
     return _ErrInfo(status=status, exc=error, message=""), EMPTY_PAYLOAD
 
 

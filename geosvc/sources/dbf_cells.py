@@ -51,17 +51,17 @@ class _Field:
     Attributes:
         type: the letter of dBase: N and F for numbers, D dates, L logical values, C texts.
         decimals: the number of digits after the point.
-        place: the bytes of a record that hold the cell.
+        span: the bytes of a record that hold the cell.
     """
 
     type: bytes
     decimals: int
-    place: slice
+    span: slice
 
     @property
     def width(self) -> int:
         """The bytes of a cell."""
-        return int(self.place.stop - self.place.start)
+        return int(self.span.stop - self.span.start)
 
     @property
     def may_have_point(self) -> bool:
@@ -121,7 +121,7 @@ class DbfCells:
             misread = _first_misread(field, records)
             if misread is not None:
                 types[name] = "text"
-                cell = _stripped(records[misread, field.place])
+                cell = _stripped(records[misread, field.span])
                 text = cell.decode("latin-1")
                 notes.append(
                     f"{name} stays text, because feature {misread} has {text!r}, "
@@ -142,7 +142,7 @@ class DbfCells:
         for fid in fids.tolist():
             cell = _NO_CELL
             if fid < len(self._records):
-                cell = self._records[fid, field.place]
+                cell = self._records[fid, field.span]
             values.append(parse(_stripped(cell)))
         return np.array(values, dtype=object)
 
@@ -164,7 +164,7 @@ def _open(table: Path) -> tuple[list[_Field], _Bytes]:
     declared_rows = int.from_bytes(head[4:8], "little")
     records_bytes = max(table.stat().st_size - begin, 0)
     rows = min(declared_rows, records_bytes // counted_width)
-    is_too_narrow = bool(fields) and fields[-1].place.stop > width
+    is_too_narrow = bool(fields) and fields[-1].span.stop > width
     if not rows or is_too_narrow:
         return fields, np.zeros((0, counted_width), dtype=np.uint8)
     shape = (rows, width)
@@ -193,7 +193,7 @@ def _fields(head: bytes) -> Iterator[_Field]:
 def _parts(field: _Field, records: _Bytes) -> Iterator[tuple[int, _Bytes]]:
     """(number of the first record, cells) of a column, _ROWS_AT_ONCE at a time."""
     for first in range(0, len(records), _ROWS_AT_ONCE):
-        cells = records[first : first + _ROWS_AT_ONCE, field.place]
+        cells = records[first : first + _ROWS_AT_ONCE, field.span]
         yield first, np.ascontiguousarray(cells)
 
 
@@ -246,7 +246,7 @@ def _type_of_cells(field: _Field, records: _Bytes) -> _CellType | None:
 
 
 def _has_blanks(field: _Field, records: _Bytes) -> bool:
-    cells = records[:, field.place]
+    cells = records[:, field.span]
     are_blank = np.isin(cells, list(_BLANK))
     return bool(are_blank.any())
 

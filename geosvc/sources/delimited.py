@@ -182,8 +182,8 @@ class DelimitedSource:
         features = self._features()
         first = 0
         while records := list(islice(features, rows)):
-            places = [self._reader.locate(record.number) for record in records]
-            locate = places.__getitem__
+            locations = [self._reader.locate(record.number) for record in records]
+            locate = locations.__getitem__
             shapes = self._parse_geometries(records, locate)
             geometries = fit(shapes, own.srid, into, locate)
             properties = [encode_cells(record.cells, writers) for record in records]

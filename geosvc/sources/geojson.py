@@ -188,7 +188,7 @@ class GeoJSONSource:
         def locate(index: int) -> str:
             return self._locate(first + index)
 
-        shapes = _parse_geometries([feature.shape for feature in features], locate)
+        shapes = _parse_geometries([feature.geojson for feature in features], locate)
         if self._is_flipped:
             shapes = flip(shapes)
         geometries = fit(shapes, self.schema.srid, into, locate)

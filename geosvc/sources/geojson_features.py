@@ -48,7 +48,7 @@ class LoadedFeature(msgspec.Struct, gc=False):
     properties: msgspec.Raw = _NULL
 
     @property
-    def shape(self) -> bytes:
+    def geojson(self) -> bytes:
         """The geometry; JSON-FG's `place` where it has that, of which `geometry` is a copy."""
         if self.place == _NULL:
             return bytes(self.geometry)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from geosvc.catalog.collections import (
     Catalog,
-    CollectionSelection,
     Override,
+    ServedCollections,
     build_catalog,
     choose_temporal,
 )
@@ -95,8 +95,8 @@ def relation(name: str, *columns: dict[str, Any], **more: Any) -> dict[str, Any]
     }
 
 
-def built(*rows: dict[str, Any], **selection: Any) -> Catalog:
-    return build_catalog(rows, CollectionSelection(**selection), "f")
+def built(*rows: dict[str, Any], **served: Any) -> Catalog:
+    return build_catalog(rows, ServedCollections(**served), "f")
 
 
 SAME_IDS: tuple[tuple[tuple[tuple[str, str], ...], dict[str, str] | None], ...] = (
@@ -372,7 +372,7 @@ def test_a_time_that_is_none_is_not_filtered_by(names: tuple[str, ...]) -> None:
 def test_collections_come_in_the_order_of_their_ids() -> None:
     catalog = built(relation("b", spatial()), relation("c", spatial()), relation("a", spatial()))
     assert list(catalog.collections) == ["a", "b", "c"]
-    assert build_catalog((), CollectionSelection(), "finger", "ext") == Catalog({}, "finger", "ext")
+    assert build_catalog((), ServedCollections(), "finger", "ext") == Catalog({}, "finger", "ext")
 
 
 def test_a_collection_that_is_not_there_is_not_found() -> None:

@@ -99,8 +99,14 @@ def _route(**changes: Any) -> Extension:
         (_function(name="First"), "function 'First': a name has lower-case letters"),
         (_function(name="s_within"), "function 's_within': is a word of CQL2"),
         (_function(name="between"), "function 'between': is a word of CQL2"),
-        (_function(takes=()), "function 'first': its SQL has 1 places, and it takes 0 arguments"),
-        (_function(sql=SQL("left({a}, 1)")), "function 'first': a place of its SQL is {}, not {a}"),
+        (
+            _function(takes=()),
+            "function 'first': its SQL has 1 placeholders, and it takes 0 arguments",
+        ),
+        (
+            _function(sql=SQL("left({a}, 1)")),
+            "function 'first': a placeholder of its SQL is {}, not {a}",
+        ),
         (
             _function(takes=(ValueKind.GEOMETRY,)),
             "function 'first': takes or returns a geometry; possible: a date, a number",

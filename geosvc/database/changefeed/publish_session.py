@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import orjson
 
-from geosvc.catalog.collections import Catalog, CollectionSelection, build_catalog
+from geosvc.catalog.collections import Catalog, ServedCollections, build_catalog
 from geosvc.database.connection import open_connection
 from geosvc.database.sqlstate import DATABASE_ERRORS
 from geosvc.database.target import why_unreachable
@@ -58,14 +58,14 @@ class PublishSession:
         )
         return found is not None
 
-    async def read_catalog(self, selection: CollectionSelection) -> Catalog:
+    async def read_catalog(self, served: ServedCollections) -> Catalog:
         """Read the collections of some schemas."""
-        statement = load_statement("catalog", (list(selection.schemas),))
+        statement = load_statement("catalog", (list(served.schemas),))
         # this connection has no codec for json
         text = statement.text.replace("AS collection", "::text AS collection")
         rows = await self._connection.fetch(text, *statement.args)
         descriptions = (orjson.loads(row[0]) for row in rows)
-        return build_catalog(descriptions, selection, "")
+        return build_catalog(descriptions, served, "")
 
 
 @asynccontextmanager

@@ -7,8 +7,8 @@ the id of the publication.
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from geosvc.catalog.collections import CollectionSelection
-from geosvc.database.catalog import selection_of
+from geosvc.catalog.collections import ServedCollections
+from geosvc.database.catalog import served_collections
 from geosvc.database.changefeed.publish_session import PublishSession, publish_session
 from geosvc.database.changefeed.published_tree import (
     end_others,
@@ -123,7 +123,7 @@ async def _collections(
 
     Raises: PublishError if there is none, or if it cannot be published.
     """
-    catalog = await session.read_catalog(selection_of(settings))
+    catalog = await session.read_catalog(served_collections(settings))
     named = catalog.collections.get(collection_id)
     if named is None:
         similar = get_close_matches(collection_id, catalog.collections, n=3)
@@ -133,7 +133,7 @@ async def _collections(
         raise PublishError(f"the collection {collection_id} does not exist{hint}")
     if not named.is_publishable:
         raise PublishError(f"{collection_id} is {_UNPUBLISHABLE[named.kind]}")
-    whole_catalog = await session.read_catalog(CollectionSelection(schemas=settings.schemas))
+    whole_catalog = await session.read_catalog(ServedCollections(schemas=settings.schemas))
     collections = []
     for collection in whole_catalog.collections.values():
         if (collection.schema, collection.name) == (named.schema, named.name):
@@ -167,7 +167,7 @@ async def _relation(
     session: PublishSession, settings: Settings, collection_id: str
 ) -> tuple[str, str]:
     """The schema and name of a collection's table, which may have been dropped."""
-    catalog = await session.read_catalog(selection_of(settings))
+    catalog = await session.read_catalog(served_collections(settings))
     collection = catalog.collections.get(collection_id)
     if collection is not None:
         return collection.schema, collection.name

@@ -32,7 +32,7 @@ Rejection = tuple[int, RequestError]
 
 @dataclass(slots=True)
 class BulkReport:
-    """The result of a load. An index is the position of a feature in the body.
+    """The result of a load. An index is the number of a feature in the body, from 0.
 
     Attributes:
         rejected: (index, error) of the features that cannot be stored.
@@ -123,13 +123,13 @@ class BulkLoad:
         if self._options.upsert:
             posted = self._without_duplicates(posted)
         # one statement sets the same columns of all of its features
-        positions_by_columns: dict[int, list[int]] = defaultdict(list)
-        for position, present in enumerate(posted.present):
-            positions_by_columns[present].append(position)
-        for present, positions in positions_by_columns.items():
+        rows_by_columns: dict[int, list[int]] = defaultdict(list)
+        for row, present in enumerate(posted.present):
+            rows_by_columns[present].append(row)
+        for present, rows in rows_by_columns.items():
             part = posted
-            if len(positions_by_columns) > 1:
-                part = posted.part(positions)
+            if len(rows_by_columns) > 1:
+                part = posted.part(rows)
             await self._store_part(transaction, part, present)
 
     def _report_repairs(self, posted: Posted) -> None:
@@ -145,11 +145,11 @@ class BulkLoad:
         error = InvalidFeature("the body contains the same id twice", pointer="/id")
         rejections: list[Rejection] = []
         remaining: list[int] = []
-        for position, index in enumerate(posted.indexes):
-            if position in repeated:
+        for row, index in enumerate(posted.indexes):
+            if row in repeated:
                 rejections.append((index, error))
             else:
-                remaining.append(position)
+                remaining.append(row)
         self.reject(rejections)
         return posted.part(remaining)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from geosvc.catalog.collections import CollectionSelection, build_catalog
+from geosvc.catalog.collections import ServedCollections, build_catalog
 from geosvc.database.writes.transaction import Transaction
 from geosvc.errors import StartError
 from geosvc.model.collection import Collection
@@ -103,8 +103,8 @@ async def read_collection(transaction: Transaction, schema: str, name: str) -> C
     """
     rows = await transaction.fetch(load_statement("catalog", ([schema],)))
     descriptions = (row[0] for row in rows)
-    selection = CollectionSelection(schemas=(schema,), writable=("*",))
-    catalog = build_catalog(descriptions, selection, "")
+    served = ServedCollections(schemas=(schema,), writable=("*",))
+    catalog = build_catalog(descriptions, served, "")
     for collection in catalog.collections.values():
         if (collection.schema, collection.name) == (schema, name):
             if not collection.insertable:

@@ -1,1 +1,1 @@
-"""The triggers that log the changes of a published table, and the selection of logged rows."""
+"""The triggers that log the changes of a published table, and the SQL that selects logged rows."""

@@ -15,9 +15,9 @@ from geosvc.sql.compose import SQL, Composable, Param, Statement, compose
 
 _EVALUATE = SQL(
     "SELECT coalesce({selected}, false), {feature}, {geometry}"
-    " FROM unnest({states}) WITH ORDINALITY AS logged(state, place),"
+    " FROM unnest({states}) WITH ORDINALITY AS logged(state, ordinal),"
     " LATERAL json_populate_record(NULL::{table}, logged.state::json) AS t"
-    " ORDER BY logged.place"
+    " ORDER BY logged.ordinal"
 )
 _NO_GEOMETRY = SQL("NULL::bytea")
 

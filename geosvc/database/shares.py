@@ -54,7 +54,7 @@ class Shares:
         seconds: how long a request waits for a place.
         refuse: makes the error of a request that waited too long. It gets the holder, and the
             number of places that the holder has.
-        group: how many places one group may have; None: all of them.
+        places_of_group: how many places one group may have; None: all of them.
 
     Attributes:
         each: how many places one holder may have.
@@ -66,7 +66,7 @@ class Shares:
         share: float,
         seconds: float,
         refuse: Callable[[str | None, int], RequestError] | None = None,
-        group: int | None = None,
+        places_of_group: int | None = None,
     ) -> None:
         self.each = max(ceil(places * share - _ROUNDING), 1)
         self._is_divided = self.each < places
@@ -76,7 +76,7 @@ class Shares:
         self._growing: asyncio.TimerHandle | None = None
         self._seconds = seconds
         self._held: dict[str | None, int] = {}
-        self._group = group
+        self._places_of_group = places_of_group
         self._held_by_group: dict[str | None, int] = {}
         self._waiting: dict[_Applicant, deque[_Waiter]] = {}
         self._numbers = count()
@@ -155,9 +155,9 @@ class Shares:
             self._grant_to_waiting()
 
     def _group_is_full(self, group: str | None) -> bool:
-        if self._group is None or group is None:
+        if self._places_of_group is None or group is None:
             return False
-        return self._held_by_group.get(group, 0) >= self._group
+        return self._held_by_group.get(group, 0) >= self._places_of_group
 
     def _may_take(self, applicant: _Applicant) -> bool:
         """Whether an applicant may have a place now, regardless of who else waits."""
@@ -241,7 +241,7 @@ class Shares:
         holder, group = applicant
         if group is not None and self._group_is_full(group):
             return TooManyStreams(
-                f"{self._group} large answers of {group} are in progress,"
+                f"{self._places_of_group} large answers of {group} are in progress,"
                 " and what is left of its share is for small ones; try again when one has ended"
             )
         held = 0

@@ -91,7 +91,7 @@ class Topic:
         self._epoch = epoch_of(context.reader, publication)
         self._position = Position(context.reader.snapshot)
         self._changed = asyncio.Event()
-        self._is_publishing = False
+        self._is_sending = False
         self._subscribers: dict[SelectionGroup, set[Subscriber]] = {}
         self._plans: dict[SelectionGroup, StatesPlan] = {}
         # an empty context: the task works for all subscribers, not for the request that is first
@@ -106,7 +106,7 @@ class Topic:
     @property
     def _is_caught_up(self) -> bool:
         """Whether subscribers have got everything that the reader has seen."""
-        is_busy = self._is_publishing or self._changed.is_set()
+        is_busy = self._is_sending or self._changed.is_set()
         return self._context.reader.is_up and not is_busy
 
     @property
@@ -185,16 +185,16 @@ class Topic:
     async def _run(self) -> None:
         while True:
             await self._changed.wait()
-            self._is_publishing = True
-            await self._publish_changes()
-            self._is_publishing = False
+            self._is_sending = True
+            await self._send_with_retries()
+            self._is_sending = False
 
-    async def _publish_changes(self) -> None:
-        """Publishes what has changed, and tries again until the database can be read."""
+    async def _send_with_retries(self) -> None:
+        """Sends what has changed, and tries again until the database can be read."""
         while True:
             self._changed.clear()
             try:
-                await self._publish_up_to_now()
+                await self._send_up_to_now()
                 return
             except LogEnds:
                 self._resync_all("the log does not reach back that far")
@@ -203,8 +203,8 @@ class Topic:
                 self._report_failure(error.reason or error.detail)
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _publish_up_to_now(self) -> None:
-        """Publishes what has changed up to the snapshot of the reader.
+    async def _send_up_to_now(self) -> None:
+        """Sends what has changed up to the snapshot of the reader.
 
         Raises: RequestError, LogEnds.
         """
@@ -224,7 +224,7 @@ class Topic:
         batches = read_changes(self._context.database, self.publication, self._position, upto)
         async with aclosing(batches):
             async for batch in batches:
-                await self._publish(batch)
+                await self._send_batch(batch)
                 self._position = batch.position(batch.changes[-1])
         self._position = Position(upto)
 
@@ -237,7 +237,7 @@ class Topic:
             return "the database has lost changes that it had told of"
         return None
 
-    async def _publish(self, batch: Batch) -> None:
+    async def _send_batch(self, batch: Batch) -> None:
         """Evaluates a batch for all queries, then gives the events to all subscribers.
 
         Nobody gets an event before all are evaluated: a failure is tried again with the whole
@@ -253,7 +253,7 @@ class Topic:
             evaluated.append((subscribers, events))
         for subscribers, events in evaluated:
             for subscriber in list(subscribers):
-                self._send(subscriber, events)
+                self._send_to(subscriber, events)
 
     async def _evaluate(
         self, group: SelectionGroup, subscribers: Collection[Subscriber], batch: Batch
@@ -290,7 +290,7 @@ class Topic:
             plan = self._plans[group] = plan_states(self._collection, query)
         return plan
 
-    def _send(self, subscriber: Subscriber, events: Sequence[EncodedEvent]) -> None:
+    def _send_to(self, subscriber: Subscriber, events: Sequence[EncodedEvent]) -> None:
         counters = self._context.counters
         box, joined = subscriber.selection.box, subscriber.joined
         for encoded in events:

@@ -9,7 +9,7 @@ thread has a heap of its own besides.
 import ctypes
 from contextlib import suppress
 
-MAPPED_BYTES = 256 << 10
+MAPPED_BYTES = 1 << 20  # above most pages: the pages of a new mapping cost as much as its copy
 FREE_BYTES = 4 << 20
 HEAPS = 2
 

@@ -40,6 +40,7 @@ from geosvc.http.keys import (
     METRICS,
     OBSERVED,
     OFFLOAD,
+    PLANS,
     SEND_MONITOR,
     SETTINGS,
     SLOW_QUERIES,
@@ -67,6 +68,7 @@ from geosvc.observe.slow import SlowQueries
 from geosvc.offload.children import ChildLimits
 from geosvc.offload.offload import Offload
 from geosvc.openapi import ApiWriter
+from geosvc.query.page_plans import PagePlans
 from geosvc.routes import ADMIN_ROUTES, ROUTES, Route, add_routes
 from geosvc.settings import Settings
 from geosvc.stopping import Stop
@@ -226,6 +228,7 @@ def _add_reads(app: web.Application) -> None:
     app[COUNTS] = Counts(database, settings, app[OFFLOAD])
     app[EXTENTS] = Extents(database, settings.count_seconds)
     app[LOOKUPS] = Lookups(database)
+    app[PLANS] = PagePlans()
     app[SEND_MONITOR] = SendMonitor(
         settings.write_stall_seconds, settings.min_rate_bytes, settings.max_held_bytes
     )

@@ -8,7 +8,7 @@ request more than all that is measured in it. All times are seconds of `time.per
 from collections.abc import Sequence
 from contextvars import ContextVar
 from time import perf_counter
-from typing import Literal
+from typing import Literal, Protocol
 
 Outcome = Literal["ok", "failed", "cancelled", "timeout", "no-connection"]
 Origin = Literal["request", "geosvc"]
@@ -22,6 +22,18 @@ def origin_of(statement: str) -> Origin:
     """
     is_own = statement in _OWN or statement.startswith(("write.idempotency", "write.feed"))
     return "request" if statement.startswith(_OF_REQUESTS) and not is_own else "geosvc"
+
+
+class Headers(Protocol):
+    """The headers of a request, by names in any case."""
+
+    def get(self, name: str) -> str | None:
+        """The first value of a header; None where it is missing."""
+        ...
+
+    def getall(self, name: str, missing: Sequence[str]) -> Sequence[str]:
+        """All values of a header; `missing` where it is missing."""
+        ...
 
 
 class Run:
@@ -88,8 +100,8 @@ class Trace:
     """One request.
 
     Attributes:
-        peer, forwarded_for, user_agent: as the connection and the headers have them, for
-            `requests.client`.
+        peer: as the connection has it, for `requests.client`.
+        headers: of the request, except of one that was refused before any handler.
         operation, route: of the URL table; None for what is not in it.
         pool_seconds, db_seconds, encode_seconds, send_seconds: the sums of its waits for
             connections, of its statements, of writing batches, and of handing bytes to the client.
@@ -102,8 +114,7 @@ class Trace:
     """
 
     peer: str | None = None
-    forwarded_for: Sequence[str] | None = None
-    user_agent: str | None = None
+    headers: "Headers | None" = None
     collection: str | None = None
     operation: str | None = None
     route: str | None = None
@@ -128,6 +139,20 @@ class Trace:
         self.request_id = request_id
         self.method = method
         self.started = perf_counter()
+
+    @property
+    def user_agent(self) -> str | None:
+        """The program of the client, as it says."""
+        if self.headers is None:
+            return None
+        return self.headers.get("User-Agent")
+
+    @property
+    def forwarded_for(self) -> Sequence[str]:
+        """The values of X-Forwarded-For."""
+        if self.headers is None:
+            return ()
+        return self.headers.getall("X-Forwarded-For", ())
 
     def take(self, run: Run) -> None:
         """Takes note of a run of its own that has ended; its times are added while it runs."""

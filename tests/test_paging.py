@@ -17,7 +17,7 @@ from geosvc.database.reads.features import fetch_features
 from geosvc.formats import GEOJSON_FORMAT
 from geosvc.model.collection import Collection
 from geosvc.query.features import select_items
-from geosvc.query.paging import PageEnd, next_cursor
+from geosvc.query.paging import PageEnd, next_cursor, pages_of
 from geosvc.requests.cursor import Cursor, encode_cursor, parse_cursor
 from geosvc.requests.items import ItemsQuery, SortKey
 from tests.conftest import settings_for
@@ -82,7 +82,7 @@ class Pages:
         page = select_items(self.collection, request, GEOJSON_FORMAT)
         end = PageEnd(request.limit)
         taken = end.take(await fetch_features(self.database, page))
-        cursor = next_cursor(self.collection, request, end, None)
+        cursor = next_cursor(pages_of(self.collection, request), request, end, None)
         keyed = bool(self.collection.key)
         found = [str(json.loads(row[0])["id"]) if keyed else row[-1] for row in taken]
         return found, cursor and parse_cursor(encode_cursor(cursor))

@@ -21,7 +21,7 @@ from geosvc.database.reads.features import fetch_features
 from geosvc.formats import GEOJSON_FORMAT
 from geosvc.model.collection import Collection
 from geosvc.query.features import select_items
-from geosvc.query.paging import PageEnd, next_cursor
+from geosvc.query.paging import PageEnd, next_cursor, pages_of
 from geosvc.requests.cursor import Cursor, encode_cursor, parse_cursor
 from geosvc.requests.items import ItemsQuery, SortKey
 from geosvc.settings import Settings
@@ -305,7 +305,7 @@ async def walk(
             await fetch_features(database, select_items(collection, request, GEOJSON_FORMAT))
         )
         seen += [json.dumps(json.loads(row[0])["properties"], sort_keys=True) for row in taken]
-        following = next_cursor(collection, request, end, None)
+        following = next_cursor(pages_of(collection, request), request, end, None)
         if following is None:
             return seen
         cursor = parse_cursor(encode_cursor(following))

@@ -25,9 +25,10 @@ class GeoJsonEncoder:
 
     def batch(self, rows: Rows) -> bytes:
         """The features with commas between them, each on its own line."""
-        body = self._separator + b",\n".join([row[0] for row in rows])
+        features = [row[0] for row in rows]
+        features[0] = self._separator + features[0]  # a body is not copied for its separator
         self._separator = b",\n"
-        return body
+        return b",\n".join(features)
 
     def end(self, members: Mapping[str, object]) -> bytes:
         """The other members of the FeatureCollection, after its features."""
@@ -50,7 +51,10 @@ class GeoJsonSeqEncoder:
 
     def batch(self, rows: Rows) -> bytes:
         """Each feature as one record."""
-        return b"\x1e" + b"\n\x1e".join([row[0] for row in rows]) + b"\n"
+        features = [row[0] for row in rows]
+        features[0] = b"\x1e" + features[0]
+        features[-1] += b"\n"
+        return b"\n\x1e".join(features)
 
     def end(self, members: Mapping[str, object]) -> bytes:
         """Nothing: a sequence has no other members."""
@@ -70,7 +74,9 @@ class CsvEncoder:
 
     def batch(self, rows: Rows) -> bytes:
         """A line for each feature."""
-        return b"\r\n".join([row[0] for row in rows]) + b"\r\n"
+        lines = [row[0] for row in rows]
+        lines[-1] += b"\r\n"
+        return b"\r\n".join(lines)
 
     def end(self, members: Mapping[str, object]) -> bytes:
         """Nothing."""

@@ -1,29 +1,30 @@
 """A request for features, parsed, and the statement that reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from aiohttp import web
 
 from geosvc.cql2.caps import Caps
 from geosvc.encode.batches import BatchSize
 from geosvc.formats import FeatureFormats
-from geosvc.http.keys import FORMATS, FUNCTIONS, OFFLOAD, PRINCIPAL, SETTINGS
-from geosvc.http.links import base_url
+from geosvc.http.keys import FORMATS, FUNCTIONS, OFFLOAD, PLANS, PRINCIPAL, SETTINGS
+from geosvc.http.links import base_url, items_links, search_links
 from geosvc.model.collection import Collection
 from geosvc.model.crs import Srid
 from geosvc.model.media_type import MediaType
 from geosvc.model.principal import Principal
 from geosvc.query.feature_format import FeatureFormat
-from geosvc.query.features import FeaturePage, select_items
-from geosvc.query.paging import check_cursor
+from geosvc.query.features import FeaturePage
+from geosvc.query.paging import PageSequence, check_cursor, pages_of
 from geosvc.requests.filters import MOST_WEIGHT, WEIGHT, FilterRules
 from geosvc.requests.items import ItemsQuery, PageLimits, ReadingRules, parse_items_query
 
 _MAX_FETCH_BYTES = 8 << 20  # a page that the catalog expects to be larger is streamed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FeatureQuery:
     """A parsed request for features.
 
@@ -50,6 +51,25 @@ class FeatureQuery:
     def format(self) -> FeatureFormat:
         """How the features are written."""
         return self.formats.find(self.media_type)
+
+    @cached_property
+    def pages(self) -> PageSequence:
+        """What the cursors of its pages have in common."""
+        return pages_of(self.collection, self.query)
+
+    @cached_property
+    def links(self) -> Sequence[Mapping[str, object]]:
+        """The links of each of its pages, without that to the next page."""
+        if self.posted:
+            return search_links(self.base, self.collection, self.media_type)
+        others = [each for each in self.formats.items_types if each is not self.media_type]
+        media_types = (self.media_type, *others)
+        return items_links(self.base, self.collection, self.values, media_types)
+
+    def check_cursor(self) -> None:
+        """Checks that the cursor belongs to its pages. Raises: InvalidParameter."""
+        if self.query.cursor is not None:
+            check_cursor(self.pages, self.query.cursor)
 
 
 def reading_rules(request: web.Request, *, paged: bool = True) -> ReadingRules:
@@ -93,11 +113,12 @@ async def parse_feature_query(
     weight = min(WEIGHT * len(query_string), MOST_WEIGHT)
     offload = request.app[OFFLOAD]
     query = await offload.run(weight, parse_items_query, values, collection, rules)
-    check_cursor(collection, query)
     principal = request[PRINCIPAL]
     formats = request.app[FORMATS]
     base = base_url(request)
-    return FeatureQuery(principal, collection, values, query, media_type, formats, base)
+    feature_query = FeatureQuery(principal, collection, values, query, media_type, formats, base)
+    feature_query.check_cursor()
+    return feature_query
 
 
 async def plan_page(
@@ -110,11 +131,10 @@ async def plan_page(
 
     Raises: InvalidFilter.
     """
-    weight = 0
-    if query.filter is not None:
-        weight = query.filter.weight
-    offload = request.app[OFFLOAD]
-    return await offload.run(weight, select_items, collection, query, feature_format)
+    plan = request.app[PLANS].find(collection, query, feature_format)
+    if query.filter is None:
+        return plan.bind(query)
+    return await request.app[OFFLOAD].run(query.filter.weight, plan.bind, query)
 
 
 def is_large(feature_query: FeatureQuery, stream_above_rows: int) -> bool:

@@ -10,7 +10,12 @@ from aiohttp import hdrs
 from geosvc.database.reads.counts import Count
 from geosvc.handlers.feature_query import FeatureQuery
 from geosvc.handlers.page_counts import cursors_have_counts
-from geosvc.http.links import items_links, next_page, queryables_header, search_links
+from geosvc.http.links import (
+    next_items_link,
+    next_page,
+    next_search_link,
+    queryables_header,
+)
 from geosvc.model.media_type import MediaType
 from geosvc.query.geometry.search_geometry import is_nearest
 from geosvc.query.paging import PageEnd, next_cursor
@@ -99,26 +104,28 @@ def describe_page(
 
 
 def _links(feature_query: FeatureQuery, cursor: str | None) -> Sequence[Mapping[str, object]]:
+    if cursor is None:
+        return feature_query.links
     base = feature_query.base
     collection = feature_query.collection
     media_type = feature_query.media_type
+    next_link: Mapping[str, object]
     if feature_query.posted:
-        return search_links(base, collection, media_type, cursor)
-    others = [each for each in feature_query.formats.items_types if each is not media_type]
-    media_types = (media_type, *others)
-    return items_links(base, collection, feature_query.values, media_types, cursor)
+        next_link = next_search_link(base, collection, media_type, cursor)
+    else:
+        next_link = next_items_link(base, collection, feature_query.values, media_type, cursor)
+    return [*feature_query.links, next_link]
 
 
 def _next_cursor(feature_query: FeatureQuery, end: PageEnd, count: Count | None) -> str | None:
     """The cursor of the next page; None on the last."""
-    collection = feature_query.collection
     query = feature_query.query
     if is_nearest(query.spatial):
         return None
     matched = None
     if count is not None and count.exact and cursors_have_counts(feature_query):
         matched = count.number
-    cursor = next_cursor(collection, query, end, matched)
+    cursor = next_cursor(feature_query.pages, query, end, matched)
     if cursor is None:
         return None
     return encode_cursor(cursor)

@@ -12,7 +12,6 @@ from geosvc.http.keys import FORMATS, OFFLOAD, PRINCIPAL, SETTINGS
 from geosvc.http.links import base_url
 from geosvc.http.request_body import media_type_of, read_body
 from geosvc.model.media_type import GEOJSON
-from geosvc.query.paging import check_cursor
 from geosvc.requests.filters import WEIGHT
 from geosvc.requests.parameter_values import refuse_unknown
 from geosvc.requests.search import parse_search
@@ -48,8 +47,7 @@ async def _parse(request: web.Request) -> FeatureQuery:
     rules = reading_rules(request)
     max_vertices = settings.max_vertices
     query = await offload.run(weight, parse_search, body, collection, rules, max_vertices)
-    check_cursor(collection, query)
-    return FeatureQuery(
+    feature_query = FeatureQuery(
         request[PRINCIPAL],
         collection,
         values,
@@ -59,3 +57,5 @@ async def _parse(request: web.Request) -> FeatureQuery:
         base_url(request),
         posted=True,
     )
+    feature_query.check_cursor()
+    return feature_query

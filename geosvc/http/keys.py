@@ -21,6 +21,7 @@ from geosvc.model.principal import Principal
 from geosvc.observe.metrics import Metrics
 from geosvc.observe.slow import SlowQueries
 from geosvc.offload.offload import Offload
+from geosvc.query.page_plans import PagePlans
 from geosvc.settings import Settings
 from geosvc.stopping import Stop
 from geosvc.trace import Trace
@@ -52,6 +53,7 @@ HUB = web.AppKey("hub", Hub)
 CACHE = web.AppKey("cache", Cache)
 SEND_MONITOR = web.AppKey("send_monitor", SendMonitor)
 LOOKUPS = web.AppKey("lookups", Lookups)
+PLANS = web.AppKey("plans", PagePlans)
 WRITES = web.AppKey("writes", Writes)
 OFFLOAD = web.AppKey("offload", Offload)
 WRITE_DATABASE = web.AppKey("write_database", Database)

@@ -191,28 +191,39 @@ def items_links(
     collection: Collection,
     values: Mapping[str, str],
     media_types: Sequence[MediaType],
-    cursor: str | None,
 ) -> list[Link]:
-    """The links of a page: itself, its other media types, the collection, and the next page.
+    """The links of a page: itself, its other media types, and the collection.
 
     Args:
         values: the parameters of the request.
         media_types: that of this page first, then all others that it has.
-        cursor: of the next page; None on the last.
     """
-    url = items_url(base, collection)
+    collection_href = collection_url(base, collection)
+    url = f"{collection_href}/items"
     media_type, *others = media_types
     this_page = _with_query(url, values.items())
+    without_format = dict(values)
+    without_format.pop("f", None)
+    alternates = _with_query(url, without_format.items())
+    separator = "&" if without_format else "?"
     links = [link(this_page, "self", media_type, "This page")]
     for other in others:
-        href = f"{url}{alternate_href(values, other)}"
+        href = f"{alternates}{separator}f={other.short}"
         links.append(link(href, "alternate", other, other.title))
-    collection_href = collection_url(base, collection)
     links.append(link(collection_href, "collection", JSON, "The collection"))
-    if cursor is not None:
-        href = next_page(base, collection, values, cursor)
-        links.append(link(href, "next", media_type, "Next page"))
     return links
+
+
+def next_items_link(
+    base: str,
+    collection: Collection,
+    values: Mapping[str, str],
+    media_type: MediaType,
+    cursor: str,
+) -> Link:
+    """The link to the next page: the same parameters with another cursor."""
+    href = next_page(base, collection, values, cursor)
+    return link(href, "next", media_type, "Next page")
 
 
 def next_page(base: str, collection: Collection, values: Mapping[str, str], cursor: str) -> str:
@@ -226,25 +237,26 @@ def next_page(base: str, collection: Collection, values: Mapping[str, str], curs
 
 
 def search_links(
-    base: str, collection: Collection, media_type: MediaType, cursor: str | None
+    base: str, collection: Collection, media_type: MediaType
 ) -> list[Mapping[str, object]]:
-    """The links of the answer to a search: to the search, the collection, and the next page.
+    """The links of the answer to a search: to the search, and to the collection."""
+    collection_href = collection_url(base, collection)
+    return [
+        {**link(f"{collection_href}/search", "self", media_type, "This page"), "method": "POST"},
+        link(collection_href, "collection", JSON, "The collection"),
+    ]
 
-    The next page is the same body with another cursor, in the words of the STAC API.
 
-    Args:
-        cursor: of the next page; None on the last.
+def next_search_link(
+    base: str, collection: Collection, media_type: MediaType, cursor: str
+) -> Mapping[str, object]:
+    """The link to the next page of a search, in the words of the STAC API.
+
+    It is the same body with another cursor.
     """
     url = f"{collection_url(base, collection)}/search"
-    links: list[Mapping[str, object]] = [
-        {**link(url, "self", media_type, "This page"), "method": "POST"},
-        link(collection_url(base, collection), "collection", JSON, "The collection"),
-    ]
-    if cursor is not None:
-        next_page_link = link(url, "next", media_type, "Next page")
-        post = {"method": "POST", "body": {"cursor": cursor}, "merge": True}
-        links.append({**next_page_link, **post})
-    return links
+    post = {"method": "POST", "body": {"cursor": cursor}, "merge": True}
+    return {**link(url, "next", media_type, "Next page"), **post}
 
 
 def item_url(base: str, collection: Collection, feature_id: str) -> str:

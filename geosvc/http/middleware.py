@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
+from geosvc.catalog.collections import Catalog
 from geosvc.database.catalog import CatalogFollower
 from geosvc.encode.compression import compress
 from geosvc.errors import (
@@ -27,7 +28,7 @@ from geosvc.http.hosts import KnownHosts
 from geosvc.http.keys import CATALOG, NO_OPERATION, OBSERVED, PRINCIPAL, STREAMING, TRACE
 from geosvc.http.request_end import CLIENT_CLOSED_REQUEST, end_trace
 from geosvc.http.response_headers import REQUEST_ID_HEADER, request_ids
-from geosvc.http.send_monitor import SLICE_BYTES
+from geosvc.http.send_monitor import HELD_FROM_BYTES
 from geosvc.http.streaming import PreEncodedResponse, break_off, send_whole
 from geosvc.http.validators import coding_of
 from geosvc.model.principal import ANONYMOUS, Principal, current_principal
@@ -52,10 +53,9 @@ async def wrap_request(request: web.Request, handler: Handler) -> web.StreamResp
         request_id = next(request_ids)
     trace = Trace(request_id, request.method)
     trace.peer = request.remote
-    trace.user_agent = request.headers.get(hdrs.USER_AGENT)
-    trace.forwarded_for = request.headers.getall(hdrs.X_FORWARDED_FOR, None)
+    trace.headers = request.headers
     request[TRACE] = trace
-    set_principal(request, ANONYMOUS)  # authentication would be here
+    request[PRINCIPAL] = ANONYMOUS  # authentication would be here, and call `set_principal`
     current_trace.set(trace)
     app = request.app
     observed = app[OBSERVED]
@@ -73,7 +73,7 @@ async def wrap_request(request: web.Request, handler: Handler) -> web.StreamResp
             trace.bytes = len(body)
         _compress_whole_body(request, response)
     body = response.body
-    if isinstance(body, bytes) and len(body) > SLICE_BYTES:
+    if isinstance(body, bytes) and len(body) > HELD_FROM_BYTES:
         return await _send_whole(request, response, body)
     return response
 
@@ -111,14 +111,20 @@ def only_known_hosts(known: KnownHosts) -> Middleware:
 async def _guarded(
     request: web.Request, handler: Handler, follower: CatalogFollower
 ) -> web.StreamResponse:
-    """The error boundary: every exception becomes a problem."""
+    """The error boundary: every exception becomes a problem.
+
+    A handler runs once more, with a fresh catalog, when a table was altered meanwhile.
+    """
     try:
-        return await _handled(request, handler, follower)
+        if is_preflight(request):
+            return answer_preflight(request)
+        seen = follower.current
+        try:
+            return await handler(request)
+        except _MAY_BE_STALE as error:
+            return await _run_again(request, handler, follower, seen, error)
     except asyncio.CancelledError:
-        trace = request[TRACE]
-        if not trace.aborted:  # otherwise the service itself has cut the connection
-            emit(ClientGone(method=trace.method, route=trace.route))
-        end_trace(request, trace, CLIENT_CLOSED_REQUEST)
+        _note_disconnect(request)
         raise
     except web.HTTPException as error:
         return router_response(request, error)
@@ -136,29 +142,40 @@ async def _guarded(
         return response
 
 
-async def _handled(
-    request: web.Request, handler: Handler, follower: CatalogFollower
+def _note_disconnect(request: web.Request) -> None:
+    trace = request[TRACE]
+    if not trace.aborted:  # otherwise the service itself has cut the connection
+        emit(ClientGone(method=trace.method, route=trace.route))
+    end_trace(request, trace, CLIENT_CLOSED_REQUEST)
+
+
+async def _run_again(
+    request: web.Request,
+    handler: Handler,
+    follower: CatalogFollower,
+    seen: Catalog | None,
+    error: RequestError,
 ) -> web.StreamResponse:
-    """Runs the handler, and once more with a fresh catalog when a table was altered meanwhile."""
-    if is_preflight(request):
-        return answer_preflight(request)
+    """Runs a handler that has failed once more, if that may help.
+
+    Args:
+        seen: the catalog that it had.
+        error: its failure.
+    Raises: `error`, where it does not help; RequestError.
+    """
+    if not _can_run_again(request, error):
+        raise error
+    if not await follower.may_retry(seen, error):
+        if not isinstance(error, StaleType):
+            raise error
+        # the catalog is right, so a value is the cause: the handler now checks each value
+        request[TRACE].has_fresh_catalog = True
     seen = follower.current
     try:
         return await handler(request)
-    except _MAY_BE_STALE as error:
-        if not _can_run_again(request, error):
-            raise
-        if not await follower.may_retry(seen, error):
-            if not isinstance(error, StaleType):
-                raise
-            # the catalog is right, so a value is the cause: the handler now checks each value
-            request[TRACE].has_fresh_catalog = True
-    seen = follower.current
-    try:
-        return await handler(request)
-    except StaleCatalog as error:
-        if await follower.may_retry(seen, error):
-            raise Unavailable("the collection is being altered; try again") from error
+    except StaleCatalog as stale:
+        if await follower.may_retry(seen, stale):
+            raise Unavailable("the collection is being altered; try again") from stale
         raise
 
 

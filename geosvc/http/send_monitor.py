@@ -18,9 +18,10 @@ from geosvc.http.tcp_socket import bytes_acknowledged, reset
 from geosvc.trace import Trace
 
 SWEEP_SECONDS = 1.0
-SLICE_BYTES = 1 << 16
-"""Bodies up to this are written in one piece. A larger one is written in slices of it, each when
-the client has taken the one before."""
+HELD_FROM_BYTES = 1 << 16
+"""Bodies up to this are written in one piece. A larger one is held, and written in slices."""
+SLICE_BYTES = 1 << 18
+"""A slice of a larger body is written when the client has taken the one before."""
 
 _MIN_SWEEPS = 3  # before the rate of a connection is known
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from geosvc.errors import CollectionBroken
 from geosvc.model.collection import Collection, Parameter
-from geosvc.query.conditions import cast_text, query_conditions, where_clause
+from geosvc.query.conditions import cast_text, query_conditions
 from geosvc.query.feature_format import FeatureFormat
 from geosvc.query.geometry.expressions import GeometryTest
 from geosvc.query.geometry.nearest import Candidates, select_nearest
@@ -17,10 +17,20 @@ from geosvc.query.geometry.search_geometry import is_nearest
 from geosvc.query.paging import page_start
 from geosvc.query.projection import write_feature
 from geosvc.query.sort_order import OrderKey, can_trust_key, order_by_clause, order_of
-from geosvc.query.sql_parts import comma_list, relation_name
+from geosvc.query.sql_parts import all_of, comma_list, relation_name
 from geosvc.query.versions import modified_of, version_of
 from geosvc.requests.items import ItemsQuery
-from geosvc.sql.compose import REQUEST_TAG, SQL, Composable, Identifier, Param, Statement, compose
+from geosvc.sql.compose import (
+    REQUEST_TAG,
+    SQL,
+    Composable,
+    Composed,
+    Fixed,
+    Identifier,
+    Param,
+    Statement,
+    compose,
+)
 
 MAX_SHAPE = 200  # characters
 _PARAMETERS = {"interval": "datetime"}
@@ -48,35 +58,70 @@ class FeaturePage:
     extra: tuple[Composable, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class FeaturePlan:
+    """The statement of a page without the values of a request; it is made once and bound often.
+
+    Attributes:
+        select: everything but the conditions, the begin and the size of the page.
+        header, extra: as of FeaturePage.
+    """
+
+    collection: Collection
+    format: FeatureFormat
+    select: "FeatureSelect"
+    header: tuple[str, ...]
+    extra: tuple[Composable, ...]
+
+    def bind(self, query: ItemsQuery) -> FeaturePage:
+        """Select the features of a page and one more, which shows that there is a next page.
+
+        Without a limit all features are selected.
+
+        Args:
+            query: of the style that the plan was made for.
+        """
+        name = EXPORT_NAME
+        rows = None
+        if query.limit is not None:
+            name = PAGE_NAME
+            rows = query.limit + 1
+        select = self.select.where(self.collection, query, rows, GeometryTest.EXACT)
+        return FeaturePage(
+            self.collection,
+            query,
+            self.format,
+            statement=compose(name, select, statement_shape(query)),
+            header=self.header,
+            extra=self.extra,
+        )
+
+
+def plan_items(
+    collection: Collection,
+    query: ItemsQuery,
+    feature_format: FeatureFormat,
+    extra: tuple[Composable, ...] = (),
+) -> FeaturePlan:
+    """Plan the statement of all pages of a style.
+
+    Args:
+        query: its style, and the spatial relation or the arguments of a function, if any.
+        extra: columns at the end of each row.
+    """
+    written = write_feature(collection, query, feature_format.projection)
+    select = plan_select(collection, query, ([written.feature], extra))
+    return FeaturePlan(collection, feature_format, select, written.header, extra)
+
+
 def select_items(
     collection: Collection,
     query: ItemsQuery,
     feature_format: FeatureFormat,
     extra: tuple[Composable, ...] = (),
 ) -> FeaturePage:
-    """Select the features of a page and one more, which shows that there is a next page.
-
-    Without a limit all features are selected.
-
-    Args:
-        extra: columns at the end of each row.
-    """
-    name = EXPORT_NAME
-    rows = None
-    if query.limit is not None:
-        name = PAGE_NAME
-        rows = query.limit + 1
-    written = write_feature(collection, query, feature_format.projection)
-    columns = ([written.feature], extra)
-    select = select_features(collection, query, columns, rows, GeometryTest.EXACT)
-    return FeaturePage(
-        collection,
-        query,
-        feature_format,
-        statement=compose(name, select, statement_shape(query)),
-        header=written.header,
-        extra=extra,
-    )
+    """Plan and bind the statement of one page."""
+    return plan_items(collection, query, feature_format, extra).bind(query)
 
 
 def select_item(
@@ -131,30 +176,76 @@ def select_features(
         columns: what a row begins with, and what follows behind the sort values.
         rows: how many rows at most; None for all.
     """
+    return plan_select(collection, query, columns).where(collection, query, rows, geometry_test)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSelect:
+    """A SELECT of features, without the values of a request.
+
+    Attributes:
+        columns, source: what is selected, and from what.
+        keys: what the rows are ordered by.
+        begin: the statement up to its conditions; the nearest rows are selected by another one.
+        order_by: the statement behind its conditions.
+    """
+
+    columns: Sequence[Composable]
+    source: Composable
+    keys: tuple[OrderKey, ...]
+    begin: Composable
+    order_by: Composable
+
+    def where(
+        self,
+        collection: Collection,
+        query: ItemsQuery,
+        rows: int | None,
+        geometry_test: GeometryTest,
+    ) -> Composable:
+        """Write the statement for the features of a query.
+
+        Args:
+            rows: how many rows at most; None for all.
+        """
+        conditions = list(query_conditions(collection, query, geometry_test))
+        start, offset = page_start(self.keys, query)
+        if start is not None:
+            conditions.append(start)
+        parts: list[Composable]
+        if query.spatial is not None and is_nearest(query.spatial):
+            candidates = Candidates(self.source, tuple(conditions))
+            parts = [
+                select_nearest(collection, query.spatial, self.columns, candidates, geometry_test)
+            ]
+        else:
+            parts = [all_of([self.begin, *conditions]), self.order_by]
+        if rows is not None:
+            parts.append(SQL(" LIMIT {}").format(Param(rows, "int8")))
+        if offset:
+            parts.append(SQL(" OFFSET {}").format(Param(offset, "int8")))
+        return Composed(tuple(parts))
+
+
+def plan_select(
+    collection: Collection,
+    query: ItemsQuery,
+    columns: tuple[Sequence[Composable], Sequence[Composable]],
+) -> FeatureSelect:
+    """Plan a SELECT of features.
+
+    Args:
+        query, columns: as of `plan_items` and of `select_features`.
+    """
     keys = order_of(collection, query)
-    start, offset = page_start(keys, query)
-    conditions = list(query_conditions(collection, query, geometry_test))
-    if start is not None:
-        conditions.append(start)
     source = source_of(collection, query)
     first, last = columns
     selected = [*first, *_sort_values(keys), *last]
-    select: Composable
-    if query.spatial is not None and is_nearest(query.spatial):
-        candidates = Candidates(source, tuple(conditions))
-        select = select_nearest(collection, query.spatial, selected, candidates, geometry_test)
-    else:
-        select = SQL("SELECT {columns} FROM {source} t{where}{order_by}").format(
-            columns=comma_list(selected),
-            source=source,
-            where=where_clause([REQUEST_TAG, *conditions]),
-            order_by=order_by_clause(keys),
-        )
-    if rows is not None:
-        select = SQL("{} LIMIT {}").format(select, Param(rows, "int8"))
-    if offset:
-        select = SQL("{} OFFSET {}").format(select, Param(offset, "int8"))
-    return select
+    begin = SQL("SELECT {columns} FROM {source} t WHERE {tag}").format(
+        columns=comma_list(selected), source=source, tag=REQUEST_TAG
+    )
+    order_by = order_by_clause(keys)
+    return FeatureSelect(selected, source, keys, Fixed(begin), Fixed(order_by))
 
 
 def _sort_values(keys: Sequence[OrderKey]) -> list[Composable]:

@@ -120,19 +120,35 @@ def digest_of(collection: Collection, query: ItemsQuery) -> str:
     return query_digest(*parts)
 
 
-def check_cursor(collection: Collection, query: ItemsQuery) -> None:
-    """Check that the cursor belongs to the query. Raises: InvalidParameter."""
-    cursor = query.cursor
-    if cursor is None:
-        return
+@dataclass(frozen=True, slots=True)
+class PageSequence:
+    """All pages of a query, one after the other: what their cursors have in common.
+
+    Attributes:
+        digest: of the query.
+        sort_values: how many values order the features.
+        has_content: whether the last of them is computed from the content of a row.
+    """
+
+    digest: str
+    sort_values: int
+    has_content: bool
+
+
+def pages_of(collection: Collection, query: ItemsQuery) -> PageSequence:
+    """Return what the cursors of a query have in common."""
     keys = order_of(collection, query)
-    is_of_query = cursor.query == digest_of(collection, query)
-    if not is_of_query or len(cursor.after) != len(keys):
+    return PageSequence(digest_of(collection, query), len(keys), ends_with_content(keys))
+
+
+def check_cursor(pages: PageSequence, cursor: Cursor) -> None:
+    """Check that a cursor belongs to these pages. Raises: InvalidParameter."""
+    if cursor.query != pages.digest or len(cursor.after) != pages.sort_values:
         raise InvalidParameter("cursor belongs to another query", parameter="cursor")
 
 
 def next_cursor(
-    collection: Collection,
+    pages: PageSequence,
     query: ItemsQuery,
     end: "PageEnd",
     matched: int | None,
@@ -144,13 +160,12 @@ def next_cursor(
     """
     if not end.more or end.last is None:
         return None
-    keys = order_of(collection, query)
-    values = tuple(end.last[1 : 1 + len(keys)])
+    values = tuple(end.last[1 : 1 + pages.sort_values])
     skip = 0
-    if ends_with_content(keys) and values[-1] is not None:
+    if pages.has_content and values[-1] is not None:
         skip = _rows_to_skip(query.cursor, end, values)
     return Cursor(
-        query=digest_of(collection, query),
+        query=pages.digest,
         after=values,
         offset=features_before(query) + end.returned,
         matched=matched,

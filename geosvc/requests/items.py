@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Literal, cast, get_args
 
 from geosvc.errors import InvalidParameter, UnknownParameter
@@ -103,6 +104,11 @@ The counts, the cursors and the names of statements take all conditions from her
 """
 
 
+STYLE = ("sortby", "properties", "geometry", "bigint_as_text", "trusts_key", "escapes_formulas")
+"""The fields of ItemsQuery that decide how features are written and in which order."""
+_style_of = attrgetter(*STYLE)
+
+
 @dataclass(frozen=True, slots=True)
 class ItemsQuery:
     """Which features, in which order, and which parts of them.
@@ -145,6 +151,21 @@ class ItemsQuery:
             if condition:
                 conditions[name] = condition
         return conditions
+
+    def style(self) -> "ItemsQuery":
+        """The part of the query that decides how features are written and in which order.
+
+        It has no value of a condition or of a page. Queries of one `style_key` have the same.
+        """
+        limit = None
+        if self.limit is not None:
+            limit = 1
+        values = dict(zip(STYLE, _style_of(self), strict=True))
+        return ItemsQuery(limit, **values)
+
+    def style_key(self) -> tuple[object, ...]:
+        """What tells styles apart."""
+        return (self.limit is None, *_style_of(self))
 
     def selection(self) -> "ItemsQuery":
         """The part of the query that decides which features match, and how they are counted."""

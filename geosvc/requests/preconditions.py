@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Literal
 
 from geosvc.errors import InvalidParameter
@@ -19,6 +20,8 @@ _WEAK_TAG = re.compile(r'(?:^|,)\s*W/"([\x21\x23-\x7e\x80-\xff]*)"')
 # a compressed representation has a tag of its own
 _CODING = re.compile(r"-(?:gzip|deflate|zstd|br)$")
 MAX_TAGS = 100
+MAX_KEPT = 256
+"""How many texts of headers are parsed once; each is as long as the server takes, 8 KB at most."""
 
 AnyTag = Literal["*"]
 Tags = tuple[str, ...] | AnyTag
@@ -60,9 +63,6 @@ class Preconditions:
         return not _is_later(feature.modified, self.unmodified_since)
 
 
-_NO_CONDITIONS = Preconditions()
-
-
 def tag_of_coding(etag: str, coding: str) -> str:
     """The entity tag of a representation in a content coding.
 
@@ -73,6 +73,20 @@ def tag_of_coding(etag: str, coding: str) -> str:
     return f'{etag[:-1]}-{coding}"'
 
 
+ConditionHeaders = tuple[str | None, str | None, str | None, str | None]
+"""The texts of If-Match, If-None-Match, If-Unmodified-Since and If-Modified-Since."""
+_NO_HEADERS: ConditionHeaders = (None, None, None, None)
+
+
+def _condition_headers(headers: Mapping[str, str]) -> ConditionHeaders:
+    return (
+        headers.get("If-Match"),
+        headers.get("If-None-Match"),
+        headers.get("If-Unmodified-Since"),
+        headers.get("If-Modified-Since"),
+    )
+
+
 def parse_preconditions(headers: Mapping[str, str]) -> Preconditions:
     """Parses the conditions of a request.
 
@@ -80,14 +94,11 @@ def parse_preconditions(headers: Mapping[str, str]) -> Preconditions:
 
     Raises: InvalidParameter, naming the header.
     """
-    if_match = headers.get("If-Match")
-    if_none_match = headers.get("If-None-Match")
-    if_unmodified_since = headers.get("If-Unmodified-Since")
-    if_modified_since = headers.get("If-Modified-Since")
-    has_tags = if_match is not None or if_none_match is not None
-    has_dates = if_unmodified_since is not None or if_modified_since is not None
-    if not has_tags and not has_dates:
-        return _NO_CONDITIONS
+    return _parse_headers(_condition_headers(headers))
+
+
+def _parse_headers(headers: ConditionHeaders) -> Preconditions:
+    if_match, if_none_match, if_unmodified_since, if_modified_since = headers
     match = _parse_tags("If-Match", if_match, strong=True)
     unmodified_since = None
     if match is None:
@@ -115,9 +126,18 @@ def reading_outcome(
     Raises: InvalidParameter, naming the header.
     Source: RFC 9110 13.2.2.
     """
-    conditions = parse_preconditions(headers)
-    if conditions is _NO_CONDITIONS:
+    condition_headers = _condition_headers(headers)
+    if condition_headers == _NO_HEADERS:
         return None
+    return _outcome(condition_headers, etag, modified)
+
+
+@lru_cache(maxsize=MAX_KEPT)
+def _outcome(
+    headers: ConditionHeaders, etag: str | None, modified: float | None
+) -> Literal[304, 412] | None:
+    """The same for these headers; clients send the same ones again and again."""
+    conditions = _parse_headers(headers)
     version = None
     if etag is not None:
         version = _without_coding(etag.removeprefix("W/")[1:-1])

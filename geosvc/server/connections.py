@@ -119,20 +119,23 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parses bytes that have arrived, and notices when heads begin and end."""
-        self._last_bytes = (self._last_bytes + data[-4:])[-4:]
+        if data.endswith(_HEAD_END):
+            self._last_bytes = _HEAD_END
+        else:
+            self._last_bytes = (self._last_bytes + data[-4:])[-4:]
         requests_before = self._request_count
-        is_between_requests = self._newest_body.is_eof()
+        newest_body = self._newest_body
+        is_between_requests = newest_body is EMPTY_PAYLOAD or newest_body.is_eof()
         if self._ending:
             self._parse_while_ending(data)
         else:
             super().data_received(data)
         if self._request_count > requests_before:
             self._note_head_end()
+            self._refuse_faulty()
         elif is_between_requests and data.strip(b"\r\n"):
             # empty lines before a request do not begin a head (RFC 9112 2.2)
             self._note_head_begin()
-        if self._messages:
-            self._refuse_faulty()
 
     def _parse_while_ending(self, data: bytes) -> None:
         """Parses bytes of the last request; aiohttp drops them while `_close` is set."""
@@ -148,7 +151,8 @@ class Connection(web.RequestHandler):
         The parser does not tell which bytes it keeps. So bytes that follow a body in the same piece
         are not noticed until more arrive, and until then the connection counts as idle.
         """
-        self._stop_head_timer()
+        if self._head_timer is not None:
+            self._stop_head_timer()
         self._newest_body = self._messages[-1][1]
         has_no_body = self._newest_body is EMPTY_PAYLOAD
         if has_no_body and self._last_bytes != _HEAD_END:

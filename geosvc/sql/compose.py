@@ -103,6 +103,30 @@ def _parse_template(template: LiteralString) -> tuple[tuple[str, str | None], ..
     return tuple((text, name) for text, name, _, _ in Formatter().parse(template))
 
 
+class Fixed(Composable):
+    """A part that is rendered once, however many statements begin with it.
+
+    A part without parameters may stand anywhere, one with parameters only at the begin, since the
+    numbers of its parameters are fixed as well.
+    """
+
+    __slots__ = ("_params", "_part", "_text")
+
+    def __init__(self, part: Composable) -> None:
+        self._part = part  # keeps the id() of each Param
+        self._params = Params()
+        self._text = part.render(self._params)
+
+    def render(self, params: Params) -> str:
+        """The text. Raises: ValueError when its parameters cannot have their numbers."""
+        if self._params.values:
+            if params.values:
+                raise ValueError("a fixed part with parameters stands at the begin of a statement")
+            params.values += self._params.values
+            params.numbers.update(self._params.numbers)
+        return self._text
+
+
 @dataclass(frozen=True, slots=True)
 class Composed(Composable):
     """A sequence of parts."""

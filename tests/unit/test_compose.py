@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geosvc.sql.compose import SQL, Composable, Identifier, Param, Params, Statement, compose
+from geosvc.sql.compose import (
+    SQL,
+    Composable,
+    Fixed,
+    Identifier,
+    Param,
+    Params,
+    Statement,
+    compose,
+)
 
 NAMES = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20
@@ -123,3 +132,21 @@ def test_nothing_joined_is_nothing() -> None:
 
 def test_a_statement_has_its_name_for_the_log() -> None:
     assert compose("items.page", SQL("SELECT 1")) == Statement("items.page", "SELECT 1", ())
+
+
+def test_a_fixed_part_keeps_the_numbers_of_its_parameters() -> None:
+    shared = Param(1, "int4")
+    begin = Fixed(SQL("SELECT {}, {}").format(shared, Param(2, "int4")))
+    for other in (3, 4):
+        whole = SQL("{} WHERE {} = {}").format(begin, shared, Param(other, "int4"))
+        statement = compose("x", whole)
+        assert statement.text == "SELECT $1::int4, $2::int4 WHERE $1::int4 = $3::int4"
+        assert statement.args == (1, 2, other)
+
+
+def test_a_fixed_part_with_parameters_stands_at_the_begin_only() -> None:
+    fixed = Fixed(Param(2, "int4"))
+    with pytest.raises(ValueError, match="begin"):
+        compose("x", SQL("{} + {}").format(Param(1, "int4"), fixed))
+    without = Fixed(SQL("t.{}").format(Identifier("a")))
+    assert compose("x", SQL("{} = {}").format(Param(1, "int4"), without)).text == '$1::int4 = t."a"'

@@ -17,7 +17,14 @@ from hypothesis import strategies as st
 from geosvc.errors import InvalidParameter
 from geosvc.model.bbox import Bbox
 from geosvc.model.collection import Collection, CollectionId, Parts, RelationKind
-from geosvc.query.paging import PageEnd, after_condition, check_cursor, digest_of, next_cursor
+from geosvc.query.paging import (
+    PageEnd,
+    after_condition,
+    check_cursor,
+    digest_of,
+    next_cursor,
+    pages_of,
+)
 from geosvc.query.sort_order import OrderKey, order_by_clause, order_of
 from geosvc.requests.cursor import Cursor, encode_cursor, parse_cursor
 from geosvc.requests.items import ItemsQuery, SortKey
@@ -119,7 +126,8 @@ def pages(rows: list[Row], described: Collection, request: ItemsQuery) -> Iterat
     """The pages that a client gets who follows the links `next`; they end."""
     for _ in range(len(rows) + 1):
         keys = order_of(described, request)
-        check_cursor(described, request)
+        if request.cursor is not None:
+            check_cursor(pages_of(described, request), request.cursor)
         left = (
             rows
             if request.cursor is None
@@ -135,7 +143,7 @@ def pages(rows: list[Row], described: Collection, request: ItemsQuery) -> Iterat
         ]
         taken = end.take([(row, *text) for row, text in zip(selected, texts, strict=True)])
         yield [row[0] for row in taken]
-        cursor = next_cursor(described, request, end, None)
+        cursor = next_cursor(pages_of(described, request), request, end, None)
         if cursor is None:
             return
         request = replace(request, cursor=parse_cursor(encode_cursor(cursor)))
@@ -215,9 +223,11 @@ def test_rows_of_a_function_keep_their_order_and_pages_are_counted() -> None:
     request = ItemsQuery(limit=2, offset=5)
     end = PageEnd(2)
     end.take([("f",), ("f",), ("f",)])
-    second = next_cursor(described, request, end, 9)
+    second = next_cursor(pages_of(described, request), request, end, 9)
     assert second == Cursor(digest_of(described, request), (), 7, 9)
-    third = next_cursor(described, replace(request, offset=0, cursor=second), end, None)
+    third = next_cursor(
+        pages_of(described, request), replace(request, offset=0, cursor=second), end, None
+    )
     assert third is not None
     assert third.offset == 9
 
@@ -240,7 +250,8 @@ def test_the_next_page_skips_equal_rows_of_earlier_pages() -> None:
         end = PageEnd(2)
         end.take([("f", "a", page[0])])
         end.take([("f", "a", number) for number in page[1:]])
-        cursor = next_cursor(described, replace(request, cursor=cursor), end, None)
+        pages_of_view = pages_of(described, request)
+        cursor = next_cursor(pages_of_view, replace(request, cursor=cursor), end, None)
         assert cursor is not None
         assert cursor.after == ("a", page[1])
         skipped.append(cursor.skip)
@@ -282,9 +293,9 @@ def test_values_of_a_cursor_are_parameters() -> None:
 def test_a_cursor_of_another_query_is_refused(other: ItemsQuery) -> None:
     plain = ItemsQuery(limit=5)
     cursor = Cursor(digest_of(BY_ID, plain), ("1",))
-    check_cursor(BY_ID, replace(plain, cursor=cursor))
+    check_cursor(pages_of(BY_ID, plain), cursor)
     with pytest.raises(InvalidParameter, match="another query") as caught:
-        check_cursor(BY_ID, replace(other, cursor=cursor))
+        check_cursor(pages_of(BY_ID, other), cursor)
     assert caught.value.parameter == "cursor"
 
 
@@ -294,16 +305,16 @@ def test_a_cursor_of_another_order_with_as_many_values_is_refused(
 ) -> None:
     ordered = ItemsQuery(limit=5, sortby=(SortKey("a", False),))
     cursor = Cursor(digest_of(BY_ID, ordered), ("1", "1"))
-    check_cursor(BY_ID, replace(ordered, cursor=cursor))
+    check_cursor(pages_of(BY_ID, ordered), cursor)
     with pytest.raises(InvalidParameter):
-        check_cursor(BY_ID, replace(ordered, sortby=other, cursor=cursor))
+        check_cursor(pages_of(BY_ID, replace(ordered, sortby=other)), cursor)
 
 
 def test_a_cursor_of_another_collection_or_key_is_refused() -> None:
     request = ItemsQuery(limit=5)
     for other in (BY_PAIR, WITHOUT_KEY, replace(BY_ID, id=CollectionId("others"))):
         with pytest.raises(InvalidParameter):
-            check_cursor(other, replace(request, cursor=Cursor(digest_of(BY_ID, request), ("1",))))
+            check_cursor(pages_of(other, request), Cursor(digest_of(BY_ID, request), ("1",)))
 
 
 @pytest.mark.parametrize("values", [(), ("1", "2"), (None, "1")])
@@ -312,7 +323,7 @@ def test_a_forged_cursor_with_too_many_or_too_few_values_is_refused(
 ) -> None:
     request = ItemsQuery(limit=5)
     with pytest.raises(InvalidParameter):
-        check_cursor(BY_ID, replace(request, cursor=Cursor(digest_of(BY_ID, request), values)))
+        check_cursor(pages_of(BY_ID, request), Cursor(digest_of(BY_ID, request), values))
 
 
 def test_another_page_size_media_type_or_set_of_properties_keeps_the_cursor() -> None:
@@ -325,8 +336,10 @@ def test_another_page_size_media_type_or_set_of_properties_keeps_the_cursor() ->
 def test_the_last_page_has_no_next_page() -> None:
     end = PageEnd(3)
     end.take([("f", "1"), ("f", "2"), ("f", "3")])
-    assert next_cursor(BY_ID, ItemsQuery(limit=3), end, None) is None
+    request = ItemsQuery(limit=3)
+    pages_by_id = pages_of(BY_ID, request)
+    assert next_cursor(pages_by_id, request, end, None) is None
     end.take([("f", "4")])
-    assert next_cursor(BY_ID, ItemsQuery(limit=3), end, 4) == Cursor(
-        digest_of(BY_ID, ItemsQuery(limit=3)), ("3",), 3, 4
+    assert next_cursor(pages_by_id, request, end, 4) == Cursor(
+        digest_of(BY_ID, request), ("3",), 3, 4
     )

@@ -19,7 +19,7 @@ from geosvc.model.collection import Collection
 from geosvc.model.feature import StoredFeature
 from geosvc.model.row import Row
 from geosvc.query.features import FeaturePage, ordered_by_key, select_items, without_version
-from geosvc.query.paging import PageEnd, next_cursor
+from geosvc.query.paging import PageEnd, next_cursor, pages_of
 from geosvc.requests.items import ItemsQuery
 
 
@@ -187,6 +187,7 @@ def _page_after(page: FeaturePage, end: PageEnd) -> FeaturePage:
     """The page that begins after the last row that was read."""
     if end.last is None:
         return page
-    cursor = next_cursor(page.collection, page.query, replace(end, more=True), None)
+    pages = pages_of(page.collection, page.query)
+    cursor = next_cursor(pages, page.query, replace(end, more=True), None)
     query = replace(page.query, cursor=cursor, offset=0)
     return select_items(page.collection, query, page.format)

@@ -42,6 +42,8 @@ _FIXED = {
     "idle_session_timeout": "0",
     "transaction_timeout": "0",
     "jit": "off",
+    # a statement whose plan depends on its values says so itself: see `PLANNED_BY_VALUES`
+    "plan_cache_mode": "auto",
     # starting workers takes longer than reading a page, and requests share the cores
     "max_parallel_workers_per_gather": "0",
     "synchronize_seqscans": "off",
@@ -68,17 +70,14 @@ def session_settings(settings: Settings, writes: bool) -> dict[str, str]:
     """All settings of a session, except those that only a superuser may set."""
     stall_seconds = settings.write_stall_seconds
     lock_timeout = milliseconds(settings.lock_timeout_seconds)
-    plan_cache_mode = "force_custom_plan"
     if writes:
         stall_seconds = settings.read_stall_seconds
         # a write waits for other writes of the same row as long as a statement may take
         lock_timeout = "0"
-        plan_cache_mode = "auto"
     messages = settings.server_messages
     return {
         **_FIXED,
         "client_min_messages": "warning" if messages == "off" else messages,
-        "plan_cache_mode": plan_cache_mode,
         "statement_timeout": milliseconds(settings.statement_timeout_seconds),
         "lock_timeout": lock_timeout,
         "idle_in_transaction_session_timeout": milliseconds(stall_seconds + CANCEL_GRACE_SECONDS),

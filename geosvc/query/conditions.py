@@ -11,7 +11,7 @@ from geosvc.query.geometry.expressions import GeometryTest
 from geosvc.query.geometry.spatial import spatial_condition
 from geosvc.query.sql_parts import all_of, row_column, type_name
 from geosvc.requests.items import ItemsQuery
-from geosvc.sql.compose import SQL, Composable, Param
+from geosvc.sql.compose import PLANNED_BY_VALUES, SQL, Composable, Param
 from geosvc.values.temporal import Interval
 
 
@@ -27,9 +27,13 @@ def query_conditions(
 ) -> Iterator[Composable]:
     """Yield the conditions of a query; a feature must fulfil all of them.
 
+    The best plan depends on their values, and on the arguments of a function.
+
     Args:
         geometry_test: how geometries are compared.
     """
+    if query.arguments or query.conditions():
+        yield PLANNED_BY_VALUES
     if query.bbox is not None:
         yield bbox_condition(collection.geometry, query.bbox, geometry_test)
     if query.spatial is not None:

@@ -27,6 +27,7 @@ from geosvc.sql.compose import (
     Composed,
     Fixed,
     Identifier,
+    NumberLiteral,
     Param,
     Statement,
     compose,
@@ -221,10 +222,21 @@ class FeatureSelect:
         else:
             parts = [all_of([self.begin, *conditions]), self.order_by]
         if rows is not None:
-            parts.append(SQL(" LIMIT {}").format(Param(rows, "int8")))
+            parts.append(SQL(" LIMIT {}").format(self._most(query, rows)))
         if offset:
             parts.append(SQL(" OFFSET {}").format(Param(offset, "int8")))
         return Composed(tuple(parts))
+
+    def _most(self, query: ItemsQuery, rows: int) -> Composable:
+        """Write the most rows of a page.
+
+        In the order of the key all pages have one good plan. The planner finds it if it knows the
+        number of rows.
+        """
+        has_values = query.arguments or query.conditions()
+        if has_values or query.sortby or query.offset:
+            return Param(rows, "int8")
+        return NumberLiteral(rows)
 
 
 def plan_select(

@@ -33,12 +33,16 @@ class Lookup:
 
 
 def plan_lookup(collection: Collection, query: ItemsQuery, projection: Projection) -> Lookup:
-    """Compose the statement for a collection whose key is one column."""
+    """Compose the statement for a collection whose key is one column.
+
+    The list of ids is a subquery: so the plan for all lists costs as much as that for one, and
+    PostgreSQL plans the statement once.
+    """
     column = collection.key_columns[0]
     ids = Param([], "text[]")
     select = SQL(
         "SELECT {key}::text, {feature}, {version}, {modified} FROM {source} t"
-        " WHERE {tag} AND {key} = ANY ({ids}::{type}[])"
+        " WHERE {tag} AND {key} = ANY ((SELECT {ids}::{type}[])::{type}[])"
     ).format(
         key=row_column(column.name),
         feature=write_feature(collection, query, projection).feature,

@@ -250,6 +250,26 @@ class _RequestTag(Composable):
 REQUEST_TAG = _RequestTag()
 
 
+class _PlannedByValues(Composable):
+    """A condition that is always true and lets PostgreSQL plan the statement for its values.
+
+    PostgreSQL keeps the plan of a prepared statement for all values, if that costs no more than
+    the plans for some values did (plan_cache_mode = auto). It cannot estimate an unknown box, so
+    the kept plan seems cheap. With this condition it seems to cost more than any other. When the
+    values are known, the planner removes the condition before it plans anything.
+    """
+
+    __slots__ = ()
+
+    def render(self, params: Params) -> str:
+        return f"({_TRUE.render(params)} OR {_COSTLY})"
+
+
+_TRUE = Param(True, "bool")
+_COSTLY = "(SELECT count(*) FROM generate_series(1::int8, 9000000000000000000)) > 0"
+PLANNED_BY_VALUES = _PlannedByValues()
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """SQL with its arguments.

@@ -13,6 +13,7 @@ from geosvc.query.conditions import query_conditions
 from geosvc.query.features import select_items, statement_shape
 from geosvc.query.paging import digest_of
 from geosvc.requests.items import CONDITIONS, ItemsQuery, parse_items_query
+from geosvc.sql.compose import PLANNED_BY_VALUES
 from geosvc.values.temporal import parse_datetime
 from tests.unit.samples import collection, column
 
@@ -67,7 +68,9 @@ def test_a_condition_is_a_part_of_statements_counts_and_cursors(name: str) -> No
     query = ItemsQuery(limit=3, offset=1, **{name: VALUES[name]})
     assert query.conditions() == {name: VALUES[name]}
     assert query.selection() == ItemsQuery(limit=None, **{name: VALUES[name]})
-    assert len(list(query_conditions(PLACES, query))) == 1
+    assert list(query_conditions(PLACES, plain)) == []
+    planned_by_values, _ = query_conditions(PLACES, query)
+    assert planned_by_values is PLANNED_BY_VALUES
     assert statement_shape(query) == f"{SHAPES[name]} offset"
     assert digest_of(PLACES, query) != digest_of(PLACES, plain)
     texts = {select_items(PLACES, each, GEOJSON_FORMAT).statement.text for each in (plain, query)}

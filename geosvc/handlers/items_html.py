@@ -16,8 +16,7 @@ from geosvc.handlers.feature_query import (
     reading_rules,
 )
 from geosvc.handlers.map_links import live_stream, map_parameters, without_geometry
-from geosvc.handlers.page_counts import count_matching
-from geosvc.handlers.page_members import content_crs, describe_page
+from geosvc.handlers.page_members import content_crs, count_matching, describe_page
 from geosvc.http.html import html_response
 from geosvc.http.keys import DATABASE, FORMATS, SETTINGS
 from geosvc.http.links import alternate_href, item_url, query_href

@@ -9,8 +9,13 @@ from geosvc.caching.response import CachedResponse
 from geosvc.database.reads.features import fetch_features, stream_features
 from geosvc.handlers.cached_answer import plain_response
 from geosvc.handlers.feature_query import FeatureQuery, batch_size, is_large, plan_page
-from geosvc.handlers.page_counts import count_from_page, count_matching, is_exact_enough
-from geosvc.handlers.page_members import describe_page, following_headers
+from geosvc.handlers.page_members import (
+    count_from_page,
+    count_matching,
+    describe_page,
+    following_headers,
+    is_exact_enough,
+)
 from geosvc.http.keys import DATABASE, SETTINGS
 from geosvc.http.streaming import send_stream
 from geosvc.model.row import Row

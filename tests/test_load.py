@@ -224,3 +224,20 @@ async def _make_schema(url: str) -> None:
         await connection.execute('CREATE SCHEMA "Other Place"')
     finally:
         await connection.close()
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_geometries_are_required_where_none_is_missing(
+    bare_database_url: str, tmp_path: Path, missing: bool
+) -> None:
+    document = collection()
+    if missing:
+        document["features"][7]["geometry"] = None
+    file = tmp_path / "squares.geojson"
+    file.write_text(json.dumps(document))
+    load(bare_database_url, file, "squares")
+    [(required,)] = ask(
+        bare_database_url,
+        "SELECT attnotnull FROM pg_attribute WHERE attrelid = 'squares'::regclass AND attname = 'geom'",
+    )
+    assert required is not missing

@@ -10,6 +10,7 @@ from geosvc.advice.findings import (
     quoted_table,
     subject_of,
 )
+from geosvc.advice.null_rules import NULLS_FROM_ROWS, index_of_nulls
 
 STALE_SHARE = 0.2
 _STORED = ("r", "m", "p")  # tables, materialised views, partitioned tables
@@ -57,6 +58,8 @@ def judge_relation(relation: Facts, role: str, quote: Quote) -> Iterator[Finding
         )
     for geometry in relation["geometries"]:
         yield from _judge_index(relation, geometry, quote)
+        if geometry["indexes"] and geometry["nullable"] and not geometry["null_index"]:
+            yield from _judge_nulls(relation, geometry, quote)
 
 
 def _why_stale(relation: Facts) -> str | None:
@@ -97,6 +100,22 @@ def _judge_index(relation: Facts, geometry: Facts, quote: Quote) -> Iterator[Fin
             f"{relation['rows']} rows without a spatial index: each bbox query reads all of them",
             sql,
         )
+
+
+def _judge_nulls(relation: Facts, geometry: Facts, quote: Quote) -> Iterator[Finding]:
+    """A column that may be NULL, which makes a box read its whole spatial index."""
+    if relation["rows"] < NULLS_FROM_ROWS:
+        return
+    table, column = quoted_table(relation, quote), quote(geometry["name"])
+    yield Finding(
+        "info",
+        "missing-null-index",
+        f"{subject_of(relation)}.{geometry['name']}",
+        "it may be NULL, and a box has to return features without a geometry too: each bbox query "
+        "reads the whole spatial index. Declare it NOT NULL if no geometry is missing, or make a "
+        "small index of the rows without one",
+        index_of_nulls(table, column, concurrently=relation["kind"] != "p"),
+    )
 
 
 def judge_key(relation: Facts, collection: str, quote: Quote) -> Finding:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from geosvc.advice.evidence import Advice, Evidence, Rule, write_size
 from geosvc.advice.missing_index import missing_index
+from geosvc.advice.null_rules import missing_null_index
 from geosvc.advice.plan_conditions import SPATIAL_FUNCTIONS
 from geosvc.advice.planner_rules import costly_function, generic_plan, stale_statistics
 from geosvc.advice.sort_rules import sort_spilled, sort_without_index
@@ -22,6 +23,7 @@ _CERTAIN = frozenset(
         "transformed-column",
         "unknown-srid",
         "missing-property-index",
+        "missing-null-index",
         "sort-without-index",
     }
 )
@@ -99,6 +101,7 @@ RULES: tuple[Rule, ...] = (
     waited_for_pool,
     slow_client,
     missing_index,
+    missing_null_index,
     unknown_srid,
     sort_without_index,
     sort_spilled,

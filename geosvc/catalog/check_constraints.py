@@ -20,6 +20,9 @@ _TOKEN = re.compile(
     r"|(?P<word>[^\W\d][\w$]*)"
     r"|(?P<sign>::|<=|>=|<>|[<>=()\[\],]))"
 )
+_IS_NOT_NULL = re.compile(
+    r"\((?:(?P<quoted>\"(?:[^\"]|\"\")*\")|(?P<word>[^\W\d][\w$]*)) IS NOT NULL\)"
+)
 _NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "double precision", "real"})
 _TEXTS = frozenset({"text", "character varying"})
 _SAME_VALUE = _TEXTS | {"numeric", "double precision"}  # casts that change no value of a column
@@ -314,6 +317,20 @@ def _bound_text(operator: str, value: str) -> ValueBounds:
     if operator == "<>" and not value:
         return ValueBounds(min_length=1)
     return ValueBounds()
+
+
+def required_column(expression: str) -> str | None:
+    """The column that a CHECK constraint requires to have a value, and nothing else; or None.
+
+    Args:
+        expression: as of `parse_check`.
+    """
+    match = _IS_NOT_NULL.fullmatch(expression)
+    if match is None:
+        return None
+    if match["quoted"] is not None:
+        return match["quoted"][1:-1].replace('""', '"')
+    return match["word"]
 
 
 def parse_check(expression: str) -> _BoundsByColumn:

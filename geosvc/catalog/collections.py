@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from geosvc.catalog.check_constraints import DOMAIN_VALUE, parse_check
+from geosvc.catalog.check_constraints import DOMAIN_VALUE, parse_check, required_column
 from geosvc.catalog.function_names import (
     FUNCTION_SCHEMA,
     choose_free_name,
@@ -249,8 +249,15 @@ def _free_id(
     return choose_free_name(possible_ids, taken)
 
 
+def _required_columns(found: Mapping[str, Any]) -> set[str | None]:
+    """The columns that CHECK constraints require to have a value."""
+    checks = found["checks"] or ()
+    return {required_column(check) for check in filter(None, checks)}
+
+
 def _geometries(found: Mapping[str, Any]) -> list[GeometryColumn]:
     geometries = []
+    required = _required_columns(found)
     for column in found["columns"]:
         spatial, typmod = column["spatial"], column["typmod"]
         if spatial is None:
@@ -259,7 +266,7 @@ def _geometries(found: Mapping[str, Any]) -> list[GeometryColumn]:
             column["name"],
             spatial,
             typmod,
-            not_null=column["not_null"],
+            not_null=column["not_null"] or column["name"] in required,
             may_default=column["may_default"],
             insertable=column["insertable"],
             updatable=column["updatable"],

@@ -20,6 +20,7 @@ from geosvc.database.writes.tables import (
     check_srid,
     finish_table,
     is_published,
+    lacks_geometries,
     prepare_table,
     read_collection,
 )
@@ -32,7 +33,7 @@ from geosvc.settings import Settings
 from geosvc.sources import FeatureBatch, SourceSchema, merge_schemas
 from geosvc.sources.fitting import fit_columns, one_object_column, with_types
 from geosvc.sources.schema import GEOMETRY_TYPES, GeometryType
-from geosvc.sources.table import create_index, create_table
+from geosvc.sources.table import create_index, create_table, require_geometry
 
 MAX_COLUMNS = 1600  # of a table of PostgreSQL
 GEOMETRY_COLUMN = "geom"
@@ -257,10 +258,13 @@ class TableLoad:
         return present
 
     async def _finish_table(self, transaction: Transaction) -> None:
-        """Creates the spatial index."""
+        """Creates the spatial index, and requires geometries if none is missing."""
         task = self._progress.add_task("the spatial index", total=None, rate="")
-        indexes = [create_index(self._schema, self._name, GEOMETRY_COLUMN)]
-        await finish_table(transaction, self._schema, self._name, indexes)
+        table = (self._schema, self._name, GEOMETRY_COLUMN)
+        changes = [create_index(*table)]
+        if not await lacks_geometries(transaction, *table):
+            changes.append(require_geometry(*table))
+        await finish_table(transaction, self._schema, self._name, changes)
         self._progress.update(task, total=1, completed=1)
 
 

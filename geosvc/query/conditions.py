@@ -61,20 +61,23 @@ def time_condition(collection: Collection, interval: Interval) -> Composable | N
     last = collection.by_name[collection.temporal[-1]]
     conditions = []
     if interval.end is not None:
-        starts_before = SQL("({column} <= {end} OR {column} IS NULL)").format(
-            column=row_column(first.name),
-            end=_write_instant(first, interval.end),
-        )
+        starts_before = _compare_time(SQL("{} <= {}"), first, interval.end)
         conditions.append(starts_before)
     if interval.start is not None:
-        ends_after = SQL("({column} >= {start} OR {column} IS NULL)").format(
-            column=row_column(last.name),
-            start=_write_instant(last, interval.start),
-        )
+        ends_after = _compare_time(SQL("{} >= {}"), last, interval.start)
         conditions.append(ends_after)
     if not conditions:
         return None
     return all_of(conditions)
+
+
+def _compare_time(comparison: SQL, column: Column, instant: datetime) -> Composable:
+    """Write a comparison that is true where the column has no value."""
+    value = row_column(column.name)
+    compared = comparison.format(value, _write_instant(column, instant))
+    if column.not_null:
+        return compared
+    return SQL("({} OR {} IS NULL)").format(compared, value)
 
 
 def _write_instant(column: Column, instant: datetime) -> Param:

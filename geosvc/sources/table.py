@@ -84,6 +84,17 @@ def create_table(
     return compose("load.create_table", statement)
 
 
+def require_geometry(schema_name: str, table: str, geometry_column: str = "geom") -> Statement:
+    """ALTER TABLE that forbids features without a geometry.
+
+    Where there may be some, a box has to look for them as well.
+    """
+    name = Identifier(schema_name, table)
+    geometry = Identifier(geometry_column)
+    statement = SQL("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL").format(name, geometry)
+    return compose("load.require_geometry", statement)
+
+
 def create_index(schema_name: str, table: str, geometry_column: str = "geom") -> Statement:
     """CREATE INDEX for the geometries, to be executed after the table is filled.
 

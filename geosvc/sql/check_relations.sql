@@ -32,6 +32,15 @@ SELECT json_build_object(
                            'name', a.attname,
                            'spatial', p.typname,
                            'typmod', a.atttypmod,
+                           'nullable', NOT a.attnotnull AND NOT EXISTS (
+                             SELECT FROM pg_constraint k
+                             WHERE k.conrelid = c.oid AND k.contype = 'c' AND k.convalidated AND NOT k.connoinherit
+                               AND pg_get_expr(k.conbin, k.conrelid) = format('(%I IS NOT NULL)', a.attname)),
+                           'null_index', EXISTS (
+                             SELECT FROM pg_index i
+                             WHERE i.indrelid = c.oid AND i.indisvalid
+                               AND pg_get_expr(i.indpred, i.indrelid) = format('(%I IS NULL)', a.attname)
+                               AND pg_get_indexdef(i.indexrelid, 1, true) IN (format('(%I IS NULL)', a.attname), format('%I', a.attname))),
                            'indexes', (SELECT coalesce(json_agg(json_build_object('name', ic.relname, 'valid', i.indisvalid)), '[]'::json)
                                        FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am m ON m.oid = ic.relam
                                        WHERE i.indrelid = c.oid AND m.amname IN ('gist', 'spgist', 'brin') AND i.indpred IS NULL

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geosvc.catalog.check_constraints import parse_check
+from geosvc.catalog.check_constraints import parse_check, required_column
 from geosvc.model.value_bounds import UNBOUNDED, ValueBounds, bounds_of_type_modifier
 
 
@@ -144,3 +144,19 @@ def test_modifiers_tell_lengths_and_digits(
     type_name: str, modifier: int, wanted: ValueBounds
 ) -> None:
     assert bounds_of_type_modifier(type_name, modifier) == wanted
+
+
+@pytest.mark.parametrize(
+    ("expression", "wanted"),
+    [
+        ("(geom IS NOT NULL)", "geom"),
+        ('("Geo m" IS NOT NULL)', "Geo m"),
+        ('("a""b" IS NOT NULL)', 'a"b'),
+        ("(geom IS NULL)", None),
+        ("((geom IS NOT NULL) OR (id < 0))", None),
+        ("(NOT (geom IS NOT NULL))", None),
+        ("(f(geom) IS NOT NULL)", None),
+    ],
+)
+def test_a_column_that_must_have_a_value_is_found(expression: str, wanted: str | None) -> None:
+    assert required_column(expression) == wanted

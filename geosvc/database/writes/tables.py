@@ -86,11 +86,22 @@ async def is_published(transaction: Transaction, schema: str, name: str) -> bool
     return bool(rows[0][0])
 
 
+async def lacks_geometries(
+    transaction: Transaction, schema: str, name: str, geometry_column: str
+) -> bool:
+    """Whether some rows have no geometry."""
+    query = SQL("SELECT EXISTS (SELECT FROM {} WHERE {} IS NULL)").format(
+        Identifier(schema, name), Identifier(geometry_column)
+    )
+    rows = await transaction.fetch(compose("load.lacks_geometries", query))
+    return bool(rows[0][0])
+
+
 async def finish_table(
-    transaction: Transaction, schema: str, name: str, indexes: Sequence[Statement]
+    transaction: Transaction, schema: str, name: str, changes: Sequence[Statement]
 ) -> None:
-    """Create the indexes, and collect the planner's statistics."""
-    for statement in indexes:
+    """Change the table that is filled, and collect the planner's statistics."""
+    for statement in changes:
         await transaction.fetch(statement)
     analyze = SQL("ANALYZE {}").format(Identifier(schema, name))
     await transaction.fetch(compose("load.analyze", analyze))

@@ -51,8 +51,11 @@ from geosvc.http.keys import (
     Observed,
 )
 from geosvc.http.middleware import only_known_hosts, wrap_request
-from geosvc.http.request_end import end_abandoned_requests
-from geosvc.http.response_headers import add_common_headers, add_private_headers
+from geosvc.http.response_end import (
+    add_common_headers,
+    add_private_headers,
+    end_abandoned_requests,
+)
 from geosvc.http.send_monitor import SendMonitor
 from geosvc.http.upload_limits import UPLOADS, Uploads
 from geosvc.live.change_reader import ChangeReader
@@ -124,7 +127,7 @@ async def _observe(app: web.Application) -> AsyncIterator[None]:
     stop_counting = app[METRICS].start()
     app[SLOW_QUERIES].start()
     watch = partial(watch_loop, app[METRICS].loop_lag, app[METRICS].loop_held)
-    end_abandoned = partial(end_abandoned_requests, app[OBSERVED].live)
+    end_abandoned = partial(end_abandoned_requests, app[OBSERVED].open_requests)
     async with in_background(watch), in_background(end_abandoned):
         yield
     await app[SLOW_QUERIES].close()
@@ -290,7 +293,7 @@ def build_admin_app(app: web.Application) -> web.Application:
     admin[CATALOG] = app[CATALOG]
     admin[WORKER_PEERS] = app[WORKER_PEERS]
     admin[SEND_MONITOR] = app[SEND_MONITOR]
-    admin[OBSERVED] = Observed({}, app[OBSERVED].live, app[SETTINGS].telemetry)
+    admin[OBSERVED] = Observed({}, app[OBSERVED].open_requests, app[SETTINGS].telemetry)
     admin.on_response_prepare.append(add_private_headers)
     add_routes(admin, ADMIN_ROUTES)
     return admin

@@ -61,7 +61,7 @@ def _request_gauges(app: web.Application) -> list[Gauge]:
         Gauge(
             "geosvc_requests_in_progress",
             "Requests that are being handled",
-            lambda: len(app[OBSERVED].live),
+            lambda: len(app[OBSERVED].open_requests),
         ),
         Gauge(
             "geosvc_held_bytes",
@@ -193,7 +193,7 @@ def report(app: web.Application, part: str) -> Any:
             "waiting": database.waiting,
             "max": app[SETTINGS].pool_max_size,
         }
-    now, live = perf_counter(), list(app[OBSERVED].live)
+    now, open_requests = perf_counter(), list(app[OBSERVED].open_requests)
     clients = Clients(app[SETTINGS].log_clients, app[SETTINGS].trusted_proxies)
     return [
         {
@@ -208,5 +208,5 @@ def report(app: web.Application, part: str) -> Any:
             "bytes": trace.bytes,
             **clients.describe(trace.peer, trace.forwarded_for, trace.user_agent),
         }
-        for trace in live
+        for trace in open_requests
     ]

@@ -216,7 +216,7 @@ async def test_a_client_that_leaves_while_it_is_sent_a_page_ends_its_request(
         await reader.readexactly(1000)
         writer.transport.abort()
         await until(lambda: requests)
-    assert not client.app[OBSERVED].live
+    assert not client.app[OBSERVED].open_requests
 
 
 async def test_the_server_knows_which_request_a_statement_is_for(
@@ -536,7 +536,7 @@ async def test_without_telemetry_nothing_is_measured_and_everything_works(
         assert await get(client, "/collections/points/items/3") == 200
         await asyncio.sleep(0.1)
     assert (lines, requests) == ([], [])
-    assert not client.app[OBSERVED].live
+    assert not client.app[OBSERVED].open_requests
 
 
 async def test_a_connection_left_in_a_transaction_is_not_used_again(points_url: str) -> None:

@@ -66,12 +66,12 @@ class Observed:
 
     Attributes:
         operations: (operation id, path) of each handler.
-        live: the requests that are being handled.
-        telemetry: whether `live` is filled.
+        open_requests: the requests that are being handled.
+        telemetry: whether `open_requests` is filled.
     """
 
     operations: dict[object, tuple[str | None, str | None]]
-    live: dict[Trace, web.Request]
+    open_requests: dict[Trace, web.Request]
     telemetry: bool
 
 

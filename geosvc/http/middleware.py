@@ -26,8 +26,12 @@ from geosvc.http.cors import answer_preflight, is_preflight
 from geosvc.http.error_responses import error_response, router_response
 from geosvc.http.hosts import KnownHosts
 from geosvc.http.keys import CATALOG, NO_OPERATION, OBSERVED, PRINCIPAL, STREAMING, TRACE
-from geosvc.http.request_end import CLIENT_CLOSED_REQUEST, end_trace
-from geosvc.http.response_headers import REQUEST_ID_HEADER, request_ids
+from geosvc.http.response_end import (
+    CLIENT_CLOSED_REQUEST,
+    REQUEST_ID_HEADER,
+    end_trace,
+    request_ids,
+)
 from geosvc.http.send_monitor import HELD_FROM_BYTES
 from geosvc.http.streaming import PreEncodedResponse, break_off, send_whole
 from geosvc.http.validators import coding_of
@@ -62,7 +66,7 @@ async def wrap_request(request: web.Request, handler: Handler) -> web.StreamResp
     handler_of_route = request.match_info.handler
     trace.operation, trace.route = observed.operations.get(handler_of_route, NO_OPERATION)
     if observed.telemetry:
-        observed.live[trace] = request
+        observed.open_requests[trace] = request
         trace.measured = True
     response = await _guarded(request, handler, app[CATALOG])
     if not isinstance(response, web.Response):

@@ -28,7 +28,7 @@ from geosvc.http.keys import (
     WRITE_DATABASE,
 )
 from geosvc.http.middleware import Handler
-from geosvc.http.request_end import RequestEnds
+from geosvc.http.response_end import RequestEnds
 from geosvc.http.send_monitor import watch_clients
 from geosvc.observe.log import start_log
 from geosvc.observe.tracing import note_request, start_tracing

@@ -35,7 +35,7 @@ def query_conditions(
     if query.arguments or query.conditions():
         yield PLANNED_BY_VALUES
     if query.bbox is not None:
-        yield bbox_condition(collection.geometry, query.bbox, geometry_test)
+        yield bbox_condition(collection.geometry, query.bbox, geometry_test, matches_null=True)
     if query.spatial is not None:
         yield spatial_condition(collection, query.spatial, geometry_test)
     if query.interval is not None:

@@ -6,7 +6,6 @@ predicate is unknown. So the negation of a spatial predicate is a condition of i
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import shapely
@@ -206,8 +205,8 @@ class _ConditionWriter:
 
     def _compare_with_box(self, box: Bbox, op: SpatialOperator) -> Composable:
         """Compare as the parameter `bbox` does, but never select features without a geometry."""
-        geometry = replace(self._collection.geometry, not_null=True)
-        intersects = bbox_condition(geometry, box, self._geometry_test)
+        geometry = self._collection.geometry
+        intersects = bbox_condition(geometry, box, self._geometry_test, matches_null=False)
         if op == "disjoint":
             return self._negation(intersects)
         return intersects

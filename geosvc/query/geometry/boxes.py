@@ -34,15 +34,17 @@ WIDEST_GEOGRAPHY_PREFILTER = 170.0  # degrees; a wider ring on the sphere is amb
 def bbox_condition(
     geometry: GeometryColumn,
     box: Bbox,
-    geometry_test: GeometryTest = GeometryTest.EXACT,
+    geometry_test: GeometryTest,
+    *,
+    matches_null: bool,
 ) -> Composable:
-    """Write the condition that the geometry intersects the box, or that there is no geometry.
-
-    Source: OGC 17-069r4 7.15.3, requirement C.
+    """Write the condition that the geometry intersects the box.
 
     Args:
         geometry_test: how geometries are compared; with others than EXACT the condition may select
             a little more.
+        matches_null: whether a feature without a geometry fulfils the condition, as it does that
+            of the parameter `bbox`. Source: OGC 17-069r4 7.15.3, requirement C.
     """
     needs_degrees = geometry.srid != WEB_MERCATOR or box.exceeds_web_mercator
     if box.srid == WEB_MERCATOR and needs_degrees:
@@ -55,9 +57,9 @@ def bbox_condition(
         condition = SQL("NOT ST_IsEmpty({})").format(column_value(geometry))
     if box.zmin is not None:
         condition = SQL("({}) AND {}").format(condition, _at_height(geometry, box))
-    if geometry.not_null:
-        return SQL("({})").format(condition)
-    return SQL("({} OR {} IS NULL)").format(condition, row_column(geometry.name))
+    if matches_null and not geometry.not_null:
+        return SQL("({} OR {} IS NULL)").format(condition, row_column(geometry.name))
+    return SQL("({})").format(condition)
 
 
 def _at_height(geometry: GeometryColumn, box: Bbox) -> Composable:

@@ -1,8 +1,8 @@
 """Prepare a new connection of a pool: its codecs, its settings, and its observers.
 
-Every session is in UTC with a fixed search path. Sessions that read are read-only and make custom
-plans. The settings are made once for each connection. Behind PgBouncer each transaction may get
-another session, so that every transaction begins with the settings.
+Every session is in UTC with a fixed search path. Sessions that read are read-only. The settings are
+made once for each connection. Behind PgBouncer each transaction may get another session, so that
+every transaction begins with the settings.
 """
 
 import asyncio

@@ -4,6 +4,21 @@ A query logger of asyncpg observes each call of `execute`, `fetch` and the like,
 statements that asyncpg sends by itself. Statements of geosvc have a `Running` as well. It observes
 what a query logger cannot: the wait for a connection, the number of rows, prepared statements and
 cursors.
+
+A statement of geosvc that is run with asyncpg's `fetch`, step by step:
+
+1. `Running.__enter__` makes its run the current one. The wait for a connection begins.
+2. `Running.connected` sets `pool_seconds`.
+3. asyncpg sends the statement within `TimedQuery`, which sets the `seconds` of the run at its end.
+   It emits nothing, since the text is that of the current run.
+4. `Running.got` sets the number of rows, and the `seconds` if there is no query logger (telemetry
+   is off). For a cursor, `Running.took` adds the seconds and the rows of each batch instead.
+5. `Running.__exit__` sets the outcome, adds the times to the trace and emits `QueryEnded`.
+
+A statement without a `Running`, such as BEGIN or what asyncpg sends by itself, has another text
+than the current run: `TimedQuery` makes a run for it and emits its end. `log_query`, the query
+logger, would do the same; asyncpg calls it only where it does not call
+`GeosvcConnection._time_and_log`.
 """
 
 import asyncio

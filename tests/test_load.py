@@ -235,9 +235,10 @@ def test_geometries_are_required_where_none_is_missing(
         document["features"][7]["geometry"] = None
     file = tmp_path / "squares.geojson"
     file.write_text(json.dumps(document))
-    load(bare_database_url, file, "squares")
+    load(bare_database_url, file, "--collection", "squares")
     [(required,)] = ask(
         bare_database_url,
-        "SELECT attnotnull FROM pg_attribute WHERE attrelid = 'squares'::regclass AND attname = 'geom'",
+        "SELECT attnotnull FROM pg_attribute"
+        " WHERE attrelid = 'squares'::regclass AND attname = 'geom'",
     )
     assert required is not missing

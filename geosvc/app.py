@@ -71,7 +71,7 @@ from geosvc.observe.slow import SlowQueries
 from geosvc.offload.children import ChildLimits
 from geosvc.offload.offload import Offload
 from geosvc.openapi import ApiWriter
-from geosvc.query.page_plans import PagePlans
+from geosvc.query.features import PagePlans
 from geosvc.routes import ADMIN_ROUTES, ROUTES, Route, add_routes
 from geosvc.settings import Settings
 from geosvc.stopping import Stop

@@ -9,8 +9,7 @@ from geosvc.model.collection import Collection, Column, GeometryColumn
 from geosvc.model.media_type import MediaType
 from geosvc.model.queryables import ValueKind
 from geosvc.model.row import Row
-from geosvc.query.feature_format import Encoder, FeatureFormat
-from geosvc.query.feature_projection import FeatureProjection, Projection
+from geosvc.query.feature_format import Encoder, FeatureFormat, FeatureProjection, Projection
 from geosvc.query.geometry.expressions import column_value
 from geosvc.query.geometry.output import written_geometry
 from geosvc.query.property_columns import property_columns

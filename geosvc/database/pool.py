@@ -1,25 +1,35 @@
 """A pool of connections, and the statements that run on it.
 
-A read goes this way: `Database.fetch` runs it, and again if the connection was dead
-(`database.read_retry`). Each attempt waits for a connection in `Database.connection`, which takes a
+A read goes this way: `Database.fetch` runs it, and again if the connection was dead (`_run_read`).
+Each attempt waits for a connection in `Database.connection`, which takes a
 place and a connection that is alive (`database.connection_source`). A new connection is prepared in
 `database.connection_setup`. `database.writes.writer` runs writes on another `Database`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from time import monotonic, perf_counter
+from typing import TypeVar
+
+import asyncpg
 
 from geosvc.database.connection import MISSING, Connection
 from geosvc.database.connection_setup import ConnectionSetup
 from geosvc.database.connection_source import ConnectionSource
 from geosvc.database.principal_role import role_commands
-from geosvc.database.read_retry import run_read
 from geosvc.database.row_stream import OpenStream, StreamPlaces, TimedCursor, settle
 from geosvc.database.running import Running
-from geosvc.database.sqlstate import DATABASE_ERRORS, translate
+from geosvc.database.sqlstate import (
+    DATABASE_ERRORS,
+    LOST,
+    RETRIED,
+    RETRYABLE,
+    Locker,
+    is_lost,
+    translate,
+)
 from geosvc.database.target import NotConnected
 from geosvc.database.transaction_commands import (
     CANCEL_SECONDS,
@@ -27,6 +37,7 @@ from geosvc.database.transaction_commands import (
     commit,
     roll_back,
 )
+from geosvc.events import ReadRetried, emit
 from geosvc.model.principal import current_principal
 from geosvc.model.row import Row
 from geosvc.settings import Settings
@@ -35,6 +46,7 @@ from geosvc.sql.files import load_statement
 from geosvc.trace import Trace, current_trace
 
 CLOSE_SECONDS = 5.0
+_T = TypeVar("_T")
 _UNFINISHED = (asyncio.CancelledError, GeneratorExit, TimeoutError)
 
 
@@ -168,7 +180,7 @@ class Database:
         Raises: RequestError.
         """
         attempt = partial(self._fetch_once, statement, timeout_seconds, shared)
-        return await run_read(self._source, statement, attempt)
+        return await _run_read(self._source, statement, attempt)
 
     async def _fetch_once(
         self, statement: Statement, timeout_seconds: float | None, shared: Sequence[Trace]
@@ -215,7 +227,7 @@ class Database:
         Raises: RequestError.
         """
         open_stream = partial(self._open_stream, statement, next_rows([]))
-        resources, cursor, rows = await run_read(self._source, statement, open_stream)
+        resources, cursor, rows = await _run_read(self._source, statement, open_stream)
         try:
             async with resources:
                 while rows:
@@ -253,3 +265,53 @@ def _claim_of(running: Running | None) -> tuple[str | None, bool]:
     if trace is None:
         return None, False
     return trace.collection, trace.db_seconds > 0
+
+
+async def _run_read(
+    source: ConnectionSource, statement: Statement, attempt: Callable[[], Awaitable[_T]]
+) -> _T:
+    """Runs a read, at most three times.
+
+    Most connections are not probed before they are used, so that the first attempt may find a dead
+    one. If the second attempt finds a dead one as well, as after a restart of the server, all
+    connections are replaced before the third.
+
+    Args:
+        attempt: runs the statement once, on a connection of `source`.
+    Raises: RequestError.
+    """
+    try:
+        try:
+            return await attempt()
+        except RETRIED as error:
+            if not _may_succeed(error):
+                raise
+            if is_lost(error):
+                source.suspect_all()
+            emit(ReadRetried(statement=statement.name, reason=type(error).__name__))
+        return await _run_again(source, attempt)
+    except asyncpg.LockNotAvailableError as error:
+        raise translate(error, statement.name, await _find_lockers(source)) from error
+    except DATABASE_ERRORS as error:
+        raise translate(error, statement.name) from error
+
+
+def _may_succeed(error: BaseException) -> bool:
+    """Whether the same read may succeed at once on another connection."""
+    return is_lost(error) or isinstance(error, RETRYABLE)
+
+
+async def _run_again(source: ConnectionSource, attempt: Callable[[], Awaitable[_T]]) -> _T:
+    """Runs the second attempt, and the third. Raises: the errors of asyncpg."""
+    try:
+        return await attempt()
+    except LOST as error:
+        if not is_lost(error):
+            raise
+        await source.expire()
+    return await attempt()
+
+
+async def _find_lockers(source: ConnectionSource) -> list[Locker]:
+    """The sessions whose locks keep readers out; none if the server does not answer at once."""
+    return [Locker(*row) for row in await source.ask(load_statement("lockers"))]

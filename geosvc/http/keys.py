@@ -21,7 +21,7 @@ from geosvc.model.principal import Principal
 from geosvc.observe.metrics import Metrics
 from geosvc.observe.slow import SlowQueries
 from geosvc.offload.offload import Offload
-from geosvc.query.page_plans import PagePlans
+from geosvc.query.features import PagePlans
 from geosvc.settings import Settings
 from geosvc.stopping import Stop
 from geosvc.trace import Trace

@@ -2,7 +2,7 @@
 
 from geosvc.model.collection import Collection, Column, GeometryColumn
 from geosvc.query.csv_cells import csv_cell, property_cell
-from geosvc.query.feature_projection import FeatureProjection, Projection
+from geosvc.query.feature_format import FeatureProjection, Projection
 from geosvc.query.geometry.expressions import column_value
 from geosvc.query.geometry.output import written_geometry
 from geosvc.query.property_columns import property_columns

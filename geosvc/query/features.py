@@ -4,6 +4,7 @@ PostgreSQL writes a feature as one text (docs/decisions/0002); Python joins the 
 them. The sort values follow the feature in each row, for the cursor of the next page.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -34,6 +35,7 @@ from geosvc.sql.compose import (
 )
 
 MAX_SHAPE = 200  # characters
+MAX_PLANS = 512
 _PARAMETERS = {"interval": "datetime"}
 """The parameter of a condition, where the field has another name."""
 
@@ -98,7 +100,7 @@ class FeaturePlan:
         )
 
 
-def plan_items(
+def _plan_page(
     collection: Collection,
     query: ItemsQuery,
     feature_format: FeatureFormat,
@@ -111,8 +113,44 @@ def plan_items(
         extra: columns at the end of each row.
     """
     written = write_feature(collection, query, feature_format.projection)
-    select = plan_select(collection, query, ([written.feature], extra))
+    select = _plan_select(collection, query, ([written.feature], extra))
     return FeaturePlan(collection, feature_format, select, written.header, extra)
+
+
+_PlanKey = tuple[int, int, tuple[object, ...]]
+"""(id() of the collection, id() of the format, what tells the styles of queries apart).
+
+A plan holds its collection and its format, so no other object gets their id() meanwhile. After a
+change of the catalog a collection is another object.
+"""
+
+
+class PagePlans:
+    """The plans that were used last."""
+
+    def __init__(self) -> None:
+        self._plans: OrderedDict[_PlanKey, FeaturePlan] = OrderedDict()
+
+    def find(
+        self, collection: Collection, query: ItemsQuery, feature_format: FeatureFormat
+    ) -> FeaturePlan:
+        """The plan for a query; it is made if there is none.
+
+        That for a spatial relation, or for the arguments of a function, has their values, and is
+        not kept.
+        """
+        if query.spatial is not None or collection.parameters is not None:
+            return _plan_page(collection, query, feature_format)
+        key = (id(collection), id(feature_format), query.style_key())
+        plan = self._plans.get(key)
+        if plan is not None:
+            self._plans.move_to_end(key)
+            return plan
+        plan = _plan_page(collection, query.style(), feature_format)
+        self._plans[key] = plan
+        if len(self._plans) > MAX_PLANS:
+            self._plans.popitem(last=False)
+        return plan
 
 
 def select_items(
@@ -122,7 +160,7 @@ def select_items(
     extra: tuple[Composable, ...] = (),
 ) -> FeaturePage:
     """Plan and bind the statement of one page."""
-    return plan_items(collection, query, feature_format, extra).bind(query)
+    return _plan_page(collection, query, feature_format, extra).bind(query)
 
 
 def select_item(
@@ -177,7 +215,7 @@ def select_features(
         columns: what a row begins with, and what follows behind the sort values.
         rows: how many rows at most; None for all.
     """
-    return plan_select(collection, query, columns).where(collection, query, rows, geometry_test)
+    return _plan_select(collection, query, columns).where(collection, query, rows, geometry_test)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +277,7 @@ class FeatureSelect:
         return NumberLiteral(rows)
 
 
-def plan_select(
+def _plan_select(
     collection: Collection,
     query: ItemsQuery,
     columns: tuple[Sequence[Composable], Sequence[Composable]],
@@ -247,7 +285,7 @@ def plan_select(
     """Plan a SELECT of features.
 
     Args:
-        query, columns: as of `plan_items` and of `select_features`.
+        query, columns: as of `_plan_page` and of `select_features`.
     """
     keys = order_of(collection, query)
     source = source_of(collection, query)

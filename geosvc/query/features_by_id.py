@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from geosvc.model.collection import Collection
-from geosvc.query.feature_projection import Projection
+from geosvc.query.feature_format import Projection
 from geosvc.query.features import source_of
 from geosvc.query.projection import write_feature
 from geosvc.query.sql_parts import row_column, type_name

@@ -1,7 +1,7 @@
 """A feature as GeoJSON, written by PostgreSQL."""
 
 from geosvc.model.collection import Collection, Column, GeometryColumn
-from geosvc.query.feature_projection import FeatureProjection, Projection
+from geosvc.query.feature_format import FeatureProjection, Projection
 from geosvc.query.geometry.expressions import bind_once, column_value
 from geosvc.query.geometry.output import written_geometry
 from geosvc.query.id_member import id_member

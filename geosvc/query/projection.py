@@ -4,7 +4,7 @@ from collections.abc import Container
 
 from geosvc.model.collection import Collection
 from geosvc.model.spatial import SpatialFilter
-from geosvc.query.feature_projection import FeatureProjection, Projection
+from geosvc.query.feature_format import FeatureProjection, Projection
 from geosvc.query.geometry.distances import distance_of
 from geosvc.query.geometry.expressions import GeometryTest
 from geosvc.query.geometry.search_geometry import is_nearest

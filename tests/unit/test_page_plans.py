@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from geosvc.formats import CSV_FORMAT, GEOJSON_FORMAT
 from geosvc.model.collection import RelationKind
-from geosvc.query.features import select_items
-from geosvc.query.page_plans import MAX_PLANS, PagePlans
+from geosvc.query.features import MAX_PLANS, PagePlans, select_items
 from geosvc.query.paging import pages_of
 from geosvc.requests.cursor import Cursor
 from geosvc.requests.items import (

@@ -20,7 +20,9 @@ from geosvc.descriptors import subscribers
 from geosvc.errors import SettingsError
 from geosvc.extension import Extension, Registries, compose_registries
 from geosvc.handlers.api import API_WRITER
-from geosvc.handlers.parsed_requests import PARSED_ITEMS, PARSED_PAGES, ParsedRequestCache
+from geosvc.handlers.item import PARSED_ITEMS
+from geosvc.handlers.items import PARSED_PAGES
+from geosvc.handlers.parsed_requests import ParsedRequestCache
 from geosvc.http.hosts import KnownHosts
 from geosvc.http.keys import (
     ADDED_CONFORMANCE,

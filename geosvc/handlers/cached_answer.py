@@ -79,55 +79,46 @@ def tag_of_version(key: CacheKey, version: int) -> str:
     return f'W/"{version & _MAX_VERSION:x}.{key.digest}"'
 
 
-def cached_answer(
+async def answer_with_version(
     request: web.Request,
-    key: CacheKey | None,
-    build: Build,
-    stream: Stream | None = None,
-    etag_of: EtagOfVersion | None = None,
-) -> Awaitable[web.StreamResponse]:
-    """Answers from the cache, or makes the answer and keeps it.
-
-    Args:
-        key: None when the answer has no version; then it is not kept.
-        stream: sends an answer that is not made as a whole.
-        etag_of: the ETag of a version; None when each answer has an ETag of its own.
-    Raises: RequestError.
-    """
-    # no coroutine of its own: one more for every request would only wait for these
-    if etag_of is None:
-        return _answer_with_own_validators(request, key, build)
-    return _answer_with_version(request, key, build, stream, etag_of)
-
-
-async def _answer_with_version(
-    request: web.Request,
-    key: CacheKey | None,
+    key: CacheKey,
     build: Build,
     stream: Stream | None,
     etag_of: EtagOfVersion,
 ) -> web.StreamResponse:
+    """Answers a request for a page from the cache, or makes the page and keeps it.
+
+    Args:
+        stream: sends a page that is not made as a whole.
+        etag_of: the ETag of a version.
+    Raises: RequestError.
+    """
     cache = request.app[CACHE]
-    version: int | None = None
-    if key is not None:
-        version = await cache.versions.current(key.publication)
-    etag: str | None = None
-    if version is not None:
-        etag = etag_of(version)
+    version = await cache.versions.current(key.publication)
+    if version is None:
+        return await _answer_at_unknown_version(request, build, stream)
+    etag = etag_of(version)
     unchanged = not_modified(request, etag)
     if unchanged is not None:
         return unchanged
-    if key is None or version is None or etag is None:
-        if stream is not None:
-            return await stream(None, _NO_HEADERS)
-        body = await build(None)
-        return plain_response(body)
     if stream is not None:
         return await stream(version, {"ETag": etag})
     found: CachedResponse | None = cache.find(key, version)
     if found is None:
         found = await _share(request, key, version, build, etag)
     return _encoded_response(request, key, found)
+
+
+async def _answer_at_unknown_version(
+    request: web.Request, build: Build, stream: Stream | None
+) -> web.StreamResponse:
+    """The answer while the log cannot be read: it has no validators and is not kept."""
+    unchanged = not_modified(request, None)
+    if unchanged is not None:
+        return unchanged
+    if stream is not None:
+        return await stream(None, _NO_HEADERS)
+    return plain_response(await build(None))
 
 
 async def _share(
@@ -157,11 +148,17 @@ def _size_of(body: CachedResponse) -> int | None:
     return body.size_bytes
 
 
-async def _answer_with_own_validators(
+async def answer_with_own_validators(
     request: web.Request,
     key: CacheKey | None,
     build: Build,
 ) -> web.Response:
+    """Answers a request for a feature from the cache, or reads the feature and keeps it.
+
+    Args:
+        key: None when the answer has no version; then it is not kept.
+    Raises: RequestError.
+    """
     if key is None:
         body = await build(None)
         unchanged = _unchanged(request, body)

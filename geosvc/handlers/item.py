@@ -1,16 +1,22 @@
 """One feature. Source: OGC 17-069r4 7.16."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from aiohttp import web
 
+from geosvc.caching.cache_key import CacheKey
 from geosvc.caching.response import CachedResponse
-from geosvc.handlers.cached_answer import CACHE_CONTROL_HEADER, cache_key_of, cached_answer
+from geosvc.handlers.cached_answer import (
+    CACHE_CONTROL_HEADER,
+    answer_with_own_validators,
+    cache_key_of,
+)
 from geosvc.handlers.feature_lookup import get_feature
 from geosvc.handlers.feature_query import reading_rules
 from geosvc.handlers.item_html import answer_item_page
-from geosvc.handlers.parsed_requests import PARSED_ITEMS, ParsedItemRequest, request_key
+from geosvc.handlers.parsed_requests import ParsedRequestCache, request_key
 from geosvc.handlers.write_answers import representation, validators
 from geosvc.http.documents import collection_of, negotiate, query_of
 from geosvc.http.keys import CODE_VERSION, FORMATS
@@ -18,7 +24,36 @@ from geosvc.http.links import base_url, item_links
 from geosvc.model.collection import Collection
 from geosvc.model.feature import StoredFeature
 from geosvc.model.media_type import HTML, MediaType
-from geosvc.requests.items import parse_item_query
+from geosvc.query.feature_format import FeatureFormat
+from geosvc.requests.items import ItemsQuery, parse_item_query
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedItemRequest:
+    """A request for one feature, parsed but for the id.
+
+    Attributes:
+        item_types: all media types of a feature.
+        shared_key: the part of the cache key that all features share; None when they have no
+            version.
+    """
+
+    collection: Collection
+    query: ItemsQuery
+    format: FeatureFormat
+    item_types: tuple[MediaType, ...]
+    base: str
+    shared_key: CacheKey | None
+
+    def cache_key(self, feature_id: str) -> CacheKey | None:
+        """The cache key of the answer about a feature; None when it has no version."""
+        shared = self.shared_key
+        if shared is None:
+            return None
+        return CacheKey(shared.kind, shared.publication, f"{shared.digest} {feature_id}")
+
+
+PARSED_ITEMS = web.AppKey("parsed_items", ParsedRequestCache[ParsedItemRequest])
 
 
 async def get_item(request: web.Request) -> web.StreamResponse:
@@ -38,7 +73,7 @@ async def get_item(request: web.Request) -> web.StreamResponse:
     feature_id = request.match_info["featureId"]
     cache_key = parsed.cache_key(feature_id)
     build = partial(_build, request, parsed, feature_id)
-    return await cached_answer(request, cache_key, build)
+    return await answer_with_own_validators(request, cache_key, build)
 
 
 def _parse(

@@ -1,26 +1,63 @@
 """A page of the features of a collection. Source: OGC 17-069r4 7.15."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from aiohttp import web
 
+from geosvc.caching.cache_key import CacheKey
 from geosvc.caching.response import CachedResponse
-from geosvc.handlers.cached_answer import CACHE_CONTROL_HEADER, Stream, cached_answer
-from geosvc.handlers.feature_query import is_large, parse_feature_query, reading_rules
-from geosvc.handlers.items_html import answer_items_page
-from geosvc.handlers.page_answer import build_page, stream_page
-from geosvc.handlers.page_members import page_headers
-from geosvc.handlers.parsed_requests import (
-    PARSED_PAGES,
-    ParsedPageRequest,
-    page_cache_key,
-    request_key,
+from geosvc.handlers.cached_answer import (
+    CACHE_CONTROL_HEADER,
+    Stream,
+    answer_with_version,
+    cache_key_of,
+    tag_of_version,
 )
+from geosvc.handlers.feature_query import (
+    FeatureQuery,
+    is_large,
+    parse_feature_query,
+    reading_rules,
+)
+from geosvc.handlers.items_html import answer_items_page
+from geosvc.handlers.page_answer import build_page, send_page, stream_page
+from geosvc.handlers.page_members import page_headers
+from geosvc.handlers.parsed_requests import ParsedRequestCache, request_key
 from geosvc.http.documents import collection_of, negotiate, query_of
 from geosvc.http.keys import FORMATS, SETTINGS
+from geosvc.http.validators import not_modified
 from geosvc.model.collection import Collection
 from geosvc.model.media_type import HTML, MediaType
+
+
+@dataclass(slots=True)
+class ParsedPageRequest:
+    """A request for a page, parsed.
+
+    Attributes:
+        headers: of every answer to it.
+        large: whether the answer is streamed.
+        cache_key: None when the answers have no version.
+    """
+
+    feature_query: FeatureQuery
+    headers: Mapping[str, str]
+    large: bool
+    cache_key: CacheKey | None
+    _version: int | None = None
+    _etag: str = ""
+
+    def etag(self, version: int) -> str:
+        """The weak ETag of the answer at a version."""
+        if version != self._version and self.cache_key is not None:
+            self._version = version
+            self._etag = tag_of_version(self.cache_key, version)
+        return self._etag
+
+
+PARSED_PAGES = web.AppKey("parsed_pages", ParsedRequestCache[ParsedPageRequest])
 
 
 async def get_items(request: web.Request) -> web.StreamResponse:
@@ -36,11 +73,13 @@ async def get_items(request: web.Request) -> web.StreamResponse:
             return await answer_items_page(request, collection, values)
         parsed = await _parse(request, collection, values, media_type)
         parsed_pages.keep(key, parsed)
+    if parsed.cache_key is None:
+        return await _answer_without_version(request, parsed)
     build = partial(_build, request, parsed)
     stream: Stream | None = None
     if parsed.large:
         stream = partial(_stream, request, parsed)
-    return await cached_answer(request, parsed.cache_key, build, stream, parsed.etag)
+    return await answer_with_version(request, parsed.cache_key, build, stream, parsed.etag)
 
 
 async def _parse(
@@ -57,8 +96,38 @@ async def _parse(
         feature_query,
         headers={**page_headers(feature_query), **CACHE_CONTROL_HEADER},
         large=is_large(feature_query, stream_above_rows),
-        cache_key=page_cache_key(request, feature_query),
+        cache_key=_cache_key(request, feature_query),
     )
+
+
+def _cache_key(request: web.Request, feature_query: FeatureQuery) -> CacheKey | None:
+    """The cache key of a page; None when it has no version.
+
+    A page has no version when the collection is not published, and when the filter depends on the
+    time of day. `f` is a part of it, since the links of a page repeat it.
+    """
+    query = feature_query.query
+    if query.filter is not None and not query.filter.is_immutable:
+        return None
+    return cache_key_of(
+        request,
+        "page",
+        feature_query.collection,
+        query,
+        feature_query.media_type.essence,
+        feature_query.values.get("f"),
+        feature_query.base,
+    )
+
+
+async def _answer_without_version(
+    request: web.Request, parsed: ParsedPageRequest
+) -> web.StreamResponse:
+    """A page that is made each time. Raises: RequestError."""
+    unchanged = not_modified(request, None)
+    if unchanged is not None:
+        return unchanged
+    return await send_page(request, parsed.feature_query, parsed.headers)
 
 
 async def _build(

@@ -2,6 +2,19 @@
 
 PostgreSQL writes a feature as one text (docs/decisions/0002); Python joins the texts and sends
 them. The sort values follow the feature in each row, for the cursor of the next page.
+
+`PagePlans.find` gives the plan of a style, `FeaturePlan.bind` the statement of a request. That of
+`/collections/shops/items?bbox=5,45,12,52` is, with `…` for what the plan has of the feature:
+
+    SELECT convert_to('{"type":"Feature",' || … || '}', 'UTF8'), t."id"::text
+    FROM "public"."shops" t
+    WHERE (SELECT set_config('application_name', $2::text, true)) IS NOT NULL
+      AND ($3::bool OR (SELECT count(*) FROM generate_series(1::int8, 9…)) > 0)
+      AND (t."geom" && ST_MakeEnvelope($4, $5, $6, $7, 4326) AND …)
+    ORDER BY t."id" LIMIT $8::int8
+
+The plan is everything up to the first condition, and the order. The first condition names the
+request in pg_stat_activity, the second one asks for a plan of its own (`PLANNED_BY_VALUES`).
 """
 
 from collections import OrderedDict
@@ -12,11 +25,11 @@ from geosvc.errors import CollectionBroken
 from geosvc.model.collection import Collection, Parameter
 from geosvc.query.conditions import cast_text, query_conditions
 from geosvc.query.feature_format import FeatureFormat
+from geosvc.query.geometry.distances import distance_text
 from geosvc.query.geometry.expressions import GeometryTest
 from geosvc.query.geometry.nearest import Candidates, select_nearest
 from geosvc.query.geometry.search_geometry import is_nearest
 from geosvc.query.paging import page_start
-from geosvc.query.projection import write_feature
 from geosvc.query.sort_order import OrderKey, can_trust_key, order_by_clause, order_of
 from geosvc.query.sql_parts import all_of, comma_list, relation_name
 from geosvc.query.versions import modified_of, version_of
@@ -112,7 +125,8 @@ def _plan_page(
         query: its style, and the spatial relation or the arguments of a function, if any.
         extra: columns at the end of each row.
     """
-    written = write_feature(collection, query, feature_format.projection)
+    metres = distance_text(collection, query.spatial, GeometryTest.EXACT)
+    written = feature_format.projection.write_feature(collection, query, metres, raising=True)
     select = _plan_select(collection, query, ([written.feature], extra))
     return FeaturePlan(collection, feature_format, select, written.header, extra)
 

@@ -3,11 +3,9 @@
 from collections.abc import Container
 
 from geosvc.model.collection import Collection
-from geosvc.model.spatial import SpatialFilter
 from geosvc.query.feature_format import FeatureProjection, Projection
-from geosvc.query.geometry.distances import distance_of
+from geosvc.query.geometry.distances import distance_text
 from geosvc.query.geometry.expressions import GeometryTest
-from geosvc.query.geometry.search_geometry import is_nearest
 from geosvc.query.property_columns import property_columns
 from geosvc.query.sql_parts import comma_list, row_column
 from geosvc.query.value_texts import printed
@@ -29,7 +27,7 @@ def write_feature(
         geometry_test: how the distance to the geometry of the search is measured.
         raising: as for `Projection.write_geometry`.
     """
-    metres = _metres(collection, query.spatial, geometry_test)
+    metres = distance_text(collection, query.spatial, geometry_test)
     return projection.write_feature(collection, query, metres, raising)
 
 
@@ -57,21 +55,7 @@ def write_values(
         else:
             values.append(projection.write_property(column, query))
     if projection.distance_is_property:
-        metres = _metres(collection, query.spatial, GeometryTest.SAFE)
+        metres = distance_text(collection, query.spatial, GeometryTest.SAFE)
         if metres is not None:
             values.append(metres)
     return SQL("ARRAY[{}]::text[]").format(comma_list(values))
-
-
-def _metres(
-    collection: Collection,
-    spatial: SpatialFilter | None,
-    geometry_test: GeometryTest,
-) -> Composable | None:
-    """Write the distance to the geometry of a search as text, to millimetres; None without one."""
-    if spatial is None or not spatial.has_distances:
-        return None
-    metres: Composable = SQL("d.metres")
-    if not is_nearest(spatial):
-        metres = distance_of(collection, spatial, geometry_test)
-    return SQL("trim_scale(round(({})::numeric, 3))::text").format(metres)

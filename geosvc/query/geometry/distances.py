@@ -17,7 +17,12 @@ from geosvc.query.geometry.expressions import (
     linear,
     stored_value,
 )
-from geosvc.query.geometry.search_geometry import Area, area_around, search_geometry_of
+from geosvc.query.geometry.search_geometry import (
+    Area,
+    area_around,
+    is_nearest,
+    search_geometry_of,
+)
 from geosvc.query.sql_parts import any_of, comma_list, row_column
 from geosvc.sql.compose import SQL, Composable, Param
 
@@ -205,3 +210,17 @@ def _to_nearest_part(geography: Composable, spatial: SpatialFilter) -> Composabl
     if len(distances) == 1:
         return distances[0]
     return SQL("least({})").format(comma_list(distances))
+
+
+def distance_text(
+    collection: Collection,
+    spatial: SpatialFilter | None,
+    geometry_test: GeometryTest,
+) -> Composable | None:
+    """Write the distance to the geometry of a search as text, to millimetres; None without one."""
+    if spatial is None or not spatial.has_distances:
+        return None
+    metres: Composable = SQL("d.metres")
+    if not is_nearest(spatial):
+        metres = distance_of(collection, spatial, geometry_test)
+    return SQL("trim_scale(round(({})::numeric, 3))::text").format(metres)

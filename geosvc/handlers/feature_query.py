@@ -26,12 +26,12 @@ _MAX_FETCH_BYTES = 8 << 20  # a page that the catalog expects to be larger is st
 
 @dataclass(frozen=True)
 class FeatureQuery:
-    """A parsed request for features.
+    """An `ItemsQuery` with what its answer needs: the collection, the client, the media type.
 
     Attributes:
         principal: who sends the request.
         values: the parameters as text.
-        query: the same, parsed.
+        query: what the parameters select; it knows no HTTP.
         media_type: of the answer.
         formats: all formats of the service.
         base: the root URL that clients see.

@@ -111,7 +111,7 @@ _style_of = attrgetter(*STYLE)
 
 @dataclass(frozen=True, slots=True)
 class ItemsQuery:
-    """Which features, in which order, and which parts of them.
+    """Which features, in which order, and which parts of them; without collection and client.
 
     Attributes:
         limit: features of a page; None: all (export).

@@ -6,6 +6,7 @@ change the row in between.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from geosvc.bodies.feature_change import FeatureChange
 from geosvc.model.collection import Collection, RelationKind
@@ -52,16 +53,28 @@ class Update:
     content_hash: ContentHash | None = None
 
 
+class UpdateResult(NamedTuple):
+    """The row of `update_feature`. All but `found` are None if the feature was not changed.
+
+    Attributes:
+        found: how many features have this id; 2 for several.
+        modified: in seconds since 1970; None also if no column tells it.
+        text: the changed feature as GeoJSON in UTF-8; None also if it was not asked for.
+    """
+
+    found: int
+    feature_id: str | None
+    version: str | None
+    modified: float | None
+    text: bytes | None
+
+
 def update_feature(
     collection: Collection,
     key: Sequence[str],
     update: Update,
 ) -> Statement:
-    """Update a feature.
-
-    The row is (number of features with this id, id, version, when modified, feature). All but the
-    number are NULL if the feature was not changed.
-    """
+    """Update a feature. The row is an `UpdateResult`."""
     change = update.change
     params = _key_params(collection, key)
     rows = PostedRows(collection, PostedColumns(change.columns, False, update.crs))

@@ -23,15 +23,24 @@ from geosvc.model.feature import StoredFeature
 from geosvc.model.row import Row
 from geosvc.offload.offload import Offload
 from geosvc.query.features import FeaturePage, select_item
-from geosvc.query.mutations import ContentHash, Update, delete_feature, update_feature
+from geosvc.query.mutations import (
+    ContentHash,
+    Update,
+    UpdateResult,
+    delete_feature,
+    update_feature,
+)
 from geosvc.query.posted_rows import WritePlan
 from geosvc.query.versions import content_hash_of
 from geosvc.requests.items import GeometryStyle, ItemsQuery
 from geosvc.sql.compose import Statement
 
-MAX_ATTEMPTS = 60  # if other transactions change the feature meanwhile
-# if the compared values are the same each time: others may change them and change them back
-_SAME_HASH_ATTEMPTS = 20
+MAX_ATTEMPTS = 60
+"""Attempts of an update, if other transactions change the feature meanwhile."""
+
+# An update that fails although the hash was right has no future if a trigger prevents it, but
+# succeeds in the end if others change the compared values and change them back.
+_SAME_HASH_RETRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,49 +91,54 @@ async def change_feature(
     update = Update(change, target.crs, target.preconditions, _representation(target))
     parts = await offload.run(change.weight, change.compared_parts, target.crs)
     if parts.is_empty:
-        row = await _update(session, target, update)
+        result = await _update(session, target, update)
     else:
-        row = await _update_changed_parts(session, target, update, parts, offload)
-    found, feature_id, version, modified, text = row
-    if version is None:
-        raise await explain_unchanged(session, target, found=found)
+        result = await _update_changed_parts(session, target, update, parts, offload)
+    if result.version is None:
+        raise await explain_unchanged(session, target, found=result.found)
     if target.collection.is_view:
         stored = await read_stored(
             session, target.collection, target.feature_id, target.representation
         )
         if stored is not None:
             return stored
-    return StoredFeature(text, version, modified, feature_id)
+    return StoredFeature(result.text, result.version, result.modified, result.feature_id)
 
 
-async def _update(session: Session, target: ChangeTarget, update: Update) -> Row:
-    """Run an update: (number of features found, feature id, version, last change, feature)."""
+async def _update(session: Session, target: ChangeTarget, update: Update) -> UpdateResult:
     rows = await session.fetch(update_feature(target.collection, target.key, update))
-    return rows[0]
+    return UpdateResult(*rows[0])
 
 
 async def _update_changed_parts(
     session: Session, target: ChangeTarget, update: Update, parts: ComparedParts, offload: Offload
-) -> Row:
+) -> UpdateResult:
     """Read the stored values of some parts, then update those parts that differ.
 
-    The update does nothing if another transaction has changed the stored values in between. Then
-    they are read and compared again.
+    If the update finds the feature and does not change it, both are repeated. The causes:
+
+    - Other transactions change the compared values between the read and the update. Each read has
+      another hash; after MAX_ATTEMPTS the update is given up.
+    - Others change the values and change them back, so that each read has the same hash. The update
+      is tried again _SAME_HASH_RETRIES times.
+    - A trigger prevents the update, or rows of a foreign table share a ctid. The hash stays the
+      same here too, so nothing distinguishes it from the cause before, and the same limit ends it.
+    - Another transaction deletes the feature, adds one with the same id, or makes a precondition
+      false. The next read raises the error.
 
     Raises: NotFound, PreconditionFailed, InvalidFeature, RepeatedId.
     """
     attempts: Counter[ContentHash | None] = Counter()
     while True:
         remaining = await _without_unchanged(session, target, update, parts, offload)
-        row = await _update(session, target, remaining)
-        found, _, version, _, _ = row
-        is_updated = version is not None
-        if is_updated or not found:
-            return row
+        result = await _update(session, target, remaining)
+        is_updated = result.version is not None
+        if is_updated or not result.found:
+            return result
         content_hash = remaining.content_hash
         attempts[content_hash] += 1
-        if attempts[content_hash] > _SAME_HASH_ATTEMPTS or attempts.total() == MAX_ATTEMPTS:
-            return row
+        if attempts[content_hash] > _SAME_HASH_RETRIES or attempts.total() == MAX_ATTEMPTS:
+            return result
 
 
 def _representation(target: ChangeTarget) -> ItemsQuery | None:

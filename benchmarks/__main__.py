@@ -22,6 +22,7 @@ from benchmarks import (
     nearest,
     page,
     post,
+    small,
     start,
     telemetry,
 )
@@ -38,6 +39,7 @@ BENCHMARKS: Mapping[str, Callable[[Arena], list[Result]]] = {
     "page": page.run,
     "export": export.run,
     "item": item.run,
+    "small": small.run,
     "telemetry": telemetry.run,
     "start": start.run,
     "bulk": bulk.run,

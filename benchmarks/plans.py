@@ -19,6 +19,7 @@ from geosvc.settings import Settings
 from geosvc.sql.compose import Statement
 
 _TAG = re.compile(r"\(SELECT set_config\('application_name', \$\d+::text, true\)\) IS NOT NULL")
+_PLANNED_BY_VALUES = re.compile(r"\(\$\d+::bool OR \(SELECT count\(\*\) FROM [^)]*\)\) > 0\)")
 _SESSION = Statement(
     "session", "SELECT name, current_setting(name) FROM pg_settings WHERE source = 'session'"
 )
@@ -73,11 +74,13 @@ class Planner:
     def item(self, collection_id: str, feature_id: str) -> Statement:
         """Of `/items/{featureId}`, as a look-up of one feature."""
         collection = self.catalog[collection_id]
-        return _untagged(
+        statement = _untagged(
             select_item(
                 collection, parse_item_query({}, collection), GEOJSON_FORMAT, (feature_id,)
             ).statement
         )
+        # look-ups of several features, which geosvc runs instead, are planned once
+        return replace(statement, text=_PLANNED_BY_VALUES.sub("true", statement.text))
 
     def search(self, collection_id: str, body: bytes) -> Statement:
         """Of `POST /search`."""

@@ -146,17 +146,23 @@ def add_routes(app: web.Application, routes: tuple[Route, ...]) -> None:
 
     Paths above the items are answered with a slash at their end, too: clients that look for the
     parent of a document ask so. Items come first: they are requested most, and aiohttp tries the
-    paths that begin alike one after another.
+    paths that begin alike one after another, each once for all of its methods.
     """
+    resources: dict[str, web.Resource] = {}
+
+    def add(path: str, method: str, route: Route, name: str | None = None) -> None:
+        if path not in resources:
+            resources[path] = app.router.add_resource(path, name=name)
+        resources[path].add_route(method, route.handler)
+
     items = [route for route in routes if _is_below_items(route)]
     others = [route for route in routes if not _is_below_items(route)]
     for route in (*items, *others):
         path = _PLACEHOLDER.sub(_pattern, route.path)
         app[OBSERVED].operations[route.handler] = (route.operation_id, route.path)
-        app.router.add_route(route.method, path, route.handler, name=route.operation_id)
-        if route.method != "GET":
-            continue
-        app.router.add_route("HEAD", path, route.handler)
-        if route in others and route in ROUTES and not path.endswith("/"):
-            for method in ("GET", "HEAD"):
-                app.router.add_route(method, f"{path}/", route.handler)
+        methods = ("GET", "HEAD") if route.method == "GET" else (route.method,)
+        for method in methods:
+            add(path, method, route, route.operation_id)
+            is_parent = route in others and route in ROUTES and not path.endswith("/")
+            if is_parent and route.method == "GET":
+                add(f"{path}/", method, route)

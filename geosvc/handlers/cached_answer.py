@@ -22,7 +22,12 @@ from geosvc.caching.response import CachedResponse
 from geosvc.caching.store import SizeOf
 from geosvc.http.keys import CACHE, CATALOG, CODE_VERSION, PRINCIPAL, SETTINGS, TRACE
 from geosvc.http.streaming import PreEncodedResponse
-from geosvc.http.validators import CACHE_CONTROL, coding_of, not_modified
+from geosvc.http.validators import (
+    CACHE_CONTROL,
+    coding_of,
+    not_modified,
+    refuse_preconditions,
+)
 from geosvc.model.collection import Collection
 from geosvc.requests.preconditions import tag_of_coding
 
@@ -113,9 +118,7 @@ async def _answer_at_unknown_version(
     request: web.Request, build: Build, stream: Stream | None
 ) -> web.StreamResponse:
     """The answer while the log cannot be read: it has no validators and is not kept."""
-    unchanged = not_modified(request, None)
-    if unchanged is not None:
-        return unchanged
+    refuse_preconditions(request)
     if stream is not None:
         return await stream(None, _NO_HEADERS)
     return plain_response(await build(None))

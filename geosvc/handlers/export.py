@@ -9,7 +9,7 @@ from geosvc.handlers.page_members import content_disposition, page_headers
 from geosvc.http.documents import collection_of, negotiate, query_of
 from geosvc.http.keys import FORMATS
 from geosvc.http.streaming import send_stream
-from geosvc.http.validators import not_modified
+from geosvc.http.validators import refuse_preconditions
 from geosvc.query.paging import PageEnd
 
 
@@ -20,9 +20,7 @@ async def get_export(request: web.Request) -> web.StreamResponse:
     media_type = negotiate(request, values, request.app[FORMATS].export_types)
     rules = reading_rules(request, paged=False)
     feature_query = await parse_feature_query(request, collection, values, media_type, rules)
-    unchanged = not_modified(request, None)
-    if unchanged is not None:
-        return unchanged
+    refuse_preconditions(request)
     end = PageEnd(None)
     pieces = await read_pieces_of_body(request, feature_query, end, _no_members)
     headers = {

@@ -27,7 +27,7 @@ from geosvc.handlers.page_members import page_headers
 from geosvc.handlers.parsed_requests import ParsedRequestCache, request_key
 from geosvc.http.documents import collection_of, negotiate, query_of
 from geosvc.http.keys import FORMATS, SETTINGS
-from geosvc.http.validators import not_modified
+from geosvc.http.validators import refuse_preconditions
 from geosvc.model.collection import Collection
 from geosvc.model.media_type import HTML, MediaType
 
@@ -74,7 +74,8 @@ async def get_items(request: web.Request) -> web.StreamResponse:
         parsed = await _parse(request, collection, values, media_type)
         parsed_pages.keep(key, parsed)
     if parsed.cache_key is None:
-        return await _answer_without_version(request, parsed)
+        refuse_preconditions(request)
+        return await send_page(request, parsed.feature_query, parsed.headers)
     build = partial(_build, request, parsed)
     stream: Stream | None = None
     if parsed.large:
@@ -118,16 +119,6 @@ def _cache_key(request: web.Request, feature_query: FeatureQuery) -> CacheKey | 
         feature_query.values.get("f"),
         feature_query.base,
     )
-
-
-async def _answer_without_version(
-    request: web.Request, parsed: ParsedPageRequest
-) -> web.StreamResponse:
-    """A page that is made each time. Raises: RequestError."""
-    unchanged = not_modified(request, None)
-    if unchanged is not None:
-        return unchanged
-    return await send_page(request, parsed.feature_query, parsed.headers)
 
 
 async def _build(

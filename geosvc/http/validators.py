@@ -39,6 +39,14 @@ def coding_of(request: web.Request, body: bytes) -> str | None:
     return negotiate_coding(request.headers.get(hdrs.ACCEPT_ENCODING), CODINGS)
 
 
+def refuse_preconditions(request: web.Request) -> None:
+    """Refuses the conditions that an answer without validators cannot meet.
+
+    Raises: PreconditionFailed, InvalidParameter.
+    """
+    not_modified(request, None)
+
+
 def not_modified(
     request: web.Request,
     etag: str | None,

@@ -25,11 +25,11 @@ from geosvc.errors import CollectionBroken
 from geosvc.model.collection import Collection, Parameter
 from geosvc.query.conditions import cast_text, query_conditions
 from geosvc.query.feature_format import FeatureFormat
-from geosvc.query.geometry.distances import distance_text
 from geosvc.query.geometry.expressions import GeometryTest
 from geosvc.query.geometry.nearest import Candidates, select_nearest
 from geosvc.query.geometry.search_geometry import is_nearest
 from geosvc.query.paging import page_start
+from geosvc.query.projection import write_feature
 from geosvc.query.sort_order import OrderKey, can_trust_key, order_by_clause, order_of
 from geosvc.query.sql_parts import all_of, comma_list, relation_name
 from geosvc.query.versions import modified_of, version_of
@@ -125,8 +125,7 @@ def _plan_page(
         query: its style, and the spatial relation or the arguments of a function, if any.
         extra: columns at the end of each row.
     """
-    metres = distance_text(collection, query.spatial, GeometryTest.EXACT)
-    written = feature_format.projection.write_feature(collection, query, metres, raising=True)
+    written = write_feature(collection, query, feature_format.projection)
     select = _plan_select(collection, query, ([written.feature], extra))
     return FeaturePlan(collection, feature_format, select, written.header, extra)
 

@@ -1,4 +1,20 @@
-"""All subscribers of a worker: how each begins, with what it missed and without a gap."""
+"""All subscribers of a worker: how each begins, with what it missed and without a gap.
+
+    Last-Event-ID, or now      replay.position      S = subscriber.joined
+    ----+---- catch up ---------------+-- replay to S --------+---- the topic sends ---->
+
+1. Catch up: replay the log to `reader.snapshot`, until a replay has fewer than BATCH changes. Each
+   ends at a new `replay.position`, where the next one begins.
+2. Join: take S, the present `reader.snapshot`, and enter the topic, without an await between.
+3. Replay to S, while the events of the topic wait in the queue of the subscriber.
+4. The topic reads from its `_position` on, and leaves out the transactions that S sees.
+
+No duplicate: S sees a transaction or does not, so either the replay sends it or the topic does.
+No gap: at the join the topic has read no further than the reader, which is at S, so it still reads
+all that S does not see. Only `Topic.wake(since)` moves `_position` without a read: to the
+snapshot before the read that found changes of its table, and only if the topic has sent everything
+before. Between the two, only other tables have changed.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator

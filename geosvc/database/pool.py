@@ -22,10 +22,10 @@ from geosvc.database.principal_role import role_commands
 from geosvc.database.row_stream import OpenStream, StreamPlaces, TimedCursor, settle
 from geosvc.database.running import Running
 from geosvc.database.sqlstate import (
+    CONFLICTS,
     DATABASE_ERRORS,
     LOST,
-    RETRIED,
-    RETRYABLE,
+    LOST_OR_CONFLICT,
     Locker,
     is_lost,
     translate,
@@ -283,7 +283,7 @@ async def _run_read(
     try:
         try:
             return await attempt()
-        except RETRIED as error:
+        except LOST_OR_CONFLICT as error:
             if not _may_succeed(error):
                 raise
             if is_lost(error):
@@ -298,7 +298,7 @@ async def _run_read(
 
 def _may_succeed(error: BaseException) -> bool:
     """Whether the same read may succeed at once on another connection."""
-    return is_lost(error) or isinstance(error, RETRYABLE)
+    return is_lost(error) or isinstance(error, CONFLICTS)
 
 
 async def _run_again(source: ConnectionSource, attempt: Callable[[], Awaitable[_T]]) -> _T:

@@ -40,10 +40,11 @@ LOST = (
 )
 """After these errors the connection may be dead; `is_lost` tells whether it is."""
 
-RETRYABLE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+CONFLICTS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 """Conflicts with another transaction, or with the replay of a standby. A retry may succeed."""
 
-RETRIED = (*LOST, *RETRYABLE)
+LOST_OR_CONFLICT = (*LOST, *CONFLICTS)
+"""After these errors a read may be tried again: always after a conflict, else if `is_lost`."""
 
 STALE_PLAN = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 """A prepared statement is older than a change of its tables. A retry prepares it again."""

@@ -243,7 +243,7 @@ def _previous(values: Mapping[str, str], before: int, limit: int) -> str:
 
 
 def _without_place(values: Mapping[str, str]) -> dict[str, str]:
-    """The parameters without those that say where the page begins."""
+    """The parameters without those that say where the page starts."""
     parameters = dict(values)
     for name in PAGE_START:
         parameters.pop(name, None)

@@ -177,7 +177,8 @@ async def _create_at(
 
 def _on_conflict(collection: Collection) -> OnConflict:
     """What happens where another client has created the feature meanwhile."""
-    if collection.key_is_unique or collection.is_view:  # of a view, the index is that of its table
+    # of a view, the index is that of its table
+    if collection.key_is_unique or collection.is_view_or_foreign:
         return OnConflict.NOTHING
     return OnConflict.FAIL  # without a unique index there is no conflict
 

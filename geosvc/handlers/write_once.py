@@ -34,7 +34,7 @@ async def run_once(
     """
     writer = request.app[WRITES].writer
     dry_run = write.options.dry_run
-    needs_transaction = in_transaction or dry_run or write.collection.is_view
+    needs_transaction = in_transaction or dry_run or write.collection.is_view_or_foreign
     if not needs_transaction and write.idempotency_key is None:
         answer = await work(writer)
         return send_answer(answer)

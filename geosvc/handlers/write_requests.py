@@ -74,7 +74,7 @@ class WriteRequest:
         PostgreSQL cannot lock the rows of a view, so a change of one is repeated where another
         transaction was faster.
         """
-        if self.collection.is_view:
+        if self.collection.is_view_or_foreign:
             return REPEATABLE_READ
         return ""
 

@@ -32,8 +32,8 @@ from geosvc.requests.items import ItemsQuery
 
 INSERT, UPDATE, DELETE, BULK, RESYNC = "insert", "update", "delete", "bulk", "resync"
 
-
 SelectionGroup = tuple[Principal, ItemsQuery]
+"""What subscribers of one group have in common; each change is evaluated once for the group."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,7 +273,7 @@ class Collection:
         return any(not column.may_default for column in self.key_columns)
 
     @property
-    def is_view(self) -> bool:
+    def is_view_or_foreign(self) -> bool:
         """Whether its rows belong to other relations, so that PostgreSQL cannot lock them."""
         return self.kind in (RelationKind.VIEW, RelationKind.FOREIGN_TABLE)
 

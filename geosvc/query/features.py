@@ -49,8 +49,8 @@ from geosvc.sql.compose import (
 
 MAX_SHAPE = 200  # characters
 MAX_PLANS = 512
-_PARAMETERS = {"interval": "datetime"}
-"""The parameter of a condition, where the field has another name."""
+_PARAMETER_OF_FIELD = {"interval": "datetime"}
+"""The parameter of a condition, where the field of `ItemsQuery` has another name."""
 
 PAGE_NAME = "items.page"
 EXPORT_NAME = "items.export"
@@ -79,7 +79,7 @@ class FeaturePlan:
     """The statement of a page without the values of a request; it is made once and bound often.
 
     Attributes:
-        select: everything but the conditions, the begin and the size of the page.
+        select: everything but the conditions, the start and the size of the page.
         header, extra: as of FeaturePage.
     """
 
@@ -238,14 +238,15 @@ class FeatureSelect:
     Attributes:
         columns, source: what is selected, and from what.
         keys: what the rows are ordered by.
-        begin: the statement up to its conditions; the nearest rows are selected by another one.
+        select_from: the statement up to its conditions; not for the nearest rows, which are
+            selected by another one.
         order_by: the statement behind its conditions.
     """
 
     columns: Sequence[Composable]
     source: Composable
     keys: tuple[OrderKey, ...]
-    begin: Composable
+    select_from: Composable
     order_by: Composable
 
     def where(
@@ -271,7 +272,7 @@ class FeatureSelect:
                 select_nearest(collection, query.spatial, self.columns, candidates, geometry_test)
             ]
         else:
-            parts = [all_of([self.begin, *conditions]), self.order_by]
+            parts = [all_of([self.select_from, *conditions]), self.order_by]
         if rows is not None:
             parts.append(SQL(" LIMIT {}").format(self._most(query, rows)))
         if offset:
@@ -304,11 +305,11 @@ def _plan_select(
     source = source_of(collection, query)
     first, last = columns
     selected = [*first, *_sort_values(keys), *last]
-    begin = SQL("SELECT {columns} FROM {source} t WHERE {tag}").format(
+    select_from = SQL("SELECT {columns} FROM {source} t WHERE {tag}").format(
         columns=comma_list(selected), source=source, tag=REQUEST_TAG
     )
     order_by = order_by_clause(keys)
-    return FeatureSelect(selected, source, keys, Fixed(begin), Fixed(order_by))
+    return FeatureSelect(selected, source, keys, Fixed(select_from), Fixed(order_by))
 
 
 def _sort_values(keys: Sequence[OrderKey]) -> list[Composable]:
@@ -359,7 +360,7 @@ def statement_shape(query: ItemsQuery) -> str:
         if condition == "equals":
             parts += [f"{name}=" for name, _ in query.equals]
         else:
-            parts.append(_PARAMETERS.get(condition, condition))
+            parts.append(_PARAMETER_OF_FIELD.get(condition, condition))
     if query.sortby:
         parts.append(_sortby_shape(query))
     parts += _paging_shape(query)

@@ -16,7 +16,7 @@ Concern = Literal["condition", "order", "start", "page", "style", "format"]
 
 - condition: which features match.
 - order: in which order they come.
-- start: where the page begins.
+- start: where the page starts.
 - page: what only pages have: their size and the count.
 - style: which parts of a feature are written, and how.
 - format: the media type.
@@ -197,7 +197,7 @@ CHANGES_DECLARED = (*_concerning("condition", "style"), LAST_EVENT_ID)
 """The parameters of a stream of changes."""
 
 PAGE_START = _names(_concerning("start"))
-"""The names of the parameters that say where a page begins."""
+"""The names of the parameters that say where a page starts."""
 
 PAGING = _names(_concerning("start", "page"))
 """The names of the parameters that only pages have."""

@@ -72,7 +72,7 @@ async def create_feature(
         return None
     feature_id, version, modified, text = rows[0]
     created = StoredFeature(text, version, modified, feature_id)
-    if collection.is_view and feature_id is not None:
+    if collection.is_view_or_foreign and feature_id is not None:
         stored = await read_stored(session, collection, feature_id, representation)
         if stored is not None:
             return stored
@@ -96,7 +96,7 @@ async def change_feature(
         result = await _update_changed_parts(session, target, update, parts, offload)
     if result.version is None:
         raise await explain_unchanged(session, target, found=result.found)
-    if target.collection.is_view:
+    if target.collection.is_view_or_foreign:
         stored = await read_stored(
             session, target.collection, target.feature_id, target.representation
         )

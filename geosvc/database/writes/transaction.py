@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from geosvc.database.connection import Connection
 from geosvc.database.running import Running
-from geosvc.database.sqlstate import DATABASE_ERRORS, RETRYABLE, translate
+from geosvc.database.sqlstate import CONFLICTS, DATABASE_ERRORS, translate
 from geosvc.model.row import Row
 from geosvc.sql.compose import Statement
 
@@ -59,7 +59,7 @@ class Transaction:
         try:
             async with self.savepoint():
                 return await self.fetch(statement)
-        except RETRYABLE:
+        except CONFLICTS:
             raise
         except DATABASE_ERRORS as error:
             raise translate(error, statement.name) from error

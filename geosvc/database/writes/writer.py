@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from geosvc.database.pool import CLOSE_SECONDS, Database
 from geosvc.database.running import Running
-from geosvc.database.sqlstate import DATABASE_ERRORS, RETRYABLE
+from geosvc.database.sqlstate import CONFLICTS, DATABASE_ERRORS
 from geosvc.database.target import NotConnected
 from geosvc.database.writes.transaction import Transaction
 from geosvc.database.writes.write_errors import translate_write
@@ -47,7 +47,7 @@ async def try_again(once: _Attempt[_T], name: _Name, attempts: int = ATTEMPTS) -
     for attempt in range(1, attempts):
         try:
             return await once()
-        except RETRYABLE as error:
+        except CONFLICTS as error:
             emit(WriteRetried(statement=name(), sqlstate=error.sqlstate or "", attempt=attempt))
         await asyncio.sleep(random() * longest_pause_seconds)  # noqa: S311 - not a secret
         longest_pause_seconds *= 2

@@ -51,7 +51,9 @@ from geosvc.requests.filters import Filter
 from geosvc.sql.compose import SQL, Composable
 
 _SWAPPED: Mapping[SpatialOperator, SpatialOperator] = {"within": "contains", "contains": "within"}
-_TAKE_COLLECTIONS = ("intersects", "disjoint")
+_INTERSECTION_OPERATORS = ("intersects", "disjoint")
+"""Only these use the condition of `bbox` for a box, and take collections of different types."""
+
 _TRUE_OF_ITSELF = ("intersects", "equals", "within", "contains")
 
 
@@ -87,20 +89,20 @@ _PREDICATES: Mapping[type, Callable[[FilterScope, Any], Composable]] = {
 
 def filter_condition(
     collection: Collection,
-    selected: Filter,
+    parsed: Filter,
     geometry_test: GeometryTest = GeometryTest.EXACT,
 ) -> Composable:
     """Write the condition of a filter.
 
     Args:
-        selected: the filter.
+        parsed: the filter.
         geometry_test: how geometries are compared.
     Raises: InvalidFilter where the filter names a property that the collection does not have, or
         compares values that cannot be compared.
     """
-    scope = FilterScope(collection, selected.functions)
+    scope = FilterScope(collection, parsed.functions)
     writer = _ConditionWriter(scope, geometry_test)
-    return writer.write(selected.condition, negated=False)
+    return writer.write(parsed.condition, negated=False)
 
 
 class _ConditionWriter:
@@ -189,7 +191,7 @@ class _ConditionWriter:
             return self._compare_with(literal, "intersects", negated=False)
         if literal.parts:
             return self._compare_with_collection(literal, op)
-        if literal.box is not None and op in _TAKE_COLLECTIONS:
+        if literal.box is not None and op in _INTERSECTION_OPERATORS:
             return self._compare_with_box(literal.box, op)
         spatial = _spatial_filter(literal, op)
         condition = spatial_condition(self._collection, spatial, self._geometry_test)
@@ -221,7 +223,7 @@ class _ConditionWriter:
 
 def _check_takes_collections(op: SpatialOperator, literal: Geometry) -> None:
     """Refuse a collection of different types for most operators. Raises: InvalidFilter."""
-    if literal.parts and op not in _TAKE_COLLECTIONS:
+    if literal.parts and op not in _INTERSECTION_OPERATORS:
         raise InvalidFilter(f"S_{op.upper()} takes no collection of different types", literal.at)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
@@ -119,7 +120,12 @@ def collections_links(base: str) -> list[Link]:
 
 def collection_url(base: str, collection: Collection) -> str:
     """The URL of a collection."""
-    return f"{base}/collections/{quote(collection.id, safe='')}"
+    return f"{base}/collections/{_quote_id(collection.id)}"
+
+
+@lru_cache(maxsize=4096)
+def _quote_id(collection_id: str) -> str:
+    return quote(collection_id, safe="")
 
 
 def items_url(base: str, collection: Collection) -> str:

@@ -1,10 +1,8 @@
 """The processor time that processes use: on a shared machine the figure that holds still."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
-_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _NANOSECONDS = 1e9
 
 
@@ -20,15 +18,13 @@ def seconds_of_process(pid: int) -> float:
 
 
 def seconds_of_server(backend: int) -> float:
-    """What all processes of a PostgreSQL server have used, those that have ended included.
+    """What the processes of a PostgreSQL server have used that are still there.
 
     Args:
         backend: the process of any session of it.
     """
     postmaster = int(_fields(backend)[1])
-    # the kernel counts children that have ended for their parent, in ticks
-    ended = sum(map(int, _fields(postmaster)[13:15])) / _TICKS_PER_SECOND
-    return ended + sum(map(seconds_of_process, _children(postmaster)))
+    return sum(map(seconds_of_process, _children(postmaster)))
 
 
 def _fields(pid: int) -> list[str]:

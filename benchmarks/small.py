@@ -7,9 +7,11 @@ the table.
 import asyncio
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
+from time import perf_counter, sleep
 
 import asyncpg
 
@@ -27,6 +29,7 @@ _SCHEMA = "bench_points"
 _POINTS_PER_DEGREE = 316  # in each direction
 _BOX_DEGREES = 0.0245  # some 60 points
 _BOXES = 2_000
+_EDGE_SECONDS = 1.0
 _PATHS = 20_000
 _FEATURE = (
     """SELECT '{"type":"Feature","id":' || t.id || ',"geometry":' || ST_AsGeoJSON(t.geom, 7)"""
@@ -54,11 +57,11 @@ class _Contender:
 
     Attributes:
         pid: of the service; None where there is none.
-        count: runs it so many seconds, and returns how many requests it had.
+        rate: runs it so many seconds, and returns its requests a second.
     """
 
     pid: int | None
-    count: Callable[[float], float]
+    rate: Callable[[float], float]
 
 
 def run(arena: Arena) -> list[Result]:
@@ -117,10 +120,10 @@ def _session(url: str) -> Iterator[int]:
 
 
 def _wrk(server: Server, paths: Sequence[str]) -> _Contender:
-    def count(seconds: float) -> float:
-        return measure_wrk(server.url, paths, CLIENTS, seconds).requests
+    def rate(seconds: float) -> float:
+        return measure_wrk(server.url, paths, CLIENTS, seconds).rate
 
-    return _Contender(server.pid, count)
+    return _Contender(server.pid, rate)
 
 
 def _requests(server: Server) -> dict[str, _Contender]:
@@ -153,11 +156,10 @@ def _statements(arena: Arena) -> dict[str, _Contender]:
     sessions = Sessions(arena.url, settings, CLIENTS)
 
     def pgbench(script: str, mode: Mode) -> _Contender:
-        def count(seconds: float) -> float:
-            whole = max(round(seconds), 1)
-            return measure_pgbench(sessions, [script], whole, mode) * whole
+        def rate(seconds: float) -> float:
+            return measure_pgbench(sessions, [script], seconds, mode)
 
-        return _Contender(None, count)
+        return _Contender(None, rate)
 
     by_id = f"\\set id random(1, {ROWS})\n{_BUILDING} WHERE t.id = :id\n"
     contenders = {
@@ -188,7 +190,7 @@ def _measure(contenders: Mapping[str, _Contender], effort: Effort, backend: int)
     """The median cost of each in some rounds, in turns. A short run of each comes first."""
     costs: dict[str, list[Cost]] = {name: [] for name in contenders}
     for contender in contenders.values():
-        contender.count(1)
+        contender.rate(1)
     for _ in range(effort.rounds):
         for name, contender in contenders.items():
             costs[name].append(_cost(contender, effort.seconds, backend))
@@ -200,9 +202,16 @@ def _measure(contenders: Mapping[str, _Contender], effort: Effort, backend: int)
 
 
 def _cost(contender: _Contender, seconds: float, backend: int) -> Cost:
-    service, server = _used(contender.pid), seconds_of_server(backend)
-    requests = contender.count(seconds)
-    service, server = _used(contender.pid) - service, seconds_of_server(backend) - server
+    """The cost in the middle of a run, when all sessions are open."""
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(contender.rate, seconds + 2 * _EDGE_SECONDS)
+        sleep(_EDGE_SECONDS)
+        started = perf_counter()
+        service, server = _used(contender.pid), seconds_of_server(backend)
+        sleep(seconds)
+        service, server = _used(contender.pid) - service, seconds_of_server(backend) - server
+        window = perf_counter() - started
+        requests = running.result() * window
     return Cost(service / requests * 1e6, server / requests * 1e6)
 
 

@@ -1,6 +1,7 @@
 """Features created, replaced, updated and deleted one at a time.
 
-Each handler has the same steps: permission, body, plan, run, answer. Source: OGC 20-002r1 (Features
+Each handler has the same steps: permission, body, run, answer. Changes are planned while they run,
+in `geosvc/database/writes/mutations.py`. Source: OGC 20-002r1 (Features
 Part 4, draft), RFC 7396.
 """
 

@@ -26,10 +26,13 @@ async def run_once(
     *,
     in_transaction: bool = False,
 ) -> web.Response:
-    """Runs a write: as one statement where it is one, else in a transaction.
+    """Runs a write: in a transaction if it needs one, else each of its statements by itself.
+
+    A change of a feature that is compared first is a read and an UPDATE; the hash of the content
+    holds them together without a transaction.
 
     Args:
-        in_transaction: whether it takes more than one statement.
+        in_transaction: whether its statements must take effect together.
     Raises: RequestError.
     """
     writer = request.app[WRITES].writer

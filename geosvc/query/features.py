@@ -102,7 +102,7 @@ class FeaturePlan:
         if query.limit is not None:
             name = PAGE_NAME
             rows = query.limit + 1
-        select = self.select.where(self.collection, query, rows, GeometryTest.EXACT)
+        select = self.select.statement_for(self.collection, query, rows, GeometryTest.EXACT)
         return FeaturePage(
             self.collection,
             query,
@@ -228,7 +228,8 @@ def select_features(
         columns: what a row begins with, and what follows behind the sort values.
         rows: how many rows at most; None for all.
     """
-    return _plan_select(collection, query, columns).where(collection, query, rows, geometry_test)
+    select = _plan_select(collection, query, columns)
+    return select.statement_for(collection, query, rows, geometry_test)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +250,7 @@ class FeatureSelect:
     select_from: Composable
     order_by: Composable
 
-    def where(
+    def statement_for(
         self,
         collection: Collection,
         query: ItemsQuery,
@@ -272,6 +273,7 @@ class FeatureSelect:
                 select_nearest(collection, query.spatial, self.columns, candidates, geometry_test)
             ]
         else:
+            # it ends with a condition, which the others follow
             parts = [all_of([self.select_from, *conditions]), self.order_by]
         if rows is not None:
             parts.append(SQL(" LIMIT {}").format(self._most(query, rows)))

@@ -60,7 +60,11 @@ class Filter:
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        """What two equal filters have in common, as long as geosvc's own classes may change."""
+        """What two equal filters have in common.
+
+        Unlike `condition`, it stays the same when the classes of conditions change, so that the
+        cursors of clients stay valid.
+        """
         return self.text, self.language, self.crs.uri
 
     @property

@@ -99,8 +99,9 @@ class GeometryStyle:
 CONDITIONS = ("bbox", "interval", "equals", "spatial", "filter")
 """The fields of ItemsQuery that are conditions: a feature must fulfil all of them.
 
-The counts, the cursors and the names of statements take all conditions from here.
-`geosvc/query/conditions.py` turns each of them into SQL.
+The counts and the names of statements take all conditions from here. Two others have a line for
+each: `geosvc/query/conditions.py` turns it into SQL, and `digest_of` in `geosvc/query/paging.py`
+makes it a part of cursors.
 """
 
 

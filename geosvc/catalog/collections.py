@@ -150,7 +150,10 @@ def _bounds(column: Mapping[str, Any], of_table: ValueBounds) -> ValueBounds:
         return bounds
     for check in column["domain_checks"] or ():
         bounds &= parse_check(check).get(DOMAIN_VALUE, UNBOUNDED)
-    return bounds & of_table
+    bounds &= of_table
+    if bounds == UNBOUNDED:
+        return UNBOUNDED  # the very object: values of such a column are not checked
+    return bounds
 
 
 def _bounds_of_table(found: Mapping[str, Any]) -> dict[str, ValueBounds]:

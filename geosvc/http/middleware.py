@@ -120,7 +120,7 @@ async def _guarded(
     A handler runs once more, with a fresh catalog, when a table was altered meanwhile.
     """
     try:
-        if is_preflight(request):
+        if request.method == hdrs.METH_OPTIONS and is_preflight(request):
             return answer_preflight(request)
         seen = follower.current
         try:

@@ -8,6 +8,7 @@ transactions that have become visible since.
 import re
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Self
 
@@ -30,6 +31,7 @@ class Snapshot:
     in_progress: tuple[int, ...] = ()
 
     @classmethod
+    @lru_cache(maxsize=16)  # most reads of a log that nobody writes to find the same snapshot
     def parse(cls, text: str) -> Self:
         """Parses the text that PostgreSQL writes: `xmin:xmax:xid,xid`. Raises: ValueError."""
         match = _TEXT.fullmatch(text)

@@ -73,12 +73,22 @@ def _wait_for_replay(pair: Pair) -> None:
 class Subtransactions(Writer):
     """A writer whose every statement has a transaction number of its own.
 
-    More of them than a standby keeps of a transaction (64) may end in a resync (docs/live.md),
-    which is no fault.
+    There are no more of them than a standby keeps of a transaction (64, with the savepoints of the
+    statements): others may end in a resync, which is no fault.
     """
 
+    _left = 0
+
+    async def edit(
+        self, statements: int, pauses: float, *, ready: asyncio.Event | None = None
+    ) -> None:
+        self._left = 50
+        await super().edit(statements, pauses, ready=ready)
+
     async def _some(self) -> None:
-        for _ in range(self._dice.choice((1, 3, 20))):
+        number = min(self._dice.choice((1, 3, 20)), self._left)
+        self._left -= number
+        for _ in range(number):
             async with self._connection.transaction():
                 await self._connection.execute("INSERT INTO roads VALUES (nextval('stamps'))")
         await super()._some()

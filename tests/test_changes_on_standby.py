@@ -82,7 +82,7 @@ class Subtransactions(Writer):
     async def edit(
         self, statements: int, pauses: float, *, ready: asyncio.Event | None = None
     ) -> None:
-        self._left = 50
+        self._left = max(60 - statements, 0)
         await super().edit(statements, pauses, ready=ready)
 
     async def _some(self) -> None:

@@ -44,13 +44,21 @@ class ConnectionSetup:
         self.after_begin = ""
 
     async def prepare(self, connection: Any) -> None:
-        """Prepares a connection. Raises: PoolExhausted; the errors of asyncpg."""
+        """Prepares a connection. Raises: PoolExhausted; the errors of asyncpg.
+
+        One whose preparation fails or is cancelled is broken off. Otherwise asyncpg would wait for
+        the answer of a server that may be gone, for as long as a statement may take.
+        """
+        is_prepared = False
         try:
             async with asyncio.timeout(self._longest_wait()):
                 await self._prepare(connection)
+            is_prepared = True
         except TimeoutError:
-            connection.terminate()
             raise PoolExhausted(POOLER_IS_BUSY) from None
+        finally:
+            if not is_prepared:
+                connection.terminate()
 
     def _longest_wait(self) -> float | None:
         """Seconds that the preparation may take; None: no limit but those of the statements.
@@ -69,12 +77,14 @@ class ConnectionSetup:
         first_command = set_command(first_settings(self._settings), local=is_pooled)
         if not is_pooled:
             await connection.execute(first_command)
-        async with connection.transaction():
-            if is_pooled:
-                await connection.execute(first_command)
-            schema: str | None = await connection.fetchval(load_statement("postgis_schema").text)
-            await register_codecs(connection, schema)
-            chosen = await choose_settings(connection, self._settings, self._writes, schema)
+        # not a transaction of asyncpg, which is rolled back also when nothing answers any more
+        await connection.execute("BEGIN")
+        if is_pooled:
+            await connection.execute(first_command)
+        schema: str | None = await connection.fetchval(load_statement("postgis_schema").text)
+        await register_codecs(connection, schema)
+        chosen = await choose_settings(connection, self._settings, self._writes, schema)
+        await connection.execute("COMMIT")
         await self._try_watching_clients(connection)
         if is_pooled:
             self.after_begin = self._begin_with(chosen)

@@ -150,10 +150,11 @@ async def choose_settings(
 
 
 async def _may_set(connection: asyncpg.Connection, name: str, value: str) -> bool:
-    """Whether the role may make a setting: it is tried, in a transaction of its own."""
+    """Whether the role may make a setting: it is tried, within the transaction."""
+    await connection.execute("SAVEPOINT tried")
     try:
-        async with connection.transaction():
-            await connection.execute(set_command({name: value}, local=True))
+        await connection.execute(set_command({name: value}, local=True))
     except asyncpg.PostgresError:
+        await connection.execute("ROLLBACK TO tried")
         return False
     return True

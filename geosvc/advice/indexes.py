@@ -25,8 +25,6 @@ def has_index(relation: Relation, expression: Expression, methods: Sequence[str]
 def create_index(relation: Relation, keys: str, column: str | None, method: str = "btree") -> str:
     """The command that makes an index, or rebuilds an invalid one.
 
-    For a partition it makes an index of the partitioned table, which has no CONCURRENTLY.
-
     Args:
         keys: the columns or expressions, as SQL writes them between the parentheses.
         column: the name of the column, if the index is on exactly one.
@@ -37,8 +35,16 @@ def create_index(relation: Relation, keys: str, column: str | None, method: str 
             columns = [unquote(name) for name in index["columns"]]
             if is_same and columns == [column] and not index["valid"]:
                 return f"REINDEX INDEX CONCURRENTLY {quote(index['schema'], index['name'])}"
+    using = "" if method == "btree" else f" USING {method}"
+    return f"{begin_index(relation)}{using} ({keys})"
+
+
+def begin_index(relation: Relation) -> str:
+    """The command that makes an index, up to its method and keys.
+
+    For a partition it makes an index of the partitioned table, which has no CONCURRENTLY.
+    """
     concurrently = " CONCURRENTLY"
     if relation["partition_of"] or relation["kind"] == "p":
         concurrently = ""
-    using = "" if method == "btree" else f" USING {method}"
-    return f"CREATE INDEX{concurrently} ON {quote(*root_of(relation))}{using} ({keys})"
+    return f"CREATE INDEX{concurrently} ON {quote(*root_of(relation))}"

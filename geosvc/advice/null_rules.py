@@ -3,24 +3,25 @@
 import re
 from collections.abc import Iterator
 
-from geosvc.advice.evidence import Advice, Evidence, Relation, analyze, quote, root_of, table_of
+from geosvc.advice.evidence import Advice, Evidence, Relation, analyze, quote, table_of
+from geosvc.advice.indexes import begin_index
 from geosvc.advice.plan import Node
 
 NULLS_FROM_ROWS = 10_000
 """In a smaller table the index has few pages."""
 
 
-def index_of_nulls(table: str, column: str, *, concurrently: bool) -> str:
+def null_index(create: str, column: str) -> str:
     """The command that makes a small index of the rows without a geometry.
 
     Its key is the condition itself: the planner does not consider an index of other columns for one
     side of an OR.
 
     Args:
-        table, column: as SQL writes them.
+        create: the command up to the keys.
+        column: as SQL writes it.
     """
-    create = "CREATE INDEX CONCURRENTLY" if concurrently else "CREATE INDEX"
-    return f"{create} ON {table} (({column} IS NULL)) WHERE {column} IS NULL"
+    return f"{create} (({column} IS NULL)) WHERE {column} IS NULL"
 
 
 def missing_null_index(evidence: Evidence) -> Iterator[Advice]:
@@ -36,7 +37,7 @@ def missing_null_index(evidence: Evidence) -> Iterator[Advice]:
                     f"{column} of {table_of(relation)} may be NULL, and a box has to return "
                     "features without a geometry too: the whole spatial index is read to find "
                     "them. Declare the column NOT NULL, or make an index of these rows.",
-                    _create(relation, column),
+                    f"{null_index(begin_index(relation), quote(column))}; {analyze(relation)}",
                 )
 
 
@@ -50,10 +51,3 @@ def _looks_for_nulls(relation: Relation, node: Node, column: str) -> bool:
         if condition.fullmatch(searched) and below.index not in partial:
             return True
     return False
-
-
-def _create(relation: Relation, column: str) -> str:
-    is_part = bool(relation["partition_of"]) or relation["kind"] == "p"
-    table = quote(*root_of(relation))
-    create = index_of_nulls(table, quote(column), concurrently=not is_part)
-    return f"{create}; {analyze(relation)}"

@@ -10,7 +10,7 @@ from geosvc.advice.findings import (
     quoted_table,
     subject_of,
 )
-from geosvc.advice.null_rules import NULLS_FROM_ROWS, index_of_nulls
+from geosvc.advice.null_rules import NULLS_FROM_ROWS, null_index
 
 STALE_SHARE = 0.2
 _STORED = ("r", "m", "p")  # tables, materialised views, partitioned tables
@@ -78,10 +78,7 @@ def _judge_index(relation: Facts, geometry: Facts, quote: Quote) -> Iterator[Fin
     indexes = geometry["indexes"]
     if any(index["valid"] for index in indexes):
         return
-    # PostgreSQL refuses CONCURRENTLY for a partitioned table
-    create = "CREATE INDEX ON" if relation["kind"] == "p" else "CREATE INDEX CONCURRENTLY ON"
-    table, column = quoted_table(relation, quote), quote(geometry["name"])
-    sql = f"{create} {table} USING gist ({column})"
+    sql = f"{_begin_index(relation, quote)} USING gist ({quote(geometry['name'])})"
     subject = f"{subject_of(relation)}.{geometry['name']}"
     if indexes:
         name = indexes[0]["name"]
@@ -102,11 +99,17 @@ def _judge_index(relation: Facts, geometry: Facts, quote: Quote) -> Iterator[Fin
         )
 
 
+def _begin_index(relation: Facts, quote: Quote) -> str:
+    """The command that makes an index, up to its method and keys."""
+    # PostgreSQL refuses CONCURRENTLY for a partitioned table
+    create = "CREATE INDEX ON" if relation["kind"] == "p" else "CREATE INDEX CONCURRENTLY ON"
+    return f"{create} {quoted_table(relation, quote)}"
+
+
 def _judge_nulls(relation: Facts, geometry: Facts, quote: Quote) -> Iterator[Finding]:
     """A column that may be NULL, which makes a box read its whole spatial index."""
     if relation["rows"] < NULLS_FROM_ROWS:
         return
-    table, column = quoted_table(relation, quote), quote(geometry["name"])
     yield Finding(
         "info",
         "missing-null-index",
@@ -114,7 +117,7 @@ def _judge_nulls(relation: Facts, geometry: Facts, quote: Quote) -> Iterator[Fin
         "it may be NULL, and a box has to return features without a geometry too: each bbox query "
         "reads the whole spatial index. Declare it NOT NULL if no geometry is missing, or make a "
         "small index of the rows without one",
-        index_of_nulls(table, column, concurrently=relation["kind"] != "p"),
+        null_index(_begin_index(relation, quote), quote(geometry["name"])),
     )
 
 

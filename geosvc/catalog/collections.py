@@ -156,14 +156,18 @@ def _bounds(column: Mapping[str, Any], of_table: ValueBounds) -> ValueBounds:
     return bounds
 
 
-def _bounds_of_table(found: Mapping[str, Any]) -> dict[str, ValueBounds]:
-    """The bounds that the table's CHECK constraints set, by column.
+def _checks(found: Mapping[str, Any]) -> Iterator[str]:
+    """The CHECK constraints of a table.
 
-    PostgreSQL has no text of a constraint whose table was dropped a moment ago.
+    PostgreSQL has no text of one whose table was dropped a moment ago.
     """
+    return filter(None, found["checks"] or ())
+
+
+def _bounds_of_table(found: Mapping[str, Any]) -> dict[str, ValueBounds]:
+    """The bounds that the table's CHECK constraints set, by column."""
     by_column: dict[str, ValueBounds] = {}
-    checks = found["checks"] or ()
-    for check in filter(None, checks):
+    for check in _checks(found):
         for name, bounds in parse_check(check).items():
             by_column[name] = by_column.get(name, UNBOUNDED) & bounds
     return by_column
@@ -254,8 +258,7 @@ def _free_id(
 
 def _required_columns(found: Mapping[str, Any]) -> set[str | None]:
     """The columns that CHECK constraints require to have a value."""
-    checks = found["checks"] or ()
-    return {required_column(check) for check in filter(None, checks)}
+    return {required_column(check) for check in _checks(found)}
 
 
 def _geometries(found: Mapping[str, Any]) -> list[GeometryColumn]:

@@ -32,7 +32,7 @@ def query_conditions(
     Args:
         geometry_test: how geometries are compared.
     """
-    if query.arguments or query.conditions():
+    if query.values_decide_plan:
         yield PLANNED_BY_VALUES
     if query.bbox is not None:
         yield bbox_condition(collection.geometry, query.bbox, geometry_test, matches_null=True)

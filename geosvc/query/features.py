@@ -287,8 +287,7 @@ class FeatureSelect:
         In the order of the key all pages have one good plan. The planner finds it if it knows the
         number of rows.
         """
-        has_values = query.arguments or query.conditions()
-        if has_values or query.sortby or query.offset:
+        if query.values_decide_plan or query.sortby or query.offset:
             return Param(rows, "int8")
         return NumberLiteral(rows)
 

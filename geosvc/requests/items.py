@@ -153,6 +153,11 @@ class ItemsQuery:
                 conditions[name] = condition
         return conditions
 
+    @property
+    def values_decide_plan(self) -> bool:
+        """Whether it has conditions or arguments: their values decide which plan is the best."""
+        return bool(self.arguments or self.conditions())
+
     def style(self) -> "ItemsQuery":
         """The part of the query that decides how features are written and in which order.
 

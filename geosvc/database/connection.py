@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from operator import attrgetter
 from time import monotonic
 from typing import Any, TypeAlias
 
@@ -46,6 +47,7 @@ class GeosvcConnection(asyncpg.Connection):
     run: Run | None = None
     used_at = 0.0
     _settings_command = ""
+    _reported_settings_of: "attrgetter[tuple[object, ...]]"
     _reported_settings: tuple[object, ...] = ()
     _search_path: str | None = None
 
@@ -69,7 +71,10 @@ class GeosvcConnection(asyncpg.Connection):
         """
         await self.execute(command)
         self._settings_command = command
-        self._reported_settings = self._read_reported_settings()
+        known = self.get_settings()
+        reported = [name for name in REPORTED if hasattr(known, name)]
+        self._reported_settings_of = attrgetter(*reported)
+        self._reported_settings = self._reported_settings_of(known)
         self._search_path = await self.fetchval(_SELECT_SEARCH_PATH)
 
     async def give_up_if_changed(self, error: asyncpg.PostgresError) -> None:
@@ -91,14 +96,9 @@ class GeosvcConnection(asyncpg.Connection):
             self.terminate()
             raise asyncpg.ConnectionDoesNotExistError("a function changed the session") from error
 
-    def _read_reported_settings(self) -> tuple[object, ...]:
-        """The values that the server has reported, without a query."""
-        known = self.get_settings()
-        return tuple(getattr(known, name, None) for name in REPORTED)
-
     def _may_have_changed(self) -> bool:
         """Whether the last statement may have changed a setting of the session."""
-        if self._read_reported_settings() != self._reported_settings:
+        if self._reported_settings_of(self.get_settings()) != self._reported_settings:
             return True
         return self.run is not None and _FUNCTION_CALL in self.run.text
 

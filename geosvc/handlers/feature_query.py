@@ -1,8 +1,9 @@
 """A request for features, parsed, and the statement that reads them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 
 from aiohttp import web
 
@@ -10,13 +11,13 @@ from geosvc.cql2.caps import Caps
 from geosvc.encode.batches import BatchSize
 from geosvc.formats import FeatureFormats
 from geosvc.http.keys import FORMATS, FUNCTIONS, OFFLOAD, PLANS, PRINCIPAL, SETTINGS
-from geosvc.http.links import base_url, items_links, search_links
+from geosvc.http.links import base_url, items_links, next_pages_url, search_links
 from geosvc.model.collection import Collection
 from geosvc.model.crs import Srid
 from geosvc.model.media_type import MediaType
 from geosvc.model.principal import Principal
 from geosvc.query.feature_format import FeatureFormat
-from geosvc.query.features import FeaturePage
+from geosvc.query.features import FeaturePage, PagePlans
 from geosvc.query.paging import PageSequence, check_cursor, pages_of
 from geosvc.requests.filters import MOST_WEIGHT, WEIGHT, FilterRules
 from geosvc.requests.items import ItemsQuery, PageLimits, ReadingRules, parse_items_query
@@ -34,6 +35,7 @@ class FeatureQuery:
         query: what the parameters select; it knows no HTTP.
         media_type: of the answer.
         formats: all formats of the service.
+        plans: the plans that were used last.
         base: the root URL that clients see.
         posted: whether the parameters were in the body, as in a search.
     """
@@ -44,6 +46,7 @@ class FeatureQuery:
     query: ItemsQuery
     media_type: MediaType
     formats: FeatureFormats
+    plans: PagePlans
     base: str
     posted: bool = False
 
@@ -65,6 +68,17 @@ class FeatureQuery:
         others = [each for each in self.formats.items_types if each is not self.media_type]
         media_types = (self.media_type, *others)
         return items_links(self.base, self.collection, self.values, media_types)
+
+    @cached_property
+    def next_pages_url(self) -> str:
+        """The URL of the next page but for the cursor, whose text needs no escaping."""
+        return next_pages_url(self.base, self.collection, self.values)
+
+    @cached_property
+    def page(self) -> FeaturePage:
+        """The statement that reads the page. Raises: InvalidFilter."""
+        plan = self.plans.find(self.collection, self.query, self.format)
+        return plan.bind(self.query)
 
     def check_cursor(self) -> None:
         """Checks that the cursor belongs to its pages. Raises: InvalidParameter."""
@@ -114,27 +128,32 @@ async def parse_feature_query(
     offload = request.app[OFFLOAD]
     query = await offload.run(weight, parse_items_query, values, collection, rules)
     principal = request[PRINCIPAL]
-    formats = request.app[FORMATS]
-    base = base_url(request)
-    feature_query = FeatureQuery(principal, collection, values, query, media_type, formats, base)
+    feature_query = FeatureQuery(
+        principal,
+        collection,
+        values,
+        query,
+        media_type,
+        request.app[FORMATS],
+        request.app[PLANS],
+        base_url(request),
+    )
     feature_query.check_cursor()
     return feature_query
 
 
-async def plan_page(
-    request: web.Request,
-    collection: Collection,
-    query: ItemsQuery,
-    feature_format: FeatureFormat,
-) -> FeaturePage:
+async def plan_page(request: web.Request, feature_query: FeatureQuery) -> FeaturePage:
     """The statement that reads a page. A long filter is planned in a thread.
 
     Raises: InvalidFilter.
     """
-    plan = request.app[PLANS].find(collection, query, feature_format)
-    if query.filter is None:
-        return plan.bind(query)
-    return await request.app[OFFLOAD].run(query.filter.weight, plan.bind, query)
+    chosen = feature_query.query.filter
+    if chosen is None:
+        return feature_query.page
+    return await request.app[OFFLOAD].run(chosen.weight, _page_of, feature_query)
+
+
+_page_of: Callable[[FeatureQuery], FeaturePage] = attrgetter("page")
 
 
 def is_large(feature_query: FeatureQuery, stream_above_rows: int) -> bool:

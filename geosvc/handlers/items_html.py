@@ -152,7 +152,7 @@ async def _read_listing(
     feature_query = await parse_feature_query(request, collection, values, HTML, rules)
     query = without_geometry(feature_query.query)
     feature_query = replace(feature_query, query=query)
-    page = await plan_page(request, collection, query, feature_query.format)
+    page = await plan_page(request, feature_query)
     end = PageEnd(query.limit)
     fetched = await fetch_features(request.app[DATABASE], page)
     shown = [read_feature(row[0]) for row in end.take(fetched)]

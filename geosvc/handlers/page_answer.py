@@ -37,9 +37,8 @@ async def build_page(
     Raises: RequestError.
     """
     query = feature_query.query
-    feature_format = feature_query.format
-    page = await plan_page(request, feature_query.collection, query, feature_format)
-    encoder = feature_format.make_encoder(page.header)
+    page = await plan_page(request, feature_query)
+    encoder = feature_query.format.make_encoder(page.header)
     end = PageEnd(query.limit)
     fetched = await fetch_features(request.app[DATABASE], page)
     rows = end.take(fetched)
@@ -104,10 +103,8 @@ async def read_pieces_of_body(
         members: of the collection, called when all features are written.
     Raises: InvalidFilter.
     """
-    collection = feature_query.collection
-    feature_format = feature_query.format
-    page = await plan_page(request, collection, feature_query.query, feature_format)
-    encoder = feature_format.make_encoder(page.header)
+    page = await plan_page(request, feature_query)
+    encoder = feature_query.format.make_encoder(page.header)
     sizes = batch_size(request, feature_query)
     batches = stream_features(request.app[DATABASE], page, sizes)
     return encode_batches(batches, encoder, end, members)

@@ -13,8 +13,7 @@ from geosvc.handlers.cached_answer import cache_key_of, cached_value
 from geosvc.handlers.feature_query import FeatureQuery
 from geosvc.http.keys import COUNTS, SETTINGS
 from geosvc.http.links import (
-    next_items_link,
-    next_page,
+    link,
     next_search_link,
     queryables_header,
 )
@@ -76,7 +75,7 @@ def following_headers(
         return headers
     if feature_query.posted:
         return {**headers, NEXT_CURSOR: cursor}
-    url = next_page(feature_query.base, feature_query.collection, feature_query.values, cursor)
+    url = f"{feature_query.next_pages_url}{cursor}"
     links = f'{headers[hdrs.LINK]}, <{url}>; rel="next"'
     return {**headers, hdrs.LINK: links}
 
@@ -118,14 +117,13 @@ def describe_page(
 def _links(feature_query: FeatureQuery, cursor: str | None) -> Sequence[Mapping[str, object]]:
     if cursor is None:
         return feature_query.links
-    base = feature_query.base
-    collection = feature_query.collection
     media_type = feature_query.media_type
     next_link: Mapping[str, object]
     if feature_query.posted:
-        next_link = next_search_link(base, collection, media_type, cursor)
+        base = feature_query.base
+        next_link = next_search_link(base, feature_query.collection, media_type, cursor)
     else:
-        next_link = next_items_link(base, collection, feature_query.values, media_type, cursor)
+        next_link = link(f"{feature_query.next_pages_url}{cursor}", "next", media_type, "Next page")
     return [*feature_query.links, next_link]
 
 

@@ -8,7 +8,7 @@ from geosvc.handlers.feature_query import FeatureQuery, reading_rules
 from geosvc.handlers.page_answer import send_page
 from geosvc.handlers.page_members import page_headers
 from geosvc.http.documents import collection_of, negotiate, query_of
-from geosvc.http.keys import FORMATS, OFFLOAD, PRINCIPAL, SETTINGS
+from geosvc.http.keys import FORMATS, OFFLOAD, PLANS, PRINCIPAL, SETTINGS
 from geosvc.http.links import base_url
 from geosvc.http.request_body import media_type_of, read_body
 from geosvc.model.media_type import GEOJSON
@@ -54,6 +54,7 @@ async def _parse(request: web.Request) -> FeatureQuery:
         query,
         media_type,
         formats,
+        request.app[PLANS],
         base_url(request),
         posted=True,
     )

@@ -220,26 +220,13 @@ def items_links(
     return links
 
 
-def next_items_link(
-    base: str,
-    collection: Collection,
-    values: Mapping[str, str],
-    media_type: MediaType,
-    cursor: str,
-) -> Link:
-    """The link to the next page: the same parameters with another cursor."""
-    href = next_page(base, collection, values, cursor)
-    return link(href, "next", media_type, "Next page")
-
-
-def next_page(base: str, collection: Collection, values: Mapping[str, str], cursor: str) -> str:
-    """The URL of the next page: the same parameters with another cursor."""
-    parameters: dict[str, str] = {}
+def next_pages_url(base: str, collection: Collection, values: Mapping[str, str]) -> str:
+    """The URL of all pages after this one, up to the cursor: the same parameters."""
+    parameters: list[tuple[str, str]] = []
     for name, value in values.items():
         if name not in PAGE_START:
-            parameters[name] = value
-    parameters["cursor"] = cursor
-    return _with_query(items_url(base, collection), parameters.items())
+            parameters.append((name, value))
+    return _with_query(items_url(base, collection), [*parameters, ("cursor", "")])
 
 
 def search_links(

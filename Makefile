@@ -22,7 +22,7 @@ setup-test: ## installs what the tests need as well
 	@scripts/setup test
 
 setup-bench: setup-test ## installs what the benchmarks need as well
-	@command -v wrk >/dev/null && command -v ogr2ogr >/dev/null || scripts/setup bench
+	@scripts/setup bench
 
 test: setup-test ## everything the tests need, then all tests but those of `make check`
 	@node --test --test-reporter=spec $(JAVASCRIPT_TESTS)
@@ -63,6 +63,7 @@ lock: ## pins the newest versions with their hashes (needs uv and npm)
 	@uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock
 	@uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group build -o requirements-build.lock
 	@uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra load --extra otel --group dev pyproject.toml -o requirements-dev.lock
+	@uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header benchmarks/peers/requirements.in -o benchmarks/peers/requirements.lock
 
 build: setup-build ## the wheel, in dist/
 	@$(PYTHON) -m hatchling build -t wheel

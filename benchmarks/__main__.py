@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from benchmarks import (
     bulk,
     cache,
+    comparison,
     export,
     filters,
     item,
@@ -27,18 +28,21 @@ from benchmarks import (
     telemetry,
 )
 from benchmarks.arena import Arena
+from benchmarks.boxes import find_boxes
 from benchmarks.contest import QUICK, THOROUGH, Effort
-from benchmarks.data import find_boxes, make_data
+from benchmarks.data import make_data
 from benchmarks.place import bench_cluster, bench_database
 from benchmarks.plans import make_planner
 from benchmarks.programs import check_programs
-from benchmarks.results import Result, print_table, write_json
+from benchmarks.results import Report, Result, print_table, write_json
+from benchmarks.surroundings import describe_surroundings
 from geosvc.errors import StartError
 
 BENCHMARKS: Mapping[str, Callable[[Arena], list[Result]]] = {
     "page": page.run,
     "export": export.run,
     "item": item.run,
+    "peers": comparison.run,
     "small": small.run,
     "telemetry": telemetry.run,
     "start": start.run,
@@ -49,7 +53,7 @@ BENCHMARKS: Mapping[str, Callable[[Arena], list[Result]]] = {
     "live": live.run,
     "cache": cache.run,
 }
-_WIDTH = 150
+_WIDTH = 200
 console = Console(stderr=True, highlight=False)
 
 
@@ -92,16 +96,16 @@ def main(names: tuple[str, ...], quick: bool, json_file: Path | None, remove: bo
         if remove:
             bench_cluster().remove()
             return
-        results = measure(names or tuple(BENCHMARKS), QUICK if quick else THOROUGH)
+        report = measure(names or tuple(BENCHMARKS), QUICK if quick else THOROUGH)
     except StartError as error:
         console.print(f"[red]{error}[/red]")
         sys.exit(1)
-    print_table(results, wide_console())
+    print_table(report.results, wide_console())
     if json_file is not None:
-        write_json(results, json_file)
+        write_json(report, json_file)
 
 
-def measure(names: tuple[str, ...], effort: Effort) -> list[Result]:
+def measure(names: tuple[str, ...], effort: Effort) -> Report:
     """The results of some benchmarks, in the order they were asked for.
 
     One that cannot be measured is reported and left out.
@@ -119,7 +123,7 @@ def measure(names: tuple[str, ...], effort: Effort) -> list[Result]:
             except StartError as error:
                 # what the others have measured is not lost
                 console.print(f"[red]{name}: {error}[/red]")
-    return results
+        return Report(describe_surroundings(url), results)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from benchmarks.boxes import Box
 from benchmarks.contest import Effort
-from benchmarks.data import Box
 from benchmarks.plans import Planner
 
 CLIENTS = 16

@@ -10,6 +10,7 @@ from benchmarks.arena import CLIENTS, Arena
 from benchmarks.contest import compete
 from benchmarks.data import COLLECTION, run_sql
 from benchmarks.results import Result, Target
+from benchmarks.rounds import Rounds
 from benchmarks.servers import empty_server, geosvc_server
 from benchmarks.wrk import measure_wrk
 from geosvc.database.changefeed.publishing import publish, unpublish
@@ -95,7 +96,7 @@ def run(arena: Arena) -> list[Result]:
     ]
 
 
-def _result(what: str, rates: dict[str, float], name: str, peer: str, clients: int) -> Result:
+def _result(what: str, rates: dict[str, Rounds], name: str, peer: str, clients: int) -> Result:
     against, target = (
         ("empty aiohttp handler", TARGET)
         if peer == "empty"

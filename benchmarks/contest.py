@@ -1,7 +1,9 @@
 """Contenders measured in turns, so that what disturbs the machine disturbs all of them alike."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+from benchmarks.rounds import Rounds
 
 Measure = Callable[[float], float]
 
@@ -13,14 +15,19 @@ class Effort:
     seconds: float
     rounds: int
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether little is measured."""
+        return self.rounds == 1
+
 
 THOROUGH = Effort(seconds=5, rounds=3)
 QUICK = Effort(seconds=2, rounds=1)
 _WARM_UP_SECONDS = 1.0
 
 
-def compete(contenders: Mapping[str, Measure], effort: Effort) -> dict[str, float]:
-    """Measures contenders in turns: A B C, A B C, …; returns the best rate of each.
+def compete(contenders: Mapping[str, Measure], effort: Effort) -> dict[str, Rounds]:
+    """Measures contenders in turns: A B C, A B C, …; returns the rates of each.
 
     A short run of each comes first and does not count.
     """
@@ -30,10 +37,9 @@ def compete(contenders: Mapping[str, Measure], effort: Effort) -> dict[str, floa
     for _ in range(effort.rounds):
         for name, measure in contenders.items():
             rates[name].append(measure(effort.seconds))
-    return {name: max(measured) for name, measured in rates.items()}
+    return {name: Rounds(tuple(measured)) for name, measured in rates.items()}
 
 
-def least(measure: Callable[[], float], times: int) -> float:
-    """The least of some measurements."""
-    measured: Sequence[float] = [measure() for _ in range(times)]
-    return min(measured)
+def repeat(measure: Callable[[], float], times: int) -> Rounds:
+    """The same measurement so many times."""
+    return Rounds(tuple(measure() for _ in range(times)))

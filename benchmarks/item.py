@@ -23,7 +23,7 @@ def run(arena: Arena) -> list[Result]:
     chosen = random.Random(140_000)
     ids = [chosen.randint(1, ROWS) for _ in range(_PATHS)]
     paths = [f"/collections/{COLLECTION}/items/{each}" for each in ids]
-    typed_paths = [f"/typed/{each}" for each in ids]
+    typed_paths = [f"/buildings/{each}" for each in ids]
     untyped_paths = [f"/untyped/{each}" for each in ids]
     statement = arena.planner.item(COLLECTION, "1")
     place = statement.args.index("1") + 1

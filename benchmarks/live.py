@@ -15,10 +15,11 @@ import aiohttp
 import asyncpg
 
 from benchmarks.arena import Arena
-from benchmarks.contest import compete, least
+from benchmarks.contest import compete, repeat
 from benchmarks.data import COLLECTION, run_sql
 from benchmarks.pgbench import Sessions, measure_pgbench
 from benchmarks.results import Result, Target
+from benchmarks.rounds import Rounds, alone
 from benchmarks.servers import Server, geosvc_server
 from geosvc.database.changefeed.publishing import publish, unpublish
 from geosvc.database.migrations import migrate_up
@@ -117,15 +118,15 @@ async def _latencies(arena: Arena, server: Server, subscribers: int) -> list[flo
         await writer.close()
 
 
-def _seconds(arena: Arena, sql: str) -> float:
-    """Of the best of three statements."""
+def _seconds(arena: Arena, sql: str) -> Rounds:
+    """Of three statements."""
 
     def once() -> float:
         started = perf_counter()
         run_sql(arena.url, sql)
         return perf_counter() - started
 
-    return least(once, 3)
+    return repeat(once, 3)
 
 
 def _commits(arena: Arena, what: str, script: str) -> Result:
@@ -197,16 +198,16 @@ def run(arena: Arena) -> list[Result]:
     """Milliseconds, commits a second, and seconds."""
     with _published(arena):
         with geosvc_server(arena.url) as server:
-            alone = statistics.median(asyncio.run(_latencies(arena, server, 1)))
-            among = statistics.median(asyncio.run(_latencies(arena, server, SUBSCRIBERS)))
+            of_one = statistics.median(asyncio.run(_latencies(arena, server, 1)))
+            of_many = statistics.median(asyncio.run(_latencies(arena, server, SUBSCRIBERS)))
             with _reading(f"{server.url}/collections/{PUBLISHED}/changes"):
                 followed = _commits(arena, "UPDATE with a subscriber", _UPDATE)
         return [
-            Result("live", "edit to event", alone, "ms", target=TO_EVENT),
+            Result("live", "edit to event", alone(of_one), "ms", target=TO_EVENT),
             Result(
                 "live",
                 f"edit to the last of {SUBSCRIBERS:,} subscribers",
-                among,
+                alone(of_many),
                 "ms",
                 target=TO_THE_LAST,
             ),

@@ -3,8 +3,9 @@
 import re
 
 from benchmarks.arena import CLIENTS, Arena
+from benchmarks.boxes import PAGE_ROWS
 from benchmarks.contest import compete
-from benchmarks.data import COLLECTION, PAGE_ROWS
+from benchmarks.data import COLLECTION
 from benchmarks.download import download
 from benchmarks.literals import pgbench_script
 from benchmarks.pgbench import Sessions, measure_pgbench

@@ -12,7 +12,7 @@ VARIABLE = "GEOSVC_BENCH_DATABASE_URL"
 DATABASE = "geosvc_bench"
 SETTINGS = {
     "shared_buffers": "512MB",
-    "max_connections": "100",
+    "max_connections": "200",  # the pools of all peers at once
 }  # everything else as PostgreSQL comes: durability too
 
 

@@ -1,5 +1,6 @@
 """The programs that the benchmarks run beside geosvc, and the packages that install them."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -12,11 +13,14 @@ PACKAGES = {
     "psql": "postgresql-client",
     "ogr2ogr": "gdal-bin",
 }
+PACKAGES_OF_PEERS = {"lighttpd": "lighttpd", "mapserv": "cgi-mapserver"}
+# where Debian puts programs that are not on the path of everybody
+_FOLDERS = ("/usr/sbin", "/usr/lib/cgi-bin")
 
 
 def find_program(name: str) -> Path:
     """Where a program is. Raises: StartError that names the Debian package which installs it."""
-    on_path = shutil.which(name)
+    on_path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), *_FOLDERS)))
     if on_path is not None:
         return Path(on_path)
     try:
@@ -25,8 +29,9 @@ def find_program(name: str) -> Path:
         beside_server = None
     if beside_server is not None and beside_server.is_file():
         return beside_server
+    package = (PACKAGES | PACKAGES_OF_PEERS)[name]
     raise StartError(
-        f"{name} is not installed. On Debian or Ubuntu: sudo apt-get install {PACKAGES[name]}"
+        f"{name} is not installed. On Debian or Ubuntu: sudo apt-get install {package}"
     )
 
 

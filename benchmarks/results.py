@@ -1,14 +1,15 @@
 """What was measured, as a table for people and as JSON for programs."""
 
-import os
-import platform
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.costs import Cost
+from benchmarks.rounds import Rounds
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -26,57 +27,93 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """One number of geosvc, alone or against a limit or a peer of the same run."""
+    """One figure of geosvc, alone or against a limit or a peer of the same run.
+
+    Attributes:
+        cost: what a request costs geosvc, where that is measured beside the rate.
+        peer_cost: what it costs the peer.
+    """
 
     benchmark: str
     what: str
-    value: float
+    value: Rounds
     unit: str
     peer: str | None = None
-    peer_value: float | None = None
+    peer_value: Rounds | None = None
     target: Target | None = None
+    cost: Cost | None = None
+    peer_cost: Cost | None = None
 
     @property
-    def ratio(self) -> float | None:
-        """The value's share of the peer's."""
-        return self.value / self.peer_value if self.peer_value else None
+    def ratio(self) -> Rounds | None:
+        """The value's share of the peer's, in each round."""
+        if self.peer_value is None:
+            return None
+        return self.value / self.peer_value
 
     @property
     def reached(self) -> bool | None:
-        """Whether the target is reached; None without one."""
+        """Whether the median reaches the target; None without one."""
         if self.target is None:
             return None
-        judged = self.value if self.ratio is None else self.ratio
+        judged = (self.ratio or self.value).median
         return judged <= self.target.value if self.target.at_most else judged >= self.target.value
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether more is better: so many a second."""
+        return self.unit.endswith("/s")
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a run measured, and where."""
+
+    surroundings: Mapping[str, Any]
+    results: Sequence[Result]
 
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _ratio(result: Result) -> str:
-    if result.ratio is None:
+def _share(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.01 else f"{value:.4f}"
+
+
+def _spread(rounds: Rounds | None, write: Callable[[float], str] = _number) -> str:
+    """The median, and from the least to the most where there are several rounds."""
+    if rounds is None:
         return ""
-    return f"{result.ratio:.2f}" if result.ratio >= 0.01 else f"{result.ratio:.4f}"
+    if len(rounds.values) == 1:
+        return write(rounds.median)
+    return f"{write(rounds.median)} ({write(rounds.least)}..{write(rounds.most)})"
+
+
+def _costs(result: Result) -> str:
+    """Of geosvc and of the peer: service and PostgreSQL."""
+    costs = filter(None, (result.cost, result.peer_cost))
+    return " / ".join(f"{each.service.median:,.0f}+{each.postgresql.median:,.0f}" for each in costs)
+
+
+_COLUMNS: Mapping[str, Literal["left", "right"]] = {
+    "benchmark": "left",
+    "what": "left",
+    "geosvc": "right",
+    "against": "left",
+    "its value": "right",
+    "ratio": "right",
+    "target": "left",
+    "reached": "left",
+    "µs CPU, service+PostgreSQL": "left",
+}
 
 
 def print_table(results: Sequence[Result], console: Console) -> None:
-    """A line for each result."""
+    """A line for each result: medians, and from the least to the most of the rounds."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in (
-        "benchmark",
-        "what",
-        "geosvc",
-        "against",
-        "its value",
-        "ratio",
-        "target",
-        "reached",
-    ):
-        right = name in ("geosvc", "its value", "ratio")
-        table.add_column(
-            name, justify="right" if right else "left", no_wrap=name not in ("what", "against")
-        )
+    for name, justify in _COLUMNS.items():
+        is_text = name in ("what", "against") or name.startswith("µs")
+        table.add_column(name, justify=justify, no_wrap=not is_text)
     verdicts = {True: "[green]yes[/green]", False: "[red]no[/red]", None: ""}
     last = ""
     for result in results:
@@ -85,27 +122,49 @@ def print_table(results: Sequence[Result], console: Console) -> None:
         table.add_row(
             "" if result.benchmark == last else result.benchmark,
             result.what,
-            f"{_number(result.value)} {result.unit}",
+            f"{_spread(result.value)} {result.unit}",
             result.peer or "",
-            "" if result.peer_value is None else _number(result.peer_value),
-            _ratio(result),
+            _spread(result.peer_value),
+            _spread(result.ratio, _share),
             "" if result.target is None else str(result.target),
             verdicts[result.reached],
+            _costs(result),
         )
         last = result.benchmark
     console.print(table)
 
 
-def write_json(results: Sequence[Result], path: Path) -> None:
-    """The results with where and when they were measured."""
-    document = {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "results": [
-            {**msgspec.structs.asdict(result), "ratio": result.ratio, "reached": result.reached}
-            for result in results
-        ],
+def _summary(rounds: Rounds | None) -> dict[str, float] | None:
+    if rounds is None:
+        return None
+    return {"median": rounds.median, "least": rounds.least, "most": rounds.most}
+
+
+def _cost_summary(cost: Cost | None) -> dict[str, Any] | None:
+    if cost is None:
+        return None
+    return {"service": _summary(cost.service), "postgresql": _summary(cost.postgresql)}
+
+
+def describe(result: Result) -> dict[str, Any]:
+    """A result as JSON has it; costs in microseconds of the processor."""
+    return {
+        "benchmark": result.benchmark,
+        "what": result.what,
+        "unit": result.unit,
+        "value": _summary(result.value),
+        "peer": result.peer,
+        "peer_value": _summary(result.peer_value),
+        "ratio": _summary(result.ratio),
+        "target": None if result.target is None else str(result.target),
+        "reached": result.reached,
+        "cost": _cost_summary(result.cost),
+        "peer_cost": _cost_summary(result.peer_cost),
     }
+
+
+def write_json(report: Report, path: Path) -> None:
+    """The results, with when and where they were measured."""
+    results = [describe(each) for each in report.results]
+    document = {**report.surroundings, "results": results}
     path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")

@@ -3,7 +3,7 @@
 from time import perf_counter
 
 from benchmarks.arena import Arena
-from benchmarks.contest import least
+from benchmarks.contest import repeat
 from benchmarks.data import COLLECTION, THOUSAND_SCHEMA
 from benchmarks.download import download
 from benchmarks.results import Result, Target
@@ -23,10 +23,10 @@ def run(arena: Arena) -> list[Result]:
     comparison.
     """
     times = max(arena.effort.rounds, 2)
-    many = least(
+    many = repeat(
         lambda: _seconds_to_serve(arena.url, "/collections", GEOSVC_SCHEMAS=THOUSAND_SCHEMA), times
     )
-    few = least(
+    few = repeat(
         lambda: _seconds_to_serve(arena.url, "/collections", GEOSVC_TABLES=COLLECTION), times
     )
     return [

@@ -1,5 +1,7 @@
-"""One feature by id as most would write it: FastAPI, an asyncpg pool, fetchrow, a dict. Run as
-`python -m benchmarks.peers.plain_fastapi`, with BENCH_DATABASE_URL set.
+"""Buildings and points as most would write it: FastAPI, an asyncpg pool, rows, dicts.
+
+One worker: `python -m benchmarks.peers.plain_fastapi`. Several: uvicorn starts `app`. Both want
+BENCH_DATABASE_URL to be set.
 """
 
 import json
@@ -14,13 +16,15 @@ import asyncpg
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request
 
-from benchmarks.servers import POOL_CONNECTIONS
+from benchmarks.peers import POOL_CONNECTIONS
 
-SELECT = """
+BUILDINGS = """
 SELECT id, osm_id, version, edited, name, kind, levels, street, house_number, postcode, city, tags,
     ST_AsGeoJSON(geom, 7) AS geometry
-FROM buildings_bench WHERE id = $1
+FROM buildings_bench
 """
+POINTS = "SELECT id, name, ST_AsGeoJSON(geom, 7) AS geometry FROM bench_points.points_150000"
+IN_BOX = " WHERE ST_Intersects(geom, ST_MakeEnvelope($2, $3, $4, $5, 4326)) ORDER BY id LIMIT $1"
 
 
 @asynccontextmanager
@@ -37,20 +41,39 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(lifespan=lifespan)
 
 
-async def select_item(feature_id: int, request: Request) -> dict[str, Any]:
-    """One building from the database."""
-    async with request.app.state.pool.acquire() as connection:
-        row = await connection.fetchrow(SELECT, feature_id)
-    if row is None:
-        raise HTTPException(404)
+def make_feature(row: asyncpg.Record) -> dict[str, Any]:
+    """A row as GeoJSON."""
     properties = dict(row)
     geometry = json.loads(properties.pop("geometry"))
-    properties["tags"] = json.loads(properties["tags"])
+    if "tags" in properties:
+        properties["tags"] = json.loads(properties["tags"])
     return {"type": "Feature", "id": row["id"], "geometry": geometry, "properties": properties}
 
 
-@app.get("/typed/{feature_id}")
-async def read_typed(feature_id: int, request: Request) -> dict[str, Any]:
+async def select_item(feature_id: int, request: Request) -> dict[str, Any]:
+    """One building from the database."""
+    async with request.app.state.pool.acquire() as connection:
+        row = await connection.fetchrow(f"{BUILDINGS} WHERE id = $1", feature_id)
+    if row is None:
+        raise HTTPException(404)
+    return make_feature(row)
+
+
+async def select_items(
+    request: Request, select: str, limit: int, bbox: str | None
+) -> dict[str, Any]:
+    """A page, or what is in a box."""
+    async with request.app.state.pool.acquire() as connection:
+        if bbox is None:
+            rows = await connection.fetch(f"{select} ORDER BY id LIMIT $1", limit)
+        else:
+            corners = map(float, bbox.split(","))
+            rows = await connection.fetch(f"{select} {IN_BOX}", limit, *corners)
+    return {"type": "FeatureCollection", "features": [make_feature(row) for row in rows]}
+
+
+@app.get("/buildings/{feature_id}")
+async def read_building(feature_id: int, request: Request) -> dict[str, Any]:
     """One building; the return type lets FastAPI write the JSON by pydantic's own serializer."""
     return await select_item(feature_id, request)
 
@@ -59,6 +82,20 @@ async def read_typed(feature_id: int, request: Request) -> dict[str, Any]:
 async def read_untyped(feature_id: int, request: Request) -> dict[str, Any]:
     """One building; without a response model FastAPI first walks through the document in Python."""
     return await select_item(feature_id, request)
+
+
+@app.get("/buildings")
+async def read_buildings(
+    request: Request, limit: int = 10, bbox: str | None = None
+) -> dict[str, Any]:
+    """Several buildings."""
+    return await select_items(request, BUILDINGS, limit, bbox)
+
+
+@app.get("/points")
+async def read_points(request: Request, limit: int = 10, bbox: str | None = None) -> dict[str, Any]:
+    """Several points."""
+    return await select_items(request, POINTS, limit, bbox)
 
 
 def main() -> None:

@@ -3,25 +3,17 @@ crowds, other programs.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from benchmarks.cpu import family
 from benchmarks.memory import resident_bytes
-from tests.processes import children_of
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 CHILDREN, REST = "its children", "other programs"
 
 Seconds = Mapping[str, float]
-
-
-def family(pid: int) -> Iterator[int]:
-    """A process and those that descend from it."""
-    yield pid
-    with suppress(OSError):
-        for child in children_of(pid):
-            yield from family(child)
 
 
 def _used(pid: int) -> tuple[float, float]:

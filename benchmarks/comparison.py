@@ -33,7 +33,7 @@ TARGETS = {
 OF_A_QUICK_RUN = ("tipg", "FastAPI + asyncpg")  # those that have targets
 _GEOSVC = "geosvc"
 _SIZE = "150,000"
-_ITEMS, _BOXES, _CHECKED = 20_000, 1_000, 5
+_ITEMS, _BOXES, _CHECKED = 20_000, 500, 5
 _PATHS = Paths(
     f"/collections/{COLLECTION}/items/{{id}}",
     f"/collections/{COLLECTION}/items?{{query}}",

@@ -22,7 +22,7 @@ class Effort:
 
 
 THOROUGH = Effort(seconds=5, rounds=3)
-QUICK = Effort(seconds=2, rounds=1)
+QUICK = Effort(seconds=1, rounds=1)
 _WARM_UP_SECONDS = 1.0
 
 

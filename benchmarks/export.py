@@ -80,10 +80,8 @@ def run(arena: Arena) -> list[Result]:
         )
     arena.say("export: memory")
     done, memory = _memory(arena, COLLECTION)
-    tenfold, memory_tenfold = _memory(arena, TENFOLD)
     what = f"{ROWS:,} polygons, {done.size_bytes / 1e6:.0f} MB"
-    what_tenfold = f"{ROWS * 10:,} polygons, {tenfold.size_bytes / 1e6:,.0f} MB"
-    return [
+    results = [
         Result(
             "export",
             what,
@@ -93,17 +91,22 @@ def run(arena: Arena) -> list[Result]:
             rates["psql"],
             TARGET_OF_COPY,
         ),
-        Result(
-            "export", f"{what}: peak memory above idle", alone(memory), "MB", target=TARGET_MEMORY
-        ),
-        Result(
-            "export",
-            f"{what_tenfold}: peak memory above idle",
-            alone(memory_tenfold),
-            "MB",
-            target=TARGET_MEMORY,
-        ),
-        Result(
-            "export", f"{what_tenfold}, from a view", alone(tenfold.megabytes_per_second), "MB/s"
-        ),
+        _peak(what, memory),
     ]
+    if arena.effort.is_quick:
+        return results
+    return results + _tenfold(arena)
+
+
+def _peak(what: str, megabytes: float) -> Result:
+    return Result(
+        "export", f"{what}: peak memory above idle", alone(megabytes), "MB", target=TARGET_MEMORY
+    )
+
+
+def _tenfold(arena: Arena) -> list[Result]:
+    """Memory and rate for ten times the rows."""
+    done, memory = _memory(arena, TENFOLD)
+    what = f"{ROWS * 10:,} polygons, {done.size_bytes / 1e6:,.0f} MB"
+    rate = alone(done.megabytes_per_second)
+    return [_peak(what, memory), Result("export", f"{what}, from a view", rate, "MB/s")]

@@ -5,7 +5,7 @@ the table.
 """
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.arena import CLIENTS, Arena
 from benchmarks.costs import Contender, Measured, asking, measure_costs, open_session
@@ -25,6 +25,7 @@ from benchmarks.servers import Server, empty_server, geosvc_server
 
 _BOXES = 2_000
 _PATHS = 20_000
+_OF_A_QUICK_RUN = ("10,000", "ten million")
 _FEATURE = (
     """SELECT '{"type":"Feature","id":' || t.id || ',"geometry":' || ST_AsGeoJSON(t.geom, 7)"""
     """ || ',"properties":' || (SELECT row_to_json(p)::text FROM (SELECT %s) p) || '}',"""
@@ -45,14 +46,15 @@ def run(arena: Arena) -> list[Result]:
         empty_server() as empty,
         open_session(arena.url) as backend,
     ):
-        contenders = _requests(server)
+        sizes = _OF_A_QUICK_RUN if arena.effort.is_quick else tuple(POINTS)
+        contenders = _requests(server, sizes)
         contenders["empty"] = asking(empty, ["/"], CLIENTS)
-        contenders |= _statements(arena)
+        contenders |= _statements(arena, sizes)
         costs = measure_costs(contenders, arena.effort, backend)
-    return list(_results(costs))
+    return list(_results(costs, sizes))
 
 
-def _requests(server: Server) -> dict[str, Contender]:
+def _requests(server: Server, sizes: Sequence[str]) -> dict[str, Contender]:
     chosen = random.Random(ROWS)
     items = f"/collections/{COLLECTION}/items"
     ids = [chosen.randint(1, ROWS) for _ in range(_PATHS)]
@@ -60,7 +62,8 @@ def _requests(server: Server) -> dict[str, Contender]:
         "item": asking(server, [f"{items}/{each}" for each in ids], CLIENTS),
         "page": asking(server, [items], CLIENTS),
     }
-    for size, points in POINTS.items():
+    for size in sizes:
+        points = POINTS[size]
         collection = points_table(points)
         boxes = [random_box_of_points(chosen, points) for _ in range(_BOXES)]
         paths = [f"/collections/{collection}/items?bbox={box}&limit=100" for box in boxes]
@@ -68,7 +71,7 @@ def _requests(server: Server) -> dict[str, Contender]:
     return contenders
 
 
-def _statements(arena: Arena) -> dict[str, Contender]:
+def _statements(arena: Arena, sizes: Sequence[str]) -> dict[str, Contender]:
     """The same by hand; look-up and page are planned once, boxes each time, as geosvc does."""
     settings = {**arena.planner.session, "plan_cache_mode": "auto"}
     sessions = Sessions(arena.url, settings, CLIENTS)
@@ -84,7 +87,8 @@ def _statements(arena: Arena) -> dict[str, Contender]:
         "item by hand": pgbench(by_id, "prepared"),
         "page by hand": pgbench(f"{_BUILDING} ORDER BY t.id LIMIT 11\n", "prepared"),
     }
-    for size, points in POINTS.items():
+    for size in sizes:
+        points = POINTS[size]
         script = _box_by_hand(points_table(points), degrees_across(points) - BOX_DEGREES)
         contenders[f"box, {size} by hand"] = pgbench(script, "extended")
     return contenders
@@ -104,11 +108,11 @@ def _box_by_hand(table: str, most: float) -> str:
     )
 
 
-def _results(costs: Mapping[str, Measured]) -> Iterator[Result]:
+def _results(costs: Mapping[str, Measured], sizes: Sequence[str]) -> Iterator[Result]:
     empty = costs["empty"].cost.service
     bars: dict[str, tuple[float | None, float | None]] = {"item": (3, None), "page": (7, 1.5)}
     names = {"item": "item by id", "page": "page of 10"}
-    for size in POINTS:
+    for size in sizes:
         bars[f"box, {size}"] = (None, 1.2)
         names[f"box, {size}"] = f"box of 60 in {size} points"
     for name, (most_of_empty, most_by_hand) in bars.items():

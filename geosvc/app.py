@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from aiohttp import web
@@ -47,6 +48,7 @@ from geosvc.http.keys import (
     SETTINGS,
     SLOW_QUERIES,
     STOP,
+    TILE_MATRIX_SETS,
     WORKER_PEERS,
     WRITE_DATABASE,
     WRITES,
@@ -77,6 +79,7 @@ from geosvc.query.features import PagePlans
 from geosvc.routes import ADMIN_ROUTES, ROUTES, Route, add_routes
 from geosvc.settings import Settings
 from geosvc.stopping import Stop
+from geosvc.tile_matrix_sets import load_tile_matrix_sets
 from geosvc.worker_peers import WorkerPeers, WorkerSlot
 from geosvc.worker_report import gauges_of, report
 
@@ -211,7 +214,9 @@ def _add_registries(app: web.Application, registries: Registries) -> None:
     app[FUNCTIONS] = registries.functions
     app[ADDED_CONFORMANCE] = registries.added_conformance
     app[CODE_VERSION] = registries.code_version
-    app[API_WRITER] = ApiWriter(registries.described)
+    sets = app[TILE_MATRIX_SETS] = load_tile_matrix_sets(app[SETTINGS].tile_matrix_sets)
+    offered = tuple(each.id for each in sets)
+    app[API_WRITER] = ApiWriter(replace(registries.described, tile_matrix_sets=offered))
 
 
 def _add_pools(app: web.Application, url: str) -> None:

@@ -23,6 +23,8 @@ from geosvc.handlers import (
     post_items,
     schemas,
     search,
+    tiles,
+    tilesets,
     transactions,
 )
 from geosvc.http.keys import OBSERVED
@@ -74,6 +76,53 @@ ROUTES = (
     Route("GET", "/collections/{collectionId}/items/{featureId}", item.get_item, "getFeature"),
     Route("GET", "/collections/{collectionId}/export", export.get_export, "exportFeatures"),
     Route("GET", "/collections/{collectionId}/changes", changes.get_changes, "getChanges"),
+    Route(
+        "GET",
+        "/collections/{collectionId}/tiles",
+        tilesets.get_collection_tilesets,
+        "collection.vector.getTileSetsList",
+    ),
+    Route(
+        "GET",
+        "/collections/{collectionId}/tiles/{tileMatrixSetId}",
+        tilesets.get_collection_tileset,
+        "collection.vector.getTileSet",
+    ),
+    Route(
+        "GET",
+        "/collections/{collectionId}/tiles/{tileMatrixSetId}/{z}/{x}/{y}.mvt",
+        tiles.get_collection_tile_by_xyz,
+        "collection.vector.getTileByXyz",
+    ),
+    Route(
+        "GET",
+        "/collections/{collectionId}/tiles/{tileMatrixSetId}/{tileMatrix}/{tileRow}/{tileCol}",
+        tiles.get_collection_tile,
+        "collection.vector.getTile",
+    ),
+    Route("GET", "/tiles", tilesets.get_dataset_tilesets, "dataset.vector.getTileSetsList"),
+    Route(
+        "GET", "/tiles/{tileMatrixSetId}", tilesets.get_dataset_tileset, "dataset.vector.getTileSet"
+    ),
+    Route(
+        "GET",
+        "/tiles/{tileMatrixSetId}/{z}/{x}/{y}.mvt",
+        tiles.get_dataset_tile_by_xyz,
+        "dataset.vector.getTileByXyz",
+    ),
+    Route(
+        "GET",
+        "/tiles/{tileMatrixSetId}/{tileMatrix}/{tileRow}/{tileCol}",
+        tiles.get_dataset_tile,
+        "dataset.vector.getTile",
+    ),
+    Route("GET", "/tileMatrixSets", tilesets.get_tile_matrix_sets, "getTileMatrixSetsList"),
+    Route(
+        "GET",
+        "/tileMatrixSets/{tileMatrixSetId}",
+        tilesets.get_tile_matrix_set,
+        "getTileMatrixSet",
+    ),
     Route("POST", "/collections/{collectionId}/search", search.search_items, "searchFeatures"),
     Route(
         "OPTIONS",

@@ -22,6 +22,7 @@ from geosvc.handlers.conformance_classes import (
     LOCKING_BY_TIME,
     QUERYABLES_AS_PARAMETERS,
     SCHEMAS,
+    TILES,
     WRITING,
 )
 from tests.conftest import Client, Service, execute, with_database
@@ -110,6 +111,23 @@ PART4: Mapping[str, tuple[str, ...]] = {
 DOCUMENTED = "test_schemas.py::test_a_schema_is_a_valid_json_schema_at_its_own_id"
 ROLES = "test_schemas.py::test_roles_are_those_of_the_key_the_time_and_foreign_keys"
 LINKED = "test_schemas.py::test_a_collection_links_to_its_schemas_in_the_list_and_by_itself"
+TILE_CLASSES: Mapping[str, tuple[str, ...]] = {
+    "ogcapi-tiles-1/1.0/conf/core": (
+        "a_tile_has_the_features_of_its_area",
+        "what_is_not_there_is_404_and_what_is_no_number_is_400",
+        "an_empty_tile_is_204_and_says_so",
+    ),
+    "ogcapi-tiles-1/1.0/conf/tileset": ("a_tileset_describes_its_layer_and_leads_to_its_tiles",),
+    "ogcapi-tiles-1/1.0/conf/tilesets-list": ("every_collection_lists_its_tilesets",),
+    "ogcapi-tiles-1/1.0/conf/dataset-tilesets": ("the_dataset_has_tilesets_of_all_collections",),
+    "ogcapi-tiles-1/1.0/conf/geodata-tilesets": ("every_collection_lists_its_tilesets",),
+    "ogcapi-tiles-1/1.0/conf/collections-selection": ("collections_selects_the_layers",),
+    "ogcapi-tiles-1/1.0/conf/datetime": ("parameters_select_what_they_select_among_items",),
+    "ogcapi-tiles-1/1.0/conf/mvt": ("a_tile_has_the_features_of_its_area",),
+    "ogcapi-tiles-1/1.0/conf/oas30": ("operations_have_the_ids_that_clients_look_for",),
+    "tms/2.0/conf/tilematrixset": ("a_tile_matrix_set_is_its_registered_definition",),
+    "tms/2.0/conf/json-tilematrixset": ("a_tile_matrix_set_is_its_registered_definition",),
+}
 # of each class that is declared, the tests that show that it holds
 CLASSES: Mapping[str, tuple[str, ...]] = {
     "ogcapi-common-1/1.0/conf/core": (
@@ -180,6 +198,10 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
     "ogcapi-features-3/1.0/conf/features-filter": (
         f"{HERE}::test_filters_and_their_parameters_are_parsed_as_part_3_has_them",
     ),
+    **{
+        name: tuple(f"test_tiles.py::test_{test}" for test in tests)
+        for name, tests in TILE_CLASSES.items()
+    },
     **{uri.removeprefix(f"{SPEC}/"): CQL2 for uri in FILTERING if "/cql2/" in uri},
     **{
         f"{part}/1.0/conf/{name}": tuple(f"test_part4.py::test_{test}" for test in tests)
@@ -193,6 +215,7 @@ DECLARED = (
     *SCHEMAS,
     *FILTERING,
     QUERYABLES_AS_PARAMETERS,
+    *TILES,
     *WRITING,
     *LOCKING_BY_TIME,
 )
@@ -290,7 +313,7 @@ async def test_the_conformance_declaration_is_a_list_of_uris(
     client: Client, service: Service, site_url: str
 ) -> None:
     declared = (await fetch(client, "/conformance"))["conformsTo"]
-    assert declared == [*CONFORMANCE, *SCHEMAS, *FILTERING, QUERYABLES_AS_PARAMETERS]
+    assert declared == [*CONFORMANCE, *SCHEMAS, *FILTERING, *TILES, QUERYABLES_AS_PARAMETERS]
     writable = await service(site_url, writable=("*",), collections={"sites": {"modified": "seen"}})
     assert set((await fetch(writable, "/conformance"))["conformsTo"]) == set(DECLARED)
 

@@ -2,6 +2,7 @@
 against the running service.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,7 +46,14 @@ VALUES: dict[str, tuple[str, str]] = {
     "bigint": ("string", "text"),
     "f": ("csv", "gml"),
 }
-OTHERS = {"extent": "all", "dry-run": "perhaps", "repair": "perhaps", "upsert": "perhaps"}
+OTHERS = {
+    "extent": "all",
+    "dry-run": "perhaps",
+    "repair": "perhaps",
+    "upsert": "perhaps",
+    "collections": "nothing",
+}
+PLACEHOLDERS = {"featureId": "1", "tileMatrixSetId": "WebMercatorQuad"}
 # the media type is negotiated elsewhere, and these two are for what is not there
 CHANGES_NOTHING = {"f", "bbox-crs", "filter-lang", "filter-crs"}
 
@@ -116,11 +124,16 @@ async def described(client: Client) -> list[tuple[str, str, list[dict[str, Any]]
                 yield found
 
     return [
-        (method.upper(), path.replace("{featureId}", "1"), list(of(operation)))
+        (method.upper(), filled(path), list(of(operation)))
         for path, methods in api["paths"].items()
         for method, operation in methods.items()
         if method != "options"  # which take none and refuse none
     ]
+
+
+def filled(path: str) -> str:
+    """A path with values for its placeholders; those of tiles are numbers."""
+    return re.sub(r"\{(\w+)\}", lambda found: PLACEHOLDERS.get(found[1], "0"), path)
 
 
 def wrong_value(parameter: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from geosvc.model.principal import Principal
 
 _DIGEST_BYTES = 12
 
-Kind = Literal["page", "item", "count", "extent"]
+Kind = Literal["page", "item", "count", "extent", "tile"]
 
 
 class CacheKey(NamedTuple):

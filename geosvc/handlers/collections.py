@@ -12,6 +12,7 @@ from geosvc.handlers.cached_answer import cache_key_of, cached_value
 from geosvc.http.documents import collection_of, document_response, parse_document_query
 from geosvc.http.keys import CATALOG, EXTENTS, FORMATS, PRINCIPAL, SETTINGS
 from geosvc.http.links import base_url, collection_links, collections_links, legal_links
+from geosvc.http.tile_links import tilesets_link
 from geosvc.http.validators import validated
 from geosvc.model.collection import Collection
 from geosvc.model.crs import CRS84_URI, Srid
@@ -88,7 +89,10 @@ def _describe(
         "title": collection.title,
         "itemType": "feature",
         "crs": [crs.uri for crs in listed_crs(collection, configured_crs)],
-        "links": collection_links(base, collection, items_types),
+        "links": [
+            *collection_links(base, collection, items_types),
+            tilesets_link(base, collection),
+        ],
     }
     storage = storage_crs(collection)
     if storage is not None:

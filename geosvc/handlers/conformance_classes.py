@@ -68,13 +68,37 @@ WRITING = (
     "http://www.opengis.net/spec/ogcapi-features-4/1.0/conf/optimistic-locking-etags",
     "http://www.opengis.net/spec/ogcapi-features-4/1.0/conf/features",
 )
+_TILES = (
+    "core",
+    "tileset",
+    "tilesets-list",
+    "dataset-tilesets",
+    "geodata-tilesets",
+    "collections-selection",
+    "datetime",
+    "mvt",
+    "oas30",
+)
+TILES = (
+    *(f"http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/{name}" for name in _TILES),
+    "http://www.opengis.net/spec/tms/2.0/conf/tilematrixset",
+    "http://www.opengis.net/spec/tms/2.0/conf/json-tilematrixset",
+)
 LOCKING_BY_TIME = (
     "http://www.opengis.net/spec/ogcapi-common-5/1.0/conf/optimistic-locking-timestamps",
     "http://www.opengis.net/spec/ogcapi-features-4/1.0/conf/optimistic-locking-timestamps",
 )
 
 ALL_CLASSES = frozenset(
-    (*CONFORMANCE, *SCHEMAS, *FILTERING, QUERYABLES_AS_PARAMETERS, *WRITING, *LOCKING_BY_TIME)
+    (
+        *CONFORMANCE,
+        *SCHEMAS,
+        *FILTERING,
+        QUERYABLES_AS_PARAMETERS,
+        *TILES,
+        *WRITING,
+        *LOCKING_BY_TIME,
+    )
 )
 
 
@@ -88,7 +112,7 @@ def conformance(collections: Iterable[Collection], added: Iterable[str] = ()) ->
         added: the classes of extensions.
     """
     collections = tuple(collections)
-    classes = [*CONFORMANCE, *SCHEMAS, *FILTERING]
+    classes = [*CONFORMANCE, *SCHEMAS, *FILTERING, *TILES]
     if all(map(takes_every_queryable, collections)):
         classes.append(QUERYABLES_AS_PARAMETERS)
     writable = [collection for collection in collections if _is_writable(collection)]

@@ -11,6 +11,7 @@ from geosvc.handlers.conformance_classes import conformance
 from geosvc.http.documents import DocumentQuery, document_response, parse_document_query
 from geosvc.http.keys import ADDED_CONFORMANCE, CATALOG, EXTENTS, PRINCIPAL, SETTINGS
 from geosvc.http.links import base_url, conformance_links, landing_links, legal_links
+from geosvc.http.tile_links import sets_link, tilesets_link
 from geosvc.http.validators import validated
 from geosvc.model.collection import Collection
 
@@ -46,7 +47,12 @@ def _describe(base: str, about: About) -> dict[str, object]:
     }
     if about.contact is not None:
         document["contact"] = about.contact.model_dump(exclude_none=True)
-    document["links"] = [*landing_links(base), *legal_links(about)]
+    document["links"] = [
+        *landing_links(base),
+        tilesets_link(base, None),
+        sets_link(base),
+        *legal_links(about),
+    ]
     return document
 
 

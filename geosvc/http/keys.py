@@ -24,6 +24,7 @@ from geosvc.offload.offload import Offload
 from geosvc.query.features import PagePlans
 from geosvc.settings import Settings
 from geosvc.stopping import Stop
+from geosvc.tile_matrix_sets import TileMatrixSets
 from geosvc.trace import Trace
 from geosvc.worker_peers import WorkerPeers
 
@@ -54,6 +55,7 @@ CACHE = web.AppKey("cache", Cache)
 SEND_MONITOR = web.AppKey("send_monitor", SendMonitor)
 LOOKUPS = web.AppKey("lookups", Lookups)
 PLANS = web.AppKey("plans", PagePlans)
+TILE_MATRIX_SETS = web.AppKey("tile_matrix_sets", TileMatrixSets)
 WRITES = web.AppKey("writes", Writes)
 OFFLOAD = web.AppKey("offload", Offload)
 WRITE_DATABASE = web.AppKey("write_database", Database)

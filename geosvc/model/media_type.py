@@ -76,7 +76,33 @@ SCHEMA = MediaType(
 )
 EVENTS = MediaType("text/event-stream", "sse", "text/event-stream", "Server-sent events", "txt")
 
+MVT = MediaType(
+    "application/vnd.mapbox-vector-tile",
+    "mvt",
+    "application/vnd.mapbox-vector-tile",
+    "Mapbox vector tile",
+    "mvt",
+    aliases=("application/x-protobuf",),
+)
+TILEJSON = MediaType(
+    "application/vnd.mapbox.tile+json",
+    "tilejson",
+    "application/vnd.mapbox.tile+json",
+    "TileJSON",
+    "json",
+)
+MAP_STYLE = MediaType(
+    "application/vnd.mapbox.style+json",
+    "mbs",
+    "application/vnd.mapbox.style+json",
+    "MapLibre style",
+    "json",
+    aliases=("json", "application/json"),
+)
+
 DOCUMENT_TYPES = (JSON, HTML)
 SCHEMA_TYPES = (SCHEMA, JSON, HTML)
+TILESET_TYPES = (JSON, TILEJSON, HTML)
+TILE_TYPES = (MVT,)
 FORMULA_BEGINS = "=+@\t\r-"
 """Spreadsheets run a CSV cell as a formula if it begins with one of these characters."""

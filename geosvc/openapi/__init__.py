@@ -33,6 +33,7 @@ from geosvc.openapi.parameters import (
 )
 from geosvc.openapi.responses import response_name, responses
 from geosvc.requests.items import ReadingRules
+from geosvc.settings.tile_limits import TileSettings
 
 GENERAL_TAG = "Capabilities"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -48,11 +49,13 @@ class DescribedParts:
 
     Attributes:
         operations: of extensions.
+        tile_matrix_sets: the ids of those that are offered.
     """
 
     formats: FeatureFormats = BUILT_IN_FORMATS
     functions: FilterFunctions = BUILT_IN_FUNCTIONS
     operations: tuple[AddedOperation, ...] = ()
+    tile_matrix_sets: tuple[str, ...] = TileSettings().tile_matrix_sets
 
 
 BUILT_IN_PARTS = DescribedParts()
@@ -122,6 +125,19 @@ def _has_operation(collection: Collection, operation: Operation) -> bool:
     return operation.needs is None or bool(getattr(collection, operation.needs))
 
 
+def _operation_id(operation: Operation, encoded: str) -> str:
+    """The id of an operation of one collection.
+
+    Those of tiles end with a name that clients look for. Source: OGC 20-057 15.2.
+
+    Args:
+        encoded: the id of the collection.
+    """
+    if operation.operation_id.startswith("collection."):
+        return f"{encoded}.{operation.operation_id}"
+    return f"{operation.operation_id}.{encoded}"
+
+
 def _paths_of(collection: Collection, added: Sequence[AddedOperation]) -> Json:
     encoded = quote(collection.id, safe="")
     own = own_parameters(collection)
@@ -133,7 +149,7 @@ def _paths_of(collection: Collection, added: Sequence[AddedOperation]) -> Json:
         body = None
         if operation.body is not None:
             body = BODIES[operation.body](collection, own)
-        operation_id = f"{operation.operation_id}.{encoded}"
+        operation_id = _operation_id(operation, encoded)
         methods = paths.setdefault(operation.path.replace("{collectionId}", encoded), {})
         methods[operation.method] = _describe(
             operation, operation_id, collection.id, parameters, body
@@ -150,7 +166,7 @@ def _parameters_of(operation: Operation, collection: Collection, own: OwnParamet
     parameters: list[Json] = []
     if "{featureId}" in operation.path:
         parameters.append(feature_id(collection))
-    elif operation.filters:
+    if operation.filters:
         parameters.extend(own.values)
     for name in operation.parameters:
         if name in own.names:
@@ -242,7 +258,7 @@ def _contents(
     written = orjson.dumps(_paths(collections, parts.operations))
     components: Json = {
         "schemas": {**SCHEMAS, "functions": functions_document(parts.functions.by_name)},
-        "parameters": shared_parameters(rules, collections, parts.formats),
+        "parameters": shared_parameters(rules, collections, parts.formats, parts.tile_matrix_sets),
         "headers": HEADERS,
         "responses": responses(parts.formats),
     }

@@ -193,6 +193,10 @@ HEADERS: Mapping[str, Json] = {
         "description": "no-cache: the client must revalidate with If-None-Match.",
         "schema": TEXT,
     },
+    "OATiles-hint": {
+        "description": "empty: the tile has no features.",
+        "schema": {"type": "string", "enum": ["empty"]},
+    },
     "Content-Disposition": {"description": "The name of the file.", "schema": TEXT},
     "Retry-After": {"description": "Seconds to wait before the next attempt.", "schema": COUNT},
     "Allow": {"description": "The methods that the resource accepts.", "schema": TEXT},

@@ -1,7 +1,7 @@
 """The operations of the API: the parameters, responses and errors of each."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from geosvc.requests.declared import (
@@ -10,6 +10,7 @@ from geosvc.requests.declared import (
     FORMAT,
     ITEM_DECLARED,
     PAGING,
+    TILE_DECLARED,
     Declared,
 )
 
@@ -36,6 +37,9 @@ def _names(declared: Iterable[Declared], format_component: str) -> tuple[str, ..
 _ITEMS_PARAMETERS = _names(DECLARED, "f")
 _EXPORT_PARAMETERS = _names([each for each in DECLARED if each.name not in PAGING], "f-export")
 _ITEM_PARAMETERS = _names(ITEM_DECLARED, "f-item")
+_TILE_PARAMETERS = _names(TILE_DECLARED, "f-tile")
+_TILESET_PARAMETERS = _names(TILE_DECLARED, "f-tileset")
+_DATASET_PARAMETERS = ("collections", "datetime", "bigint")
 _CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
 _CHANGE_PARAMETERS = ("dry-run", *_CONDITIONS, "Prefer", "Idempotency-Key")
 _GEOMETRY_PARAMETERS = ("repair", "precision", "Content-Crs")
@@ -43,6 +47,12 @@ _FORMATS = {"Schema": "f-schema", "Api": "f-api"}
 _COLLECTION = "/collections/{collectionId}"
 _ITEMS = f"{_COLLECTION}/items"
 _ITEM = f"{_ITEMS}/{{featureId}}"
+_TILES = f"{_COLLECTION}/tiles"
+_TILESET = "/{tileMatrixSetId}"
+_TILE = f"{_TILESET}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}"
+_XYZ_TILE = f"{_TILESET}/{{z}}/{{x}}/{{y}}.mvt"
+_TILE_PATH = ("tileMatrixSetId", "tileMatrix", "tileRow", "tileCol")
+_XYZ_TILE_PATH = ("tileMatrixSetId", "z", "x", "y")
 
 
 DESCRIPTIONS = {
@@ -67,6 +77,20 @@ DESCRIPTIONS = {
     "getChanges": "Server-sent events: `insert`, `update`, `delete` and `bulk` when a transaction "
     "is committed, `resync` when a client must read everything again. `Last-Event-ID` resumes a "
     "stream.",
+    "collection.vector.getTileSetsList": "The tilesets of this collection, one for each tile "
+    "matrix set.",
+    "collection.vector.getTileSet": "A tileset of this collection: its layer and the URL of its "
+    "tiles. With `f=tilejson` it is TileJSON. The parameters of a tile become a part of the URL.",
+    "collection.vector.getTile": "The features of a tile as a Mapbox vector tile. Parameters that "
+    "select features mean what they mean for items.",
+    "collection.vector.getTileByXyz": "The same tile for clients that know zoom, column and row.",
+    "dataset.vector.getTileSetsList": "The tilesets of all collections together.",
+    "dataset.vector.getTileSet": "A tileset of several collections: its layers and the URL of its "
+    "tiles. With `f=tilejson` it is TileJSON.",
+    "dataset.vector.getTile": "A tile with a layer for each of several collections.",
+    "dataset.vector.getTileByXyz": "The same tile for clients that know zoom, column and row.",
+    "getTileMatrixSetsList": "The tile matrix sets in which tiles can be requested.",
+    "getTileMatrixSet": "The definition of a tile matrix set.",
     "searchFeatures": "The parameters of the features as a JSON object, with a geometry that may "
     "be too large for a URL: features that have a spatial relation to it, are within a distance "
     "of it, or are nearest to it.",
@@ -148,6 +172,35 @@ def _document(path: str, operation_id: str, summary: str, answer: str, *errors: 
     return Operation(path, operation_id, summary, answer, (*errors, 412), parameters, also=also)
 
 
+def _tileset(path: str, operation_id: str, summary: str, *names: str, filters: bool) -> Operation:
+    """The operation that reads one tileset, with the parameters of its tiles."""
+    parameters = ("tileMatrixSetId", *names, "If-None-Match")
+    also = ((304, "DocumentNotModified"),)
+    return Operation(
+        path, operation_id, summary, "TileSet", (*_ALL, 412), parameters, filters, also=also
+    )
+
+
+def _matrix_set() -> Operation:
+    """The operation that reads one tile matrix set."""
+    read = _document(
+        "/tileMatrixSets/{tileMatrixSetId}",
+        "getTileMatrixSet",
+        "A tile matrix set",
+        "TileMatrixSet",
+        *_ALWAYS,
+        404,
+    )
+    return replace(read, parameters=("tileMatrixSetId", *read.parameters))
+
+
+def _tile(path: str, operation_id: str, summary: str, *names: str, filters: bool) -> Operation:
+    """The operation that reads one tile."""
+    also = ((204, "EmptyTile"), (304, "DocumentNotModified"))
+    parameters = (*names, "If-None-Match")
+    return Operation(path, operation_id, summary, "Tile", _READ, parameters, filters, also=also)
+
+
 def _change(
     method: str, operation_id: str, summary: str, body: str, *also: tuple[int, str]
 ) -> Operation:
@@ -222,6 +275,61 @@ OPERATIONS = (
         filters=True,
         needs="publication",
     ),
+    _document(_TILES, "collection.vector.getTileSetsList", "Tilesets", "TileSets", *_ALL),
+    _tileset(
+        f"{_TILES}{_TILESET}",
+        "collection.vector.getTileSet",
+        "A tileset",
+        *_TILESET_PARAMETERS,
+        filters=True,
+    ),
+    _tile(
+        f"{_TILES}{_TILE}",
+        "collection.vector.getTile",
+        "A tile",
+        *_TILE_PATH,
+        *_TILE_PARAMETERS,
+        filters=True,
+    ),
+    _tile(
+        f"{_TILES}{_XYZ_TILE}",
+        "collection.vector.getTileByXyz",
+        "A tile by zoom, column and row",
+        *_XYZ_TILE_PATH,
+        *_TILE_PARAMETERS,
+        filters=True,
+    ),
+    _document("/tiles", "dataset.vector.getTileSetsList", "Tilesets", "TileSets", *_ALL),
+    _tileset(
+        f"/tiles{_TILESET}",
+        "dataset.vector.getTileSet",
+        "A tileset of several collections",
+        *_DATASET_PARAMETERS,
+        "f-tileset",
+        filters=False,
+    ),
+    _tile(
+        f"/tiles{_TILE}",
+        "dataset.vector.getTile",
+        "A tile of several collections",
+        *_TILE_PATH,
+        *_DATASET_PARAMETERS,
+        "f-tile",
+        filters=False,
+    ),
+    _tile(
+        f"/tiles{_XYZ_TILE}",
+        "dataset.vector.getTileByXyz",
+        "A tile of several collections by zoom, column and row",
+        *_XYZ_TILE_PATH,
+        *_DATASET_PARAMETERS,
+        "f-tile",
+        filters=False,
+    ),
+    _document(
+        "/tileMatrixSets", "getTileMatrixSetsList", "Tile matrix sets", "TileMatrixSets", *_ALWAYS
+    ),
+    _matrix_set(),
     Operation(
         f"{_COLLECTION}/search",
         "searchFeatures",

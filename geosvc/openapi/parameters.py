@@ -1,6 +1,6 @@
 """The parameters: components that collections share, and those of one collection."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from geosvc.model.media_type import (
     DOCUMENT_TYPES,
     JSON,
     SCHEMA_TYPES,
+    TILE_TYPES,
+    TILESET_TYPES,
     MediaType,
 )
 from geosvc.model.offered_crs import listed_crs
@@ -26,6 +28,8 @@ _DOCUMENT_FORMATS: Mapping[str, tuple[MediaType, ...]] = {
     "f-document": DOCUMENT_TYPES,
     "f-schema": SCHEMA_TYPES,
     "f-api": (JSON,),
+    "f-tileset": TILESET_TYPES,
+    "f-tile": TILE_TYPES,
 }
 _OF_CRS = frozenset({"crs", "bbox-crs", "filter-crs", "Content-Crs"})
 _FLAGS = {
@@ -71,6 +75,22 @@ _EXTENT = Declared(
 )
 
 
+_COLLECTIONS = Declared(
+    "collections",
+    "The ids of the collections that become layers, in this order; by default all.",
+    {"type": "array", "items": {"type": "string"}},
+)
+_INDEX: Json = {"type": "integer", "minimum": 0}
+_OF_TILES: Mapping[str, tuple[str, Json]] = {
+    "tileMatrix": ("The id of a tile matrix; 0 is the coarsest.", {"type": "string"}),
+    "tileRow": ("The row, from the north.", _INDEX),
+    "tileCol": ("The column, from the west.", _INDEX),
+    "z": ("The zoom.", _INDEX),
+    "x": ("The column, from the west.", _INDEX),
+    "y": ("The row, from the north.", _INDEX),
+}
+
+
 def query_parameter(
     name: str, description: str, schema: Mapping[str, Any], required: bool = False
 ) -> Json:
@@ -88,6 +108,17 @@ def query_parameter(
     if required:
         described["required"] = True
     return {**described, "schema": schema}
+
+
+def path_parameter(name: str, description: str, schema: Json) -> Json:
+    """A parameter in the path."""
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": schema,
+    }
 
 
 def _header_parameter(name: str, schema: Json) -> Json:
@@ -113,14 +144,27 @@ def _format_components(formats: FeatureFormats) -> Mapping[str, tuple[MediaType,
 
 
 def shared_parameters(
-    rules: ReadingRules, collections: Iterable[Collection], formats: FeatureFormats
+    rules: ReadingRules,
+    collections: Iterable[Collection],
+    formats: FeatureFormats,
+    tile_matrix_sets: Sequence[str],
 ) -> Json:
     """The components of all parameters, by name.
 
     Parameters of a CRS have one component for each list of CRSs that a collection has.
+
+    Args:
+        tile_matrix_sets: their ids.
     """
     components: Json = {}
-    for declared in (*DECLARED, LAST_EVENT_ID, _EXTENT):
+    for name, (text, schema) in _OF_TILES.items():
+        components[name] = path_parameter(name, text, schema)
+    components["tileMatrixSetId"] = path_parameter(
+        "tileMatrixSetId",
+        "The id of a tile matrix set.",
+        {"type": "string", "enum": list(tile_matrix_sets)},
+    )
+    for declared in (*DECLARED, LAST_EVENT_ID, _EXTENT, _COLLECTIONS):
         schema = _schema_of(declared, rules)
         components[declared.name] = query_parameter(declared.name, declared.description, schema)
     for name, media_types in _format_components(formats).items():
@@ -260,10 +304,4 @@ def feature_id(collection: Collection) -> Json:
             "character."
         )
         schema = TEXT
-    return {
-        "name": "featureId",
-        "in": "path",
-        "required": True,
-        "description": description,
-        "schema": schema,
-    }
+    return path_parameter("featureId", description, schema)

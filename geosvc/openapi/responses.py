@@ -11,9 +11,11 @@ from geosvc.model.media_type import (
     GEOJSON,
     HTML,
     JSON,
+    MVT,
     OPENAPI,
     PROBLEM,
     SCHEMA_TYPES,
+    TILEJSON,
     MediaType,
 )
 from geosvc.openapi.components import ref
@@ -108,6 +110,9 @@ def responses(formats: FeatureFormats) -> Json:
 def _document_responses() -> Json:
     schema = _content(SCHEMA_TYPES, _OBJECT)
     schema[HTML.essence] = TEXT
+    document = {JSON.essence: _OBJECT, HTML.essence: TEXT}
+    tileset = {**document, TILEJSON.essence: _OBJECT}
+    binary: Json = {"type": "string", "format": "binary"}
     api = {OPENAPI.content_type: _OBJECT, JSON.essence: _OBJECT}
     return {
         "LandingPage": _document("Links to all other resources.", "landingPage"),
@@ -115,6 +120,12 @@ def _document_responses() -> Json:
         "Functions": _document("The functions.", "functions"),
         "Collections": _document("The collections.", "collections"),
         "Collection": _document("The collection.", "collection"),
+        "TileSets": _response("The tilesets.", document, *_CACHED),
+        "TileSet": _response("The tileset.", tileset, *_CACHED),
+        "TileMatrixSets": _response("The tile matrix sets.", document, *_CACHED),
+        "TileMatrixSet": _response("The tile matrix set.", document, *_CACHED),
+        "Tile": _response("The tile.", {MVT.essence: binary}, *_CACHED),
+        "EmptyTile": _response("The tile has no features.", {}, "ETag", "OATiles-hint"),
         "Api": _response("An OpenAPI 3.0 document.", api, *_CACHED),
         "Schema": _response("A JSON Schema.", schema, *_CACHED),
         "DocumentNotModified": _response(_CURRENT, {}, *_CACHED),

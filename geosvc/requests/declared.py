@@ -196,6 +196,16 @@ ITEM_DECLARED = _concerning("style", "format")
 CHANGES_DECLARED = (*_concerning("condition", "style"), LAST_EVENT_ID)
 """The parameters of a stream of changes."""
 
+_STYLE_OF_TILES = {"bigint", "properties"}
+_NOT_IN_TILES = {"bbox", "bbox-crs"}
+TILE_DECLARED = tuple(
+    parameter
+    for parameter in DECLARED
+    if parameter.name in _STYLE_OF_TILES
+    or (parameter.concerns in ("condition", "format") and parameter.name not in _NOT_IN_TILES)
+)
+"""The parameters of a tile: those that select features, and which of their properties it has."""
+
 PAGE_START = _names(_concerning("start"))
 """The names of the parameters that say where a page starts."""
 

@@ -12,6 +12,7 @@ from geosvc.settings.network import ListeningSettings
 from geosvc.settings.observation import ObservationSettings
 from geosvc.settings.presentation import PresentationSettings
 from geosvc.settings.publication import PublicationSettings
+from geosvc.settings.tile_limits import TileSettings
 from geosvc.settings.writing import WritingSettings
 
 PREFIX = "GEOSVC_"
@@ -23,6 +24,7 @@ class Settings(
     PresentationSettings,
     PublicationSettings,
     ReadingSettings,
+    TileSettings,
     LiveSettings,
     WritingSettings,
     ObservationSettings,

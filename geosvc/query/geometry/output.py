@@ -72,14 +72,14 @@ def _tolerance(geometry: GeometryColumn, style: GeometryStyle) -> float | None:
 def _cut(value: Composable, srid: Srid) -> Composable:
     """Cut a geometry at the antimeridian, if its CRS is geographic."""
     if srid == WGS84:
-        return _within_180(value)
+        return within_180(value)
     half = half_turn(srid)
     if half is None:
         return _finite(value, srid)
     return _within_half_turn(value, srid, half)
 
 
-def _within_180(value: Composable) -> Composable:
+def within_180(value: Composable) -> Composable:
     """Cut a geometry that crosses the antimeridian. Source: RFC 7946 3.1.9.
 
     ST_WrapX is a function of GEOS, so that only valid geometries are cut. A geometry that is not
@@ -134,7 +134,7 @@ def _within_half_turn(
 
 
 def _finite(value: Composable, srid: Srid) -> Composable:
-    """Raise for a geometry that is not finite, as `_within_180` does."""
+    """Raise for a geometry that is not finite, as `within_180` does."""
     return bind_once(
         value,
         SQL(

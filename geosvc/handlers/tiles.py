@@ -1,0 +1,178 @@
+"""Vector tiles of a collection, and of several. Source: OGC 20-057 7, 8.6 and 10."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from aiohttp import hdrs, web
+
+from geosvc.caching.cache_key import CacheKey
+from geosvc.caching.response import CachedResponse
+from geosvc.database.reads.tile_layers import Layer, fetch_layer
+from geosvc.errors import InvalidParameter
+from geosvc.handlers.cached_answer import (
+    CACHE_CONTROL_HEADER,
+    answer_with_version,
+    cache_key_of,
+    plain_response,
+    tag_of_version,
+)
+from geosvc.handlers.feature_query import reading_rules
+from geosvc.http.documents import collection_of, negotiate, query_of
+from geosvc.http.keys import CATALOG, DATABASE, OFFLOAD, PRINCIPAL, SETTINGS, TILE_MATRIX_SETS
+from geosvc.http.validators import with_validators
+from geosvc.model.collection import Collection
+from geosvc.model.media_type import MVT, TILE_TYPES
+from geosvc.model.tile_matrix_set import Tile
+from geosvc.query.tiles.layer import LayerPlan
+from geosvc.requests.items import ItemsQuery
+from geosvc.requests.parameter_values import split_names
+from geosvc.requests.query_string import Values
+from geosvc.requests.tile_parameters import parse_dataset_tile, parse_tile_query
+
+HINT = "OATiles-hint"
+_EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class TileRequest:
+    """A request for a tile, parsed.
+
+    Attributes:
+        layers: in their order.
+        headers: of every answer with features.
+    """
+
+    layers: tuple[LayerPlan, ...]
+    headers: Mapping[str, str]
+
+
+async def get_collection_tile(request: web.Request) -> web.StreamResponse:
+    """One tile of a collection, by tile matrix, row and column."""
+    return await _answer_collection_tile(request, _tile_of(request))
+
+
+async def get_collection_tile_by_xyz(request: web.Request) -> web.StreamResponse:
+    """The same tile, by zoom, column and row."""
+    return await _answer_collection_tile(request, _xyz_tile_of(request))
+
+
+async def get_dataset_tile(request: web.Request) -> web.StreamResponse:
+    """One tile with a layer for each of several collections."""
+    return await _answer_dataset_tile(request, _tile_of(request))
+
+
+async def get_dataset_tile_by_xyz(request: web.Request) -> web.StreamResponse:
+    """The same tile, by zoom, column and row."""
+    return await _answer_dataset_tile(request, _xyz_tile_of(request))
+
+
+def _tile_of(request: web.Request) -> Tile:
+    """The tile in the path. Raises: InvalidParameter, NotFound."""
+    path = request.match_info
+    matrix_set = request.app[TILE_MATRIX_SETS].find(path["tileMatrixSetId"])
+    return matrix_set.tile(path["tileMatrix"], path["tileRow"], path["tileCol"])
+
+
+def _xyz_tile_of(request: web.Request) -> Tile:
+    """The tile in a path with z, x and y. Raises: InvalidParameter, NotFound."""
+    path = request.match_info
+    matrix_set = request.app[TILE_MATRIX_SETS].find(path["tileMatrixSetId"])
+    return matrix_set.tile(path["z"], path["y"], path["x"])
+
+
+async def _answer_collection_tile(request: web.Request, tile: Tile) -> web.StreamResponse:
+    collection = await collection_of(request)
+    values = query_of(request)
+    negotiate(request, values, TILE_TYPES)
+    query = await _parse(request, collection, values)
+    plan = LayerPlan(collection, query, tile)
+    key = _cache_key(request, plan)
+    build = partial(_build, request, (plan,))
+    if key is None:
+        return _marked(with_validators(request, plain_response(await build(None))))
+    etag_of = partial(tag_of_version, key)
+    return _marked(await answer_with_version(request, key, build, None, etag_of))
+
+
+async def _parse(request: web.Request, collection: Collection, values: Values) -> ItemsQuery:
+    rules = reading_rules(request, paged=False)
+    most = request.app[SETTINGS].tile_max_features
+    weight = len(request.rel_url.raw_query_string)
+    offload = request.app[OFFLOAD]
+    return await offload.run(weight, parse_tile_query, values, collection, rules, most)
+
+
+def _cache_key(request: web.Request, plan: LayerPlan) -> CacheKey | None:
+    """The cache key of a tile; None when it has no version, as that of a page."""
+    query = plan.query
+    if query.filter is not None and not query.filter.is_immutable:
+        return None
+    tile = plan.tile
+    address = (tile.matrix_set.id, tile.matrix.id, tile.row, tile.column)
+    return cache_key_of(request, "tile", plan.collection, query, address)
+
+
+async def _answer_dataset_tile(request: web.Request, tile: Tile) -> web.StreamResponse:
+    values = query_of(request)
+    negotiate(request, values, TILE_TYPES)
+    plans = []
+    for collection in chosen_collections(request, values):
+        query = parse_dataset_tile(values, request.app[SETTINGS].tile_max_features)
+        plans.append(LayerPlan(collection, query, tile))
+    body = await _build(request, plans, None)
+    return _marked(with_validators(request, plain_response(body)))
+
+
+def chosen_collections(request: web.Request, values: Values) -> Sequence[Collection]:
+    """The collections that the parameter `collections` names; without it all.
+
+    Raises: InvalidParameter for an unknown one, one that is named twice, and too many.
+    """
+    catalog = request.app[CATALOG].catalog_for(request[PRINCIPAL])
+    most = request.app[SETTINGS].tile_max_collections
+    chosen: list[Collection] = []
+    if "collections" not in values:
+        # a function with required arguments cannot be shown without them
+        chosen += [each for each in catalog.collections.values() if not _needs_arguments(each)]
+    else:
+        for name in split_names("collections", values["collections"]):
+            found = catalog.collections.get(name)
+            if found is None or found in chosen:
+                raise InvalidParameter(
+                    f"collections takes different ids of collections, not {name!r}",
+                    parameter="collections",
+                )
+            chosen.append(found)
+    if len(chosen) > most:
+        raise InvalidParameter(
+            f"collections takes at most {most} ids of collections", parameter="collections"
+        )
+    return chosen
+
+
+def _needs_arguments(collection: Collection) -> bool:
+    return any(parameter.required for parameter in collection.parameters or ())
+
+
+async def _build(request: web.Request, plans: Sequence[LayerPlan], _: int | None) -> CachedResponse:
+    """A tile: its layers, one after the other. Source: MVT 2.1 4.1."""
+    layers: list[Layer] = []
+    offload = request.app[OFFLOAD]
+    for plan in plans:
+        weight = 0
+        if plan.query.filter is not None:
+            weight = plan.query.filter.weight
+        statement = await offload.run(weight, plan.statement)
+        layers.append(await fetch_layer(request.app[DATABASE], plan, statement))
+    headers = {hdrs.CONTENT_TYPE: MVT.content_type, **CACHE_CONTROL_HEADER}
+    return CachedResponse(b"".join(layer.body for layer in layers), headers)
+
+
+def _marked(response: web.StreamResponse) -> web.StreamResponse:
+    """An answer without a body is 204 and says that the tile is empty. Source: OGC 20-057 7.1."""
+    if isinstance(response, web.Response) and response.status == 200 and not response.body:
+        response.set_status(204)
+        response.headers.pop(hdrs.CONTENT_TYPE, None)
+        response.headers[HINT] = _EMPTY
+    return response

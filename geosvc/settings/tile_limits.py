@@ -1,0 +1,25 @@
+"""Tiles: their matrix sets, and what one of them may hold."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from geosvc.settings.types import Names, Positive
+
+
+class TileSettings(BaseModel):
+    """Tiles: their matrix sets, and what one of them may hold."""
+
+    tile_matrix_sets: Annotated[
+        Names,
+        Field(
+            min_length=1,
+            description="Tile matrix sets: names of registered ones, or JSON files of definitions.",
+        ),
+    ] = ("WebMercatorQuad", "WorldCRS84Quad")
+    tile_max_features: Annotated[
+        Positive, Field(description="Features of a layer of a tile at the most.")
+    ] = 10_000
+    tile_max_collections: Annotated[
+        Positive, Field(description="Collections of one tile of the dataset at the most.")
+    ] = 20

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-build setup-test setup-bench test unit soak check fix dev bench migration lock build
+.PHONY: help run setup setup-build setup-test setup-bench test unit soak check fix dev bench claims migration lock build
 PYTHON := .venv/bin/python
 ESLINT := node tests/clients/node_modules/eslint/bin/eslint.js
 JAVASCRIPT_TESTS := $(wildcard tests/unit/javascript/*.test.mjs)
@@ -54,6 +54,9 @@ dev: setup-test ## serves, and starts again whenever the code changes
 
 bench: setup-bench ## the benchmarks: ratios against limits and peers in one run
 	@$(PYTHON) -m benchmarks
+
+claims: setup-bench ## measures the claims of docs/claims.md again and writes the numbers there: a quarter of an hour
+	@$(PYTHON) -m benchmarks.claims --write
 
 migration: setup-test ## a new migration: make migration NAME=add-something
 	@$(PYTHON) -c 'import sys; from geosvc.database.migrations import new_migration; print(new_migration(sys.argv[1]))' "$(NAME)"

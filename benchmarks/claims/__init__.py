@@ -1,0 +1,1 @@
+"""What is said of drivers, loops and statements elsewhere, measured here: docs/claims.md."""

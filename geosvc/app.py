@@ -216,7 +216,9 @@ def _add_registries(app: web.Application, registries: Registries) -> None:
     app[CODE_VERSION] = registries.code_version
     sets = app[TILE_MATRIX_SETS] = load_tile_matrix_sets(app[SETTINGS].tile_matrix_sets)
     offered = tuple(each.id for each in sets)
-    app[API_WRITER] = ApiWriter(replace(registries.described, tile_matrix_sets=offered))
+    most = app[SETTINGS].tile_max_collections
+    described = replace(registries.described, tile_matrix_sets=offered, tile_max_collections=most)
+    app[API_WRITER] = ApiWriter(described)
 
 
 def _add_pools(app: web.Application, url: str) -> None:

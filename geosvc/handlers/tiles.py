@@ -133,12 +133,11 @@ def chosen_collections(request: web.Request, values: Values) -> Sequence[Collect
     most = request.app[SETTINGS].tile_max_collections
     chosen: list[Collection] = []
     if "collections" not in values:
-        # a function with required arguments cannot be shown without them
-        chosen += [each for each in catalog.collections.values() if not _needs_arguments(each)]
+        chosen += [each for each in catalog.collections.values() if each.may_be_layer]
     else:
         for name in split_names("collections", values["collections"]):
             found = catalog.collections.get(name)
-            if found is None or found in chosen:
+            if found is None or not found.may_be_layer or found in chosen:
                 raise InvalidParameter(
                     f"collections takes different ids of collections, not {name!r}",
                     parameter="collections",
@@ -149,10 +148,6 @@ def chosen_collections(request: web.Request, values: Values) -> Sequence[Collect
             f"collections takes at most {most} ids of collections", parameter="collections"
         )
     return chosen
-
-
-def _needs_arguments(collection: Collection) -> bool:
-    return any(parameter.required for parameter in collection.parameters or ())
 
 
 async def _build(request: web.Request, plans: Sequence[LayerPlan], _: int | None) -> CachedResponse:

@@ -258,6 +258,11 @@ class Collection:
         return self.kind in (RelationKind.TABLE, RelationKind.PARTITIONED_TABLE)
 
     @property
+    def may_be_layer(self) -> bool:
+        """Whether it can be shown without arguments, together with other collections."""
+        return not any(parameter.required for parameter in self.parameters or ())
+
+    @property
     def has_change_stream(self) -> bool:
         """Whether clients can subscribe to its changes."""
         return self.publication is not None and not self.row_security

@@ -30,6 +30,7 @@ from geosvc.openapi.parameters import (
     feature_id,
     own_parameters,
     shared_parameters,
+    tile_parameters,
 )
 from geosvc.openapi.responses import response_name, responses
 from geosvc.requests.items import ReadingRules
@@ -43,6 +44,9 @@ _RULES = (
 )
 
 
+_TILES = TileSettings()
+
+
 @dataclass(frozen=True, slots=True)
 class DescribedParts:
     """What a service has besides its collections, and which extensions may add to.
@@ -50,12 +54,14 @@ class DescribedParts:
     Attributes:
         operations: of extensions.
         tile_matrix_sets: the ids of those that are offered.
+        tile_max_collections: how many collections one tile may have.
     """
 
     formats: FeatureFormats = BUILT_IN_FORMATS
     functions: FilterFunctions = BUILT_IN_FUNCTIONS
     operations: tuple[AddedOperation, ...] = ()
-    tile_matrix_sets: tuple[str, ...] = TileSettings().tile_matrix_sets
+    tile_matrix_sets: tuple[str, ...] = _TILES.tile_matrix_sets
+    tile_max_collections: int = _TILES.tile_max_collections
 
 
 BUILT_IN_PARTS = DescribedParts()
@@ -258,7 +264,10 @@ def _contents(
     written = orjson.dumps(_paths(collections, parts.operations))
     components: Json = {
         "schemas": {**SCHEMAS, "functions": functions_document(parts.functions.by_name)},
-        "parameters": shared_parameters(rules, collections, parts.formats, parts.tile_matrix_sets),
+        "parameters": {
+            **shared_parameters(rules, collections, parts.formats),
+            **tile_parameters(collections, parts.tile_matrix_sets, parts.tile_max_collections),
+        },
         "headers": HEADERS,
         "responses": responses(parts.formats),
     }

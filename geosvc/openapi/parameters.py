@@ -75,11 +75,7 @@ _EXTENT = Declared(
 )
 
 
-_COLLECTIONS = Declared(
-    "collections",
-    "The ids of the collections that become layers, in this order; by default all.",
-    {"type": "array", "items": {"type": "string"}},
-)
+_COLLECTIONS = "The ids of the collections that become layers, in this order; by default all."
 _INDEX: Json = {"type": "integer", "minimum": 0}
 _OF_TILES: Mapping[str, tuple[str, Json]] = {
     "tileMatrix": ("The id of a tile matrix; 0 is the coarsest.", {"type": "string"}),
@@ -144,27 +140,14 @@ def _format_components(formats: FeatureFormats) -> Mapping[str, tuple[MediaType,
 
 
 def shared_parameters(
-    rules: ReadingRules,
-    collections: Iterable[Collection],
-    formats: FeatureFormats,
-    tile_matrix_sets: Sequence[str],
+    rules: ReadingRules, collections: Iterable[Collection], formats: FeatureFormats
 ) -> Json:
-    """The components of all parameters, by name.
+    """The components of all parameters but those of tiles, by name.
 
     Parameters of a CRS have one component for each list of CRSs that a collection has.
-
-    Args:
-        tile_matrix_sets: their ids.
     """
     components: Json = {}
-    for name, (text, schema) in _OF_TILES.items():
-        components[name] = path_parameter(name, text, schema)
-    components["tileMatrixSetId"] = path_parameter(
-        "tileMatrixSetId",
-        "The id of a tile matrix set.",
-        {"type": "string", "enum": list(tile_matrix_sets)},
-    )
-    for declared in (*DECLARED, LAST_EVENT_ID, _EXTENT, _COLLECTIONS):
+    for declared in (*DECLARED, LAST_EVENT_ID, _EXTENT):
         schema = _schema_of(declared, rules)
         components[declared.name] = query_parameter(declared.name, declared.description, schema)
     for name, media_types in _format_components(formats).items():
@@ -180,6 +163,38 @@ def shared_parameters(
         uris = [crs.uri for crs in listed_crs(collection, rules.crs)]
         for name in sorted(_OF_CRS & components.keys()):  # the same text in each worker
             components[component_of(name, collection)] = _crs_parameter(name, uris)
+    return components
+
+
+def tile_parameters(
+    collections: Iterable[Collection], tile_matrix_sets: Sequence[str], most_collections: int
+) -> Json:
+    """The components of the parameters that only tiles and tilesets have, by name.
+
+    Args:
+        tile_matrix_sets: their ids.
+        most_collections: how many collections one tile may have.
+    """
+    components: Json = {}
+    for name, (text, schema) in _OF_TILES.items():
+        components[name] = path_parameter(name, text, schema)
+    sets: Json = {**TEXT, "enum": list(tile_matrix_sets)}
+    components["tileMatrixSetId"] = path_parameter(
+        "tileMatrixSetId", "The id of a tile matrix set.", sets
+    )
+    layers = [_quoted(collection.id) for collection in collections if collection.may_be_layer]
+    items: Json = {**TEXT, "enum": layers} if layers else TEXT
+    listed: Json = {
+        "type": "array",
+        "items": items,
+        "minItems": 1,
+        "maxItems": most_collections,
+        "uniqueItems": True,
+    }
+    is_required = len(layers) > most_collections
+    components["collections"] = query_parameter(
+        "collections", _COLLECTIONS, listed, required=is_required
+    )
     return components
 
 

@@ -1,16 +1,17 @@
 """`python -m benchmarks`: measures, prints a table, and writes JSON if asked to.
 
-It judges nothing: whatever was measured, the exit status is 0.
+It judges nothing, unless `--gate` asks for it: whatever was measured, the exit status is 0.
 """
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
 from benchmarks import (
@@ -32,6 +33,7 @@ from benchmarks.arena import Arena
 from benchmarks.boxes import find_boxes
 from benchmarks.contest import QUICK, THOROUGH, Effort
 from benchmarks.data import make_data
+from benchmarks.gate import find_falls, keep_ratios, merge, read_kept, write_kept
 from benchmarks.place import bench_cluster, bench_database
 from benchmarks.plans import make_planner
 from benchmarks.programs import check_programs
@@ -97,7 +99,20 @@ async def prepare(url: str, effort: Effort) -> Arena:
 @click.option(
     "--remove", is_flag=True, help="Remove the private cluster with its data, and measure nothing."
 )
-def main(names: tuple[str, ...], quick: bool, json_file: Path | None, remove: bool) -> None:
+@click.option(
+    "--gate",
+    is_flag=True,
+    help="Exit status 1 when a ratio is worse than benchmarks/kept.json allows.",
+)
+@click.option("--keep", is_flag=True, help="Write the ratios into benchmarks/kept.json.")
+def main(
+    names: tuple[str, ...],
+    quick: bool,
+    json_file: Path | None,
+    remove: bool,
+    gate: bool,
+    keep: bool,
+) -> None:
     """Measures geosvc against limits and peers: all benchmarks, unless some are NAMED."""
     try:
         if remove:
@@ -111,6 +126,21 @@ def main(names: tuple[str, ...], quick: bool, json_file: Path | None, remove: bo
     print_table(report.results, wide_console())
     if json_file is not None:
         write_json(report, json_file)
+    if keep:
+        write_kept(merge(read_kept(), keep_ratios(report.results)))
+    if gate:
+        # a quick run measures less
+        check_gate(report.results, () if quick else chosen)
+
+
+def check_gate(results: Sequence[Result], wanted: Collection[str]) -> None:
+    """Tells which ratios are worse than the kept ones, and ends the program when some are."""
+    falls = list(find_falls(read_kept(), results, wanted))
+    for fall in falls:
+        console.print(f"[red]{escape(fall)}[/red]")
+    if falls:
+        sys.exit(1)
+    console.print("no ratio is worse than benchmarks/kept.json allows")
 
 
 def measure(names: tuple[str, ...], effort: Effort) -> Report:

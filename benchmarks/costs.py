@@ -104,12 +104,13 @@ def _together(rounds: Sequence[_Round]) -> Measured:
 def _measure(contender: Contender, effort: Effort, backend: int) -> _Round:
     """The processor time in the middle of a run, when all sessions are open."""
     edge = _QUICK_EDGE_SECONDS if effort.is_quick else _EDGE_SECONDS
+    middle = max(effort.seconds - 2 * edge, 1)
     with ThreadPoolExecutor(1) as thread:
-        running = thread.submit(contender.rate, effort.seconds + 2 * edge)
+        running = thread.submit(contender.rate, middle + 2 * edge)
         sleep(edge)
         started = perf_counter()
         service, server = _used(contender.pid), seconds_of_server(backend)
-        sleep(effort.seconds)
+        sleep(middle)
         service, server = _used(contender.pid) - service, seconds_of_server(backend) - server
         window = perf_counter() - started
         rate = running.result()

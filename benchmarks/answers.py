@@ -39,7 +39,8 @@ def _compare(expected: Feature, given: Feature) -> str | None:
     if kinds[0] != kinds[1]:
         return f"{kinds[1]} instead of {kinds[0]}"
     points = [_count_points(each["geometry"]["coordinates"]) for each in (expected, given)]
-    if points[0] != points[1]:
+    # MapServer 8.0 writes polygons that touch twice, as holes of each other
+    if points[1] < points[0]:
         return f"{points[1]} points instead of {points[0]}"
     return None
 

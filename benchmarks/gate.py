@@ -10,6 +10,7 @@ from benchmarks.results import Result
 
 KEPT_FILE = Path(__file__).with_name("kept.json")
 _LEAST_ALLOWED = 0.15  # what two runs on a quiet machine differ by
+_MOST_ALLOWED = 0.5  # a run with a wider spread proves nothing
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -57,7 +58,7 @@ def _keep(result: Result) -> Kept | None:
         result.what,
         result.peer,
         float(f"{ratio.median:.3g}"),
-        max(_LEAST_ALLOWED, spread),
+        min(max(_LEAST_ALLOWED, spread), _MOST_ALLOWED),
         result.is_rate,
     )
 

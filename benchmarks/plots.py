@@ -13,6 +13,8 @@ from matplotlib import pyplot as plt  # type: ignore[import-not-found]  # in .ve
 from benchmarks.series import OURS, Bar, Growth, bars_of_peers, growth_of_a_box
 
 _INK, _PALE, _OURS, _THEIRS, _SERVER = "#222222", "#dddddd", "#0b6e4f", "#8aa0b4", "#d98324"
+_ROOM = 1.35  # the axis beyond the longest bar, for its figures
+_FAR, _CUT = 5, 2.5  # lengths of the second longest bar: what is cut, and where the axis ends then
 _WIDTH_INCHES = 6.4  # a phone shows it at half of its 960 pixels
 _STYLE = {
     "font.size": 12,
@@ -78,26 +80,33 @@ def draw_rates(peers: Mapping[str, Sequence[Bar]]) -> Any:
 
 
 def draw_costs(peers: Mapping[str, Sequence[Bar]]) -> Any:
-    """What a request costs the processor: the service, and PostgreSQL behind it."""
+    """What a request costs the processor: the service, and PostgreSQL behind it. A bar that is far
+    longer than all others ends at the end of the axis, with an arrow and its figures.
+    """
     figure, axes = _panels(peers, "Processor time of a request, microseconds")
     for axis, shown in zip(axes, peers.values(), strict=True):
+        longest, second = sorted((bar.cost for bar in shown), reverse=True)[:2]
+        end = _CUT * second if longest > _FAR * second else _ROOM * longest
         for place, bar in enumerate(shown):
             colour = _OURS if bar.name == OURS else _THEIRS
             axis.barh(place, bar.service, color=colour, height=0.7)
             axis.barh(place, bar.postgresql, left=bar.service, color=_SERVER, height=0.7)
-            total = bar.service + bar.postgresql
-            axis.annotate(
-                f"{bar.service:,.0f} + {bar.postgresql:,.0f}",
-                (total, place),
-                (5, 0),
-                textcoords="offset points",
-                va="center",
-            )
-        axis.set_xlim(0, 1.35 * max(bar.service + bar.postgresql for bar in shown))
+            _write_cost(axis, bar, place, end)
+        axis.set_xlim(0, end)
     handles = [plt.Rectangle((0, 0), 1, 1, color=each) for each in (_OURS, _THEIRS, _SERVER)]
     labels = ["geosvc", "the other service", "PostgreSQL"]
     figure.legend(handles, labels, loc="outside lower left", ncols=3, frameon=False)
     return figure
+
+
+def _write_cost(axis: Any, bar: Bar, place: int, end: float) -> None:
+    text = f"{bar.service:,.0f} + {bar.postgresql:,.0f}"
+    if bar.cost < end:
+        axis.annotate(text, (bar.cost, place), (5, 0), textcoords="offset points", va="center")
+    else:
+        axis.annotate(
+            f"{text} →", (end, place), (-5, 0), textcoords="offset points", va="center", ha="right"
+        )
 
 
 def draw_growth(growth: Sequence[Growth]) -> Any:

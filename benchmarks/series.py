@@ -28,6 +28,11 @@ class Bar:
     service: float
     postgresql: float
 
+    @property
+    def cost(self) -> float:
+        """Of both."""
+        return self.service + self.postgresql
+
 
 @dataclass(frozen=True, slots=True)
 class Growth:

@@ -40,11 +40,13 @@ def test_what_was_wanted_must_have_been_measured() -> None:
 
 def test_medians_are_kept_and_a_wide_spread_allows_as_much() -> None:
     narrow = Result("item", "a", Rounds((2.0, 2.1, 2.04)), "req/s", "peer", alone(1.0))
-    wide = Result("item", "b", Rounds((1.0, 2.0, 1.5)), "s", "peer", alone(1.0))
+    wide = Result("item", "b", Rounds((1.4, 1.8, 1.5)), "s", "peer", alone(1.0))
+    disturbed = Result("item", "d", Rounds((1.0, 9.0, 2.0)), "s", "peer", alone(1.0))
     no_peer = Result("start", "c", alone(1.0), "s")
-    assert keep_ratios([narrow, wide, no_peer]) == [
+    assert keep_ratios([narrow, wide, disturbed, no_peer]) == [
         Kept("item", "a", "peer", 2.04, 0.15, is_rate=True),
-        Kept("item", "b", "peer", 1.5, 0.67, is_rate=False),
+        Kept("item", "b", "peer", 1.5, 0.27, is_rate=False),
+        Kept("item", "d", "peer", 2.0, 0.5, is_rate=False),
     ]
 
 

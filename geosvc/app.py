@@ -15,6 +15,7 @@ from geosvc.database.pool import CLOSE_SECONDS, Database
 from geosvc.database.reads.counts import Counts
 from geosvc.database.reads.extents import Extents
 from geosvc.database.reads.lookup import Lookups
+from geosvc.database.reads.tile_layers import LayerReader
 from geosvc.database.writes.plans import Writes
 from geosvc.database.writes.writer import Writer
 from geosvc.descriptors import subscribers
@@ -48,6 +49,7 @@ from geosvc.http.keys import (
     SETTINGS,
     SLOW_QUERIES,
     STOP,
+    TILE_LAYERS,
     TILE_MATRIX_SETS,
     WORKER_PEERS,
     WRITE_DATABASE,
@@ -241,6 +243,7 @@ def _add_reads(app: web.Application) -> None:
     app[EXTENTS] = Extents(database, settings.count_seconds)
     app[LOOKUPS] = Lookups(database)
     app[PLANS] = PagePlans()
+    app[TILE_LAYERS] = LayerReader(database, app[OFFLOAD], settings.tile_max_bytes)
     app[SEND_MONITOR] = SendMonitor(
         settings.write_stall_seconds, settings.min_rate_bytes, settings.max_held_bytes
     )

@@ -16,6 +16,7 @@ from tests.http import fetch
 from tests.tile_reading import EXTENT, ReadFeature, read_tile, tile_at, tile_box
 
 ROWS = 60
+SCALES = {"arctic": 4}  # Web Mercator stretches what is near the pole, and a pixel is a guess
 # of each table its column, and a place in degrees around which its features are
 TABLES = {
     "degrees": ("geometry(Geometry, 4326)", (8.5, 47.4)),
@@ -86,6 +87,33 @@ def tiles_url(server_url: str, bare_template: str) -> str:
     return url
 
 
+CROWD = 3_000
+CROWDS = f"""
+CREATE TABLE dots (id int PRIMARY KEY, name text, weight int, geom geometry(Point, 4326));
+SELECT setseed(0.5);
+INSERT INTO dots SELECT i, 'number ' || i, i,
+  ST_Point(random() * 300 - 150, random() * 140 - 70, 4326) FROM generate_series(0, {CROWD} - 1) i;
+CREATE TABLE dots_in_metres (id int PRIMARY KEY, name text, geom geometry(Point, 3395));
+INSERT INTO dots_in_metres SELECT id, name, ST_Transform(geom, 3395) FROM dots;
+CREATE TABLE specks (id int PRIMARY KEY, name text, geom geometry(Polygon, 4326));
+INSERT INTO specks SELECT id, name, ST_Expand(geom, 0.001) FROM dots;
+CREATE TABLE few_specks (id int PRIMARY KEY, geom geometry(MultiPolygon, 4326));
+INSERT INTO few_specks VALUES (1, ST_Multi(ST_MakeEnvelope(10, 50, 10.0001, 50.0001, 4326))),
+  (2, ST_Multi(ST_MakeEnvelope(20, 60, 20.01, 60.0001, 4326)));
+"""
+
+
+@pytest.fixture(scope="module")
+def crowds_url(server_url: str, bare_template: str) -> str:
+    """Tables with more features than a tile shows."""
+    name = "geosvc_crowds"
+    execute(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    execute(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{bare_template}"')
+    url = with_database(server_url, name)
+    execute(url, CROWDS)
+    return url
+
+
 @pytest.fixture
 async def client(service: Service, tiles_url: str) -> Client:
     return await service(tiles_url, collections={"unknown": {"srid": 4326}})
@@ -143,7 +171,9 @@ async def test_a_tile_has_the_features_of_its_area(
                 if id_ in found:
                     assert geometry.intersects(wide), (zoom, id_)
                     assert found[id_].properties["name"] == f"number {id_}"
-                    compared += compare_shape(found[id_].geometry, geometry, area, unit)
+                    compared += compare_shape(
+                        found[id_].geometry, geometry, area, unit * SCALES.get(table, 1)
+                    )
                 else:
                     assert may_vanish(geometry, clipped, unit), (zoom, id_)
     assert compared > ROWS
@@ -171,7 +201,7 @@ def compare_shape(
     if clipped.is_empty or found.is_empty:
         return 0
     distance = shapely.hausdorff_distance(found, clipped)
-    assert distance <= 12 * unit, (distance / unit, found.wkt[:200], clipped.wkt[:200])
+    assert distance <= 16 * unit, (distance / unit, found.wkt[:200], clipped.wkt[:200])
     return 1
 
 
@@ -413,3 +443,109 @@ async def test_no_stored_geometry_fails_a_tile(nasty: Client) -> None:
                     assert response.status in (200, 204), (path, body)
                     features += len(body)
     assert features > 5_000
+
+
+async def zoom_of(
+    client: Client, table: str, folder: Path, zoom: int, query: str = ""
+) -> list[ReadFeature]:
+    """The features of all tiles of a zoom, without what is in their buffers."""
+    features: list[ReadFeature] = []
+    for row in range(2**zoom):
+        for column in range(2**zoom):
+            address = (zoom, row, column)
+            layers = await get_tile(client, f"/collections/{table}", folder, address, query)
+            features += layers.get(table, [])
+    return features
+
+
+def shown(features: list[ReadFeature]) -> int:
+    """How many features these stand for."""
+    return sum(feature.properties.get("point_count", 1) for feature in features)
+
+
+@pytest.mark.parametrize("table", ["dots", "specks", "dots_in_metres"])
+async def test_the_cells_of_crowded_tiles_hold_each_feature_once(
+    service: Service, crowds_url: str, tmp_path: Path, table: str
+) -> None:
+    client = await service(crowds_url, tile_max_features=300)
+    for zoom in (0, 1, 2):
+        features = await zoom_of(client, table, tmp_path, zoom)
+        assert shown(features) == CROWD, zoom
+        single = [feature for feature in features if "point_count" not in feature.properties]
+        assert all(feature.properties["name"] == f"number {feature.id}" for feature in single)
+        gathered = [feature for feature in features if "point_count" in feature.properties]
+        assert gathered
+        assert all(list(feature.properties) == ["point_count"] for feature in gathered)
+    async with client.get(f"/collections/{table}/tiles/WebMercatorQuad/0/0/0") as response:
+        assert response.headers["Geosvc-Tile"].endswith(f"matched={CROWD}, thinned")
+
+
+async def test_filters_count_what_they_select(
+    service: Service, crowds_url: str, tmp_path: Path
+) -> None:
+    client = await service(crowds_url, tile_max_features=300)
+    features = await zoom_of(client, "dots", tmp_path, 1, "?filter=weight%3C500")
+    items = await fetch(client, "/collections/dots/items?filter=weight<500&limit=1&count=exact")
+    assert shown(features) == items["numberMatched"] < CROWD
+
+
+async def test_drop_shows_the_most_important_feature_of_each_cell(
+    service: Service, crowds_url: str, tmp_path: Path
+) -> None:
+    style = {"tiles": "drop", "tiles_importance": "weight"}
+    client = await service(crowds_url, tile_max_features=300, collections={"dots": style})
+    features = (await get_tile(client, "/collections/dots", tmp_path, (0, 0, 0)))["dots"]
+    assert all(feature.id == feature.properties["weight"] for feature in features)
+    assert max(feature.properties["weight"] for feature in features) == CROWD - 1
+    assert shown(features) == CROWD
+
+
+async def test_all_and_single_from_zoom_show_every_feature(
+    service: Service, crowds_url: str, tmp_path: Path
+) -> None:
+    styles = {"dots": {"tiles": "all"}, "specks": {"tiles_single_from_zoom": 0}}
+    client = await service(crowds_url, tile_max_features=2 * CROWD, collections=styles)
+    for table in styles:
+        layers = await get_tile(client, f"/collections/{table}", tmp_path, (0, 0, 0))
+        named = [each for each in layers.get(table, []) if "point_count" in each.properties]
+        assert not named
+    layers = await get_tile(client, "/collections/dots", tmp_path, (0, 0, 0))
+    assert len(layers["dots"]) == CROWD
+
+
+async def test_a_layer_that_is_too_large_is_made_again_with_fewer_features(
+    service: Service, crowds_url: str
+) -> None:
+    client = await service(crowds_url, tile_max_bytes=20_000)
+    async with client.get("/collections/dots/tiles/WebMercatorQuad/1/0/1") as response:
+        assert 1_000 < len(await response.read()) <= 20_000
+        assert response.headers["Geosvc-Tile"].endswith("thinned")
+
+
+async def test_small_polygons_do_not_vanish(
+    service: Service, crowds_url: str, tmp_path: Path
+) -> None:
+    client = await service(crowds_url)
+    layers = await get_tile(client, "/collections/few_specks", tmp_path, (2, 1, 2))
+    assert {each.id for each in layers["few_specks"]} == {1, 2}
+    assert {each.geometry.geom_type for each in layers["few_specks"]} == {"Point"}
+
+
+async def test_which_statement_is_tried_first_changes_nothing(
+    service: Service, crowds_url: str
+) -> None:
+    """Tiles before and after a crowded one of the same zoom, in both orders."""
+    paths = [
+        f"/collections/dots/tiles/WebMercatorQuad/3/{row}/{column}"
+        for row in range(8)
+        for column in range(8)
+    ]
+    answers = []
+    for order in (paths, paths[::-1]):
+        client = await service(crowds_url, tile_max_features=30)
+        bodies = {}
+        for path in order:
+            async with client.get(path) as response:
+                bodies[path] = (response.status, await response.read())
+        answers.append(bodies)
+    assert answers[0] == answers[1]

@@ -37,6 +37,7 @@ from geosvc.sql.files import load_statement
 LOOK_AGAIN_SECONDS = 1.0
 KEYS_SECONDS = 2.0
 MAX_LASTING = 256
+_NOT_OF_CATALOG = {"slow_query_ms", "tiles", "tiles_importance", "tiles_single_from_zoom"}
 NEVER_REACHED = "the database has not been reached yet"
 
 
@@ -44,7 +45,7 @@ def served_collections(settings: Settings) -> ServedCollections:
     """Return which collections the settings publish, and how."""
     overrides = {}
     for name, collection_settings in settings.collections.items():
-        values = collection_settings.model_dump(exclude={"slow_query_ms"})
+        values = collection_settings.model_dump(exclude=_NOT_OF_CATALOG)
         overrides[name] = Override(**values)
     return ServedCollections(
         settings.schemas,

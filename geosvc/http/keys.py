@@ -11,6 +11,7 @@ from geosvc.database.pool import Database
 from geosvc.database.reads.counts import Counts
 from geosvc.database.reads.extents import Extents
 from geosvc.database.reads.lookup import Lookups
+from geosvc.database.reads.tile_layers import LayerReader
 from geosvc.database.writes.plans import Writes
 from geosvc.filter_functions import FilterFunctions
 from geosvc.formats import FeatureFormats
@@ -55,6 +56,7 @@ CACHE = web.AppKey("cache", Cache)
 SEND_MONITOR = web.AppKey("send_monitor", SendMonitor)
 LOOKUPS = web.AppKey("lookups", Lookups)
 PLANS = web.AppKey("plans", PagePlans)
+TILE_LAYERS = web.AppKey("tile_layers", LayerReader)
 TILE_MATRIX_SETS = web.AppKey("tile_matrix_sets", TileMatrixSets)
 WRITES = web.AppKey("writes", Writes)
 OFFLOAD = web.AppKey("offload", Offload)

@@ -197,6 +197,11 @@ HEADERS: Mapping[str, Json] = {
         "description": "empty: the tile has no features.",
         "schema": {"type": "string", "enum": ["empty"]},
     },
+    "Geosvc-Tile": {
+        "description": "How many features the tile shows, how many are in its area, and thinned if "
+        "some of them are gathered or left out.",
+        "schema": {"type": "string", "example": "features=812, matched=171000, thinned"},
+    },
     "Content-Disposition": {"description": "The name of the file.", "schema": TEXT},
     "Retry-After": {"description": "Seconds to wait before the next attempt.", "schema": COUNT},
     "Allow": {"description": "The methods that the resource accepts.", "schema": TEXT},

@@ -124,7 +124,7 @@ def _document_responses() -> Json:
         "TileSet": _response("The tileset.", tileset, *_CACHED),
         "TileMatrixSets": _response("The tile matrix sets.", document, *_CACHED),
         "TileMatrixSet": _response("The tile matrix set.", document, *_CACHED),
-        "Tile": _response("The tile.", {MVT.essence: binary}, *_CACHED),
+        "Tile": _response("The tile.", {MVT.essence: binary}, *_CACHED, "Geosvc-Tile"),
         "EmptyTile": _response("The tile has no features.", {}, "ETag", "OATiles-hint"),
         "Api": _response("An OpenAPI 3.0 document.", api, *_CACHED),
         "Schema": _response("A JSON Schema.", schema, *_CACHED),

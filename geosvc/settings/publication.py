@@ -1,6 +1,6 @@
 """Which tables, views and functions become collections."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -27,6 +27,9 @@ class CollectionSettings(BaseModel):
     modified: str | None = None
     require_precondition: bool = False
     put_creates: bool = False
+    tiles: Literal["cluster", "drop", "all"] = "cluster"
+    tiles_single_from_zoom: Annotated[int, Field(ge=0, le=30)] | None = None
+    tiles_importance: str | None = None
 
 
 class PublicationSettings(BaseModel):

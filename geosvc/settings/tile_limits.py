@@ -20,6 +20,12 @@ class TileSettings(BaseModel):
     tile_max_features: Annotated[
         Positive, Field(description="Features of a layer of a tile at the most.")
     ] = 10_000
+    tile_max_bytes: Annotated[
+        Positive,
+        Field(
+            description="Bytes of a layer of a tile before it is compressed; fewer features then."
+        ),
+    ] = 1 << 20
     tile_max_collections: Annotated[
         Positive, Field(description="Collections of one tile of the dataset at the most.")
     ] = 20

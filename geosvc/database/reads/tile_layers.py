@@ -1,11 +1,14 @@
-"""Reads layers of tiles so that no stored geometry fails a tile (docs/decisions/0005).
+"""Reads layers of tiles: with every feature, or thinned where there are too many.
 
-If PostgreSQL refuses a layer, the geometries of the tile are tried in lists; a list that is refused
-is halved. The single geometries that remain are left out, and reported.
+No stored geometry fails a tile (docs/decisions/0005). If PostgreSQL refuses a layer, the geometries
+of the tile are tried in lists; a list that is refused is halved. The single geometries that remain
+are left out, and reported.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from geosvc.database.pool import Database
 from geosvc.database.reads.halving import read_in_halves
@@ -13,8 +16,17 @@ from geosvc.database.reads.unwritable_values import is_refusal
 from geosvc.errors import RequestError
 from geosvc.events import GeometriesRefused, emit
 from geosvc.model.row import Row
+from geosvc.offload.offload import Offload
 from geosvc.query.tiles.layer import LayerPlan
 from geosvc.sql.compose import Statement
+
+MAX_CROWDS = 4096
+_FITS = 0.9  # of the limit of bytes, so that a second try fits
+_MAX_TRIES = 4
+
+_Planned = TypeVar("_Planned")
+_CrowdKey = tuple[str, str, int]
+"""(collection id, tile matrix set id, zoom)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,52 +36,123 @@ class Layer:
     Attributes:
         body: as ST_AsMVT writes it; empty without features.
         features: how many it has.
+        matched: how many features are in the area of the tile.
+        is_thinned: whether some of them are not shown by themselves.
     """
 
     body: bytes
     features: int
+    matched: int
+    is_thinned: bool
 
 
-async def fetch_layer(database: Database, plan: LayerPlan, statement: Statement) -> Layer:
-    """Fetch one layer of a tile.
+class LayerReader:
+    """Reads layers.
+
+    Whether a tile is crowded is known when it was read. The last tile of the same zoom tells which
+    statement is tried first; the answer is the same whichever it is.
 
     Args:
-        statement: of the plan.
-    Raises: RequestError.
+        max_bytes: of a layer; a larger one is read again with fewer features.
     """
-    try:
-        return _layer(await database.fetch(statement))
-    except RequestError as error:
-        if not is_refusal(error):
-            raise
-    return await _fetch_without_refused(database, plan)
+
+    def __init__(self, database: Database, offload: Offload, max_bytes: int) -> None:
+        self._database = database
+        self._offload = offload
+        self._max_bytes = max_bytes
+        self._crowds: OrderedDict[_CrowdKey, bool] = OrderedDict()
+
+    async def read(self, plan: LayerPlan) -> Layer:
+        """Read one layer of a tile. Raises: RequestError."""
+        try:
+            layer = await self._read_whole(plan)
+            for _ in range(_MAX_TRIES):
+                if len(layer.body) <= self._max_bytes:
+                    break
+                most = int(layer.features * _FITS * self._max_bytes / len(layer.body))
+                smaller = replace(plan, query=replace(plan.query, limit=max(most, 1)))
+                layer = await self._read_thinned(smaller) or layer
+        except RequestError as error:
+            if not is_refusal(error):
+                raise
+            return await self._read_without_refused(plan)
+        return layer
+
+    async def _read_whole(self, plan: LayerPlan) -> Layer:
+        """Read a layer within the limit of features."""
+        key = (plan.collection.id, plan.tile.matrix_set.id, plan.tile.matrix.zoom)
+        was_crowded = self._crowds.get(key, _may_be_crowded(plan))
+        if was_crowded:
+            thinned = await self._read_thinned(plan)
+            if thinned is not None and thinned.matched > _limit(plan):
+                return thinned
+        layer = await self._fetch(plan, plan.full)
+        is_crowded = layer.matched > _limit(plan)
+        self._remember(key, is_crowded=is_crowded)
+        if not is_crowded:
+            return layer
+        thinned = await self._read_thinned(plan)
+        return thinned or replace(layer, is_thinned=True)
+
+    async def _read_thinned(self, plan: LayerPlan) -> Layer | None:
+        """Read a layer with fewer features; None where none are gathered."""
+        statement = await self._planned(plan, plan.thinned)
+        if statement is None:
+            return None
+        return _layer(await self._database.fetch(statement), is_thinned=True)
+
+    async def _fetch(self, plan: LayerPlan, make: Callable[[], Statement]) -> Layer:
+        statement = await self._planned(plan, make)
+        return _layer(await self._database.fetch(statement), is_thinned=False)
+
+    async def _planned(self, plan: LayerPlan, make: Callable[[], _Planned]) -> _Planned:
+        """Make a statement; with a long filter in a thread."""
+        weight = 0
+        if plan.query.filter is not None:
+            weight = plan.query.filter.weight
+        return await self._offload.run(weight, make)
+
+    def _remember(self, key: _CrowdKey, *, is_crowded: bool) -> None:
+        self._crowds[key] = is_crowded
+        self._crowds.move_to_end(key)
+        if len(self._crowds) > MAX_CROWDS:
+            self._crowds.popitem(last=False)
+
+    async def _read_without_refused(self, plan: LayerPlan) -> Layer:
+        """Read a layer without the geometries that PostgreSQL refuses.
+
+        Raises: RequestError, also where a failure has another cause than a geometry.
+        """
+        rows = await self._database.fetch(plan.select_geometries())
+        stored: list[bytes] = [row[0] for row in rows]
+        reasons: list[str] = []
+
+        async def try_them(some: Sequence[bytes]) -> list[bytes]:
+            await self._database.fetch(plan.safe(only=some))
+            return []
+
+        async def refuse(one: bytes, error: RequestError) -> list[bytes]:
+            reasons.append(error.reason or error.detail)
+            return [one]
+
+        refused = await read_in_halves(stored, try_them, is_refusal, refuse)
+        rows = await self._database.fetch(plan.safe(without=refused))
+        if refused:
+            emit(GeometriesRefused(plan.collection.id, len(refused), reasons[0]))
+        return _layer(rows, is_thinned=False)
 
 
-async def _fetch_without_refused(database: Database, plan: LayerPlan) -> Layer:
-    """Fetch a layer without the geometries that PostgreSQL refuses.
-
-    Raises: RequestError, also where a failure has another cause than a geometry.
-    """
-    rows = await database.fetch(plan.select_geometries())
-    stored: list[bytes] = [row[0] for row in rows]
-    reasons: list[str] = []
-
-    async def try_them(some: Sequence[bytes]) -> list[bytes]:
-        await database.fetch(plan.statement(only=some))
-        return []
-
-    async def refuse(one: bytes, error: RequestError) -> list[bytes]:
-        reasons.append(error.reason or error.detail)
-        return [one]
-
-    refused = await read_in_halves(stored, try_them, is_refusal, refuse)
-    layer = _layer(await database.fetch(plan.statement(without=refused)))
-    if refused:
-        collection = plan.collection.id
-        emit(GeometriesRefused(collection, len(refused), reasons[0]))
-    return layer
+def _limit(plan: LayerPlan) -> int:
+    return plan.query.limit or 0
 
 
-def _layer(rows: Sequence[Row]) -> Layer:
-    body, features = rows[0]
-    return Layer(bytes(body or b""), features)
+def _may_be_crowded(plan: LayerPlan) -> bool:
+    """Whether a tile would be crowded if the features were everywhere on Earth."""
+    rows = plan.collection.rows or 0
+    tiles: int = 4**plan.tile.matrix.zoom
+    return rows / tiles > _limit(plan)
+
+
+def _layer(rows: Sequence[Row], *, is_thinned: bool) -> Layer:
+    body, features, matched = rows[0]
+    return Layer(bytes(body or b""), features, matched, is_thinned)

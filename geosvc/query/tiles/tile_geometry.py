@@ -25,7 +25,7 @@ from geosvc.query.geometry.expressions import (
 from geosvc.query.geometry.output import within_180
 from geosvc.sql.compose import SQL, Composable, NumberLiteral, Param
 
-_MARGIN = 1.0  # of a tile on each side: what lies within is not cut
+MARGINS = 1.0  # tiles on each side: what lies within is not cut
 _NORTHMOST = 89.9  # degrees; Web Mercator is finite there
 _HALF_PIXEL = 0.5
 _PIECES = 24  # of an edge across the tile and its margins: eight for a tile
@@ -52,6 +52,13 @@ def clipped_geometry(value: Composable, tile: Tile, *, simplify: bool) -> Compos
     )
 
 
+def point_geometry(x: Composable, y: Composable, tile: Tile) -> Composable:
+    """Write a point in the CRS of the tile as ST_AsMVT takes it."""
+    srid = Param(int(tile.matrix_set.srid), "int4")
+    point = SQL("ST_SetSRID(ST_Point({}, {}), {})").format(x, y, srid)
+    return clipped_geometry(point, tile, simplify=False)
+
+
 def _transformed(geometry: GeometryColumn, tile: Tile) -> Composable:
     """Write the column in the CRS of the tile."""
     srid = tile.matrix_set.srid
@@ -60,14 +67,14 @@ def _transformed(geometry: GeometryColumn, tile: Tile) -> Composable:
         value = short_way(value)
     value = linear(geometry, _without_nested_collections(geometry, value))
     if geometry.srid == srid:
-        return _cut(value, _area(tile, srid))
+        return _cut(value, area_around(tile, srid))
     storage = geometry.srid
     if geometry.srid in (WGS84, UNKNOWN):
         value = within_180(in_degrees(geometry, value))
         storage = WGS84
     if storage == srid:
-        return _cut(value, _area(tile, srid))
-    area = _area(tile, storage)
+        return _cut(value, area_around(tile, srid))
+    area = area_around(tile, storage)
     value = _with_points_along_edges(geometry, _cut(value, area), area)
     return SQL("ST_Transform({}, {})").format(value, Param(int(srid), "int4"))
 
@@ -101,9 +108,9 @@ def _without_nested_collections(geometry: GeometryColumn, value: Composable) -> 
     )
 
 
-def _area(tile: Tile, srid: Srid) -> Bbox | None:
+def area_around(tile: Tile, srid: Srid) -> Bbox | None:
     """The tile with a wide margin in another CRS; None where it has no simple shape there."""
-    wide = grown(tile.bbox, _MARGIN)
+    wide = grown(tile.bbox, MARGINS)
     if srid == tile.matrix_set.srid:
         return wide
     if tile.matrix_set.srid == WEB_MERCATOR and srid == WGS84:

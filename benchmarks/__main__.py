@@ -137,7 +137,7 @@ def check_gate(results: Sequence[Result], wanted: Collection[str]) -> None:
     """Tells which ratios are worse than the kept ones, and ends the program when some are."""
     falls = list(find_falls(read_kept(), results, wanted))
     for fall in falls:
-        console.print(f"[red]{escape(fall)}[/red]")
+        console.print(f"[red]{escape(fall)}[/red]", soft_wrap=True)
     if falls:
         sys.exit(1)
     console.print("no ratio is worse than benchmarks/kept.json allows")

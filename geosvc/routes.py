@@ -23,6 +23,7 @@ from geosvc.handlers import (
     post_items,
     schemas,
     search,
+    styles,
     tiles,
     tilesets,
     transactions,
@@ -100,6 +101,13 @@ ROUTES = (
         tiles.get_collection_tile,
         "collection.vector.getTile",
     ),
+    Route(
+        "GET",
+        "/collections/{collectionId}/style",
+        styles.get_collection_style,
+        "collection.vector.getStyle",
+    ),
+    Route("GET", "/style", styles.get_dataset_style, "dataset.vector.getStyle"),
     Route("GET", "/tiles", tilesets.get_dataset_tilesets, "dataset.vector.getTileSetsList"),
     Route(
         "GET", "/tiles/{tileMatrixSetId}", tilesets.get_dataset_tileset, "dataset.vector.getTileSet"

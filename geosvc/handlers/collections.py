@@ -10,9 +10,9 @@ from geosvc.database.reads.extents import Extent
 from geosvc.encode.snippets import write_snippets
 from geosvc.handlers.cached_answer import cache_key_of, cached_value
 from geosvc.http.documents import collection_of, document_response, parse_document_query
-from geosvc.http.keys import CATALOG, EXTENTS, FORMATS, PRINCIPAL, SETTINGS
+from geosvc.http.keys import CATALOG, EXTENTS, FORMATS, PRINCIPAL, SETTINGS, TILE_MATRIX_SETS
 from geosvc.http.links import base_url, collection_links, collections_links, legal_links
-from geosvc.http.tile_links import tilesets_link
+from geosvc.http.tile_links import tiles_links
 from geosvc.http.validators import validated
 from geosvc.model.collection import Collection
 from geosvc.model.crs import CRS84_URI, Srid
@@ -83,6 +83,7 @@ def _describe(
         base: the root URL that clients see.
     """
     configured_crs = tuple(map(Srid, request.app[SETTINGS].crs))
+    matrix_sets = request.app[TILE_MATRIX_SETS]
     items_types = request.app[FORMATS].items_types
     described: dict[str, Any] = {
         "id": collection.id,
@@ -91,7 +92,7 @@ def _describe(
         "crs": [crs.uri for crs in listed_crs(collection, configured_crs)],
         "links": [
             *collection_links(base, collection, items_types),
-            tilesets_link(base, collection),
+            *tiles_links(base, collection, matrix_sets),
         ],
     }
     storage = storage_crs(collection)

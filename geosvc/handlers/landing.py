@@ -4,14 +4,20 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from geosvc.about import About
 from geosvc.encode.snippets import Snippet, write_snippets
 from geosvc.errors import DatabaseUnavailable
 from geosvc.handlers.conformance_classes import conformance
 from geosvc.http.documents import DocumentQuery, document_response, parse_document_query
-from geosvc.http.keys import ADDED_CONFORMANCE, CATALOG, EXTENTS, PRINCIPAL, SETTINGS
+from geosvc.http.keys import (
+    ADDED_CONFORMANCE,
+    CATALOG,
+    EXTENTS,
+    PRINCIPAL,
+    SETTINGS,
+    TILE_MATRIX_SETS,
+)
 from geosvc.http.links import base_url, conformance_links, landing_links, legal_links
-from geosvc.http.tile_links import sets_link, tilesets_link
+from geosvc.http.tile_links import sets_link, tiles_links
 from geosvc.http.validators import validated
 from geosvc.model.collection import Collection
 
@@ -32,7 +38,7 @@ async def get_landing_page(request: web.Request) -> web.Response:
     return document_response(
         request,
         query,
-        _describe(base, request.app[SETTINGS].about),
+        _describe(request, base),
         "landing.html",
         collections=collections,
         example=example,
@@ -40,7 +46,9 @@ async def get_landing_page(request: web.Request) -> web.Response:
     )
 
 
-def _describe(base: str, about: About) -> dict[str, object]:
+def _describe(request: web.Request, base: str) -> dict[str, object]:
+    about = request.app[SETTINGS].about
+    matrix_sets = request.app[TILE_MATRIX_SETS]
     document: dict[str, object] = {
         "title": about.title,
         "description": about.description,
@@ -49,7 +57,7 @@ def _describe(base: str, about: About) -> dict[str, object]:
         document["contact"] = about.contact.model_dump(exclude_none=True)
     document["links"] = [
         *landing_links(base),
-        tilesets_link(base, None),
+        *tiles_links(base, None, matrix_sets),
         sets_link(base),
         *legal_links(about),
     ]

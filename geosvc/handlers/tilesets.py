@@ -127,7 +127,7 @@ async def _answer_tileset(
     media_type = negotiate(request, values, TILESET_TYPES)
     matrix_set = request.app[TILE_MATRIX_SETS].find(request.match_info["tileMatrixSetId"])
     base = base_url(request)
-    bounds = await _bounds(request, layers)
+    bounds = await known_bounds(request, layers)
     if media_type is TILEJSON:
         template = xyz_template(tileset_url(base, collection, matrix_set), values)
         tilejson = write_tilejson(title, template, layers, matrix_set, bounds)
@@ -142,7 +142,7 @@ async def _answer_tileset(
     return document_response(request, query, document)
 
 
-async def _bounds(request: web.Request, collections: Sequence[Collection]) -> Bounds:
+async def known_bounds(request: web.Request, collections: Sequence[Collection]) -> Bounds:
     """What is known of the extent of some collections, without reading them."""
     extents = await request.app[EXTENTS].estimated(request[PRINCIPAL], collections)
     known = [extent.bbox for extent in extents.values()]

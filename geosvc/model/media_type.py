@@ -104,5 +104,6 @@ DOCUMENT_TYPES = (JSON, HTML)
 SCHEMA_TYPES = (SCHEMA, JSON, HTML)
 TILESET_TYPES = (JSON, TILEJSON, HTML)
 TILE_TYPES = (MVT,)
+STYLE_TYPES = (MAP_STYLE,)
 FORMULA_BEGINS = "=+@\t\r-"
 """Spreadsheets run a CSV cell as a formula if it begins with one of these characters."""

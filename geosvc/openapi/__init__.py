@@ -26,6 +26,7 @@ from geosvc.openapi.components import HEADERS, SCHEMAS, functions_document, ref
 from geosvc.openapi.operations import OPERATIONS, AddedOperation, Operation
 from geosvc.openapi.parameters import (
     OwnParameters,
+    color_parameter,
     component_of,
     feature_id,
     own_parameters,
@@ -34,6 +35,7 @@ from geosvc.openapi.parameters import (
 )
 from geosvc.openapi.responses import response_name, responses
 from geosvc.requests.items import ReadingRules
+from geosvc.requests.style_parameters import COLOR
 from geosvc.settings.tile_limits import TileSettings
 
 GENERAL_TAG = "Capabilities"
@@ -173,12 +175,17 @@ def _parameters_of(operation: Operation, collection: Collection, own: OwnParamet
     if "{featureId}" in operation.path:
         parameters.append(feature_id(collection))
     if operation.filters:
-        parameters.extend(own.values)
+        # a column may have the name of a parameter that items do not have
+        taken = operation.parameters
+        parameters.extend(each for each in own.values if each["name"] not in taken)
     for name in operation.parameters:
         if name in own.names:
             parameters.append(own.names[name])
-        else:
+        elif name != COLOR:
             parameters.append(ref("parameters", component_of(name, collection)))
+    if COLOR in operation.parameters:
+        color = color_parameter(collection)
+        parameters.extend([color] if color is not None else [])
     return parameters
 
 

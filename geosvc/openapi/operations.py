@@ -13,6 +13,7 @@ from geosvc.requests.declared import (
     TILE_DECLARED,
     Declared,
 )
+from geosvc.requests.style_parameters import COLOR
 
 _ALWAYS = (400, 405, 406, 431, 500)
 _DATABASE = (*_ALWAYS, 503, 504)
@@ -44,6 +45,7 @@ _CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
 _CHANGE_PARAMETERS = ("dry-run", *_CONDITIONS, "Prefer", "Idempotency-Key")
 _GEOMETRY_PARAMETERS = ("repair", "precision", "Content-Crs")
 _FORMATS = {"Schema": "f-schema", "Api": "f-api"}
+_STYLE_PARAMETERS = (COLOR, *_names(TILE_DECLARED, "f-style"))
 _COLLECTION = "/collections/{collectionId}"
 _ITEMS = f"{_COLLECTION}/items"
 _ITEM = f"{_ITEMS}/{{featureId}}"
@@ -89,6 +91,10 @@ DESCRIPTIONS = {
     "tiles. With `f=tilejson` it is TileJSON.",
     "dataset.vector.getTile": "A tile with a layer for each of several collections.",
     "dataset.vector.getTileByXyz": "The same tile for clients that know zoom, column and row.",
+    "collection.vector.getStyle": "A MapLibre style of the tiles of this collection, with a "
+    "legend. The parameters of a tile become a part of their URL.",
+    "dataset.vector.getStyle": "A MapLibre style of the tiles of several collections, each in its "
+    "colour.",
     "getTileMatrixSetsList": "The tile matrix sets in which tiles can be requested.",
     "getTileMatrixSet": "The definition of a tile matrix set.",
     "searchFeatures": "The parameters of the features as a JSON object, with a geometry that may "
@@ -179,6 +185,13 @@ def _tileset(path: str, operation_id: str, summary: str, *names: str, filters: b
     return Operation(
         path, operation_id, summary, "TileSet", (*_ALL, 412), parameters, filters, also=also
     )
+
+
+def _style(path: str, operation_id: str, summary: str, *names: str, filters: bool) -> Operation:
+    """The operation that reads a style."""
+    parameters = (*names, "If-None-Match")
+    also = ((304, "DocumentNotModified"),)
+    return Operation(path, operation_id, summary, "Style", _READ, parameters, filters, also=also)
 
 
 def _matrix_set() -> Operation:
@@ -298,6 +311,21 @@ OPERATIONS = (
         *_XYZ_TILE_PATH,
         *_TILE_PARAMETERS,
         filters=True,
+    ),
+    _style(
+        f"{_COLLECTION}/style",
+        "collection.vector.getStyle",
+        "A map style",
+        *_STYLE_PARAMETERS,
+        filters=True,
+    ),
+    _style(
+        "/style",
+        "dataset.vector.getStyle",
+        "A map style of several collections",
+        *_DATASET_PARAMETERS,
+        "f-style",
+        filters=False,
     ),
     _document("/tiles", "dataset.vector.getTileSetsList", "Tilesets", "TileSets", *_ALL),
     _tileset(

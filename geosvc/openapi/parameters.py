@@ -12,6 +12,7 @@ from geosvc.model.media_type import (
     DOCUMENT_TYPES,
     JSON,
     SCHEMA_TYPES,
+    STYLE_TYPES,
     TILE_TYPES,
     TILESET_TYPES,
     MediaType,
@@ -22,6 +23,7 @@ from geosvc.requests.declared import DECLARED, DEFAULT_CRS, FORMAT, LAST_EVENT_I
 from geosvc.requests.items import ReadingRules
 from geosvc.requests.parameter_values import double_quoted
 from geosvc.requests.property_parameters import property_parameters
+from geosvc.requests.style_parameters import COLOR, colour_columns
 
 _DECLARED = {each.name: each for each in (*DECLARED, LAST_EVENT_ID)}
 _DOCUMENT_FORMATS: Mapping[str, tuple[MediaType, ...]] = {
@@ -30,6 +32,7 @@ _DOCUMENT_FORMATS: Mapping[str, tuple[MediaType, ...]] = {
     "f-api": (JSON,),
     "f-tileset": TILESET_TYPES,
     "f-tile": TILE_TYPES,
+    "f-style": STYLE_TYPES,
 }
 _OF_CRS = frozenset({"crs", "bbox-crs", "filter-crs", "Content-Crs"})
 _FLAGS = {
@@ -68,6 +71,7 @@ _HEADERS: Mapping[str, tuple[str, Json]] = {
         {"type": "string", "pattern": r"^[!#-\[\]-~]{1,255}$"},
     ),
 }
+_COLOR = "The property that gives the colour of a feature; by default all have the same colour."
 _EXTENT = Declared(
     "extent",
     "exact reads every row for the extent, within the time limit; estimated reads none.",
@@ -290,6 +294,14 @@ def own_parameters(collection: Collection) -> OwnParameters:
         "properties": _of_names("properties", properties),
     }
     return OwnParameters(values, names)
+
+
+def color_parameter(collection: Collection) -> Json | None:
+    """The property that gives the colour in a style; None where no property can."""
+    names = [column.name for column in colour_columns(collection)]
+    if not names:
+        return None
+    return query_parameter(COLOR, _COLOR, {**TEXT, "enum": names})
 
 
 def _of_names(name: str, choices: list[str]) -> Json:

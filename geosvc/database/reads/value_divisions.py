@@ -1,0 +1,54 @@
+"""Finds how the values of a property are divided, within a time box."""
+
+from geosvc.database.pool import Database
+from geosvc.errors import Locked, QueryTimeout, UnreadableValue
+from geosvc.model.collection import Collection, Column
+from geosvc.model.type_names import NUMBERS
+from geosvc.model.value_classes import CommonValues, NumberClasses, ValueClasses
+from geosvc.query.value_samples import select_common_values, select_quantiles
+from geosvc.requests.items import ItemsQuery
+
+MOST_VALUES = 8
+
+
+async def find_value_classes(
+    database: Database,
+    collection: Collection,
+    column: Column,
+    query: ItemsQuery,
+    time_box_seconds: float,
+) -> ValueClasses | None:
+    """Divide the values of a column, found in a sample of the rows.
+
+    Args:
+        query: has the arguments of a function; its conditions are not applied.
+    Returns: None after the time box, and where the sample has a value that cannot be read.
+    Raises: RequestError.
+    """
+    is_number = column.type_name in NUMBERS
+    if is_number:
+        statement = select_quantiles(collection, column, query)
+    else:
+        statement = select_common_values(collection, column, query, MOST_VALUES + 2)
+    try:
+        rows = await database.fetch(statement, time_box_seconds)
+    except (Locked, QueryTimeout, UnreadableValue):
+        return None
+    if is_number:
+        numbers, has_missing = rows[0]
+        return _number_classes(numbers, has_missing)
+    return _common_values([row[0] for row in rows])
+
+
+def _number_classes(numbers: list[float] | None, has_missing: bool) -> NumberClasses:
+    if numbers is None:
+        return NumberClasses((), None, has_missing)
+    least = numbers[0]
+    thresholds = sorted({number for number in numbers if number > least})
+    return NumberClasses(tuple(thresholds), least, has_missing)
+
+
+def _common_values(found: list[str | None]) -> CommonValues:
+    texts = tuple(text for text in found if text is not None)
+    has_others = len(texts) > MOST_VALUES or len(texts) < len(found)
+    return CommonValues(texts[:MOST_VALUES], has_others)

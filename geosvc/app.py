@@ -9,6 +9,7 @@ from aiohttp import web
 
 from geosvc.assets import Assets
 from geosvc.background import in_background
+from geosvc.caching.area_cache import AreaCache
 from geosvc.caching.store import Cache
 from geosvc.database.catalog import CatalogFollower
 from geosvc.database.pool import CLOSE_SECONDS, Database
@@ -29,6 +30,7 @@ from geosvc.http.hosts import KnownHosts
 from geosvc.http.keys import (
     ADDED_CONFORMANCE,
     ADMIN_DATABASE,
+    AREA_CACHE,
     ASSETS,
     CACHE,
     CATALOG,
@@ -168,6 +170,7 @@ async def _end_offload(app: web.Application) -> AsyncIterator[None]:
 async def _keep_answers(app: web.Application) -> AsyncIterator[None]:
     yield
     await app[CACHE].close()
+    await app[AREA_CACHE].close()
 
 
 def build_app(
@@ -265,6 +268,7 @@ def _add_changes(app: web.Application) -> None:
     )
     app[HUB] = Hub(app[DATABASE], reader, topics, catalog.find, limits)
     app[CACHE] = Cache(reader, settings.cache_bytes)
+    app[AREA_CACHE] = AreaCache(settings.tile_cache_bytes)
 
 
 def _add_observation(app: web.Application) -> None:

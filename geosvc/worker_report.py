@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from geosvc.http.keys import (
+    AREA_CACHE,
     CACHE,
     CATALOG,
     CHANGE_READER,
@@ -32,6 +33,7 @@ def gauges_of(app: web.Application) -> list[Gauge | Tally]:
         *_change_gauges(app),
         *_process_gauges(),
         *_cache_gauges(app),
+        *_tile_gauges(app),
     ]
 
 
@@ -166,6 +168,27 @@ def _cache_gauges(app: web.Application) -> list[Gauge | Tally]:
             "geosvc_cache_hit_age_seconds",
             "The ages of answers that were used, summed",
             lambda: cache.hit_age_seconds,
+            "counter",
+        ),
+    ]
+
+
+def _tile_gauges(app: web.Application) -> list[Gauge | Tally]:
+    cache = app[AREA_CACHE]
+    return [
+        Tally(
+            "geosvc_tile_lookups",
+            "Tiles that were looked for in memory",
+            ("outcome",),
+            lambda: {(outcome,): number for outcome, number in cache.lookups.items()},
+        ),
+        Gauge("geosvc_tile_entries", "Tiles in memory", lambda: len(cache)),
+        Gauge("geosvc_tile_bytes", "What they take", lambda: cache.bytes),
+        Gauge("geosvc_tile_max_bytes", "What they may take", lambda: cache.max_bytes),
+        Gauge(
+            "geosvc_tile_touched",
+            "Tiles that were dropped since their area had changed",
+            lambda: cache.touched,
             "counter",
         ),
     ]

@@ -34,7 +34,7 @@ from geosvc.requests.preconditions import tag_of_coding
 CACHE_CONTROL_HEADER: dict[str, str] = {hdrs.CACHE_CONTROL: CACHE_CONTROL}
 """The header of every answer about a collection: a cache revalidates it each time."""
 
-_VARY: dict[str, str] = {hdrs.VARY: "Accept, Accept-Encoding"}
+VARY_HEADER: dict[str, str] = {hdrs.VARY: "Accept, Accept-Encoding"}
 _REPEATED_IN_304 = ("Content-Crs", hdrs.LAST_MODIFIED)
 _MAX_VERSION = (1 << 64) - 1
 _NO_HEADERS: Mapping[str, str] = {}
@@ -101,7 +101,7 @@ async def answer_with_version(
     cache = request.app[CACHE]
     version = await cache.versions.current(key.publication)
     if version is None:
-        return await _answer_at_unknown_version(request, build, stream)
+        return await answer_at_unknown_version(request, build, stream)
     etag = etag_of(version)
     unchanged = not_modified(request, etag)
     if unchanged is not None:
@@ -114,7 +114,7 @@ async def answer_with_version(
     return _encoded_response(request, key, found)
 
 
-async def _answer_at_unknown_version(
+async def answer_at_unknown_version(
     request: web.Request, build: Build, stream: Stream | None
 ) -> web.StreamResponse:
     """The answer while the log cannot be read: it has no validators and is not kept."""
@@ -135,7 +135,7 @@ async def _share(
 
     async def build_at_version() -> CachedResponse:
         body = await build(version)
-        body.headers = {**body.headers, "ETag": etag, **_VARY}
+        body.headers = {**body.headers, "ETag": etag, **VARY_HEADER}
         return body
 
     started_at = perf_counter()
@@ -180,7 +180,7 @@ async def answer_with_own_validators(
         found = await build(None)
         if found.feature is None:
             return plain_response(found)
-        found.headers = {**found.headers, **_VARY}
+        found.headers = {**found.headers, **VARY_HEADER}
         size_bytes = found.size_bytes + len(key.digest)
         cache.put_unconfirmed(key, version_before, found, size_bytes)
     unchanged = _unchanged(request, found)

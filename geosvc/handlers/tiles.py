@@ -10,21 +10,22 @@ from geosvc.caching.cache_key import CacheKey
 from geosvc.caching.response import CachedResponse
 from geosvc.database.reads.tile_layers import Layer
 from geosvc.errors import InvalidParameter
+from geosvc.handlers.area_answer import AreaRequest, answer_about_area
 from geosvc.handlers.cached_answer import (
     CACHE_CONTROL_HEADER,
-    answer_with_version,
     cache_key_of,
     plain_response,
-    tag_of_version,
 )
 from geosvc.handlers.feature_query import reading_rules
 from geosvc.http.documents import collection_of, negotiate, query_of
 from geosvc.http.keys import CATALOG, OFFLOAD, PRINCIPAL, SETTINGS, TILE_LAYERS, TILE_MATRIX_SETS
 from geosvc.http.validators import with_validators
+from geosvc.live.area_versions import AnswerArea
 from geosvc.model.collection import Collection
 from geosvc.model.media_type import MVT, TILE_TYPES
 from geosvc.model.tile_matrix_set import Tile
 from geosvc.query.tiles.layer import DEFAULT_STYLE, LayerPlan, LayerStyle
+from geosvc.query.tiles.tile_area import tile_bounds, world_width
 from geosvc.requests.items import ItemsQuery
 from geosvc.requests.parameter_values import split_names
 from geosvc.requests.query_string import Values
@@ -94,8 +95,9 @@ async def _answer_collection_tile(request: web.Request, tile: Tile) -> web.Strea
     build = partial(_build, request, (plan,))
     if key is None:
         return _marked(with_validators(request, plain_response(await build(None))))
-    etag_of = partial(tag_of_version, key)
-    return _marked(await answer_with_version(request, key, build, None, etag_of))
+    bounds = tile_bounds(collection, tile)
+    area = AnswerArea(bounds, world_width(collection.geometry.srid))
+    return _marked(await answer_about_area(request, AreaRequest(key, area), build))
 
 
 def _style_of(request: web.Request, collection: Collection) -> LayerStyle:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from geosvc.assets import Assets
+from geosvc.caching.area_cache import AreaCache
 from geosvc.caching.store import Cache
 from geosvc.database.catalog import CatalogFollower
 from geosvc.database.pool import Database
@@ -53,6 +54,7 @@ STOP = web.AppKey("stop", Stop)
 CHANGE_READER = web.AppKey("change_reader", ChangeReader)
 HUB = web.AppKey("hub", Hub)
 CACHE = web.AppKey("cache", Cache)
+AREA_CACHE = web.AppKey("area_cache", AreaCache)
 SEND_MONITOR = web.AppKey("send_monitor", SendMonitor)
 LOOKUPS = web.AppKey("lookups", Lookups)
 PLANS = web.AppKey("plans", PagePlans)

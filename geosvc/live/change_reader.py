@@ -7,9 +7,10 @@ from time import monotonic
 from typing import Protocol
 
 from geosvc.database.changefeed.feed import Feed
-from geosvc.database.changefeed.log_state import LogDelta, NoChangeLog
+from geosvc.database.changefeed.log_state import LogDelta, LogVersions, NoChangeLog
 from geosvc.errors import RequestError
 from geosvc.events import FeedFollowed, FeedLost, emit
+from geosvc.live.area_versions import AreaVersions
 from geosvc.live.poll_schedule import BUSY_SECONDS, PollSchedule
 from geosvc.live.version_tracker import VersionTracker
 from geosvc.model.snapshot import Snapshot
@@ -41,6 +42,9 @@ class ChangeReader:
     Args:
         is_published: whether there is a published collection.
         audience: is woken after each read that found changes.
+
+    Attributes:
+        areas: where the tables were changed, as far as the log has been read.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class ChangeReader:
         self._reads_one_server = settings.names_one_server
         self._feed: Feed | None = None
         self._tracker = VersionTracker()
+        self.areas = AreaVersions()
         self._waiting: list[asyncio.Future[bool]] = []
         self._failure: str | None = None
         self.reads = 0
@@ -168,13 +173,18 @@ class ChangeReader:
     async def _open(self, feed: Feed) -> PollSchedule:
         await feed.open()
         schedule = PollSchedule(feed, self._settings.feed_poll_seconds)
-        self._tracker.load(await feed.versions(), feed.epoch)
+        self._load(await feed.versions(), feed)
         self._feed = feed
         self._failure = None
         publications = self._tracker.publications
         emit(FeedFollowed(publications=len(publications), polls_because=feed.polls_because))
         self._audience.wake(publications, None)
         return schedule
+
+    def _load(self, versions: LogVersions, feed: Feed) -> None:
+        """Replaces everything that was known."""
+        self._tracker.load(versions, feed.epoch)
+        self.areas.forget()
 
     def _report_failure(self, reason: str) -> None:
         if reason != self._failure:
@@ -224,9 +234,10 @@ class ChangeReader:
         if tracker.can_apply(delta):
             since = tracker.snapshot
             tracker.apply(delta)
+            self.areas.apply(delta.boxes)
             return delta.version_increments, since
         before = set(tracker.publications)
-        tracker.load(await feed.versions(), feed.epoch)
+        self._load(await feed.versions(), feed)
         return before | set(tracker.publications), None
 
 

@@ -26,6 +26,10 @@ class TileSettings(BaseModel):
             description="Bytes of a layer of a tile before it is compressed; fewer features then."
         ),
     ] = 1 << 20
+    tile_cache_bytes: Annotated[
+        int,
+        Field(ge=0, description="Memory for tiles of published tables, per worker; 0: none."),
+    ] = 64 << 20
     tile_max_collections: Annotated[
         Positive, Field(description="Collections of one tile of the dataset at the most.")
     ] = 20

@@ -1,5 +1,5 @@
 -- name: feed.moved
--- description: which published tables have changed since a snapshot: the sum of the hashes of their changes; which log it is; whether some were pruned
+-- description: which published tables have changed since a snapshot: the sum of the hashes of their changes, and the boxes of the changed features; which log it is; whether some were pruned
 -- $1: text  the snapshot of the read before
 WITH now AS MATERIALIZED (
   SELECT pg_current_snapshot() AS snapshot, EXISTS (
@@ -7,9 +7,12 @@ WITH now AS MATERIALIZED (
     WHERE p.pruned_to >= pg_snapshot_xmin($1::text::pg_snapshot) AND p.pruned_to < pg_snapshot_xmax(pg_current_snapshot())
   ) AS pruned
 )
-SELECT now.snapshot::text, 'geosvc.change'::regclass::oid::int8 AS log, now.pruned, m.publication, m.version_increment::text, m.changes, m.needs_reload
+SELECT now.snapshot::text, 'geosvc.change'::regclass::oid::int8 AS log, now.pruned, m.publication, m.version_increment::text, m.changes, m.needs_reload, m.old_boxes, m.new_boxes, m.everywhere
 FROM now LEFT JOIN LATERAL (
-  SELECT c.publication, sum(hashint8extended(c.seq, 0)) AS version_increment, count(*) AS changes, bool_or(c.operation IN ('+', '-')) AS needs_reload
+  SELECT c.publication, sum(hashint8extended(c.seq, 0)) AS version_increment, count(*) AS changes, bool_or(c.operation IN ('+', '-')) AS needs_reload,
+         (array_agg(ARRAY[(c.old_box[1])[0], (c.old_box[1])[1], (c.old_box[0])[0], (c.old_box[0])[1]]) FILTER (WHERE c.old_box IS NOT NULL)) AS old_boxes,
+         (array_agg(ARRAY[(c.new_box[1])[0], (c.new_box[1])[1], (c.new_box[0])[0], (c.new_box[0])[1]]) FILTER (WHERE c.new_box IS NOT NULL)) AS new_boxes,
+         bool_or(c.operation NOT IN ('i', 'u', 'd') OR (c.rows IS NOT NULL AND c.old_box IS NULL AND c.new_box IS NULL)) AS everywhere
   FROM geosvc.change c
   WHERE c.xid >= pg_snapshot_xmin($1::text::pg_snapshot) AND c.xid < pg_snapshot_xmax(now.snapshot)
     AND NOT pg_visible_in_snapshot(c.xid, $1::text::pg_snapshot) AND pg_visible_in_snapshot(c.xid, now.snapshot)

@@ -28,6 +28,7 @@ from benchmarks import (
     small,
     start,
     telemetry,
+    tiles,
 )
 from benchmarks.arena import Arena
 from benchmarks.boxes import find_boxes
@@ -55,6 +56,7 @@ BENCHMARKS: Mapping[str, Callable[[Arena], list[Result]]] = {
     "filter": filters.run,
     "live": live.run,
     "cache": cache.run,
+    "tiles": tiles.run,
 }
 # two minutes in all; the others can be named
 OF_A_QUICK_RUN = ("page", "export", "peers", "small", "start", "post")

@@ -13,10 +13,19 @@ from geosvc.database.catalog import load_catalog, served_collections
 from geosvc.database.pool import Database
 from geosvc.formats import GEOJSON_FORMAT
 from geosvc.query.features import select_item, select_items
-from geosvc.requests.items import PageLimits, ReadingRules, parse_item_query, parse_items_query
+from geosvc.query.tiles.layer import LayerPlan
+from geosvc.requests.items import (
+    ItemsQuery,
+    PageLimits,
+    ReadingRules,
+    parse_item_query,
+    parse_items_query,
+)
 from geosvc.requests.search import parse_search
 from geosvc.settings import Settings
+from geosvc.settings.tile_limits import TileSettings
 from geosvc.sql.compose import Statement
+from geosvc.tile_matrix_sets import load_tile_matrix_sets
 
 _TAG = re.compile(r"\(SELECT set_config\('application_name', \$\d+::text, true\)\) IS NOT NULL")
 _PLANNED_BY_VALUES = re.compile(r"\(\$\d+::bool OR \(SELECT count\(\*\) FROM [^)]*\)\) > 0\)")
@@ -81,6 +90,14 @@ class Planner:
         )
         # look-ups of several features, which geosvc runs instead, are planned once
         return replace(statement, text=_PLANNED_BY_VALUES.sub("true", statement.text))
+
+    def tile(self, collection_id: str, address: tuple[int, int, int]) -> Statement:
+        """Of a tile of WebMercatorQuad, (zoom, row, column)."""
+        zoom, row, column = map(str, address)
+        mercator = load_tile_matrix_sets(["WebMercatorQuad"]).find("WebMercatorQuad")
+        query = ItemsQuery(limit=TileSettings().tile_max_features)
+        plan = LayerPlan(self.catalog[collection_id], query, mercator.tile(zoom, row, column))
+        return _untagged(plan.full())
 
     def search(self, collection_id: str, body: bytes) -> Statement:
         """Of `POST /search`."""

@@ -26,6 +26,7 @@ from geosvc.handlers.api import API_WRITER
 from geosvc.handlers.item import PARSED_ITEMS
 from geosvc.handlers.items import PARSED_PAGES
 from geosvc.handlers.parsed_requests import ParsedRequestCache
+from geosvc.handlers.tiles import PARSED_TILES
 from geosvc.http.hosts import KnownHosts
 from geosvc.http.keys import (
     ADDED_CONFORMANCE,
@@ -252,6 +253,7 @@ def _add_reads(app: web.Application) -> None:
     )
     app[PARSED_PAGES] = ParsedRequestCache()
     app[PARSED_ITEMS] = ParsedRequestCache()
+    app[PARSED_TILES] = ParsedRequestCache()
 
 
 def _add_writes(app: web.Application) -> None:

@@ -1,6 +1,6 @@
 """Vector tiles of a collection, and of several. Source: OGC 20-057 7, 8.6 and 10."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,16 +17,16 @@ from geosvc.handlers.cached_answer import (
     plain_response,
 )
 from geosvc.handlers.feature_query import reading_rules
+from geosvc.handlers.parsed_requests import ParsedRequestCache, request_key
 from geosvc.http.documents import collection_of, negotiate, query_of
 from geosvc.http.keys import CATALOG, OFFLOAD, PRINCIPAL, SETTINGS, TILE_LAYERS, TILE_MATRIX_SETS
 from geosvc.http.validators import with_validators
-from geosvc.live.area_versions import AnswerArea
+from geosvc.live.area_versions import answer_area
 from geosvc.model.collection import Collection
 from geosvc.model.media_type import MVT, TILE_TYPES
 from geosvc.model.tile_matrix_set import Tile
 from geosvc.query.tiles.layer import DEFAULT_STYLE, LayerPlan, LayerStyle
 from geosvc.query.tiles.tile_area import tile_bounds, world_width
-from geosvc.requests.items import ItemsQuery
 from geosvc.requests.parameter_values import split_names
 from geosvc.requests.query_string import Values
 from geosvc.requests.tile_parameters import parse_dataset_tile, parse_tile_query
@@ -39,26 +39,30 @@ _EMPTY = "empty"
 
 
 @dataclass(frozen=True, slots=True)
-class TileRequest:
-    """A request for a tile, parsed.
+class ParsedTileRequest:
+    """A request for a tile of a collection, parsed.
 
     Attributes:
-        layers: in their order.
-        headers: of every answer with features.
+        area: what its answer depends on; None when it has no version.
     """
 
-    layers: tuple[LayerPlan, ...]
-    headers: Mapping[str, str]
+    plan: LayerPlan
+    area: AreaRequest | None
+
+
+PARSED_TILES = web.AppKey("parsed_tiles", ParsedRequestCache[ParsedTileRequest])
+TileFinder = Callable[[web.Request], Tile]
+"""Finds the tile in a path. Raises: InvalidParameter, NotFound."""
 
 
 async def get_collection_tile(request: web.Request) -> web.StreamResponse:
     """One tile of a collection, by tile matrix, row and column."""
-    return await _answer_collection_tile(request, _tile_of(request))
+    return await _answer_collection_tile(request, _tile_of)
 
 
 async def get_collection_tile_by_xyz(request: web.Request) -> web.StreamResponse:
     """The same tile, by zoom, column and row."""
-    return await _answer_collection_tile(request, _xyz_tile_of(request))
+    return await _answer_collection_tile(request, _xyz_tile_of)
 
 
 async def get_dataset_tile(request: web.Request) -> web.StreamResponse:
@@ -85,19 +89,38 @@ def _xyz_tile_of(request: web.Request) -> Tile:
     return matrix_set.tile(path["z"], path["y"], path["x"])
 
 
-async def _answer_collection_tile(request: web.Request, tile: Tile) -> web.StreamResponse:
+async def _answer_collection_tile(
+    request: web.Request, find_tile: TileFinder
+) -> web.StreamResponse:
     collection = await collection_of(request)
+    key = request_key(request, collection, request.raw_path)
+    parsed_tiles = request.app[PARSED_TILES]
+    parsed = parsed_tiles.find(key)
+    if parsed is None:
+        parsed = await _parse(request, collection, find_tile(request))
+        parsed_tiles.keep(key, parsed)
+    build = partial(_build, request, (parsed.plan,))
+    if parsed.area is None:
+        return _marked(with_validators(request, plain_response(await build(None))))
+    return _marked(await answer_about_area(request, parsed.area, build))
+
+
+async def _parse(request: web.Request, collection: Collection, tile: Tile) -> ParsedTileRequest:
+    """Raises: RequestError."""
     values = query_of(request)
     negotiate(request, values, TILE_TYPES)
-    query = await _parse(request, collection, values)
+    rules = reading_rules(request, paged=False)
+    most = request.app[SETTINGS].tile_max_features
+    weight = len(request.rel_url.raw_query_string)
+    offload = request.app[OFFLOAD]
+    query = await offload.run(weight, parse_tile_query, values, collection, rules, most)
     plan = LayerPlan(collection, query, tile, _style_of(request, collection))
     key = _cache_key(request, plan)
-    build = partial(_build, request, (plan,))
     if key is None:
-        return _marked(with_validators(request, plain_response(await build(None))))
+        return ParsedTileRequest(plan, None)
     bounds = tile_bounds(collection, tile)
-    area = AnswerArea(bounds, world_width(collection.geometry.srid))
-    return _marked(await answer_about_area(request, AreaRequest(key, area), build))
+    area = answer_area(bounds, world_width(collection.geometry.srid))
+    return ParsedTileRequest(plan, AreaRequest(key, area))
 
 
 def _style_of(request: web.Request, collection: Collection) -> LayerStyle:
@@ -109,14 +132,6 @@ def _style_of(request: web.Request, collection: Collection) -> LayerStyle:
     if importance not in collection.by_name:
         importance = None
     return LayerStyle(configured.tiles, configured.tiles_single_from_zoom, importance)
-
-
-async def _parse(request: web.Request, collection: Collection, values: Values) -> ItemsQuery:
-    rules = reading_rules(request, paged=False)
-    most = request.app[SETTINGS].tile_max_features
-    weight = len(request.rel_url.raw_query_string)
-    offload = request.app[OFFLOAD]
-    return await offload.run(weight, parse_tile_query, values, collection, rules, most)
 
 
 def _cache_key(request: web.Request, plan: LayerPlan) -> CacheKey | None:

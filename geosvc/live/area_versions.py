@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from geosvc.live.touched_areas import TouchedAreas
+from geosvc.live.touched_areas import AreaCells, TouchedAreas, cells_of
 from geosvc.model.bounds import Bounds
 
 MAX_VERSIONS = 16_384
@@ -17,15 +17,24 @@ MAX_BOXES = 1_000  # of one read; with more, everything counts as touched
 
 @dataclass(frozen=True, slots=True)
 class AnswerArea:
-    """What an answer covers of a table, in the storage CRS.
+    """What an answer covers of a table.
 
     Attributes:
-        bounds: the answer is within one of these; None: it may be anywhere.
+        cells: by `cells_of`; None: the answer may be anywhere.
         world: the width of the world in units of the storage CRS.
     """
 
-    bounds: tuple[Bounds, ...] | None
-    world: float = 360.0
+    cells: AreaCells | None
+    world: float
+
+
+def answer_area(bounds: Sequence[Bounds] | None, world: float = 360.0) -> AnswerArea:
+    """The area of an answer that is within some bounds in the storage CRS.
+
+    Args:
+        bounds: None: the answer may be anywhere.
+    """
+    return AnswerArea(None if bounds is None else cells_of(bounds, world), world)
 
 
 class AreaVersions:
@@ -33,6 +42,7 @@ class AreaVersions:
 
     def __init__(self) -> None:
         self._position = 0
+        self._floor = 0
         self._tables: dict[int, TouchedAreas] = {}
         self._positions: OrderedDict[tuple[int, int], int] = OrderedDict()
         self._last_changes: dict[int, int] = {}
@@ -40,6 +50,7 @@ class AreaVersions:
     def forget(self) -> None:
         """Forgets everything, since the log does not tell what has changed."""
         self._position += 1
+        self._floor = self._position
         self._tables.clear()
         self._positions.clear()
         self._last_changes.clear()
@@ -84,7 +95,11 @@ class AreaVersions:
 
     def is_untouched(self, publication: int, area: AnswerArea, since: int) -> bool:
         """Whether no change after a position may have touched an area."""
-        if area.bounds is None:
-            return self._last_changes.get(publication, 0) <= since
+        if since < self._floor:
+            return False
+        if self._last_changes.get(publication, 0) <= since:
+            return True
         table = self._tables.get(publication)
-        return table is not None and table.last_touch(area.bounds) <= since
+        if table is None or area.cells is None:
+            return False
+        return table.last_touch(area.cells) <= since

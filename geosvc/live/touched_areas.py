@@ -18,6 +18,26 @@ _MOST_OF_AREA = 16
 
 _GridCell = tuple[int, int]
 
+AreaCells = tuple[tuple[int, tuple[_GridCell, ...] | None], ...]
+"""(size, the cells of this size) of each part of an area; None: all cells of the size."""
+
+
+def cells_of(areas: Iterable[Bounds], largest: float) -> AreaCells:
+    """The cells in which an area is looked up: the smallest of which a few cover it.
+
+    Args:
+        largest: the width of the largest cells, in units of the storage CRS.
+    """
+    return tuple(_cells_of_part(area, largest) for area in areas)
+
+
+def _cells_of_part(area: Bounds, largest: float) -> tuple[int, tuple[_GridCell, ...] | None]:
+    for level in reversed(range(LEVELS)):
+        covered = _covered(area, largest / 2**level, _MOST_OF_AREA)
+        if covered is not None:
+            return level, tuple(covered)
+    return 0, None
+
 
 class TouchedAreas:
     """Where one table was changed.
@@ -62,23 +82,15 @@ class TouchedAreas:
                     self._number += 1
                 cells[cell] = position
 
-    def last_touch(self, areas: Iterable[Bounds]) -> int:
-        """The position of the last change that may have touched one of some areas."""
+    def last_touch(self, area: AreaCells) -> int:
+        """The position of the last change that may have touched an area."""
         latest = self._floor
-        for area in areas:
-            latest = max(latest, self._last_touch_of(area))
-        return latest
-
-    def _last_touch_of(self, area: Bounds) -> int:
-        """Looks at the smallest cells of which a few cover the area."""
-        for level in reversed(range(LEVELS)):
-            covered = _covered(area, self._sizes[level], _MOST_OF_AREA)
-            if covered is None:
-                continue
+        for level, covered in area:
             cells = self._cells[level]
-            touches = [cells.get(cell, self._floor) for cell in covered]
-            return max(self._whole_levels[level], *touches)
-        return max(self._whole_levels[0], *self._cells[0].values(), self._floor)
+            latest = max(latest, self._whole_levels[level])
+            for cell in cells if covered is None else covered:
+                latest = max(latest, cells.get(cell, 0))
+        return latest
 
 
 def _covered(box: Bounds, size: float, most: int) -> list[_GridCell] | None:

@@ -288,3 +288,20 @@ async def test_the_oldest_tiles_make_room(service: Service, fresh_url: str) -> N
     for n in range(60):
         await ask(client, url_of("places", 12, n, n))
     assert 0 < cache_of(client).bytes <= 10_000
+
+
+async def test_the_layers_of_the_dataset_are_kept_each_by_itself(
+    fresh: Client, fresh_url: str
+) -> None:
+    _, row, column = tile_at(6, 10, 10)
+    path = f"/tiles/WebMercatorQuad/6/{row}/{column}?collections=places,in_mercator,far"
+    first = await ask(fresh, path)
+    await run(fresh_url, "UPDATE places SET value = 1 WHERE id = 50")
+    with seen(QueryEnded) as ended:
+        assert await ask(fresh, path) == first
+        assert (await ask(fresh, path, If_None_Match=first[1]))[0] == 304
+    # a table that is not published is read each time
+    assert [each.run.name for each in ended if each.run.name == "items.tile"] == ["items.tile"] * 2
+    await run(fresh_url, "UPDATE in_mercator SET value = 1 WHERE id = 10")
+    status, etag, body = await ask(fresh, path)
+    assert (status, etag != first[1], body != first[2]) == (200, True, True)

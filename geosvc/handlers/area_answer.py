@@ -48,26 +48,44 @@ async def answer_about_area(
 ) -> web.StreamResponse:
     """Answers with 304, from memory, or with a new answer. Raises: RequestError."""
     reader = request.app[CHANGE_READER]
-    cache = request.app[AREA_CACHE]
     key = wanted.key
     version = await reader.current(key.publication)
     if version is None:
         return await answer_at_unknown_version(request, build, None)
-    position = reader.areas.now(key.publication, version, wanted.area)
     held = _held_tag(request, wanted, reader.areas)
     if held is not None:
         unchanged = not_modified(request, held)
         if unchanged is not None:
             return unchanged
-    is_valid = partial(reader.areas.is_untouched, key.publication, wanted.area)
-    found = cache.find(key, is_valid)
-    if found is None:
-        make = partial(_build_tagged, wanted, build, version)
-        found = await cache.share(key, position, is_valid, make)
+    found = await _fresh_at(request, wanted, build, version)
     unchanged = not_modified(request, found.headers["ETag"])
     if unchanged is not None:
         return unchanged
     return _encoded_response(request, key, found)
+
+
+async def fresh_part(request: web.Request, wanted: AreaRequest, build: Build) -> CachedResponse:
+    """A part of an answer about several tables: from memory, or made. Raises: RequestError."""
+    version = await request.app[CHANGE_READER].current(wanted.key.publication)
+    if version is None:
+        return await build(None)
+    return await _fresh_at(request, wanted, build, version)
+
+
+async def _fresh_at(
+    request: web.Request, wanted: AreaRequest, build: Build, version: int
+) -> CachedResponse:
+    """An answer that is right at a version, which was read for this request."""
+    areas = request.app[CHANGE_READER].areas
+    cache = request.app[AREA_CACHE]
+    key = wanted.key
+    position = areas.now(key.publication, version, wanted.area)
+    is_valid = partial(areas.is_untouched, key.publication, wanted.area)
+    found = cache.find(key, is_valid)
+    if found is not None:
+        return found
+    make = partial(_build_tagged, wanted, build, version)
+    return await cache.share(key, position, is_valid, make)
 
 
 def _held_tag(request: web.Request, wanted: AreaRequest, areas: AreaVersions) -> str | None:

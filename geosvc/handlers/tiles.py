@@ -10,7 +10,7 @@ from geosvc.caching.cache_key import CacheKey
 from geosvc.caching.response import CachedResponse
 from geosvc.database.reads.tile_layers import Layer
 from geosvc.errors import InvalidParameter
-from geosvc.handlers.area_answer import AreaRequest, answer_about_area
+from geosvc.handlers.area_answer import AreaRequest, answer_about_area, fresh_part
 from geosvc.handlers.cached_answer import (
     CACHE_CONTROL_HEADER,
     cache_key_of,
@@ -99,7 +99,7 @@ async def _answer_collection_tile(
     if parsed is None:
         parsed = await _parse(request, collection, find_tile(request))
         parsed_tiles.keep(key, parsed)
-    build = partial(_build, request, (parsed.plan,))
+    build = partial(_build, request, parsed.plan)
     if parsed.area is None:
         return _marked(with_validators(request, plain_response(await build(None))))
     return _marked(await answer_about_area(request, parsed.area, build))
@@ -114,12 +114,16 @@ async def _parse(request: web.Request, collection: Collection, tile: Tile) -> Pa
     weight = len(request.rel_url.raw_query_string)
     offload = request.app[OFFLOAD]
     query = await offload.run(weight, parse_tile_query, values, collection, rules, most)
-    plan = LayerPlan(collection, query, tile, _style_of(request, collection))
+    return _planned(request, LayerPlan(collection, query, tile, _style_of(request, collection)))
+
+
+def _planned(request: web.Request, plan: LayerPlan) -> ParsedTileRequest:
+    """A layer, with what it depends on."""
     key = _cache_key(request, plan)
     if key is None:
         return ParsedTileRequest(plan, None)
-    bounds = tile_bounds(collection, tile)
-    area = answer_area(bounds, world_width(collection.geometry.srid))
+    bounds = tile_bounds(plan.collection, plan.tile)
+    area = answer_area(bounds, world_width(plan.collection.geometry.srid))
     return ParsedTileRequest(plan, AreaRequest(key, area))
 
 
@@ -145,14 +149,25 @@ def _cache_key(request: web.Request, plan: LayerPlan) -> CacheKey | None:
 
 
 async def _answer_dataset_tile(request: web.Request, tile: Tile) -> web.StreamResponse:
+    """A tile of several layers, which are kept each by itself. Source: MVT 2.1 4.1."""
     values = query_of(request)
     negotiate(request, values, TILE_TYPES)
-    plans = []
+    query = parse_dataset_tile(values, request.app[SETTINGS].tile_max_features)
+    parts: list[CachedResponse] = []
     for collection in chosen_collections(request, values):
-        query = parse_dataset_tile(values, request.app[SETTINGS].tile_max_features)
-        plans.append(LayerPlan(collection, query, tile, _style_of(request, collection)))
-    body = await _build(request, plans, None)
-    return _marked(with_validators(request, plain_response(body)))
+        plan = LayerPlan(collection, query, tile, _style_of(request, collection))
+        parts.append(await _layer_of(request, _planned(request, plan)))
+    headers = {hdrs.CONTENT_TYPE: MVT.content_type, **CACHE_CONTROL_HEADER}
+    body = b"".join(part.plain for part in parts)
+    return _marked(with_validators(request, web.Response(body=body, headers=headers)))
+
+
+async def _layer_of(request: web.Request, parsed: ParsedTileRequest) -> CachedResponse:
+    """A tile of one layer, from memory where it is fresh."""
+    build = partial(_build, request, parsed.plan)
+    if parsed.area is None:
+        return await build(None)
+    return await fresh_part(request, parsed.area, build)
 
 
 def chosen_collections(request: web.Request, values: Values) -> Sequence[Collection]:
@@ -181,24 +196,21 @@ def chosen_collections(request: web.Request, values: Values) -> Sequence[Collect
     return chosen
 
 
-async def _build(request: web.Request, plans: Sequence[LayerPlan], _: int | None) -> CachedResponse:
-    """A tile: its layers, one after the other. Source: MVT 2.1 4.1."""
-    reader = request.app[TILE_LAYERS]
-    layers = [await reader.read(plan) for plan in plans]
+async def _build(request: web.Request, plan: LayerPlan, _: int | None) -> CachedResponse:
+    """A tile of one layer."""
+    layer = await request.app[TILE_LAYERS].read(plan)
     headers = {
         hdrs.CONTENT_TYPE: MVT.content_type,
         **CACHE_CONTROL_HEADER,
-        CONTENTS: _describe(layers),
+        CONTENTS: _describe(layer),
     }
-    return CachedResponse(b"".join(layer.body for layer in layers), headers)
+    return CachedResponse(layer.body, headers)
 
 
-def _describe(layers: Sequence[Layer]) -> str:
+def _describe(layer: Layer) -> str:
     """How many features a tile shows, and of how many. Source: RFC 9651 3.2."""
-    features = sum(layer.features for layer in layers)
-    matched = sum(layer.matched for layer in layers)
-    described = f"features={features}, matched={matched}"
-    if any(layer.is_thinned for layer in layers):
+    described = f"features={layer.features}, matched={layer.matched}"
+    if layer.is_thinned:
         described += ", thinned"
     return described
 

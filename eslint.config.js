@@ -16,6 +16,7 @@ const PURE = [
   "feature_urls",
   "property_text",
   "spots",
+  "tile_features",
   "word_search",
 ];
 const IMPURE = `^(?!\\./(${PURE.join("|")})\\.js$)`;

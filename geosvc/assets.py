@@ -28,10 +28,14 @@ MAP_SCRIPTS = (
     "feature_store.js",
     "feature_urls.js",
     "map.js",
+    "map_legend.js",
+    "map_note.js",
     "map_style.js",
     "property_text.js",
     "shown_features.js",
     "spots.js",
+    "tile_features.js",
+    "tile_layers.js",
 )
 # the only files that are served
 FILES = (

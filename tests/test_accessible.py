@@ -58,6 +58,8 @@ NO_PAGES = {
     "exportFeatures",
     "getChanges",
     "getAsset",
+    "collection.vector.getStyle",
+    "dataset.vector.getStyle",
     "getLiveness",
     "getReadiness",
     "getMetrics",

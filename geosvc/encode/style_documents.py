@@ -25,7 +25,7 @@ _KINDS = ("fill", "outline", "line", "circle")
 """The layers of a collection, from the lowest to the highest."""
 
 _COUNT = "point_count"
-_GROWTH = 18  # pixels that the circle of 100,000 points has more than that of one
+_GROWTH = 9  # pixels that the circle of 100,000 points has more than that of one
 _MAX_ZOOM = 14.0
 _MERCATOR_DEGREES = 85.0
 _SCREEN_TILES = 1.5  # of 512 pixels each, in which the whole extent shall be seen

@@ -15,10 +15,17 @@ from geosvc.handlers.feature_query import (
     plan_page,
     reading_rules,
 )
-from geosvc.handlers.map_links import live_stream, map_parameters, without_geometry
+from geosvc.handlers.map_links import (
+    MapTiles,
+    live_stream,
+    map_parameters,
+    style_href,
+    without_geometry,
+)
 from geosvc.handlers.page_members import content_crs, count_matching, describe_page
+from geosvc.handlers.tilesets import known_bounds
 from geosvc.http.html import html_response
-from geosvc.http.keys import DATABASE, FORMATS, SETTINGS
+from geosvc.http.keys import DATABASE, FORMATS, SETTINGS, TILE_MATRIX_SETS
 from geosvc.http.links import alternate_href, item_url, query_href
 from geosvc.http.validators import with_validators
 from geosvc.model.collection import Collection, Column
@@ -29,6 +36,7 @@ from geosvc.requests.declared import PAGE_START
 from geosvc.requests.form import fill_form
 from geosvc.requests.form_fields import is_form, quote_name, read_form
 from geosvc.requests.items import ItemsQuery, PageLimits
+from geosvc.requests.style_parameters import colour_columns
 
 MAX_ROWS = 200
 """The maximum of `limit` on a page for people; programs get as many features as they ask for."""
@@ -64,6 +72,8 @@ class Listing:
         previous: href of the page before; empty on the first.
         geojson_href: the same request for GeoJSON.
         map_href: the same features as GeoJSON, for the map.
+        tiles: all features that the page selects, for the map; None where they are on this page,
+            or tiles cannot have them.
         heavy: whether they are so large that the map asks for simplified geometries.
     """
 
@@ -76,6 +86,7 @@ class Listing:
     limit: int
     geojson_href: str
     map_href: str
+    tiles: MapTiles | None
     heavy: bool
     headers: Mapping[str, str]
 
@@ -158,7 +169,27 @@ async def _read_listing(
     shown = [read_feature(row[0]) for row in end.take(fetched)]
     count = await count_matching(request, feature_query, end=end)
     members = describe_page(feature_query, end, count)
-    return _listing(feature_query, shown, end, members)
+    tiles = await _tiles_of(request, feature_query, end)
+    return _listing(feature_query, shown, end, members, tiles)
+
+
+async def _tiles_of(
+    request: web.Request, feature_query: FeatureQuery, end: PageEnd
+) -> MapTiles | None:
+    """The tiles of a page; None where all features are on it, or tiles cannot have them."""
+    query = feature_query.query
+    begins_later = query.cursor is not None or features_before(query) > 0
+    if not begins_later and not end.more:
+        return None
+    collection = feature_query.collection
+    matrix_sets = request.app[TILE_MATRIX_SETS]
+    href = style_href(collection, feature_query.values, matrix_sets)
+    if not href:
+        return None
+    extent = None
+    if not query.values_decide_plan:
+        extent = await known_bounds(request, [collection])
+    return MapTiles(href, extent, [column.name for column in colour_columns(collection)])
 
 
 def _listing(
@@ -166,6 +197,7 @@ def _listing(
     shown: list[ShownFeature],
     end: PageEnd,
     members: Mapping[str, object],
+    tiles: MapTiles | None,
 ) -> Listing:
     collection = feature_query.collection
     query = feature_query.query
@@ -183,6 +215,7 @@ def _listing(
         limit=limit,
         geojson_href=alternate_href(values, GEOJSON),
         map_href=_map_href(values, limit),
+        tiles=tiles,
         heavy=collection.row_bytes * end.returned > _HEAVY_BYTES,
         headers=content_crs(query),
     )

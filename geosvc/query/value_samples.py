@@ -1,11 +1,14 @@
 """The statements that find how the values of a property are divided, in a bounded sample of rows.
 
-Values are those that a tile has. Of a large table random pages are read, and always the same ones
-while the table does not change; of a small table, a view and a function the first rows.
+Values are those that a tile has. If a query selects features, the first of those are read. Else, of
+a large table, random pages are read, and always the same ones while the table does not change; of a
+small table, a view and a function the first rows.
 """
 
 from geosvc.model.collection import Collection, Column
+from geosvc.query.conditions import query_conditions, where_clause
 from geosvc.query.features import source_of
+from geosvc.query.geometry.expressions import GeometryTest
 from geosvc.query.tiles.tile_values import tile_value
 from geosvc.requests.items import ItemsQuery
 from geosvc.sql.compose import SQL, Composable, Param, Statement, compose
@@ -22,7 +25,7 @@ def select_quantiles(collection: Collection, column: Column, query: ItemsQuery) 
     The row is (the least number of each class or NULL, whether a row has no number).
 
     Args:
-        query: has the arguments of a function; its conditions are not applied.
+        query: selects the features.
     """
     number = SQL("({})::float8").format(tile_value(column, bigint_as_text=False))
     select = SQL(
@@ -38,7 +41,7 @@ def select_common_values(
     """Select the most common values; a row is (text or NULL), the most common one first.
 
     Args:
-        query: has the arguments of a function; its conditions are not applied.
+        query: selects the features.
         most: how many there are at the most.
     """
     text = SQL("({})::text").format(tile_value(column, bigint_as_text=False))
@@ -54,9 +57,15 @@ def _sample(collection: Collection, value: Composable, query: ItemsQuery) -> Com
     source = source_of(collection, query)
     rows = collection.rows or 0
     sampling: Composable = SQL("")
-    if collection.has_row_address and rows > _READ_WHOLE:
+    has_conditions = bool(query.conditions())
+    if collection.has_row_address and rows > _READ_WHOLE and not has_conditions:
         percentage = Param(100.0 * SAMPLED_ROWS / rows, "float4")
         sampling = SQL(" TABLESAMPLE SYSTEM ({}) REPEATABLE (0)").format(percentage)
-    return SQL("SELECT {value} AS v FROM {source} t{sampling} LIMIT {most}").format(
-        value=value, source=source, sampling=sampling, most=Param(_READ_WHOLE, "int8")
+    conditions = list(query_conditions(collection, query, GeometryTest.SAFE))
+    return SQL("SELECT {value} AS v FROM {source} t{sampling}{where} LIMIT {most}").format(
+        value=value,
+        source=source,
+        sampling=sampling,
+        where=where_clause(conditions),
+        most=Param(_READ_WHOLE, "int8"),
     )

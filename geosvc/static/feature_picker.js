@@ -15,19 +15,24 @@ export class FeaturePicker {
   #store;
   #layers;
   #panel;
+  #others;
   #picked = null;
+  #asked = 0;
 
   /**
    * @param {object} map of MapLibre GL JS
    * @param {HTMLElement} section of the map
    * @param {import("./feature_store.js").FeatureStore} store
    * @param {import("./feature_layers.js").FeatureLayers} layers
+   * @param {{hoverAt: Function, pickAt: Function}} others features beside those of the store: at
+   *   a point the one says whether there is one, the other puts it into the store and gives its key
    */
-  constructor(map, section, store, layers) {
+  constructor(map, section, store, layers, others) {
     this.#map = map;
     this.#section = section;
     this.#store = store;
     this.#layers = layers;
+    this.#others = others;
     this.#panel = new FeaturePanel(section, () => map.resize());
   }
 
@@ -58,16 +63,26 @@ export class FeaturePicker {
     addRowButtons(this.#store, key => this.#show(key));
   }
 
-  #pickAt(point) {
+  // Of several clicks the last one counts, whichever is answered first.
+  async #pickAt(point) {
     if (this.#isDrawing()) return;
-    const key = this.#keyAt(point);
-    if (key === null) this.#unpick();
-    else this.#pick(key);
+    this.#asked += 1;
+    const asked = this.#asked;
+    try {
+      const key = this.#keyAt(point) ?? (await this.#others.pickAt(point));
+      if (asked !== this.#asked) return;
+      if (key === null) this.#unpick();
+      else this.#pick(key);
+    } catch (error) {
+      this.#unpick(`The feature could not be read: ${error.message}`);
+    }
   }
 
   #pointAt(point) {
     if (this.#isDrawing()) return;
-    this.#map.getCanvas().style.cursor = this.#keyAt(point) === null ? "" : "pointer";
+    const isOther = this.#others.hoverAt(point);
+    const isOne = isOther || this.#keyAt(point) !== null;
+    this.#map.getCanvas().style.cursor = isOne ? "pointer" : "";
   }
 
   // While a box is drawn, the mouse picks nothing.

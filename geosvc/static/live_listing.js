@@ -20,7 +20,10 @@ export async function followListing(bar, opening) {
   const renewal = new ListingRenewal(listing, shown, status);
   const href = new URL(bar.dataset.live, document.baseURI).href;
   const follower = new ListingFollower(listing, shown, renewal, isFiltered(href));
-  const onEvent = (name, content) => follower.follow(name, content);
+  const onEvent = (name, content) => {
+    follower.follow(name, content);
+    shown?.renewTilesSoon();
+  };
   const onState = state => status.show(state);
   const stream = new ChangeStream(href, bar.dataset.after, onEvent, onState);
   status.listen(paused => {

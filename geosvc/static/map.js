@@ -29,7 +29,7 @@ export async function openMap(library, section) {
   followColourScheme(map);
   showExtent(map, section.dataset);
   const shown = new ShownFeatures(map, section);
-  if (section.dataset.features) await shown.load();
+  await shown.load();
   await drawn(map);
   section.dataset.state ??= "ready";
   return {

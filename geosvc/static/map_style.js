@@ -14,6 +14,8 @@ const GEOMETRY_TYPE = ["geometry-type"];
 const POLYGONS = ["match", GEOMETRY_TYPE, ["Polygon", "MultiPolygon"], true, false];
 const LINES_AND_OUTLINES = ["match", GEOMETRY_TYPE, ["Point", "MultiPoint"], false, true];
 const POINTS = ["match", GEOMETRY_TYPE, ["Point", "MultiPoint"], true, false];
+// The maps whose tiles have colours by a property: features of the page do not cover those.
+const coloured = new WeakSet();
 // A spot is there until its line or area can be seen.
 const SMALL = ["<", ["zoom"], ["get", "until"]];
 
@@ -53,7 +55,12 @@ function seaLayer() {
   return { id: "sea", type: "background", paint: { "background-color": colourOf("sea") } };
 }
 
-function colourOf(name) {
+/**
+ * A colour of the map in the present scheme.
+ * @param {string} name as geosvc.css has it after `--map-`
+ * @returns {string}
+ */
+export function colourOf(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--map-${name}`).trim();
 }
 
@@ -65,7 +72,7 @@ export function addLayers(map) {
   for (const source of [...FEATURE_SOURCES, "box"]) {
     map.addSource(source, { type: "geojson", data: EMPTY });
   }
-  const paints = paintsByLayer();
+  const paints = paintsByLayer(map);
   for (const layer of layers()) {
     map.addLayer({ ...layer, paint: { ...paints[layer.id], ...layer.paint } });
   }
@@ -97,22 +104,32 @@ function layers() {
 }
 
 // What depends on the scheme of colours, or on the state of a feature.
-function paintsByLayer() {
+function paintsByLayer(map) {
   const colour = featureColour();
+  const shown = opacity => whenMarked(1, coloured.has(map) ? 0 : opacity);
   return {
     "sea": { "background-color": colourOf("sea") },
     "land": { "fill-color": colourOf("land") },
     "borders": { "line-color": colourOf("border") },
-    "feature-fill": { "fill-color": colour, "fill-opacity": whenMarked(0.45, 0.25) },
-    "feature-line": { "line-color": colour, "line-width": whenMarked(3.5, 1.6) },
+    "feature-fill": {
+      "fill-color": colour,
+      "fill-opacity": whenMarked(0.45, coloured.has(map) ? 0 : 0.25),
+    },
+    "feature-line": {
+      "line-color": colour,
+      "line-width": whenMarked(3.5, 1.6),
+      "line-opacity": shown(1),
+    },
     "feature-point": {
       "circle-color": colour,
       "circle-stroke-color": colourOf("halo"),
       "circle-radius": whenMarked(8, 5),
+      "circle-opacity": shown(1),
+      "circle-stroke-opacity": shown(1),
     },
     "feature-spot": {
       "circle-color": colour,
-      "circle-opacity": 0.8,
+      "circle-opacity": shown(0.8),
       "circle-radius": whenMarked(6, 3.5),
     },
     "box-fill": { "fill-color": colourOf("box") },
@@ -139,12 +156,28 @@ function hasState(name) {
  * @param {object} map of MapLibre GL JS
  */
 export function followColourScheme(map) {
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    const present = Object.entries(paintsByLayer()).filter(([layer]) => map.getLayer(layer));
-    for (const [layer, paint] of present) {
-      for (const [name, value] of Object.entries(paint)) map.setPaintProperty(layer, name, value);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => paint(map));
+}
+
+/**
+ * Shows the features of the page in their own colour, or only those that are picked or have
+ * changed, so that the colours of the tiles below can be seen.
+ * @param {object} map of MapLibre GL JS
+ * @param {boolean} plainly
+ */
+export function showFeaturesPlainly(map, plainly) {
+  if (plainly) coloured.delete(map);
+  else coloured.add(map);
+  paint(map);
+}
+
+function paint(map) {
+  const present = Object.entries(paintsByLayer(map)).filter(([layer]) => map.getLayer(layer));
+  for (const [layer, properties] of present) {
+    for (const [name, value] of Object.entries(properties)) {
+      map.setPaintProperty(layer, name, value);
     }
-  });
+  }
 }
 
 /**

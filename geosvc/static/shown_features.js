@@ -7,7 +7,9 @@ import { FeaturePicker } from "./feature_picker.js";
 import { fetchFeature, readJson, requestPage } from "./feature_requests.js";
 import { FeatureStore } from "./feature_store.js";
 import { zoomLevelFor } from "./feature_urls.js";
+import { sayOnMap } from "./map_note.js";
 import { MAX_ZOOM } from "./map_style.js";
+import { TileLayers } from "./tile_layers.js";
 
 /** What a page shows on its map. Features are known by their keys: their ids as text. */
 export class ShownFeatures {
@@ -16,27 +18,44 @@ export class ShownFeatures {
   #store = new FeatureStore();
   #layers;
   #picker;
+  #tiles;
   #zoomLevel = null;
   #reading = null;
 
   /**
    * @param {object} map of MapLibre GL JS, with the layers of map_style.js
-   * @param {HTMLElement} section of the map; its data-features is the URL of the features
+   * @param {HTMLElement} section of the map; its data-features is the URL of the features, its
+   *   data-tiles that of the style of tiles; either may be missing
    */
   constructor(map, section) {
     this.#map = map;
     this.#section = section;
     this.#layers = new FeatureLayers(map, this.#store);
-    this.#picker = new FeaturePicker(map, section, this.#store, this.#layers);
+    this.#tiles = section.dataset.tiles ? new TileLayers(map, section) : null;
+    this.#picker = new FeaturePicker(map, section, this.#store, this.#layers, {
+      hoverAt: point => this.#tiles?.hoverAt(point) ?? false,
+      pickAt: point => this.#fetchPicked(point),
+    });
   }
 
-  /** Fetches and draws the features; a failure is told on the map. */
+  /** Fetches and draws tiles and features; a failure is told on the map. */
   async load() {
+    await Promise.all([this.#tiles?.load(), this.#loadFeatures()]);
+    if (this.#section.querySelector("[data-panel]")) this.#picker.start();
+  }
+
+  /** Fetches the tiles again, soon. */
+  renewTilesSoon() {
+    this.#tiles?.renewSoon();
+  }
+
+  async #loadFeatures() {
+    if (!this.#section.dataset.features) return;
     try {
       await this.#read(this.#wantedZoomLevel());
     } catch (error) {
       this.#section.dataset.state = "failed";
-      this.#say(`The features could not be drawn: ${error.message}`);
+      sayOnMap(this.#section, `The features could not be drawn: ${error.message}`);
       return;
     }
     this.#fitMap();
@@ -44,7 +63,17 @@ export class ShownFeatures {
       await this.#refine();
       this.#map.on("moveend", () => this.#refine());
     }
-    if (this.#section.querySelector("[data-panel]")) this.#picker.start();
+  }
+
+  // The feature of a tile becomes one of those that the map shows; its key, or null without one.
+  async #fetchPicked(point) {
+    const key = this.#tiles?.pickAt(point) ?? null;
+    if (key === null || this.#store.has(key)) return key;
+    const feature = await fetchFeature(this.#href, key, this.#zoomLevel);
+    if (!feature) return null;
+    this.#store.change([{ name: "insert", key, feature }]);
+    this.#layers.draw();
+    return key;
   }
 
   /**
@@ -138,7 +167,7 @@ export class ShownFeatures {
       await this.#read(wanted);
     } catch (error) {
       if (error.name === "AbortError") return;
-      this.#say(`Finer features could not be drawn: ${error.message}`);
+      sayOnMap(this.#section, `Finer features could not be drawn: ${error.message}`);
     }
   }
 
@@ -165,15 +194,6 @@ export class ShownFeatures {
     this.#store.replace(features);
     this.#layers.draw();
     const areBare = features.length > 0 && features.every(each => !each.geometry);
-    if (areBare) this.#say("Nothing here has a geometry.");
-  }
-
-  #say(text) {
-    const note = document.createElement("p");
-    note.className = "note over";
-    note.setAttribute("role", "status");
-    note.textContent = text;
-    this.#section.querySelector(".note.over")?.remove();
-    this.#section.querySelector("[data-canvas]").append(note);
+    if (areBare) sayOnMap(this.#section, "Nothing here has a geometry.");
   }
 }

@@ -1,5 +1,7 @@
 """Finds how the values of a property are divided, within a time box."""
 
+from contextlib import suppress
+
 from geosvc.database.pool import Database
 from geosvc.errors import Locked, QueryTimeout, UnreadableValue
 from geosvc.model.collection import Collection, Column
@@ -18,25 +20,36 @@ async def find_value_classes(
     query: ItemsQuery,
     time_box_seconds: float,
 ) -> ValueClasses | None:
-    """Divide the values of a column, found in a sample of the rows.
+    """Divide the values of a column, found in a sample of the features that a query selects.
 
-    Args:
-        query: has the arguments of a function; its conditions are not applied.
+    If that takes too long, of all features.
+
     Returns: None after the time box, and where the sample has a value that cannot be read.
     Raises: RequestError.
     """
-    is_number = column.type_name in NUMBERS
-    if is_number:
+    unconditional = ItemsQuery(limit=query.limit, arguments=query.arguments)
+    attempts = (query, unconditional) if query.conditions() else (query,)
+    for attempt in attempts:
+        with suppress(Locked, QueryTimeout, UnreadableValue):
+            return await _find(database, collection, column, attempt, time_box_seconds)
+    return None
+
+
+async def _find(
+    database: Database,
+    collection: Collection,
+    column: Column,
+    query: ItemsQuery,
+    time_box_seconds: float,
+) -> ValueClasses:
+    """Raises: QueryTimeout after the time box; any other RequestError."""
+    if column.type_name in NUMBERS:
         statement = select_quantiles(collection, column, query)
-    else:
-        statement = select_common_values(collection, column, query, MOST_VALUES + 2)
-    try:
         rows = await database.fetch(statement, time_box_seconds)
-    except (Locked, QueryTimeout, UnreadableValue):
-        return None
-    if is_number:
         numbers, has_missing = rows[0]
         return _number_classes(numbers, has_missing)
+    statement = select_common_values(collection, column, query, MOST_VALUES + 2)
+    rows = await database.fetch(statement, time_box_seconds)
     return _common_values([row[0] for row in rows])
 
 

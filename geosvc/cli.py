@@ -1,11 +1,12 @@
 """The command `geosvc`."""
 
 import asyncio
+import re
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 import orjson
@@ -23,6 +24,9 @@ from geosvc.server.serve import run
 from geosvc.server.supervisor import supervise
 from geosvc.settings import Settings, load_settings
 from geosvc.signals import exit_status, interrupted_by_any
+
+if TYPE_CHECKING:
+    from geosvc.commands.tile_archive import ArchiveOptions
 
 _SLOW_WIDTH = 160  # columns, where the output is not a terminal
 _NOT_RUNNING = 3  # exit status of `dev-db status`, as of init scripts
@@ -365,6 +369,88 @@ def _load(
     click.echo(f"{loaded.features} features into {collection}")
     if publishes or loaded.was_published:
         _publish(settings, collection.removeprefix(f"{settings.schemas[0]}."))
+
+
+@main.command()
+@click.argument("collection")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.pmtiles",
+    help="The archive.",
+)
+@click.option(
+    "--zoom", default="0-14", show_default=True, metavar="MIN-MAX", help="The first and last zoom."
+)
+@click.option(
+    "--filter", "condition", metavar="CQL2", help="Only features that fulfil it: name LIKE 'A%'."
+)
+@click.option("--properties", metavar="A,B", help="Only these properties.")
+@click.option("--force", is_flag=True, help="Replace the archive, if it exists.")
+@click.option(
+    "--connections",
+    type=click.IntRange(1, 32),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Tiles that are made at a time.",
+)
+@_database_option
+@_config_option
+def tiles(
+    collection: str,
+    *,
+    output: Path,
+    zoom: str,
+    condition: str | None,
+    properties: str | None,
+    force: bool,
+    connections: int,
+    config: Path | None,
+    **options: Any,
+) -> None:
+    """Writes the vector tiles of COLLECTION into one PMTiles file.
+
+    All tiles show the same moment. Without features there is no tile.
+    """
+    settings = load_settings(config, **options)
+    values: dict[str, str] = {}
+    if condition is not None:
+        values["filter"] = condition
+    if properties is not None:
+        values["properties"] = properties
+    zooms = _parse_zooms(zoom)
+    # it imports what `serve` need not wait for
+    from geosvc.commands.tile_archive import ArchiveOptions  # noqa: PLC0415
+
+    archive_options = ArchiveOptions(collection, output, *zooms, values, force, connections)
+    with open_database(settings) as opened:
+        _archive_tiles(opened, archive_options)
+
+
+def _parse_zooms(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([0-9]{1,2})-([0-9]{1,2})", text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise click.BadParameter("takes two zooms, such as 0-14", param_hint="--zoom")
+    return int(match[1]), int(match[2])
+
+
+def _archive_tiles(settings: Settings, options: "ArchiveOptions") -> None:
+    from geosvc.commands.tile_archive import archive_tiles  # noqa: PLC0415
+
+    done = archive_tiles(settings, direct_url(settings, "an archive needs"), options)
+    if done.incomplete:
+        click.echo(
+            f"geosvc: {done.incomplete} tiles lack features whose geometries PostGIS refuses:"
+            f" {done.reason}",
+            err=True,
+        )
+    click.echo(
+        f"{done.tiles} tiles of {options.collection} into {options.path}:"
+        f" {done.contents} different ones, {done.bytes} bytes"
+    )
 
 
 @main.command("dev-db")

@@ -17,6 +17,7 @@ from geosvc.settings import Settings
 # PostgreSQL ignores a cancel that arrives before its statement. Then nothing answers within this
 # time, and the connection is closed.
 CANCEL_SECONDS = 0.2
+REPEATABLE_READ = "ISOLATION LEVEL REPEATABLE READ"
 _LEAST_BEGIN_SECONDS = 0.1
 _QUERY_WAIT = "query_wait_timeout"  # PgBouncer's message when its own limit of a wait has passed
 

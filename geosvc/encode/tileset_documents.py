@@ -1,10 +1,12 @@
 """The documents about tilesets. Source: OGC 17-083r4 7, OGC 20-057 8 and TileJSON 3.0."""
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
+from geosvc.about import About, License
 from geosvc.encode.json_schema import column_schema
-from geosvc.model.collection import Collection
+from geosvc.model.collection import Collection, Column
 from geosvc.model.crs import CRS84_URI
 from geosvc.model.queryables import queryables
 from geosvc.model.tile_matrix_set import TileMatrixSet
@@ -139,3 +141,39 @@ def _vector_layer(collection: Collection, most: int) -> dict[str, Any]:
     if collection.description:
         layer["description"] = collection.description
     return layer
+
+
+def write_archive_metadata(
+    collection: Collection, columns: Sequence[Column], zooms: tuple[int, int], about: About
+) -> dict[str, Any]:
+    """The metadata of an archive of tiles. Source: PMTiles 3, JSON Metadata.
+
+    Args:
+        columns: that are properties.
+        zooms: the first and the last.
+        about: the service, for the attribution.
+    """
+    layer = _vector_layer(collection, zooms[1])
+    names = {column.name for column in columns}
+    layer["minzoom"] = zooms[0]
+    layer["fields"] = {name: kind for name, kind in layer["fields"].items() if name in names}
+    document: dict[str, Any] = {
+        "name": collection.title,
+        "type": "overlay",
+        "vector_layers": [layer],
+    }
+    if collection.description:
+        document["description"] = collection.description
+    if about.license is not None:
+        document["attribution"] = _attribution(about.license)
+    if promotes_key(collection):
+        document["promoteIds"] = {collection.id: collection.key[0]}
+    return document
+
+
+def _attribution(terms: License) -> str:
+    """A licence in HTML, as clients show it on a map."""
+    name = escape(terms.name)
+    if terms.url is None:
+        return name
+    return f'<a href="{escape(terms.url)}">{name}</a>'

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from geosvc.cql2.caps import Caps
 from geosvc.encode.batches import BatchSize
+from geosvc.filter_functions import BUILT_IN_FUNCTIONS, FilterFunctions
 from geosvc.formats import FeatureFormats
 from geosvc.http.keys import FORMATS, FUNCTIONS, OFFLOAD, PLANS, PRINCIPAL, SETTINGS
 from geosvc.http.links import base_url, items_links, next_pages_url, search_links
@@ -21,6 +22,7 @@ from geosvc.query.features import FeaturePage, PagePlans
 from geosvc.query.paging import PageSequence, check_cursor, pages_of
 from geosvc.requests.filters import MOST_WEIGHT, WEIGHT, FilterRules
 from geosvc.requests.items import ItemsQuery, PageLimits, ReadingRules, parse_items_query
+from geosvc.settings import Settings
 
 _MAX_FETCH_BYTES = 8 << 20  # a page that the catalog expects to be larger is streamed
 
@@ -92,7 +94,18 @@ def reading_rules(request: web.Request, *, paged: bool = True) -> ReadingRules:
     Args:
         paged: whether the answer has pages, and so a limit.
     """
-    settings = request.app[SETTINGS]
+    return rules_of(request.app[SETTINGS], request.app[FUNCTIONS], paged=paged)
+
+
+def rules_of(
+    settings: Settings, functions: FilterFunctions = BUILT_IN_FUNCTIONS, *, paged: bool
+) -> ReadingRules:
+    """The rules of some settings.
+
+    Args:
+        functions: that filters may call.
+        paged: whether the answer has pages, and so a limit.
+    """
     limits = None
     if paged:
         limits = PageLimits(settings.limit_default, settings.limit_max)
@@ -101,7 +114,6 @@ def reading_rules(request: web.Request, *, paged: bool = True) -> ReadingRules:
         settings.max_filter_depth,
         settings.max_filter_parts,
     )
-    functions = request.app[FUNCTIONS]
     return ReadingRules(
         limits,
         crs=tuple(map(Srid, settings.crs)),

@@ -30,6 +30,7 @@ from geosvc.query.tiles.tile_area import tile_bounds, world_width
 from geosvc.requests.parameter_values import split_names
 from geosvc.requests.query_string import Values
 from geosvc.requests.tile_parameters import parse_dataset_tile, parse_tile_query
+from geosvc.settings import Settings
 
 HINT = "OATiles-hint"
 CONTENTS = "Geosvc-Tile"
@@ -128,8 +129,12 @@ def _planned(request: web.Request, plan: LayerPlan) -> ParsedTileRequest:
 
 
 def _style_of(request: web.Request, collection: Collection) -> LayerStyle:
+    return layer_style(request.app[SETTINGS], collection)
+
+
+def layer_style(settings: Settings, collection: Collection) -> LayerStyle:
     """What the settings say of the tiles of a collection."""
-    configured = request.app[SETTINGS].collections.get(collection.id)
+    configured = settings.collections.get(collection.id)
     if configured is None:
         return DEFAULT_STYLE
     importance = configured.tiles_importance

@@ -9,8 +9,8 @@ from aiohttp import hdrs, web
 from geosvc.bodies.feature_reader import FeatureReader
 from geosvc.bodies.geometries import GeometryRules
 from geosvc.bodies.properties import Mode
+from geosvc.database.transaction_commands import REPEATABLE_READ
 from geosvc.database.writes.change_target import ChangeTarget
-from geosvc.database.writes.writer import REPEATABLE_READ
 from geosvc.errors import MethodNotAllowed, PreconditionRequired, RequestError
 from geosvc.handlers.feature_query import reading_rules
 from geosvc.http.cors import refuse_foreign_writes

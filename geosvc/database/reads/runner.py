@@ -1,6 +1,7 @@
 """The protocol of what runs a statement that reads, and can go on when the statement fails.
 
-A pool does, and a transaction does with a savepoint around the statement.
+A pool does, a transaction does with a savepoint around the statement, and the reader of a snapshot
+begins another transaction.
 """
 
 from collections.abc import Sequence

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from geosvc.database.pool import Database
 from geosvc.database.reads.halving import read_in_halves
+from geosvc.database.reads.runner import Reads
 from geosvc.database.reads.unwritable_values import is_refusal
 from geosvc.errors import RequestError
 from geosvc.events import GeometriesRefused, emit
@@ -56,7 +56,7 @@ class LayerReader:
         max_bytes: of a layer; a larger one is read again with fewer features.
     """
 
-    def __init__(self, database: Database, offload: Offload, max_bytes: int) -> None:
+    def __init__(self, database: Reads, offload: Offload, max_bytes: int) -> None:
         self._database = database
         self._offload = offload
         self._max_bytes = max_bytes

@@ -22,7 +22,6 @@ from geosvc.model.row import Row
 from geosvc.sql.compose import Statement
 from geosvc.trace import current_trace
 
-REPEATABLE_READ = "ISOLATION LEVEL REPEATABLE READ"
 ATTEMPTS = 10
 _LONGEST_FIRST_PAUSE_SECONDS = 0.005
 _T = TypeVar("_T")

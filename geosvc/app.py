@@ -247,7 +247,9 @@ def _add_reads(app: web.Application) -> None:
     app[EXTENTS] = Extents(database, settings.count_seconds)
     app[LOOKUPS] = Lookups(database)
     app[PLANS] = PagePlans()
-    app[TILE_LAYERS] = LayerReader(database, app[OFFLOAD], settings.tile_max_bytes)
+    app[TILE_LAYERS] = LayerReader(
+        database, app[OFFLOAD], settings.tile_max_bytes, settings.tile_sample_rows
+    )
     app[SEND_MONITOR] = SendMonitor(
         settings.write_stall_seconds, settings.min_rate_bytes, settings.max_held_bytes
     )

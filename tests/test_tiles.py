@@ -100,6 +100,7 @@ INSERT INTO specks SELECT id, name, ST_Expand(geom, 0.001) FROM dots;
 CREATE TABLE few_specks (id int PRIMARY KEY, geom geometry(MultiPolygon, 4326));
 INSERT INTO few_specks VALUES (1, ST_Multi(ST_MakeEnvelope(10, 50, 10.0001, 50.0001, 4326))),
   (2, ST_Multi(ST_MakeEnvelope(20, 60, 20.01, 60.0001, 4326)));
+ANALYZE;
 """
 
 
@@ -529,6 +530,24 @@ async def test_small_polygons_do_not_vanish(
     layers = await get_tile(client, "/collections/few_specks", tmp_path, (2, 1, 2))
     assert {each.id for each in layers["few_specks"]} == {1, 2}
     assert {each.geometry.geom_type for each in layers["few_specks"]} == {"Point"}
+
+
+async def test_a_sample_tells_about_how_many_there_are(
+    service: Service, crowds_url: str, tmp_path: Path
+) -> None:
+    client = await service(crowds_url, tile_max_features=300, tile_sample_rows=1_000)
+    path = "/collections/dots/tiles/WebMercatorQuad/0/0/0"
+    bodies = set()
+    for _ in range(3):
+        async with client.get(path) as response:
+            bodies.add(await response.read())
+            assert "thinned, sampled=0.3333" in response.headers["Geosvc-Tile"]
+    assert len(bodies) == 1
+    features = read_tile(bodies.pop(), tmp_path, (0, 0, 0))["dots"]
+    assert CROWD / 2 < shown(features) < CROWD * 2
+    # a small part of the table is read as a whole
+    async with client.get("/collections/dots/tiles/WebMercatorQuad/4/6/8") as response:
+        assert "sampled" not in response.headers["Geosvc-Tile"]
 
 
 async def test_which_statement_is_tried_first_changes_nothing(

@@ -231,7 +231,10 @@ class Archiving:
             self._finish(stream, plan, contents, area.bounds(plan.matrix_set, extent))
 
     def _tile_reader(self, reader: SnapshotReader) -> TileReader:
-        layers = LayerReader(reader, self._offload, self._settings.tile_max_bytes)
+        settings = self._settings
+        layers = LayerReader(
+            reader, self._offload, settings.tile_max_bytes, settings.tile_sample_rows
+        )
         return TileReader(reader, layers)
 
     def _began_zoom(self, zoom: int, tiles: int) -> None:

@@ -34,7 +34,7 @@ from geosvc.settings import Settings
 
 HINT = "OATiles-hint"
 CONTENTS = "Geosvc-Tile"
-"""The header with what a tile has: `features=812, matched=171000, thinned`."""
+"""The header with what a tile has: `features=812, matched=171000, thinned, sampled=0.05`."""
 
 _EMPTY = "empty"
 
@@ -217,6 +217,8 @@ def _describe(layer: Layer) -> str:
     described = f"features={layer.features}, matched={layer.matched}"
     if layer.is_thinned:
         described += ", thinned"
+    if layer.share < 1:
+        described += f", sampled={layer.share:.4f}"
     return described
 
 

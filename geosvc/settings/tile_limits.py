@@ -26,6 +26,9 @@ class TileSettings(BaseModel):
             description="Bytes of a layer of a tile before it is compressed; fewer features then."
         ),
     ] = 1 << 20
+    tile_sample_rows: Annotated[
+        Positive, Field(description="Rows that are read for a crowded tile; of more, a sample.")
+    ] = 500_000
     tile_cache_bytes: Annotated[
         int,
         Field(ge=0, description="Memory for tiles of published tables, per worker; 0: none."),

@@ -8,6 +8,7 @@ are left out, and reported.
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from geosvc.database.reads.halving import read_in_halves
@@ -18,11 +19,13 @@ from geosvc.events import GeometriesRefused, emit
 from geosvc.model.row import Row
 from geosvc.offload.offload import Offload
 from geosvc.query.tiles.layer import LayerPlan
+from geosvc.query.tiles.thinning import can_be_sampled
 from geosvc.sql.compose import Statement
 
 MAX_CROWDS = 4096
 _FITS = 0.9  # of the limit of bytes, so that a second try fits
 _MAX_TRIES = 4
+_LARGE_PART = 0.05  # of the rows of a table: then the sample has several for each cell
 
 _Planned = TypeVar("_Planned")
 _CrowdKey = tuple[str, str, int]
@@ -38,12 +41,14 @@ class Layer:
         features: how many it has.
         matched: how many features are in the area of the tile.
         is_thinned: whether some of them are not shown by themselves.
+        share: of the table that was read; below 1 the numbers are estimates.
     """
 
     body: bytes
     features: int
     matched: int
     is_thinned: bool
+    share: float = 1.0
 
 
 class LayerReader:
@@ -54,12 +59,14 @@ class LayerReader:
 
     Args:
         max_bytes: of a layer; a larger one is read again with fewer features.
+        sample_rows: how many rows of a table are read for a crowded tile, about.
     """
 
-    def __init__(self, database: Reads, offload: Offload, max_bytes: int) -> None:
+    def __init__(self, database: Reads, offload: Offload, max_bytes: int, sample_rows: int) -> None:
         self._database = database
         self._offload = offload
         self._max_bytes = max_bytes
+        self._sample_rows = sample_rows
         self._crowds: OrderedDict[_CrowdKey, bool] = OrderedDict()
 
     async def read(self, plan: LayerPlan) -> Layer:
@@ -96,10 +103,27 @@ class LayerReader:
 
     async def _read_thinned(self, plan: LayerPlan) -> Layer | None:
         """Read a layer with fewer features; None where none are gathered."""
-        statement = await self._planned(plan, plan.thinned)
+        share = await self._share_to_read(plan)
+        statement = await self._planned(plan, partial(plan.thinned, share))
         if statement is None:
             return None
-        return _layer(await self._database.fetch(statement), is_thinned=True)
+        layer = _layer(await self._database.fetch(statement), is_thinned=True)
+        return replace(layer, share=share)
+
+    async def _share_to_read(self, plan: LayerPlan) -> float:
+        """Which part of the table is read: all of it, unless the area has too many rows of it.
+
+        A sample is read page by page, so it pays only where the area is a large part of the table.
+        """
+        rows = plan.collection.rows or 0
+        if rows <= self._sample_rows or not can_be_sampled(plan.collection):
+            return 1.0
+        statement = await self._planned(plan, plan.expected)
+        explained = await self._database.fetch(statement)
+        expected: int = explained[0][0][0]["Plan"]["Plan Rows"]
+        if expected <= self._sample_rows or expected < rows * _LARGE_PART:
+            return 1.0
+        return self._sample_rows / rows
 
     async def _fetch(self, plan: LayerPlan, make: Callable[[], Statement]) -> Layer:
         statement = await self._planned(plan, make)

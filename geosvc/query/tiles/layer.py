@@ -17,6 +17,7 @@ from geosvc.query.conditions import query_conditions
 from geosvc.query.features import source_of
 from geosvc.query.geometry.boxes import bbox_condition
 from geosvc.query.geometry.expressions import GeometryTest, column_value
+from geosvc.query.matching import explain_matching
 from geosvc.query.property_columns import property_columns, typed_value
 from geosvc.query.sort_order import order_by_clause, order_of
 from geosvc.query.sql_parts import all_of, comma_list, row_column
@@ -24,8 +25,10 @@ from geosvc.query.tiles.thinning import (
     FeaturePlace,
     cell_of,
     cells_across,
+    count_in,
     identity_of,
     place_of,
+    sample_of,
 )
 from geosvc.query.tiles.tile_geometry import point_geometry, tile_geometry
 from geosvc.query.tiles.tile_values import printed_value, tile_value
@@ -91,12 +94,15 @@ class LayerPlan:
         writer = _LayerWriter(self, is_safe=False)
         return compose(NAME, writer.full_layer(writer.conditions()))
 
-    def thinned(self) -> Statement | None:
+    def thinned(self, share: float = 1.0) -> Statement | None:
         """Select the layer with fewer features than there are; the row is that of `full`.
 
-        Returns None where no features are gathered: then the first ones are shown.
+        Args:
+            share: of the table that is read. Numbers are scaled up; the same part is read each
+                time.
+        Returns: None where no features are gathered: then the first ones are shown.
         """
-        part = _LayerWriter(self, is_safe=False).thinned_layer()
+        part = _LayerWriter(self, is_safe=False).thinned_layer(share)
         if part is None:
             return None
         return compose(THINNED_NAME, part)
@@ -119,6 +125,11 @@ class LayerPlan:
         if without:
             conditions.append(SQL("NOT {}").format(_is_one_of(self.collection, without)))
         return compose(NAME, writer.full_layer(conditions))
+
+    def expected(self) -> Statement:
+        """Let the planner estimate how many features the area has; the row is that of EXPLAIN."""
+        query = replace(self.query, bbox=self.tile.buffered_bbox)
+        return explain_matching(self.collection, query)
 
     def select_geometries(self) -> Statement:
         """Select the different geometries of the layer as EWKB, which never fails."""
@@ -197,38 +208,27 @@ class _LayerWriter:
         )
         return self._encoded(features, SQL("count(*)"))
 
-    def thinned_layer(self) -> Composable | None:
-        """Write a layer whose small features are gathered in cells; None where none are."""
+    def thinned_layer(self, share: float) -> Composable | None:
+        """Write a layer whose small features are gathered in cells; None where none are.
+
+        Args:
+            share: of the table that is read.
+        """
         identity = identity_of(self._collection)
         place = self._place
         if place is None or identity is None:
             return None
-        importance: Composable = SQL("0")
-        if self._style.importance is not None:
-            importance = row_column(self._style.importance)
-        found = SQL(
-            "SELECT {identity} AS i, {x} AS x, {y} AS y, {size} AS size, {small} AS is_small,"
-            " {importance} AS importance FROM {source} t WHERE {conditions} OFFSET 0"
-        ).format(
-            identity=identity,
-            x=place.x,
-            y=place.y,
-            size=place.size,
-            small=place.is_small,
-            importance=importance,
-            source=self._source,
-            conditions=all_of(self.conditions()),
-        )
+        found = self._found(place, identity, share)
         cells = cells_across(self._query.limit or 1)
         cell = cell_of(self._tile, SQL("f.x"), SQL("f.y"), cells)
         # a feature that is not small is a cell of its own
         gathered = SQL(
             "SELECT (array_agg(f.i ORDER BY f.importance DESC NULLS LAST, f.size DESC, f.i))[1]"
-            " AS i, count(*) AS features, avg(f.x) AS x, avg(f.y) AS y, f.is_small,"
+            " AS i, {features} AS features, avg(f.x) AS x, avg(f.y) AS y, f.is_small,"
             " {column} AS cell_column, {row} AS cell_row,"
             " max(f.importance) AS importance, max(f.size) AS size FROM ({found}) f"
             " GROUP BY f.is_small, {column}, {row}, CASE WHEN NOT f.is_small THEN f.i END"
-        ).format(found=found, column=cell.column, row=cell.row)
+        ).format(found=found, features=count_in(share), column=cell.column, row=cell.row)
         is_shown: Composable = SQL("")
         if cell.is_whole is not None:
             is_shown = SQL(" WHERE NOT c.is_small OR {}").format(cell.is_whole)
@@ -247,6 +247,26 @@ class _LayerWriter:
         ).format(columns=comma_list(columns), chosen=chosen, source=self._source, identity=identity)
         matched = SQL("coalesce(max(s.matched), 0)::int8")
         return self._encoded(features, matched, self._names.count)
+
+    def _found(self, place: FeaturePlace, identity: Composable, share: float) -> Composable:
+        """Write the features of the area with their places."""
+        importance: Composable = SQL("0")
+        if self._style.importance is not None:
+            importance = row_column(self._style.importance)
+        return SQL(
+            "SELECT {identity} AS i, {x} AS x, {y} AS y, {size} AS size, {small} AS is_small,"
+            " {importance} AS importance FROM {source} t{sample} WHERE {conditions} OFFSET 0"
+        ).format(
+            identity=identity,
+            x=place.x,
+            y=place.y,
+            size=place.size,
+            small=place.is_small,
+            importance=importance,
+            source=self._source,
+            sample=sample_of(share),
+            conditions=all_of(self.conditions()),
+        )
 
     def _is_single(self) -> Composable | None:
         """Write whether a cell shows a feature itself, with its properties; None: every cell."""

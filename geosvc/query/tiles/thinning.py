@@ -171,3 +171,22 @@ def identity_of(collection: Collection) -> Composable | None:
     if collection.has_row_address and collection.parts is Parts.NONE:
         return SQL("t.ctid")
     return None
+
+
+def can_be_sampled(collection: Collection) -> bool:
+    """Whether PostgreSQL can read a part of the pages of the relation."""
+    return collection.has_row_address
+
+
+def sample_of(share: float) -> Composable:
+    """Write which part of a table is read; its pages are chosen by their numbers alone."""
+    if share >= 1:
+        return SQL("")
+    return SQL(" TABLESAMPLE SYSTEM ({}) REPEATABLE (1)").format(Param(100 * share, "float4"))
+
+
+def count_in(share: float) -> Composable:
+    """Write how many features a group has in the whole table."""
+    if share >= 1:
+        return SQL("count(*)")
+    return SQL("round(count(*) / {})::int8").format(Param(share, "float8"))

@@ -3,6 +3,7 @@ above.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -18,6 +19,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
     pytest.mark.slow,
 ]
+OPENLAYERS = Path(__file__).parent / "clients" / "node_modules" / "ol" / "dist" / "ol.js"
 TABLES = """
 CREATE TABLE sites (id bigint PRIMARY KEY, name text, kind text, grade integer, geom geometry(Point, 4326));
 INSERT INTO sites SELECT 9007199254740993 + n, 'site ' || n, CASE WHEN n % 2 = 0 THEN 'even' ELSE 'odd' END, n,
@@ -186,3 +188,54 @@ def test_edits_of_others_appear_in_the_tiles(visit: Visiting, url: str) -> None:
     wait_until_shown(page, 50)
     aside(lambda: execute(url, "DELETE FROM moved WHERE id > 49"))
     wait_until_shown(page, 49)
+
+
+def test_the_landing_page_has_a_map_of_everything(visit: Visiting) -> None:
+    page = visit().open("/")
+    assert labels(page) == ["keyless", "moved", "paired", "sites"]
+    assert page.evaluate(SHOWN) > 300
+
+
+def test_the_snippet_for_tiles_in_maplibre_draws_all_features(visit: Visiting) -> None:
+    page = visit().open("/collections/sites")
+    code = page.locator("[data-copy='MapLibre, tiles'] code").inner_text()
+    drawn = page.evaluate(
+        f"""async () => {{
+          const library = document.querySelector("[data-map]").dataset.library;
+          const maplibregl = await import(new URL(library, document.baseURI).href);
+          document.querySelector("[data-canvas]").id = "map";
+          document.querySelector("#map").replaceChildren();
+          {code}
+          await new Promise(resolve => map.once("idle", resolve));
+          return map.queryRenderedFeatures().length;
+        }}"""
+    )
+    assert drawn >= 300
+
+
+def test_the_snippet_for_tiles_in_openlayers_draws_all_features(visit: Visiting) -> None:
+    page = visit(bypass_csp=True).open("/collections/sites")
+    code = page.locator("[data-copy='OpenLayers, tiles'] code").inner_text()
+    page.add_script_tag(path=OPENLAYERS)
+    drawn = page.evaluate(
+        f"""async () => {{
+          const target = document.querySelector("[data-canvas]");
+          const view = new ol.View({{ center: ol.proj.fromLonLat([10, 47]), zoom: 4 }});
+          const map = new ol.Map({{ target, view }});
+          {code}
+          await new Promise(resolve => map.once("rendercomplete", resolve));
+          const [layer] = map.getLayers().getArray();
+          return layer.getFeaturesInExtent(view.calculateExtent()).length;
+        }}"""
+    )
+    assert drawn >= 300
+
+
+def test_the_address_for_tiles_in_qgis_is_one_of_tiles(visit: Visiting) -> None:
+    page = visit().open("/collections/sites")
+    address = page.locator("[data-copy='QGIS, tiles'] code").inner_text()
+    for name, number in (("z", 4), ("x", 8), ("y", 5)):
+        address = address.replace(f"{{{name}}}", str(number))
+    response = page.request.get(address)
+    assert response.status == 200
+    assert response.headers["content-type"] == "application/vnd.mapbox-vector-tile"

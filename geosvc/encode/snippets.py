@@ -29,7 +29,11 @@ class Snippet:
 
 
 def write_snippets(
-    base: str, collection: Collection, bbox: Sequence[float] | None = None
+    base: str,
+    collection: Collection,
+    bbox: Sequence[float] | None = None,
+    *,
+    has_tiles: bool = True,
 ) -> tuple[Snippet, ...]:
     """A snippet for each client that can read the collection.
 
@@ -39,6 +43,7 @@ def write_snippets(
         base: the root URL that clients see.
         bbox: the extent of the collection: (west, south, east, north), CRS84, degrees; None when it
             is not known.
+        has_tiles: whether the service has tiles in Web Mercator.
     """
     url = f"{base}/collections/{quote(collection.id, safe='')}"
     arguments = ""
@@ -52,6 +57,8 @@ def write_snippets(
     layer_comment = _limit_comment(collection)
     snippets.append(_maplibre(map_url, collection, layer_comment))
     snippets.append(_leaflet(map_url, layer_comment))
+    if has_tiles:
+        snippets += _of_tiles(url, arguments)
     if collection.has_change_stream:
         snippets += _of_changes(f"{url}/changes")
     return tuple(snippets)
@@ -61,6 +68,48 @@ def _curl(url: str, arguments: str) -> Snippet:
     page = f"curl '{url}/items?limit=10{arguments}'"
     export = f"curl -o features.csv '{url}/export?f=csv{arguments}'"
     return Snippet("curl", f"{page}\n{export}")
+
+
+def _of_tiles(url: str, arguments: str) -> tuple[Snippet, ...]:
+    """The snippets for all features as tiles.
+
+    Args:
+        url: of the collection.
+        arguments: of the function, each after an ampersand; or empty.
+    """
+    query = f"?{arguments[1:]}" if arguments else ""
+    style = _script_text(f"{url}/style{query}")
+    tiles = f"{url}/tiles/WebMercatorQuad/{{z}}/{{x}}/{{y}}.mvt{query}"
+    return (
+        Snippet(
+            "MapLibre, tiles",
+            f"const map = new maplibregl.Map({{ container: 'map', style: {style} }});",
+        ),
+        Snippet(
+            "OpenLayers, tiles",
+            "map.addLayer(new ol.layer.VectorTile({\n"
+            "  source: new ol.source.VectorTile({\n"
+            "    format: new ol.format.MVT(),\n"
+            f"    url: {_script_text(tiles)},\n"
+            "  }),\n"
+            "}));",
+        ),
+        Snippet(
+            "QGIS, tiles",
+            tiles,
+            (
+                "Layer ▸ Add Layer ▸ Add Vector Tile Layer…",
+                "New ▸ New Generic Connection…",
+                "Paste the address into URL, and OK",
+                "Add",
+            ),
+        ),
+        Snippet(
+            "Leaflet, tiles",
+            "// with MapLibre GL JS and @maplibre/maplibre-gl-leaflet\n"
+            f"L.maplibreGL({{ style: {style} }}).addTo(map);",
+        ),
+    )
 
 
 def _of_changes(url: str) -> tuple[Snippet, ...]:

@@ -66,15 +66,20 @@ def distinct_colours(places: Sequence[int]) -> list[str]:
     return chosen
 
 
-def colour_by(name: str, classes: ValueClasses) -> Colouring:
+def colour_by(name: str, classes: ValueClasses, *, is_crowded: bool) -> Colouring:
     """A colour for each class of the values of a property.
 
     Args:
         name: of the property.
+        is_crowded: whether points may stand for several features, which have no value together.
     """
     if isinstance(classes, NumberClasses):
-        return _by_number(name, classes)
-    return _by_text(name, classes)
+        colouring = _by_number(name, classes)
+    else:
+        colouring = _by_text(name, classes)
+    if not is_crowded:
+        return colouring
+    return Colouring(colouring.colour, (*colouring.legend, _entry("several features", _OTHER)))
 
 
 def _by_number(name: str, classes: NumberClasses) -> Colouring:

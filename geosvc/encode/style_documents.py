@@ -25,10 +25,10 @@ _KINDS = ("fill", "outline", "line", "circle")
 """The layers of a collection, from the lowest to the highest."""
 
 _COUNT = "point_count"
-_GROWTH = 9  # pixels that the circle of 100,000 points has more than that of one
+_MANY = 5  # the logarithm of a number of points whose circle is the largest
 _MAX_ZOOM = 14.0
 _MERCATOR_DEGREES = 85.0
-_SCREEN_TILES = 1.5  # of 512 pixels each, in which the whole extent shall be seen
+_SCREEN_TILES = 0.6  # of 512 pixels each, in which the whole extent shall be seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,10 @@ def _paint(kind: str, colour: object, *, has_count: bool) -> dict[str, Any]:
         return {"line-color": colour, "line-width": _by_zoom(0.6, 1.8)}
     if kind == "line":
         return {"line-color": colour, "line-width": _by_zoom(1.2, 3)}
-    radius = _by_zoom(2.5, 5)
+    # a cell of a crowded tile is about eight pixels wide
+    radius = _by_zoom(1.5, 5)
     if has_count:
-        radius = _by_zoom(_by_count(2.5), _by_count(5))
+        radius = _by_zoom(_by_count(1.5, 4.5), _by_count(5, 12))
     return {
         "circle-color": colour,
         "circle-opacity": 0.85,
@@ -160,10 +161,10 @@ def _paint(kind: str, colour: object, *, has_count: bool) -> dict[str, Any]:
 
 
 def _by_zoom(far: object, near: object) -> list[Any]:
-    return ["interpolate", ["linear"], ["zoom"], 3, far, 13, near]
+    return ["interpolate", ["linear"], ["zoom"], 0, far, 13, near]
 
 
-def _by_count(radius: float) -> list[Any]:
+def _by_count(radius: float, most: float) -> list[Any]:
     """The radius of a circle that stands for `point_count` points, or for one."""
     count = ["max", 1, ["to-number", ["get", _COUNT], 1]]
-    return ["interpolate", ["linear"], ["log10", count], 0, radius, 5, radius + _GROWTH]
+    return ["interpolate", ["linear"], ["log10", count], 0, radius, _MANY, most]

@@ -12,7 +12,7 @@ from geosvc.handlers.cached_answer import cache_key_of, cached_value
 from geosvc.http.documents import collection_of, document_response, parse_document_query
 from geosvc.http.keys import CATALOG, EXTENTS, FORMATS, PRINCIPAL, SETTINGS, TILE_MATRIX_SETS
 from geosvc.http.links import base_url, collection_links, collections_links, legal_links
-from geosvc.http.tile_links import tiles_links
+from geosvc.http.tile_links import has_styles, tiles_links
 from geosvc.http.validators import validated
 from geosvc.model.collection import Collection
 from geosvc.model.crs import CRS84_URI, Srid
@@ -60,6 +60,7 @@ async def get_collection(request: web.Request) -> web.Response:
         extents = await _best_extents(request, [collection])
         extent = extents[collection.id]
     base = base_url(request)
+    matrix_sets = request.app[TILE_MATRIX_SETS]
     document = _describe(request, base, collection, extent)
     return document_response(
         request,
@@ -67,7 +68,7 @@ async def get_collection(request: web.Request) -> web.Response:
         document,
         "collection.html",
         collection=collection,
-        snippets=write_snippets(base, collection, extent.bbox),
+        snippets=write_snippets(base, collection, extent.bbox, has_tiles=has_styles(matrix_sets)),
     )
 
 

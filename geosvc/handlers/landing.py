@@ -7,6 +7,8 @@ from aiohttp import web
 from geosvc.encode.snippets import Snippet, write_snippets
 from geosvc.errors import DatabaseUnavailable
 from geosvc.handlers.conformance_classes import conformance
+from geosvc.handlers.map_links import MapTiles
+from geosvc.handlers.tilesets import known_bounds
 from geosvc.http.documents import DocumentQuery, document_response, parse_document_query
 from geosvc.http.keys import (
     ADDED_CONFORMANCE,
@@ -16,10 +18,11 @@ from geosvc.http.keys import (
     SETTINGS,
     TILE_MATRIX_SETS,
 )
-from geosvc.http.links import base_url, conformance_links, landing_links, legal_links
-from geosvc.http.tile_links import sets_link, tiles_links
+from geosvc.http.links import base_url, conformance_links, landing_links, legal_links, query_href
+from geosvc.http.tile_links import has_styles, sets_link, tiles_links
 from geosvc.http.validators import validated
 from geosvc.model.collection import Collection
+from geosvc.requests.parameter_values import double_quoted
 
 
 @validated
@@ -34,7 +37,8 @@ async def get_landing_page(request: web.Request) -> web.Response:
     if collections:
         example = collections[0]
         bbox = await _known_bbox(request, query, example)
-        snippets = write_snippets(base, example, bbox)
+        matrix_sets = request.app[TILE_MATRIX_SETS]
+        snippets = write_snippets(base, example, bbox, has_tiles=has_styles(matrix_sets))
     return document_response(
         request,
         query,
@@ -43,7 +47,31 @@ async def get_landing_page(request: web.Request) -> web.Response:
         collections=collections,
         example=example,
         snippets=snippets,
+        tiles=await _map_of(request, query, collections),
     )
+
+
+async def _map_of(
+    request: web.Request, query: DocumentQuery, collections: Sequence[Collection]
+) -> MapTiles | None:
+    """The tiles of all collections, or of as many as a tile may have; only a page shows them."""
+    matrix_sets = request.app[TILE_MATRIX_SETS]
+    if not query.is_for_page or not has_styles(matrix_sets):
+        return None
+    layers = [collection for collection in collections if collection.may_be_layer]
+    most = request.app[SETTINGS].tile_max_collections
+    href = "style"
+    if len(layers) > most:
+        layers = layers[:most]
+        names = ",".join(double_quoted(collection.id) for collection in layers)
+        href += query_href({"collections": names})
+    if not layers:
+        return None
+    try:
+        extent = await known_bounds(request, layers)
+    except DatabaseUnavailable:  # the page does without it
+        extent = None
+    return MapTiles(href, extent, ())
 
 
 def _describe(request: web.Request, base: str) -> dict[str, object]:

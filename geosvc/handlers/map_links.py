@@ -9,7 +9,7 @@ from aiohttp import web
 
 from geosvc.http.keys import HUB
 from geosvc.http.links import base_url, changes_url, query_href
-from geosvc.http.tile_links import STYLE_MATRIX_SET
+from geosvc.http.tile_links import has_styles
 from geosvc.model.collection import Collection
 from geosvc.model.tile_matrix_set import TileMatrixSet
 from geosvc.requests.declared import DECLARED, TILE_DECLARED
@@ -98,7 +98,7 @@ def style_href(
         values: the parameters of the page.
         matrix_sets: those of the service.
     """
-    if all(matrix_set.id != STYLE_MATRIX_SET for matrix_set in matrix_sets):
+    if not has_styles(matrix_sets):
         return ""
     parameters = {name: value for name, value in values.items() if name not in _NOT_OF_TILES}
     if "bbox" in values:

@@ -88,6 +88,7 @@ async def _colouring(
             request.app[SETTINGS].count_seconds,
         )
         if classes is not None:
-            return colour_by(style_query.colour.name, classes)
+            is_crowded = (collection.rows or 0) > request.app[SETTINGS].tile_max_features
+            return colour_by(style_query.colour.name, classes, is_crowded=is_crowded)
     colour = COLOURS[_place(request, collection) % len(COLOURS)]
     return one_colour(collection.title, colour)

@@ -121,6 +121,11 @@ def tileset_links(
     return links
 
 
+def has_styles(matrix_sets: Iterable[TileMatrixSet]) -> bool:
+    """Whether a service with these sets has styles."""
+    return any(matrix_set.id == STYLE_MATRIX_SET for matrix_set in matrix_sets)
+
+
 def tiles_links(
     base: str, collection: Collection | None, matrix_sets: Iterable[TileMatrixSet]
 ) -> list[Link]:
@@ -130,7 +135,7 @@ def tiles_links(
         matrix_sets: those of the service.
     """
     links = [link(tiles_url(base, collection), TILESETS_REL, JSON, "Vector tiles")]
-    if any(matrix_set.id == STYLE_MATRIX_SET for matrix_set in matrix_sets):
+    if has_styles(matrix_sets):
         links.append(style_link(base, collection, {}))
     return links
 

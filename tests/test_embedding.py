@@ -70,6 +70,8 @@ class _Hrefs(HTMLParser):
 def _hrefs_in(document: Any) -> list[str]:
     if isinstance(document, dict):
         own = [document["href"]] if isinstance(document.get("href"), str) else []
+        if document.get("templated"):
+            own = [re.sub(r"\{\w+\}", "0", href) for href in own]
         return own + [href for value in document.values() for href in _hrefs_in(value)]
     if isinstance(document, list):
         return [href for value in document for href in _hrefs_in(value)]
@@ -87,15 +89,17 @@ async def _follow_all(client: Client, accept: str) -> set[str]:
             continue
         seen.add(path)
         async with client.get(url.removeprefix(origin), headers={"Accept": accept}) as response:
-            text = await response.text()
-            assert response.status == 200, (url, text)
+            text = await response.text("latin-1")  # a tile is no text
+            assert response.status in (200, 204), (url, text)
             kind = response.content_type
         if kind == "text/html":
             parser = _Hrefs()
-            parser.feed(text)
+            parser.feed(await response.text())
             waiting += [urljoin(url, href) for href in parser.found]
         elif kind.endswith("json"):
-            waiting += [urljoin(url, href) for href in _hrefs_in(json.loads(text))]
+            waiting += [
+                urljoin(url, href) for href in _hrefs_in(await response.json(content_type=None))
+            ]
     return seen
 
 

@@ -16,6 +16,7 @@ from geosvc.query.geometry.envelopes import envelope
 from geosvc.query.geometry.expressions import (
     PLAIN_TYPES,
     bind_once,
+    bound_name,
     column_value,
     in_degrees,
     linear,
@@ -66,16 +67,15 @@ def _transformed(geometry: GeometryColumn, tile: Tile) -> Composable:
     if may_cross(geometry):
         value = short_way(value)
     value = linear(geometry, _without_nested_collections(geometry, value))
-    if geometry.srid == srid:
-        return _cut(value, area_around(tile, srid))
     storage = geometry.srid
-    if geometry.srid in (WGS84, UNKNOWN):
-        value = within_180(in_degrees(geometry, value))
+    if storage in (WGS84, UNKNOWN):
         storage = WGS84
-    if storage == srid:
-        return _cut(value, area_around(tile, srid))
+        value = in_degrees(geometry, value)
     area = area_around(tile, storage)
-    value = _with_points_along_edges(geometry, _cut(value, area), area)
+    value = _cut(value, storage, area)
+    if storage == srid:
+        return value
+    value = _with_points_along_edges(geometry, value, area)
     return SQL("ST_Transform({}, {})").format(value, Param(int(srid), "int4"))
 
 
@@ -140,12 +140,23 @@ def _within_mercator(box: Bbox | None) -> Bbox:
     )
 
 
-def _cut(value: Composable, area: Bbox | None) -> Composable:
-    """Cut what reaches beyond an area. ST_ClipByBox2D does not raise for an invalid geometry."""
+def _cut(value: Composable, storage: Srid, area: Bbox | None) -> Composable:
+    """Cut what reaches beyond an area, and at the antimeridian.
+
+    Most geometries are within the area, which one comparison tells. ST_ClipByBox2D does not raise
+    for an invalid geometry.
+    """
     if area is None:
-        return value
+        return within_180(value) if storage == WGS84 else value
+    whole: Composable = bound_name(value)
+    if storage == WGS84:
+        whole = within_180(whole)
+    if storage == WGS84 and (area.xmin < -180 or area.xmax > 180):
+        value = whole = within_180(value)
+        whole = bound_name(value)
     return bind_once(
         value,
-        SQL("CASE WHEN {g} @ {area} THEN {g} ELSE ST_ClipByBox2D({g}, {area}::box2d) END"),
+        SQL("CASE WHEN {g} @ {area} THEN {g} ELSE ST_ClipByBox2D({whole}, {area}::box2d) END"),
         area=envelope(area),
+        whole=whole,
     )

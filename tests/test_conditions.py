@@ -18,7 +18,13 @@ from tests.processes import Running
 HTML = {"Accept": "text/html"}
 READ = [route for route in (*ROUTES, *PAGE_ROUTES) if route.method == "GET"]
 UNVERSIONED = {"getChanges", "exportFeatures"}
-WITHOUT_PAGE = {"getApi", "getApiPage", "getAsset"}
+TILES = {
+    f"{of}.vector.{name}"
+    for of in ("collection", "dataset")
+    for name in ("getTile", "getTileByXyz")
+}
+STYLES = {route.operation_id for route in READ if route.path.endswith("/style")}
+WITHOUT_PAGE = {"getApi", "getApiPage", "getAsset", *TILES, *STYLES}
 OTHER = '"other"'
 CODINGS = ("identity", "gzip", "zstd", "deflate")
 
@@ -45,6 +51,8 @@ def path_of(client: Client, route: Route) -> str:
         "version": app[ASSETS].version,
         "name": "geosvc.css",
         "pid": "1",
+        "tileMatrixSetId": "WebMercatorQuad",
+        **dict.fromkeys(("tileMatrix", "tileRow", "tileCol", "z", "x", "y"), "0"),
     }
     return route.path.format(**names)
 

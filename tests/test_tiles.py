@@ -10,9 +10,12 @@ import pytest
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from geosvc.events import QueryEnded
 from geosvc.model.tile_matrix_set import BUFFER
 from tests.conftest import Client, Service, execute, with_database
 from tests.http import fetch
+from tests.live import connected
+from tests.observing import seen
 from tests.tile_reading import EXTENT, ReadFeature, read_tile, tile_at, tile_box
 
 ROWS = 60
@@ -568,3 +571,25 @@ async def test_which_statement_is_tried_first_changes_nothing(
                 bodies[path] = (response.status, await response.read())
         answers.append(bodies)
     assert answers[0] == answers[1]
+
+
+async def test_refused_geometries_of_a_large_table_are_found_within_the_limit(
+    service: Service, bare_database_url: str
+) -> None:
+    """PostGIS does not know the SRID of some rows; the others are shown, up to the limit."""
+    async with connected(bare_database_url) as writer:
+        await writer.execute(
+            "CREATE TABLE mixed (id int PRIMARY KEY, geom geometry);"
+            "INSERT INTO mixed SELECT n, ST_SetSRID(ST_Point(n / 10.0, 1), 4326)"
+            " FROM generate_series(1, 500) n;"
+            "INSERT INTO mixed SELECT -n, ST_SetSRID(ST_Point(n, 1), 990001)"
+            " FROM generate_series(1, 40) n"
+        )
+    client = await service(bare_database_url, tile_max_features=30)
+    with seen(QueryEnded) as ended:
+        async with client.get("/collections/mixed/tiles/WebMercatorQuad/0/0/0") as response:
+            assert response.status == 200
+            assert response.headers["Geosvc-Tile"] == "features=31, matched=31, thinned"
+    looked = [each.run.rows or 0 for each in ended if each.run.name == "items.tile_digests"]
+    assert len(looked) > 1
+    assert max(looked) <= 31

@@ -21,11 +21,11 @@ from geosvc.handlers.cached_answer import (
     VARY_HEADER,
     Build,
     answer_at_unknown_version,
+    encoded_response,
     tag_of_version,
 )
-from geosvc.http.keys import AREA_CACHE, CHANGE_READER, TRACE
-from geosvc.http.streaming import PreEncodedResponse
-from geosvc.http.validators import coding_of, not_modified
+from geosvc.http.keys import AREA_CACHE, CHANGE_READER
+from geosvc.http.validators import not_modified
 from geosvc.live.area_versions import AnswerArea, AreaVersions
 
 _TAG = re.compile(r'W/"(?P<version>[0-9a-f]{1,16})\.(?P<digest>[0-9a-f]+)"')
@@ -61,7 +61,7 @@ async def answer_about_area(
     unchanged = not_modified(request, found.headers["ETag"])
     if unchanged is not None:
         return unchanged
-    return _encoded_response(request, key, found)
+    return encoded_response(request, found, partial(request.app[AREA_CACHE].resize, key))
 
 
 async def fresh_part(request: web.Request, wanted: AreaRequest, build: Build) -> CachedResponse:
@@ -108,17 +108,3 @@ async def _build_tagged(wanted: AreaRequest, build: Build, version: int) -> Cach
     etag = tag_of_version(wanted.key, version)
     answer.headers = {**answer.headers, "ETag": etag, **VARY_HEADER}
     return answer
-
-
-def _encoded_response(request: web.Request, key: CacheKey, answer: CachedResponse) -> web.Response:
-    """A response in the content coding that the client accepts; it is compressed once."""
-    request[TRACE].bytes = len(answer.plain)
-    coding = coding_of(request, answer.plain)
-    if coding is None:
-        return PreEncodedResponse(body=answer.plain, headers=answer.headers)
-    encoded, more_bytes = answer.coded(coding)
-    if more_bytes:
-        request.app[AREA_CACHE].resize(key, answer, more_bytes)
-    response = PreEncodedResponse(body=encoded, headers=answer.headers)
-    response.headers[hdrs.CONTENT_ENCODING] = coding
-    return response

@@ -12,6 +12,7 @@ Source: RFC 9110 8.8.1 and 13.1.2.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -47,6 +48,8 @@ Stream = Callable[[int | None, Mapping[str, str]], Awaitable[web.StreamResponse]
 """Sends an answer that is too large to be kept: (version, headers to add)."""
 
 EtagOfVersion = Callable[[int], str]
+Resize = Callable[[CachedResponse, int], None]
+"""Counts that a kept answer takes more bytes: (answer, bytes)."""
 
 
 def cache_key_of(
@@ -111,7 +114,7 @@ async def answer_with_version(
     found: CachedResponse | None = cache.find(key, version)
     if found is None:
         found = await _share(request, key, version, build, etag)
-    return _encoded_response(request, key, found)
+    return encoded_response(request, found, partial(cache.resize, key))
 
 
 async def answer_at_unknown_version(
@@ -186,7 +189,7 @@ async def answer_with_own_validators(
     unchanged = _unchanged(request, found)
     if unchanged is not None:
         return unchanged
-    return _encoded_response(request, key, found)
+    return encoded_response(request, found, partial(cache.resize, key))
 
 
 def _unchanged(request: web.Request, body: CachedResponse) -> web.Response | None:
@@ -210,15 +213,19 @@ def plain_response(body: CachedResponse) -> web.Response:
     return web.Response(body=body.plain, headers=body.headers)
 
 
-def _encoded_response(request: web.Request, key: CacheKey, body: CachedResponse) -> web.Response:
-    """A response with a kept body, in the content coding that the client accepts."""
+def encoded_response(request: web.Request, body: CachedResponse, resize: Resize) -> web.Response:
+    """A response with a kept body, in the content coding that the client accepts.
+
+    Args:
+        resize: counts the bytes of the coded body, which is made once.
+    """
     request[TRACE].bytes = len(body.plain)
     coding = coding_of(request, body.plain)
     if coding is None:
         return PreEncodedResponse(body=body.plain, headers=body.headers)
     encoded, more_bytes = body.coded(coding)
     if more_bytes:
-        request.app[CACHE].resize(key, body, more_bytes)
+        resize(body, more_bytes)
     response = PreEncodedResponse(body=encoded, headers=body.headers)
     response.headers[hdrs.CONTENT_ENCODING] = coding
     response.headers["ETag"] = tag_of_coding(body.headers["ETag"], coding)

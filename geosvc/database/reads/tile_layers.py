@@ -25,6 +25,7 @@ from geosvc.sql.compose import Statement
 MAX_CROWDS = 4096
 _FITS = 0.9  # of the limit of bytes, so that a second try fits
 _MAX_TRIES = 4
+_MAX_ROUNDS = 10  # of looking for refused geometries
 _LARGE_PART = 0.05  # of the rows of a table: then the sample has several for each cell
 
 _Planned = TypeVar("_Planned")
@@ -78,7 +79,7 @@ class LayerReader:
                     break
                 most = int(layer.features * _FITS * self._max_bytes / len(layer.body))
                 smaller = replace(plan, query=replace(plan.query, limit=max(most, 1)))
-                layer = await self._read_thinned(smaller) or layer
+                layer = await self._read_fewer(smaller)
         except RequestError as error:
             if not is_refusal(error):
                 raise
@@ -98,8 +99,14 @@ class LayerReader:
         self._remember(key, is_crowded=is_crowded)
         if not is_crowded:
             return layer
+        return await self._read_thinned(plan) or replace(layer, is_thinned=True)
+
+    async def _read_fewer(self, plan: LayerPlan) -> Layer:
+        """Read a layer that must have fewer features; the first ones where none are gathered."""
         thinned = await self._read_thinned(plan)
-        return thinned or replace(layer, is_thinned=True)
+        if thinned is not None:
+            return thinned
+        return replace(await self._fetch(plan, plan.full), is_thinned=True)
 
     async def _read_thinned(self, plan: LayerPlan) -> Layer | None:
         """Read a layer with fewer features; None where none are gathered."""
@@ -147,23 +154,29 @@ class LayerReader:
 
         Raises: RequestError, also where a failure has another cause than a geometry.
         """
-        rows = await self._database.fetch(plan.select_geometries())
-        stored: list[bytes] = [row[0] for row in rows]
         reasons: list[str] = []
 
-        async def try_them(some: Sequence[bytes]) -> list[bytes]:
+        async def try_them(some: Sequence[str]) -> list[str]:
             await self._database.fetch(plan.safe(only=some))
             return []
 
-        async def refuse(one: bytes, error: RequestError) -> list[bytes]:
+        async def refuse(one: str, error: RequestError) -> list[str]:
             reasons.append(error.reason or error.detail)
             return [one]
 
-        refused = await read_in_halves(stored, try_them, is_refusal, refuse)
+        refused: list[str] = []
+        for _ in range(_MAX_ROUNDS):
+            rows = await self._database.fetch(plan.select_digests(refused))
+            digests = [row[0] for row in rows]
+            found = await read_in_halves(digests, try_them, is_refusal, refuse)
+            if not found:
+                break
+            refused += found  # others may take their places within the limit
         rows = await self._database.fetch(plan.safe(without=refused))
         if refused:
             emit(GeometriesRefused(plan.collection.id, len(refused), reasons[0]))
-        return _layer(rows, is_thinned=False)
+        layer = _layer(rows, is_thinned=False)
+        return replace(layer, is_thinned=layer.matched > _limit(plan))
 
 
 def _limit(plan: LayerPlan) -> int:

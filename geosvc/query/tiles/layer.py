@@ -47,7 +47,7 @@ from geosvc.sql.compose import (
 
 NAME = "items.tile"
 THINNED_NAME = "items.thinned_tile"
-GEOMETRIES_NAME = "items.tile_geometries"
+DIGESTS_NAME = "items.tile_digests"
 
 Thinning = Literal["cluster", "drop", "all"]
 """What a crowded tile shows of features that are near each other: a point with their number, the
@@ -108,15 +108,15 @@ class LayerPlan:
         return compose(THINNED_NAME, part)
 
     def safe(
-        self, only: Sequence[bytes] | None = None, without: Sequence[bytes] | None = None
+        self, only: Sequence[str] | None = None, without: Sequence[str] | None = None
     ) -> Statement:
         """Select the layer so that no value fails the statement, without what PostGIS refuses.
 
         Geometries that are not valid are compared by their boxes. The row is that of `full`.
 
         Args:
-            only: the geometries, as EWKB, that the layer has; None for all.
-            without: the geometries that it has not.
+            only: the digests of the geometries that the layer has; None for all.
+            without: the digests of those that it has not.
         """
         writer = _LayerWriter(self, is_safe=True)
         conditions = writer.conditions()
@@ -131,15 +131,20 @@ class LayerPlan:
         query = replace(self.query, bbox=self.tile.buffered_bbox)
         return explain_matching(self.collection, query)
 
-    def select_geometries(self) -> Statement:
-        """Select the different geometries of the layer as EWKB, which never fails."""
+    def select_digests(self, without: Sequence[str]) -> Statement:
+        """Select the digests of the geometries of the layer, as many as it may have.
+
+        Args:
+            without: the digests of those that it has not.
+        """
         writer = _LayerWriter(self, is_safe=True)
-        part = SQL("SELECT DISTINCT {geometry} FROM {source} t WHERE {conditions}").format(
-            geometry=_ewkb(self.collection),
-            source=source_of(self.collection, self.query),
-            conditions=all_of(writer.conditions()),
+        conditions = writer.conditions()
+        if without:
+            conditions.append(SQL("NOT {}").format(_is_one_of(self.collection, without)))
+        part = SQL("SELECT DISTINCT s.digest FROM ({digests}) s").format(
+            digests=writer.digests(conditions)
         )
-        return compose(GEOMETRIES_NAME, part)
+        return compose(DIGESTS_NAME, part)
 
 
 def has_tile_ids(collection: Collection) -> bool:
@@ -147,13 +152,14 @@ def has_tile_ids(collection: Collection) -> bool:
     return len(collection.key) == 1 and collection.key_columns[0].type_name in WHOLE_NUMBERS
 
 
-def _ewkb(collection: Collection) -> Composable:
-    return SQL("ST_AsEWKB({})").format(column_value(collection.geometry))
+def _digest(collection: Collection) -> Composable:
+    """Write a digest of a geometry, which never fails."""
+    return SQL("md5(ST_AsEWKB({}))").format(column_value(collection.geometry))
 
 
-def _is_one_of(collection: Collection, geometries: Sequence[bytes]) -> Composable:
-    listed = Param(list(geometries), "bytea[]")
-    return SQL("{} = ANY({})").format(_ewkb(collection), listed)
+def _is_one_of(collection: Collection, digests: Sequence[str]) -> Composable:
+    listed = Param(list(digests), "text[]")
+    return SQL("{} = ANY({})").format(_digest(collection), listed)
 
 
 class _LayerWriter:
@@ -194,6 +200,18 @@ class _LayerWriter:
         within = bbox_condition(geometry, box, box_test, matches_null=False)
         others = query_conditions(self._collection, self._query, filter_test)
         return [REQUEST_TAG, PLANNED_BY_VALUES, within, *others]
+
+    def digests(self, conditions: Sequence[Composable]) -> Composable:
+        """Write the digests of the geometries that a full layer has, in its order."""
+        return SQL(
+            "SELECT {digest} AS digest FROM {source} t WHERE {conditions}{order} LIMIT {most} + 1"
+        ).format(
+            digest=_digest(self._collection),
+            source=self._source,
+            conditions=all_of(conditions),
+            order=order_by_clause(self._keys),
+            most=self._most,
+        )
 
     def full_layer(self, conditions: Sequence[Composable]) -> Composable:
         """Write a layer with every feature."""

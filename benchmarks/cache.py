@@ -1,25 +1,17 @@
 """Answers about a published table that nobody changes: from memory, and 304."""
 
-import asyncio
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from time import perf_counter, sleep
+from collections.abc import Callable, Mapping
 
 from benchmarks.arena import CLIENTS, Arena
 from benchmarks.contest import compete
-from benchmarks.data import COLLECTION, run_sql
+from benchmarks.data import COLLECTION
+from benchmarks.published import published, versioned_tag
 from benchmarks.results import Result, Target
 from benchmarks.rounds import Rounds
 from benchmarks.servers import empty_server, geosvc_server
 from benchmarks.wrk import measure_wrk
-from geosvc.database.changefeed.publishing import publish, unpublish
-from geosvc.database.migrations import migrate_up
-from geosvc.errors import StartError
-from geosvc.settings import load_settings
 
 TARGET = Target(0.5)
-PATIENCE_SECONDS = 10.0
 MORE_CLIENTS = 64
 KEPT, PLAIN = (
     "cache_kept",
@@ -34,38 +26,17 @@ _TABLES = ";".join(
 )
 
 
-@contextmanager
-def _published(arena: Arena) -> Iterator[None]:
-    settings = load_settings(database_url=arena.url)
-    migrate_up(settings, arena.url)
-    run_sql(arena.url, f"{_DROP};{_TABLES}")
-    asyncio.run(publish(settings, arena.url, KEPT))
-    yield
-    asyncio.run(unpublish(settings, arena.url, KEPT))
-    run_sql(arena.url, _DROP)
-
-
-def _etag(url: str) -> str:
-    """The ETag of a page. There is none until the change log is read, a moment after the start.
-
-    Raises: StartError when none comes.
-    """
-    until = perf_counter() + PATIENCE_SECONDS
-    while perf_counter() < until:
-        with urllib.request.urlopen(url) as answer:
-            if answer.headers["ETag"] is not None:
-                return str(answer.headers["ETag"])
-        sleep(0.05)
-    raise StartError("no page has an ETag")
-
-
 def run(arena: Arena) -> list[Result]:
     """Requests a second of a page of ten features and of 304, for few clients and for more, against
     an empty handler.
     """
     kept, plain = f"/collections/{KEPT}/items", f"/collections/{PLAIN}/items"
-    with _published(arena), geosvc_server(arena.url) as server, empty_server() as empty:
-        known = {"If-None-Match": _etag(server.url + kept)}
+    with (
+        published(arena.url, _TABLES, _DROP, KEPT),
+        geosvc_server(arena.url) as server,
+        empty_server() as empty,
+    ):
+        known = {"If-None-Match": versioned_tag(server.url + kept)}
 
         def measured(
             url: str, path: str, clients: int, headers: Mapping[str, str] | None = None

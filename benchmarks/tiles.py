@@ -1,6 +1,5 @@
 """Vector tiles: made at each request, from memory, 304, and the first picture of large tables."""
 
-import asyncio
 import shutil
 import socket
 import urllib.request
@@ -11,17 +10,14 @@ from urllib.error import URLError
 
 from benchmarks.arena import CLIENTS, Arena
 from benchmarks.contest import compete, repeat
-from benchmarks.data import COLLECTION, run_sql
+from benchmarks.data import COLLECTION
 from benchmarks.literals import pgbench_script
 from benchmarks.pgbench import Sessions, measure_pgbench
+from benchmarks.published import published, versioned_tag
 from benchmarks.results import Result, Target
 from benchmarks.rounds import Rounds
 from benchmarks.servers import START_SECONDS, Server, empty_server, geosvc_server, running
 from benchmarks.wrk import measure_wrk
-from geosvc.database.changefeed.publishing import publish, unpublish
-from geosvc.database.migrations import migrate_up
-from geosvc.errors import StartError
-from geosvc.settings import load_settings
 
 # of WebMercatorQuad, (zoom, row, column): a thousand polygons and more, in the centre of Helsinki
 ADDRESSES = ((12, 1185, 2331), (12, 1184, 2332), (13, 2369, 4664), (13, 2371, 4663))
@@ -37,7 +33,6 @@ _TABLE = (
     f"INSERT INTO public.{KEPT} SELECT * FROM {COLLECTION};"
     f"ANALYZE public.{KEPT}"
 )
-_SECONDS_OF_LOG = 10.0
 
 
 def run(arena: Arena) -> list[Result]:
@@ -49,12 +44,12 @@ def run(arena: Arena) -> list[Result]:
     scripts = [pgbench_script(arena.planner.tile(COLLECTION, address)) for address in ADDRESSES]
     sessions = Sessions(arena.url, arena.planner.session, CLIENTS)
     with (
-        _published(arena),
+        published(arena.url, _TABLE, _DROP, KEPT),
         geosvc_server(arena.url) as server,
         empty_server() as empty,
         _martin(arena) as martin,
     ):
-        known = {"If-None-Match": _etag(server.url + kept[0])}
+        known = {"If-None-Match": versioned_tag(server.url + kept[0])}
         contenders: dict[str, Callable[[float], float]] = {
             "made": _wrk(server.url, plain),
             "pgbench": lambda seconds: measure_pgbench(sessions, scripts, seconds, "extended"),
@@ -112,32 +107,6 @@ def _first_picture(server: Server, name: str, arena: Arena) -> Result:
 
     measured: Rounds = repeat(seconds, 2 * arena.effort.rounds + 1)
     return Result("tiles", f"zoom 0 of {name}", measured, "s", target=Target(most, at_most=True))
-
-
-@contextmanager
-def _published(arena: Arena) -> Iterator[None]:
-    settings = load_settings(database_url=arena.url)
-    migrate_up(settings, arena.url)
-    run_sql(arena.url, f"{_DROP};{_TABLE}")
-    asyncio.run(publish(settings, arena.url, KEPT))
-    yield
-    asyncio.run(unpublish(settings, arena.url, KEPT))
-    run_sql(arena.url, _DROP)
-
-
-def _etag(url: str) -> str:
-    """The weak ETag of a tile; there is none until the change log is read.
-
-    Raises: StartError when none comes.
-    """
-    until = perf_counter() + _SECONDS_OF_LOG
-    while perf_counter() < until:
-        with urllib.request.urlopen(url) as answer:
-            etag = str(answer.headers["ETag"])
-        if etag.startswith("W/"):
-            return etag
-        sleep(0.05)
-    raise StartError("no tile has an ETag of a version")
 
 
 @contextmanager

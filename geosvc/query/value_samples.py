@@ -9,6 +9,7 @@ from geosvc.model.collection import Collection, Column
 from geosvc.query.conditions import query_conditions, where_clause
 from geosvc.query.features import source_of
 from geosvc.query.geometry.expressions import GeometryTest
+from geosvc.query.tiles.thinning import can_be_sampled, sample_of
 from geosvc.query.tiles.tile_values import tile_value
 from geosvc.requests.items import ItemsQuery
 from geosvc.sql.compose import SQL, Composable, Param, Statement, compose
@@ -56,16 +57,14 @@ def _sample(collection: Collection, value: Composable, query: ItemsQuery) -> Com
     """Write the rows of a sample: the value as `v`."""
     source = source_of(collection, query)
     rows = collection.rows or 0
-    sampling: Composable = SQL("")
-    has_conditions = bool(query.conditions())
-    if collection.has_row_address and rows > _READ_WHOLE and not has_conditions:
-        percentage = Param(100.0 * SAMPLED_ROWS / rows, "float4")
-        sampling = SQL(" TABLESAMPLE SYSTEM ({}) REPEATABLE (0)").format(percentage)
+    share = 1.0
+    if can_be_sampled(collection) and rows > _READ_WHOLE and not query.conditions():
+        share = SAMPLED_ROWS / rows
     conditions = list(query_conditions(collection, query, GeometryTest.SAFE))
     return SQL("SELECT {value} AS v FROM {source} t{sampling}{where} LIMIT {most}").format(
         value=value,
         source=source,
-        sampling=sampling,
+        sampling=sample_of(share),
         where=where_clause(conditions),
         most=Param(_READ_WHOLE, "int8"),
     )
